@@ -1,0 +1,57 @@
+/** What the shards' catalogs say of the one schema that they all hold. Loaded at start and after DDL; frozen. */
+export interface Catalog {
+  /** Grows by one at each load; plans made under another version are stale. */
+  readonly version: number;
+  /** By `schema.name`; system schemas included (their relations by name and kind, with columns). */
+  readonly relations: ReadonlyMap<string, CatalogRelation>;
+  /** Functions, aggregates and procedures outside pg_catalog and information_schema, by bare name. */
+  readonly functions: ReadonlyMap<string, readonly CatalogFunction[]>;
+  /** User-defined operators by symbol (their functions may do anything). */
+  readonly operators: ReadonlySet<string>;
+  /** Built-in volatile functions by bare name (random, nextval, clock_timestamp...). */
+  readonly volatileBuiltins: ReadonlySet<string>;
+  /** Built-in aggregate and window function names. */
+  readonly aggregates: ReadonlySet<string>;
+  readonly windowFunctions: ReadonlySet<string>;
+  /** Built-in set-returning functions. */
+  readonly setReturning: ReadonlySet<string>;
+  /** Type name (`int8`, `schema.mood`) to OID on the catalog shard; domains give their base type in `domainBase`. */
+  readonly types: ReadonlyMap<string, number>;
+}
+
+export interface CatalogRelation {
+  readonly schema: string;
+  readonly name: string;
+  /** pg_class.relkind: r table, p partitioned, v view, m materialized view, S sequence, f foreign, c composite. */
+  readonly kind: string;
+  readonly hasTriggersOrRules: boolean;
+  /** Parent by inheritance or partitioning, as `schema.name`; null for most. */
+  readonly parent: string | null;
+  /** In attnum order, dropped ones left out. */
+  readonly columns: readonly CatalogColumn[];
+}
+
+export interface CatalogColumn {
+  readonly name: string;
+  /** Type OID; for a domain, that of its base type. */
+  readonly type: number;
+  /** False: `=` on this column does not mean equal bytes, so hashing it would be wrong. */
+  readonly deterministicCollation: boolean;
+  readonly notNull: boolean;
+  readonly hasDefault: boolean;
+  /** GENERATED ALWAYS AS (...) STORED or VIRTUAL. */
+  readonly generated: boolean;
+  /** '' none, 'a' ALWAYS, 'd' BY DEFAULT. */
+  readonly identity: '' | 'a' | 'd';
+}
+
+export interface CatalogFunction {
+  readonly schema: string;
+  readonly name: string;
+  /** pg_proc.prokind: f, p, a, w. */
+  readonly kind: string;
+  /** pg_proc.provolatile: i, s, v. */
+  readonly volatility: string;
+  /** Internal and C functions of extensions cannot be told from their text; SQL and PL ones may read tables. */
+  readonly language: string;
+}

@@ -1,0 +1,17 @@
+/**
+ * A keyspace id: an unsigned 64-bit number as two unsigned 32-bit halves. BigInt costs 0.5 us where halves cost
+ * 0.05 us, and a cell that is written into lets the hot path route without allocating.
+ */
+export class KeyspaceIdCell {
+  hi = 0;
+  lo = 0;
+}
+
+export interface KeyspaceId {
+  readonly hi: number;
+  readonly lo: number;
+}
+
+export function compareKeyspaceIds(a: KeyspaceId, b: KeyspaceId): number {
+  return a.hi !== b.hi ? a.hi - b.hi : a.lo - b.lo;
+}

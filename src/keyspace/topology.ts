@@ -1,0 +1,52 @@
+import type { KeyRange } from './key-range.js';
+import type { Vindex } from './vindex.js';
+
+/** One database of the cluster. `index` is its place in `Topology.shards`, unique over all keyspaces. */
+export interface Shard {
+  readonly index: number;
+  readonly name: string;
+  readonly keyspace: string;
+  /** Sorted; empty only for the one shard of an unsharded keyspace, which holds everything. */
+  readonly ranges: readonly KeyRange[];
+}
+
+export type Table =
+  | {
+      readonly type: 'sharded';
+      readonly keyspace: Keyspace;
+      readonly schema: string;
+      readonly name: string;
+      readonly shardKey: string;
+      readonly vindex: Vindex;
+    }
+  | {
+      readonly type: 'reference' | 'unsharded' | 'sequence';
+      readonly keyspace: Keyspace;
+      readonly schema: string;
+      readonly name: string;
+    };
+
+export interface Keyspace {
+  readonly name: string;
+  readonly sharded: boolean;
+  readonly shards: readonly Shard[];
+  readonly vindexes: ReadonlyMap<string, Vindex>;
+  /** By `schema.name`. */
+  readonly tables: ReadonlyMap<string, Table>;
+  /** The shard that owns a keyspace id, given as unsigned 32-bit halves. Allocates nothing. */
+  shardOf(hi: number, lo: number): Shard;
+}
+
+/** Everything routing needs to know of the cluster. Frozen; a reload makes a new one with the next version. */
+export interface Topology {
+  readonly version: number;
+  readonly keyspaces: readonly Keyspace[];
+  /** Over all keyspaces; `shards[i].index === i`. */
+  readonly shards: readonly Shard[];
+  /** Answers catalog queries for every session, so that OIDs agree. */
+  readonly catalogShard: Shard;
+  /** Where tables live that the configuration does not name; null: they are refused. */
+  readonly defaultKeyspace: Keyspace | null;
+  /** By `schema.name`, over all keyspaces. */
+  readonly tables: ReadonlyMap<string, Table>;
+}

@@ -1,0 +1,35 @@
+import type { KeyspaceIdCell } from './keyspace-id.js';
+
+/** The keyspace id was written to the cell. */
+export const MAPPED = 0;
+/** A valid value that no stored value of the column can equal (5.5 against an int column). */
+export const NO_MATCH = 1;
+/** Postgres would refuse this value for its type (22P02 or 22003). */
+export const INVALID = 2;
+/** Postgres may accept this value, but its meaning depends on settings that the proxy does not interpret. */
+export const UNREADABLE = 3;
+export type MapOutcome = typeof MAPPED | typeof NO_MATCH | typeof INVALID | typeof UNREADABLE;
+
+/**
+ * Turns one value of one known input type into a keyspace id. Total: never throws, whatever the bytes; allocates
+ * nothing for integers. `[start, end)` is the value as Postgres's text (UTF-8) or binary format has it.
+ */
+export interface KeyMapper {
+  text(bytes: Uint8Array, start: number, end: number, out: KeyspaceIdCell): MapOutcome;
+  binary(bytes: Uint8Array, start: number, end: number, out: KeyspaceIdCell): MapOutcome;
+}
+
+/** Maps the values of a shard key to keyspace ids. Immutable once built from the configuration. */
+export interface Vindex {
+  readonly name: string;
+  readonly type: string;
+  /** Why columns of this type cannot be keys of this vindex; null where they can. */
+  refusal(columnType: number): string | null;
+  /**
+   * A mapper for `column = value` (and for storing) where the value has type `inputType`; `unknown` (705) stands for an
+   * untyped literal or parameter, which Postgres reads as the column's type. Null where the pair is not supported.
+   */
+  mapper(columnType: number, inputType: number): KeyMapper | null;
+  /** The same keyspace id as a SQL expression (bigint, signed) over a column, where shards can compute it; else null. */
+  sqlExpression(quotedColumn: string, columnType: number): string | null;
+}

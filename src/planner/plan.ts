@@ -1,0 +1,228 @@
+import type { KeyMapper } from '../keyspace/vindex.js';
+import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
+import type { SqlStateName } from '../errors/sqlstates.js';
+
+/**
+ * Where one statement goes. Immutable, shared by every execution of its shape: values are named here ("literal 2",
+ * "parameter 0") and read at execution. Closed: every runner table is a `Record<Plan['kind'], ...>`.
+ */
+export type Plan =
+  | RoutePlan
+  | InsertSplitPlan
+  | CopyFromPlan
+  | BroadcastPlan
+  | LocalPlan
+  | RefusePlan
+  | EmptyPlan;
+
+interface PlanBase {
+  /** The verb for metrics and logs: select, insert, update, delete, merge, copy, ddl, utility... */
+  readonly verb: string;
+  /** Whether a transaction that ran this has something to commit (writes, row locks, or calls that may write). */
+  readonly writes: boolean;
+}
+
+/** The statement's text goes unchanged to the selected shards; one shard's answer passes through as bytes. */
+export interface RoutePlan extends PlanBase {
+  readonly kind: 'route';
+  readonly shards: ShardSelector;
+  /** What happens when the selector names more than one shard. */
+  readonly many: ManyShards;
+  /** What a successful execution changes in the session's settings (`set_config` with constants). */
+  readonly effect: SettingEffect | null;
+  /** Cursor statements: DECLARE binds a cursor name to the shard it ran on; FETCH, MOVE and CLOSE follow it. */
+  readonly cursor: { readonly action: 'declare' | 'use'; readonly name: string } | null;
+  /** The statement runs COPY, so that the answer switches to copy mode. */
+  readonly copy: 'none' | 'in' | 'out';
+}
+
+export type ShardSelector =
+  /** This shard (an unsharded keyspace). */
+  | { readonly kind: 'shard'; readonly shard: Shard }
+  /** Any one shard of the keyspace, or of the whole cluster; the transaction's own where it has one. */
+  | { readonly kind: 'any'; readonly keyspace: Keyspace | null }
+  /** The cluster's catalog shard. */
+  | { readonly kind: 'catalog' }
+  /** The shards of the key values. Every group must give the same one shard, or `many` decides over their union. */
+  | {
+      readonly kind: 'keys';
+      readonly keyspace: Keyspace;
+      readonly groups: readonly (readonly KeyTerm[])[];
+    }
+  | { readonly kind: 'all'; readonly keyspace: Keyspace };
+
+/** One value that the shard key is compared with or set to. */
+export interface KeyTerm {
+  readonly source: KeySource;
+  readonly mapper: KeyMapper;
+  /** Type whose text or binary form the value has: the cast's or parameter's type; `unknown` = the column's type. */
+  readonly inputType: number;
+  readonly columnType: number;
+  /** `table.column` for messages. */
+  readonly column: string;
+}
+
+export type KeySource =
+  /** The n-th literal of the text (0-based); `negative`: a minus sign stands before it. */
+  | { readonly kind: 'literal'; readonly index: number; readonly negative: boolean }
+  /** `$index+1`. */
+  | { readonly kind: 'param'; readonly index: number }
+  /** Every element of the array parameter `$index+1` (`= ANY($1)`). */
+  | { readonly kind: 'paramArray'; readonly index: number }
+  /** A value known at planning, in text format, UTF-8; null is SQL NULL. */
+  | { readonly kind: 'constant'; readonly bytes: Uint8Array | null };
+
+export type ManyShards =
+  /** Rows of all shards, in any order. */
+  | { readonly kind: 'concat' }
+  /** UPDATE and DELETE: the affected-row counts add up; RETURNING rows are concatenated. */
+  | { readonly kind: 'addTags' }
+  /** COPY TO STDOUT: copy data of all shards in one stream. */
+  | { readonly kind: 'copyConcat'; readonly format: 'text' | 'csv' | 'binary'; readonly header: boolean }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal };
+
+export interface Refusal {
+  readonly state: SqlStateName;
+  readonly message: string;
+  readonly detail?: string;
+  readonly hint: string;
+}
+
+/** A byte position of the text that holds for every statement of the shape: `delta` bytes after the end of literal
+ *  `literal`, or after the text's start where `literal` is -1. */
+export interface TextPosition {
+  readonly literal: number;
+  readonly delta: number;
+}
+
+/** INSERT .. VALUES into a sharded table. Rows of one shard: the text passes unchanged; else it is cut by row. */
+export interface InsertSplitPlan extends PlanBase {
+  readonly kind: 'insertSplit';
+  readonly keyspace: Keyspace;
+  readonly table: string;
+  readonly rows: readonly {
+    /** From the row's `(` to behind its `)`. */
+    readonly start: TextPosition;
+    readonly end: TextPosition;
+    readonly key: KeyTerm;
+  }[];
+  /** Non-null: rows of several shards are refused (RETURNING, ON CONFLICT on something shards cannot see...). */
+  readonly manyRefusal: Refusal | null;
+}
+
+/** COPY table FROM STDIN into a sharded table (split by key) or a reference table (copied to every shard). */
+export interface CopyFromPlan extends PlanBase {
+  readonly kind: 'copyFrom';
+  readonly keyspace: Keyspace;
+  readonly table: string;
+  /** Null: a reference table. */
+  readonly key: {
+    /** 0-based place of the shard key among the copied columns. */
+    readonly field: number;
+    readonly mapper: KeyMapper;
+    readonly columnType: number;
+    readonly column: string;
+  } | null;
+  readonly columnCount: number;
+  readonly format: CopyFormat;
+}
+
+export type CopyFormat =
+  | {
+      readonly kind: 'text';
+      readonly delimiter: number;
+      readonly nullText: Uint8Array;
+      readonly header: boolean;
+      /** DEFAULT 'string' option: a field equal to it takes the column's default. */
+      readonly defaultText: Uint8Array | null;
+    }
+  | {
+      readonly kind: 'csv';
+      readonly delimiter: number;
+      readonly quote: number;
+      readonly escape: number;
+      readonly nullText: Uint8Array;
+      readonly header: boolean;
+      readonly defaultText: Uint8Array | null;
+      /** FORCE_NOT_NULL / FORCE_NULL on the shard key. */
+      readonly forceNotNull: boolean;
+      readonly forceNull: boolean;
+    }
+  | { readonly kind: 'binary' };
+
+/** The text runs unchanged on every shard of the keyspace, or of the cluster (`keyspace` null). */
+export interface BroadcastPlan extends PlanBase {
+  readonly kind: 'broadcast';
+  readonly keyspace: Keyspace | null;
+  /** DDL: the catalog is loaded again afterwards. */
+  readonly ddl: boolean;
+  /** False: Postgres forbids it inside a transaction (CREATE INDEX CONCURRENTLY, VACUUM). */
+  readonly transactional: boolean;
+  /** Writes to a reference table answer with one shard's tag and rows; sharded TRUNCATE and DDL too. */
+}
+
+/** Handled by the session itself, with a backend's help where settings must be checked. */
+export interface LocalPlan extends PlanBase {
+  readonly kind: 'local';
+  readonly command: LocalCommand;
+}
+
+export type LocalCommand =
+  /** BEGIN or START TRANSACTION; `isolation` in lower case where given. */
+  | { readonly kind: 'begin'; readonly isolation: string | null }
+  | { readonly kind: 'commit'; readonly chain: boolean }
+  | { readonly kind: 'rollback'; readonly chain: boolean }
+  | { readonly kind: 'savepoint' | 'release' | 'rollbackTo'; readonly name: string }
+  /** Runs on a backend, which checks it; on success it joins the session's settings. */
+  | { readonly kind: 'set'; readonly effect: SettingEffect }
+  | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
+  /** `name` null: all. */
+  | { readonly kind: 'deallocate'; readonly name: string | null }
+  /** Nothing to do here, answered with its tag: UNLISTEN *, CLOSE ALL outside a transaction... */
+  | { readonly kind: 'nothing'; readonly tag: string };
+
+export interface SettingEffect {
+  /** Lower-cased setting name; `*` with value null is RESET ALL. */
+  readonly name: string;
+  /** Value as `set_config` takes it; null: reset to default. Lists are quoted (`"a", b`). */
+  readonly value: string | null;
+  /** SET LOCAL, SET TRANSACTION: ends with the transaction. */
+  readonly local: boolean;
+}
+
+export interface RefusePlan extends PlanBase {
+  readonly kind: 'refuse';
+  readonly refusal: Refusal;
+}
+
+/** Nothing but blanks, comments and semicolons. */
+export interface EmptyPlan extends PlanBase {
+  readonly kind: 'empty';
+}
+
+/** One text, planned: its statements in order. */
+export interface PlannedText {
+  readonly statements: readonly PlannedStatement[];
+  /**
+   * One plan that carries the whole text as it stands, exactly as one Postgres would run it: the only statement's
+   * plan; or, for several statements that all go to one and the same place, a route or broadcast. Null: the
+   * statements go to different places and must be run one by one.
+   */
+  readonly whole: Plan | null;
+  /** Highest `$n` used. */
+  readonly paramCount: number;
+  /** Catalog and topology versions it was made under. */
+  readonly catalogVersion: number;
+  readonly topologyVersion: number;
+  /** True once a shard has accepted this text in Parse: later ones can be answered at once. Set by the session. */
+  validated: boolean;
+}
+
+export interface PlannedStatement {
+  readonly plan: Plan;
+  /** The statement's own bytes within the text. */
+  readonly start: TextPosition;
+  readonly end: TextPosition;
+}
+
+export type ShardedTable = Extract<Table, { type: 'sharded' }>;
