@@ -1,0 +1,245 @@
+import net from 'node:net';
+import tls from 'node:tls';
+
+/**
+ * Free bytes in front of every chunk that a backend's transport hands out: the tail of a message that the last chunk
+ * cut off is copied there, so that a message is parsed in one contiguous piece and passed on in one write.
+ */
+const HEADROOM_BYTES = 8192;
+
+/** Backends stream results: 64 KB per read halves the system calls against 16 KB. */
+const BACKEND_READ_BYTES = 64 * 1024;
+/** Clients mostly send statements; a read that fills the buffer makes it grow once, to the backend's size. */
+const CLIENT_READ_BYTES = 4 * 1024;
+/** A client's cut-off message is usually one small statement; larger ones are assembled apart. */
+const CLIENT_HEADROOM_BYTES = 1024;
+
+export interface TransportHandler {
+  /**
+   * Bytes `[start, end)` arrived; the bytes in front of `start` are free to write to. They are the handler's until it
+   * returns, or until it resumes reading where it paused before returning.
+   */
+  onBytes(buffer: Buffer, start: number, end: number): void;
+  /** Every write that answered false has reached the kernel. */
+  onDrain(): void;
+  /** The connection is gone; called once. */
+  onClose(error: Error | null): void;
+}
+
+/**
+ * A byte stream to one peer. Hides whether the socket is plain (one preallocated read buffer, no allocation per read)
+ * or TLS, and may hide raw handles later.
+ */
+export interface Transport {
+  handler: TransportHandler;
+  /** True: the kernel has the bytes, the caller may reuse them. False: they are referenced until `onDrain`. */
+  write(bytes: Uint8Array): boolean;
+  /** Stops reading; chunks already handed out stay valid until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Flushes what was written, then closes. */
+  end(): void;
+  destroy(): void;
+  readonly writable: boolean;
+  /** True while written bytes wait for the peer. */
+  readonly congested: boolean;
+  readonly remote: string;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+export class SocketTransport implements Transport {
+  handler: TransportHandler;
+  readonly remote: string;
+  private readonly socket: net.Socket;
+  private waitsForDrain = false;
+  private closed = false;
+
+  constructor(socket: net.Socket, handler: TransportHandler) {
+    this.socket = socket;
+    this.handler = handler;
+    this.remote = `${socket.remoteAddress ?? 'local'}:${socket.remotePort ?? 0}`;
+    socket.setNoDelay(true);
+    let failure: Error | null = null;
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.on('close', () => {
+      if (this.closed) return;
+      this.closed = true;
+      this.handler.onClose(failure);
+    });
+  }
+
+  /** For sockets that cannot read into a given buffer (TLS): copies each chunk behind a headroom. */
+  readByEvents(): void {
+    this.socket.on('data', (chunk: Buffer) => {
+      const buffer = Buffer.allocUnsafe(HEADROOM_BYTES + chunk.length);
+      chunk.copy(buffer, HEADROOM_BYTES);
+      this.handler.onBytes(buffer, HEADROOM_BYTES, buffer.length);
+    });
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.socket.write(bytes, this.onWritten);
+    if (this.socket.writableLength === 0) return true;
+    this.waitsForDrain = true;
+    return false;
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.closed) this.socket.resume();
+  }
+
+  end(): void {
+    this.socket.end();
+    // A peer that neither reads nor closes must not keep the socket.
+    this.socket.setTimeout(5000, () => this.socket.destroy());
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Gives up the socket to a TLS layer above it: this transport reports nothing any more. */
+  release(): net.Socket {
+    this.handler = released;
+    return this.socket;
+  }
+
+  get writable(): boolean {
+    return !this.closed && this.socket.writable;
+  }
+
+  get congested(): boolean {
+    return this.waitsForDrain;
+  }
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  get bytesWritten(): number {
+    return this.socket.bytesWritten;
+  }
+
+  /** One function for all writes: Node batches equal callbacks and no closure is made per write. */
+  private readonly onWritten = (): void => {
+    if (!this.waitsForDrain || this.socket.writableLength > 0) return;
+    this.waitsForDrain = false;
+    if (!this.closed) this.handler.onDrain();
+  };
+}
+
+const released: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };
+
+/** A preallocated read buffer behind a headroom, in the shape that net.Socket's `onread` wants. */
+class ReadBuffer {
+  transport: SocketTransport | null = null;
+  private bytes: Buffer;
+  private readonly headroom: number;
+  private handedOut = false;
+  private wasFull = false;
+
+  constructor(size: number, headroom: number) {
+    this.headroom = headroom;
+    this.bytes = Buffer.allocUnsafeSlow(headroom + size);
+  }
+
+  get onread(): net.OnReadOpts {
+    return {
+      // Asked once at first and then after every read: anything but a buffer means "keep the one you have".
+      buffer: (() => this.next()) as () => Uint8Array,
+      callback: (length) => {
+        const { bytes, headroom } = this;
+        this.wasFull = headroom + length === bytes.length;
+        this.transport?.handler.onBytes(bytes, headroom, headroom + length);
+        return true;
+      },
+    };
+  }
+
+  private next(): Uint8Array | undefined {
+    if (!this.handedOut) {
+      this.handedOut = true;
+      return this.bytes.subarray(this.headroom);
+    }
+    if (!this.wasFull || this.bytes.length >= BACKEND_READ_BYTES) return undefined;
+    this.bytes = Buffer.allocUnsafeSlow(this.headroom + BACKEND_READ_BYTES);
+    return this.bytes.subarray(this.headroom);
+  }
+}
+
+/**
+ * Takes over a socket that a server accepted with `pauseOnConnect`. Node lets only the creator of a socket choose its
+ * read buffer, so the socket is made anew around the same handle; where that fails it is read by events.
+ */
+export function acceptTransport(accepted: net.Socket, handler: TransportHandler): SocketTransport {
+  const inner = accepted as unknown as AcceptedSocket;
+  const handle = inner._handle;
+  if (handle === null || handle === undefined) {
+    const transport = new SocketTransport(accepted, handler);
+    transport.readByEvents();
+    return transport;
+  }
+  const buffer = new ReadBuffer(CLIENT_READ_BYTES, CLIENT_HEADROOM_BYTES);
+  inner._handle = null;
+  const socket = new net.Socket({ handle, onread: buffer.onread } as net.SocketConstructorOpts);
+  // The server counts its connections through the socket: hand that over too, so that `close` waits for this one.
+  (socket as unknown as AcceptedSocket)._server = inner._server;
+  inner._server = null;
+  const transport = new SocketTransport(socket, handler);
+  buffer.transport = transport;
+  return transport;
+}
+
+interface AcceptedSocket {
+  _handle: object | null | undefined;
+  _server: net.Server | null;
+}
+
+/** Opens a connection to a server. The handler gets `onClose` where it fails; `connected` is called once it stands. */
+export function connectTransport(
+  address: { readonly host: string; readonly port: number },
+  handler: TransportHandler,
+  connected: () => void,
+): SocketTransport {
+  const buffer = new ReadBuffer(BACKEND_READ_BYTES, HEADROOM_BYTES);
+  const path = address.host.startsWith('/')
+    ? { path: `${address.host}/.s.PGSQL.${address.port}` }
+    : { host: address.host, port: address.port };
+  const socket = net.connect({ ...path, noDelay: true, keepAlive: true, onread: buffer.onread });
+  socket.once('connect', connected);
+  const transport = new SocketTransport(socket, handler);
+  buffer.transport = transport;
+  return transport;
+}
+
+/** Answers a client's request for TLS: the plain transport is given up, the encrypted one reports to the handler. */
+export function secureServerTransport(
+  plain: SocketTransport,
+  options: tls.TLSSocketOptions,
+): SocketTransport {
+  const handler = plain.handler;
+  const socket = new tls.TLSSocket(plain.release(), { ...options, isServer: true });
+  const transport = new SocketTransport(socket, handler);
+  transport.readByEvents();
+  return transport;
+}
+
+/** Starts TLS towards a server that agreed to it. Certificate failures reach `onClose`. */
+export function secureClientTransport(
+  plain: SocketTransport,
+  options: tls.ConnectionOptions,
+  connected: () => void,
+): SocketTransport {
+  const handler = plain.handler;
+  const socket = tls.connect({ ...options, socket: plain.release() }, connected);
+  const transport = new SocketTransport(socket, handler);
+  transport.readByEvents();
+  return transport;
+}

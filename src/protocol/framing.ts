@@ -1,0 +1,105 @@
+import { MESSAGE_BYTES_MAX } from './codes.js';
+
+/** Big-endian signed 32 bits at `at`. */
+export function readInt32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
+
+/** Big-endian unsigned 16 bits at `at`. */
+export function readUint16(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
+
+/** Index behind the zero byte that ends the string at `start`; -1 where none stands before `end`. */
+export function afterCString(bytes: Uint8Array, start: number, end: number): number {
+  for (let at = start; at < end; at++) if (bytes[at] === 0) return at + 1;
+  return -1;
+}
+
+/**
+ * Keeps the cut-off tail of a stream of messages between two chunks. Small tails are copied in front of the next
+ * chunk, so that every message is contiguous; a message that does not fit there is assembled in a buffer of its own
+ * that grows with the bytes that really came, never with the length that the peer claims.
+ *
+ *   chunk 1: | Q........ | Q....      tail = "Q...."
+ *   chunk 2:      headroom| ....| Q   ->  "Q...." + "...." is one message again
+ */
+export class Framer {
+  /** Assembly of one large message; `assembled` bytes of it are there. */
+  private large: Buffer | null = null;
+  private assembled = 0;
+  private tail: Buffer = EMPTY;
+
+  get empty(): boolean {
+    return this.large === null && this.tail.length === 0;
+  }
+
+  get heldBytes(): number {
+    return this.large === null ? this.tail.length : this.large.length;
+  }
+
+  /** Keeps `[start, end)`, the beginning of a message whose rest is still to come. */
+  keep(buffer: Uint8Array, start: number, end: number): void {
+    this.tail = Buffer.from(buffer.subarray(start, end));
+  }
+
+  /**
+   * Puts the kept tail in front of the chunk. Answers where the bytes start now, or -1: the tail does not fit the
+   * headroom, so `assemble` must be called instead.
+   */
+  join(buffer: Uint8Array, start: number): number {
+    const { tail } = this;
+    if (this.large !== null || tail.length > start) return -1;
+    if (tail.length === 0) return start;
+    buffer.set(tail, start - tail.length);
+    this.tail = EMPTY;
+    return start - tail.length;
+  }
+
+  /**
+   * Adds chunk bytes to the large message until it is whole; `headerBytes` is 5, or 4 for a message without type.
+   * Answers how many bytes were taken; `complete()` then tells whether the message is there.
+   */
+  assemble(buffer: Uint8Array, start: number, end: number, headerBytes: number): number {
+    if (this.large === null) {
+      this.large = Buffer.allocUnsafeSlow(Math.max(this.tail.length * 2, 64));
+      this.large.set(this.tail);
+      this.assembled = this.tail.length;
+      this.tail = EMPTY;
+    }
+    let taken = 0;
+    while (start + taken < end && this.missing(headerBytes) > 0) {
+      const step = Math.min(this.missing(headerBytes), end - start - taken);
+      this.grow(this.assembled + step);
+      this.large.set(buffer.subarray(start + taken, start + taken + step), this.assembled);
+      this.assembled += step;
+      taken += step;
+    }
+    return taken;
+  }
+
+  /** The whole large message, no longer kept here; null while bytes are missing. */
+  complete(headerBytes: number): Buffer | null {
+    if (this.large === null || this.missing(headerBytes) > 0) return null;
+    const message = this.large.subarray(0, this.assembled);
+    this.large = null;
+    this.assembled = 0;
+    return message;
+  }
+
+  private missing(headerBytes: number): number {
+    if (this.large === null) return 0;
+    if (this.assembled < headerBytes) return headerBytes - this.assembled;
+    const length = readInt32(this.large, headerBytes - 4);
+    return Math.min(length, MESSAGE_BYTES_MAX) + headerBytes - 4 - this.assembled;
+  }
+
+  private grow(needed: number): void {
+    if (this.large === null || needed <= this.large.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.large.length * 2));
+    grown.set(this.large.subarray(0, this.assembled));
+    this.large = grown;
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);

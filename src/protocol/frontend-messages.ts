@@ -1,0 +1,165 @@
+import { sqlError } from '../errors/sql-error.js';
+import { afterCString, readInt32, readUint16 } from './framing.js';
+
+/**
+ * Messages that clients send, read in place: offsets into the buffer that holds the message, no copies. `start` is at
+ * the type byte, `end` behind the message. All throw SqlError 08P01 where the message does not hold what it should.
+ */
+
+export interface ParseMessage {
+  readonly name: string;
+  readonly textStart: number;
+  /** At the terminating zero byte. */
+  readonly textEnd: number;
+  readonly paramTypes: readonly number[];
+}
+
+export function readParse(buffer: Buffer, start: number, end: number): ParseMessage {
+  const nameEnd = stringEnd(buffer, start + 5, end);
+  const textEnd = stringEnd(buffer, nameEnd, end);
+  need(textEnd, 2, end);
+  const count = readUint16(buffer, textEnd);
+  exactly(textEnd + 2 + 4 * count, end);
+  const paramTypes: number[] = [];
+  for (let i = 0; i < count; i++) paramTypes.push(readInt32(buffer, textEnd + 2 + 4 * i) >>> 0);
+  return {
+    name: buffer.toString('utf8', start + 5, nameEnd - 1),
+    textStart: nameEnd,
+    textEnd: textEnd - 1,
+    paramTypes,
+  };
+}
+
+/**
+ * A Bind message's layout, written into a reusable object: the hot path allocates nothing. Values stay in the buffer;
+ * `valueStart[i]` is -1 for NULL.
+ */
+export class BindLayout {
+  portalStart = 0;
+  portalEnd = 0;
+  statementStart = 0;
+  statementEnd = 0;
+  /** Behind the statement's name: formats, values, result formats, which pass unchanged. */
+  restStart = 0;
+  valueCount = 0;
+  formatCount = 0;
+  formatsStart = 0;
+  valueStart = new Int32Array(16);
+  valueEnd = new Int32Array(16);
+
+  read(buffer: Buffer, start: number, end: number): void {
+    this.portalStart = start + 5;
+    this.portalEnd = stringEnd(buffer, this.portalStart, end) - 1;
+    this.statementStart = this.portalEnd + 1;
+    this.statementEnd = stringEnd(buffer, this.statementStart, end) - 1;
+    let at = this.statementEnd + 1;
+    this.restStart = at;
+    need(at, 2, end);
+    this.formatCount = readUint16(buffer, at);
+    this.formatsStart = at + 2;
+    at += 2 + 2 * this.formatCount;
+    need(at, 2, end);
+    const count = readUint16(buffer, at);
+    at += 2;
+    this.valueCount = count;
+    if (this.formatCount > 1 && this.formatCount !== count) {
+      throw sqlError(
+        'protocol_violation',
+        `bind message has ${this.formatCount} parameter formats but ${count} parameters`,
+      );
+    }
+    if (count > this.valueStart.length) {
+      this.valueStart = new Int32Array(count);
+      this.valueEnd = new Int32Array(count);
+    }
+    for (let i = 0; i < count; i++) {
+      need(at, 4, end);
+      const length = readInt32(buffer, at);
+      at += 4;
+      if (length < -1) throw sqlError('protocol_violation', 'invalid message format');
+      if (length === -1) {
+        this.valueStart[i] = -1;
+        this.valueEnd[i] = -1;
+        continue;
+      }
+      need(at, length, end);
+      this.valueStart[i] = at;
+      this.valueEnd[i] = at + length;
+      at += length;
+    }
+    need(at, 2, end);
+    exactly(at + 2 + 2 * readUint16(buffer, at), end);
+    for (let i = 0; i < this.formatCount; i++) {
+      const format = readUint16(buffer, this.formatsStart + 2 * i);
+      if (format > 1) {
+        throw sqlError('invalid_parameter_value', `unsupported format code: ${format}`);
+      }
+    }
+  }
+
+  /** Whether parameter `index` is in binary format. */
+  isBinary(buffer: Buffer, index: number): boolean {
+    if (this.formatCount === 0) return false;
+    const at = this.formatsStart + (this.formatCount === 1 ? 0 : 2 * index);
+    return readUint16(buffer, at) === 1;
+  }
+}
+
+/** Describe and Close: `S` statement or `P` portal, and its name. */
+export function readTarget(
+  buffer: Buffer,
+  start: number,
+  end: number,
+): { readonly kind: 'statement' | 'portal'; readonly name: string } {
+  need(start + 5, 2, end);
+  const kind = buffer[start + 5];
+  const nameEnd = stringEnd(buffer, start + 6, end);
+  exactly(nameEnd, end);
+  if (kind !== 0x53 && kind !== 0x50) {
+    throw sqlError('protocol_violation', `invalid DESCRIBE or CLOSE message subtype ${kind ?? 0}`);
+  }
+  return {
+    kind: kind === 0x53 ? 'statement' : 'portal',
+    name: buffer.toString('utf8', start + 6, nameEnd - 1),
+  };
+}
+
+/** Execute: portal name and row limit (0: none). */
+export function readExecute(
+  buffer: Buffer,
+  start: number,
+  end: number,
+): { readonly portal: string; readonly rowsMax: number } {
+  const nameEnd = stringEnd(buffer, start + 5, end);
+  exactly(nameEnd + 4, end);
+  const rowsMax = readInt32(buffer, nameEnd);
+  const portal =
+    nameEnd === start + 6 ? '' : buffer.toString('utf8', start + 5, nameEnd - 1);
+  return { portal, rowsMax: rowsMax < 0 ? 0 : rowsMax };
+}
+
+/** End of a Query's text: at its terminating zero byte. */
+export function queryTextEnd(buffer: Buffer, start: number, end: number): number {
+  if (end - start < 6) throw sqlError('protocol_violation', 'invalid string in message');
+  if (buffer[end - 1] === 0 && buffer.indexOf(0, start + 5) === end - 1) return end - 1;
+  const textEnd = stringEnd(buffer, start + 5, end);
+  exactly(textEnd, end);
+  return textEnd - 1;
+}
+
+function stringEnd(buffer: Buffer, start: number, end: number): number {
+  const after = afterCString(buffer, start, end);
+  if (after < 0) throw sqlError('protocol_violation', 'invalid string in message');
+  return after;
+}
+
+function need(at: number, count: number, end: number): void {
+  if (at + count > end) {
+    throw sqlError('protocol_violation', 'insufficient data left in message');
+  }
+}
+
+function exactly(at: number, end: number): void {
+  if (at > end) throw sqlError('protocol_violation', 'insufficient data left in message');
+  if (at < end) throw sqlError('protocol_violation', 'invalid message format');
+}

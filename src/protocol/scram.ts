@@ -1,0 +1,206 @@
+import { createHash, createHmac, pbkdf2 as pbkdf2Callback, randomBytes, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
+
+/** SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides, as PostgreSQL speaks it. No sockets. */
+
+const pbkdf2 = promisify(pbkdf2Callback);
+
+/** PostgreSQL's default; more costs each login CPU. */
+const DEFAULT_ITERATIONS = 4096;
+/** A server that asks for more is refused, a client's stored verifier with more too: PBKDF2 is CPU by design. */
+const ITERATIONS_MAX = 1_000_000;
+/** Longer messages than any honest peer sends (nonces are 24 characters). */
+const MESSAGE_CHARACTERS_MAX = 4096;
+
+/** A malformed or wrong exchange; the message carries no secret. */
+export class ScramError extends Error {
+  override readonly name = 'ScramError';
+}
+
+export interface ScramVerifier {
+  readonly iterations: number;
+  readonly salt: Buffer;
+  readonly storedKey: Buffer;
+  readonly serverKey: Buffer;
+}
+
+/** Reads a verifier as pg_authid holds it: `SCRAM-SHA-256$4096:salt$storedKey:serverKey`; null where it is none. */
+export function parseVerifier(text: string): ScramVerifier | null {
+  const match = /^SCRAM-SHA-256\$(\d{1,7}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$/.exec(text);
+  if (match === null) return null;
+  const [, iterations, salt, storedKey, serverKey] = match;
+  const verifier = {
+    iterations: Number(iterations),
+    salt: Buffer.from(salt!, 'base64'),
+    storedKey: Buffer.from(storedKey!, 'base64'),
+    serverKey: Buffer.from(serverKey!, 'base64'),
+  };
+  const valid =
+    verifier.storedKey.length === 32 &&
+    verifier.serverKey.length === 32 &&
+    verifier.iterations >= 1 &&
+    verifier.iterations <= ITERATIONS_MAX;
+  return valid ? verifier : null;
+}
+
+/** Derives a verifier from a plain password. Costs PBKDF2 once, off the event loop; keep the result. */
+export async function makeVerifier(
+  password: string,
+  salt: Buffer = randomBytes(16),
+  iterations = DEFAULT_ITERATIONS,
+): Promise<ScramVerifier> {
+  const salted = await pbkdf2(normalize(password), salt, iterations, 32, 'sha256');
+  const storedKey = sha256(hmac(salted, 'Client Key'));
+  return { iterations, salt, storedKey, serverKey: hmac(salted, 'Server Key') };
+}
+
+/** A verifier that no password fits: unknown users go through the same exchange as known ones. */
+export function mockVerifier(user: string, secret: Buffer): ScramVerifier {
+  const salt = createHmac('sha256', secret).update(user).digest().subarray(0, 16);
+  return {
+    iterations: DEFAULT_ITERATIONS,
+    salt,
+    storedKey: randomBytes(32),
+    serverKey: randomBytes(32),
+  };
+}
+
+/** The server's side of one exchange. `channelBindingOffered`: the server announced SCRAM-SHA-256-PLUS. */
+export class ScramServer {
+  private readonly verifier: ScramVerifier;
+  private clientFirstBare = '';
+  private serverFirst = '';
+  private gs2Header = '';
+  private nonce = '';
+
+  constructor(verifier: ScramVerifier) {
+    this.verifier = verifier;
+  }
+
+  /** Takes client-first-message, answers server-first-message. */
+  first(message: string): string {
+    bounded(message);
+    const match = /^([ny]),((?:a=[^,]*)?),(.*)$/s.exec(message);
+    if (match === null) throw new ScramError('malformed SCRAM message');
+    if (match[2] !== '') throw new ScramError('client uses authorization identity, but it is not supported');
+    this.gs2Header = `${match[1]!},,`;
+    this.clientFirstBare = match[3]!;
+    const bare = /^n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?$/s.exec(this.clientFirstBare);
+    if (bare === null) throw new ScramError('malformed SCRAM message');
+    this.nonce = bare[2]! + randomBytes(18).toString('base64');
+    const { salt, iterations } = this.verifier;
+    this.serverFirst = `r=${this.nonce},s=${salt.toString('base64')},i=${iterations}`;
+    return this.serverFirst;
+  }
+
+  /** Takes client-final-message; answers server-final-message, or null where the proof is wrong. */
+  final(message: string): string | null {
+    bounded(message);
+    const match = /^(c=([A-Za-z0-9+/=]+),r=([\x21-\x2b\x2d-\x7e]+)),p=([A-Za-z0-9+/=]+)$/.exec(message);
+    if (match === null) throw new ScramError('malformed SCRAM message');
+    const [, withoutProof, binding, nonce, proofText] = match;
+    if (Buffer.from(binding!, 'base64').toString() !== this.gs2Header) {
+      throw new ScramError('unexpected SCRAM channel-binding attribute in client-final-message');
+    }
+    if (nonce !== this.nonce) throw new ScramError('SCRAM nonce mismatch');
+    const proof = Buffer.from(proofText!, 'base64');
+    if (proof.length !== 32) throw new ScramError('malformed SCRAM proof');
+    const authMessage = `${this.clientFirstBare},${this.serverFirst},${withoutProof!}`;
+    const clientKey = xor(proof, hmac(this.verifier.storedKey, authMessage));
+    if (!timingSafeEqual(sha256(clientKey), this.verifier.storedKey)) return null;
+    return `v=${hmac(this.verifier.serverKey, authMessage).toString('base64')}`;
+  }
+}
+
+/** The client's side of one exchange, towards a server that may be hostile. */
+export class ScramClient {
+  private readonly password: string;
+  private readonly nonce = randomBytes(18).toString('base64');
+  private expectedSignature: Buffer | null = null;
+
+  constructor(password: string) {
+    this.password = password;
+  }
+
+  first(): string {
+    return `n,,n=*,r=${this.nonce}`;
+  }
+
+  /** Takes server-first-message, answers client-final-message. */
+  async final(serverFirst: string): Promise<string> {
+    bounded(serverFirst);
+    const match = /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/=]+),i=(\d{1,7})$/.exec(serverFirst);
+    if (match === null) throw new ScramError('the server sent a malformed SCRAM message');
+    const [, nonce, salt, iterationsText] = match;
+    const iterations = Number(iterationsText);
+    if (!nonce!.startsWith(this.nonce) || nonce!.length === this.nonce.length) {
+      throw new ScramError('the server sent a wrong SCRAM nonce');
+    }
+    if (iterations < 1 || iterations > ITERATIONS_MAX) {
+      throw new ScramError(`the server asks for ${iterations} SCRAM iterations`);
+    }
+    const salted = await pbkdf2(
+      normalize(this.password),
+      Buffer.from(salt!, 'base64'),
+      iterations,
+      32,
+      'sha256',
+    );
+    const withoutProof = `c=biws,r=${nonce!}`;
+    const authMessage = `n=*,r=${this.nonce},${serverFirst},${withoutProof}`;
+    const clientKey = hmac(salted, 'Client Key');
+    const proof = xor(clientKey, hmac(sha256(clientKey), authMessage));
+    this.expectedSignature = hmac(hmac(salted, 'Server Key'), authMessage);
+    return `${withoutProof},p=${proof.toString('base64')}`;
+  }
+
+  /** Checks server-final-message: only a server that knows the password's verifier can sign it. */
+  verify(serverFinal: string): void {
+    bounded(serverFinal);
+    const signature = Buffer.from(/^v=([A-Za-z0-9+/=]+)$/.exec(serverFinal)?.[1] ?? '', 'base64');
+    const expected = this.expectedSignature;
+    if (expected === null || signature.length !== 32 || !timingSafeEqual(signature, expected)) {
+      throw new ScramError('the server could not prove that it knows the password');
+    }
+  }
+}
+
+/** PostgreSQL's md5 response: `md5` + md5(md5(password + user) + salt). */
+export function md5Response(user: string, passwordOrHash: string, salt: Uint8Array): string {
+  const inner = /^md5[0-9a-f]{32}$/.test(passwordOrHash)
+    ? passwordOrHash.slice(3)
+    : md5(Buffer.from(passwordOrHash + user, 'utf8'));
+  return `md5${md5(Buffer.concat([Buffer.from(inner, 'latin1'), salt]))}`;
+}
+
+/** Compares secrets in time that depends on neither. */
+export function equalSecrets(a: string, b: string): boolean {
+  return timingSafeEqual(sha256(Buffer.from(a, 'utf8')), sha256(Buffer.from(b, 'utf8')));
+}
+
+function bounded(message: string): void {
+  if (message.length > MESSAGE_CHARACTERS_MAX) throw new ScramError('oversized SCRAM message');
+}
+
+function md5(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('hex');
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+function hmac(key: Uint8Array, text: string): Buffer {
+  return createHmac('sha256', key).update(text).digest();
+}
+
+function xor(a: Buffer, b: Buffer): Buffer {
+  const out = Buffer.allocUnsafe(a.length);
+  for (let i = 0; i < a.length; i++) out[i] = a[i]! ^ b[i]!;
+  return out;
+}
+
+/** SASLprep in essence: NFKC. Postgres falls back to the raw bytes where SASLprep refuses them. */
+function normalize(password: string): string {
+  return password.normalize('NFKC');
+}
