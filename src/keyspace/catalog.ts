@@ -35,6 +35,8 @@ export interface CatalogColumn {
   readonly name: string;
   /** Type OID; for a domain, that of its base type. */
   readonly type: number;
+  /** pg_attribute.atttypmod (for a domain its pg_type.typtypmod); -1 or absent: none. `Vindex.mapper` takes it. */
+  readonly typmod?: number;
   /** False: `=` on this column does not mean equal bytes, so hashing it would be wrong. */
   readonly deterministicCollation: boolean;
   readonly notNull: boolean;

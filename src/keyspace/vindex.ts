@@ -2,7 +2,11 @@ import type { KeyspaceIdCell } from './keyspace-id.js';
 
 /** The keyspace id was written to the cell. */
 export const MAPPED = 0;
-/** A valid value that no stored value of the column can equal (5.5 against an int column). */
+/**
+ * A valid value that no stored value of the column can equal: 5.5 against an int column, 'abcd' against varchar(3).
+ * A comparison finds nothing. Storing it is another matter: Postgres would change the value (round, cut blanks) or
+ * raise an error, so a row whose key does not match must be refused and never sent to some shard.
+ */
 export const NO_MATCH = 1;
 /** Postgres would refuse this value for its type (22P02 or 22003). */
 export const INVALID = 2;
@@ -28,8 +32,11 @@ export interface Vindex {
   /**
    * A mapper for `column = value` (and for storing) where the value has type `inputType`; `unknown` (705) stands for an
    * untyped literal or parameter, which Postgres reads as the column's type. Null where the pair is not supported.
+   * The bytes must be what that type's own input function gets: of `5.5::int8` or `1e3::text` the literal's text is
+   * not. `columnTypmod` is the column's pg_attribute.atttypmod (a domain's: pg_type.typtypmod), -1 where it has none:
+   * values that numeric(p,s), varchar(n) or timestamp(p) would store changed are NO_MATCH.
    */
-  mapper(columnType: number, inputType: number): KeyMapper | null;
+  mapper(columnType: number, inputType: number, columnTypmod?: number): KeyMapper | null;
   /** The same keyspace id as a SQL expression (bigint, signed) over a column, where shards can compute it; else null. */
   sqlExpression(quotedColumn: string, columnType: number): string | null;
 }

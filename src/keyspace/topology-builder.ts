@@ -1,0 +1,156 @@
+import { assert } from '../util/assert.js';
+import { tilingProblems } from './key-range-tiling.js';
+import type { KeyRange } from './key-range.js';
+import { compareKeyspaceIds } from './keyspace-id.js';
+import { makeShardLookup } from './shard-lookup.js';
+import type { Keyspace, Shard, Table, Topology } from './topology.js';
+import type { Vindex } from './vindex.js';
+
+export interface ShardSpec {
+  readonly name: string;
+  /** In any order; empty for the one shard of an unsharded keyspace. */
+  readonly ranges: readonly KeyRange[];
+}
+
+export type TableSpec =
+  | {
+      readonly type: 'sharded';
+      readonly schema: string;
+      readonly name: string;
+      readonly shardKey: string;
+      /** Name of one of the keyspace's vindexes. */
+      readonly vindex: string;
+    }
+  | {
+      readonly type: 'reference' | 'unsharded' | 'sequence';
+      readonly schema: string;
+      readonly name: string;
+    };
+
+export interface KeyspaceSpec {
+  readonly name: string;
+  readonly shards: readonly ShardSpec[];
+  readonly vindexes: readonly Vindex[];
+  readonly tables: readonly TableSpec[];
+}
+
+export interface TopologySpec {
+  readonly version: number;
+  readonly keyspaces: readonly KeyspaceSpec[];
+  /** Name of the keyspace of tables that no keyspace lists; null: such tables are refused. */
+  readonly defaultKeyspace: string | null;
+}
+
+/** The key of `Topology.tables` and `Keyspace.tables`. */
+export function tableKey(schema: string, name: string): string {
+  return `${schema}.${name}`;
+}
+
+/**
+ * Builds one frozen keyspace. `firstShardIndex` is the place of its first shard in `Topology.shards`. The
+ * specification must be sound (the configuration reports faults to people before): a fault is an AssertionError.
+ */
+export function makeKeyspace(spec: KeyspaceSpec, firstShardIndex = 0): Keyspace {
+  const problem = tilingProblems(spec.shards)[0];
+  assert(problem === undefined, `keyspace "${spec.name}": ${problem?.message}`);
+  const shards = Object.freeze(
+    spec.shards.map((shard, place) => makeShard(shard, spec.name, firstShardIndex + place)),
+  );
+  assertUnique(shards, `shard names of keyspace "${spec.name}"`);
+  assertUnique(spec.vindexes, `vindex names of keyspace "${spec.name}"`);
+  const vindexes = new Map(spec.vindexes.map((vindex) => [vindex.name, vindex]));
+  const tables = new Map<string, Table>();
+  const keyspace: Keyspace = Object.freeze({
+    name: spec.name,
+    sharded: shards[0]!.ranges.length > 0,
+    shards,
+    vindexes,
+    tables,
+    shardOf: makeShardLookup(shards),
+  });
+  for (const table of spec.tables) {
+    const key = tableKey(table.schema, table.name);
+    assert(!tables.has(key), `table "${key}" stands twice in keyspace "${spec.name}"`);
+    tables.set(key, makeTable(table, keyspace));
+  }
+  return keyspace;
+}
+
+/** Builds the frozen topology of a sound specification; shards are numbered in the order they are listed. */
+export function makeTopology(spec: TopologySpec): Topology {
+  assert(spec.keyspaces.length > 0, 'a topology has at least one keyspace');
+  const keyspaces: Keyspace[] = [];
+  const shards: Shard[] = [];
+  const tables = new Map<string, Table>();
+  for (const keyspaceSpec of spec.keyspaces) {
+    const keyspace = makeKeyspace(keyspaceSpec, shards.length);
+    keyspaces.push(keyspace);
+    shards.push(...keyspace.shards);
+    for (const [key, table] of keyspace.tables) {
+      assert(!tables.has(key), `table "${key}" stands in two keyspaces`);
+      tables.set(key, table);
+    }
+  }
+  assertUnique(keyspaces, 'keyspace names');
+  assertUnique(shards, 'shard names');
+  const defaultKeyspace = keyspaces.find((keyspace) => keyspace.name === spec.defaultKeyspace);
+  if (spec.defaultKeyspace !== null) {
+    assert(defaultKeyspace !== undefined, `no default keyspace "${spec.defaultKeyspace}"`);
+    assert(!defaultKeyspace.sharded, `default keyspace "${defaultKeyspace.name}" is sharded`);
+  }
+  return Object.freeze({
+    version: spec.version,
+    keyspaces: Object.freeze(keyspaces),
+    shards: Object.freeze(shards),
+    catalogShard: chooseCatalogShard(keyspaces, defaultKeyspace),
+    defaultKeyspace: defaultKeyspace ?? null,
+    tables,
+  });
+}
+
+/** An unsharded keyspace's database where there is one: it is never split or moved, so its OIDs last. */
+function chooseCatalogShard(keyspaces: readonly Keyspace[], preferred?: Keyspace): Shard {
+  const keyspace = preferred ?? keyspaces.find((other) => !other.sharded) ?? keyspaces[0]!;
+  return keyspace.shards[0]!;
+}
+
+function makeShard(spec: ShardSpec, keyspace: string, index: number): Shard {
+  const ranges = spec.ranges.map((range) =>
+    Object.freeze({
+      from: Object.freeze({ ...range.from }),
+      to: range.to === null ? null : Object.freeze({ ...range.to }),
+    }),
+  );
+  ranges.sort((a, b) => compareKeyspaceIds(a.from, b.from));
+  return Object.freeze({ index, name: spec.name, keyspace, ranges: Object.freeze(ranges) });
+}
+
+function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
+  const where = `table "${tableKey(spec.schema, spec.name)}" of keyspace "${keyspace.name}"`;
+  const { schema, name } = spec;
+  if (spec.type === 'sharded') {
+    assert(keyspace.sharded, `${where} is sharded, the keyspace is not`);
+    const vindex = keyspace.vindexes.get(spec.vindex);
+    assert(vindex !== undefined, `${where} names an unknown vindex "${spec.vindex}"`);
+    return Object.freeze({
+      type: 'sharded',
+      keyspace,
+      schema,
+      name,
+      shardKey: spec.shardKey,
+      vindex,
+    });
+  }
+  if (spec.type === 'reference') {
+    // One database holds one copy: that is an unsharded table, and routes better as one.
+    const type = keyspace.sharded ? 'reference' : 'unsharded';
+    return Object.freeze({ type, keyspace, schema, name });
+  }
+  assert(!keyspace.sharded, `${where} is of type ${spec.type}, the keyspace is sharded`);
+  return Object.freeze({ type: spec.type, keyspace, schema, name });
+}
+
+function assertUnique(named: readonly { readonly name: string }[], what: string): void {
+  const names = new Set(named.map((one) => one.name));
+  assert(names.size === named.length, `${what} are not unique`);
+}
