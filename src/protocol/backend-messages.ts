@@ -79,7 +79,7 @@ export function readSqlState(buffer: Buffer, start: number, end: number): string
   while (at < end && buffer[at] !== 0) {
     const next = afterCString(buffer, at + 1, end);
     if (next < 0) break;
-    if (buffer[at] === 0x43) return buffer.latin1Slice(at + 1, next - 1);
+    if (buffer[at] === 0x43) return buffer.toString('latin1', at + 1, next - 1);
     at = next;
   }
   return '';

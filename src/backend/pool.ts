@@ -1,0 +1,378 @@
+import type { ServerAddress } from '../config/config.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { ShardMetrics } from '../metrics/metrics.js';
+import { TxStatus } from '../protocol/codes.js';
+import type { Logger } from '../util/logger.js';
+import { BackendError } from './backend-error.js';
+import { BackendConnection, type BackendSink } from './postgres/connection.js';
+import { DROP } from './postgres/expected-replies.js';
+import { loginToBackend } from './postgres/login.js';
+
+/** Gets a backend later: exactly one of the two is called, unless the wait is given up. */
+export interface BackendWaiter {
+  onBackend(backend: BackendConnection): void;
+  onBackendError(error: BackendError): void;
+}
+
+export interface PoolOptions {
+  readonly size: number;
+  readonly queueTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxLifetimeMs: number;
+  readonly connectTimeoutMs: number;
+  readonly healthCheckIntervalMs: number;
+  readonly preparedStatementsMax: number;
+  /** Settings that every backend starts with. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+interface Waiting {
+  readonly waiter: BackendWaiter;
+  readonly since: number;
+}
+
+/** First retry after a failed connect; doubles up to the maximum. */
+const BACKOFF_FIRST_MS = 50;
+const BACKOFF_MAX_MS = 1000;
+/** How often idle times, lifetimes and queue timeouts are looked at; timeouts are this exact. */
+const SWEEP_MS = 250;
+/** A backend whose session vanished gets this long to end what it runs. */
+const ABANDON_TIMEOUT_MS = 5000;
+
+/**
+ * The backends of one shard and role. Where a backend is decides what may happen to it:
+ *
+ *   (connecting) -> idle -> leased -> idle          last used first, so that spare ones grow old and close
+ *                              |-> next waiter      without going through idle
+ *                              |-> abandoned        its session vanished: cancelled, drained, then as above
+ *   any -> closed
+ */
+export class Pool implements BackendSink {
+  readonly shard: Shard;
+  private readonly address: ServerAddress;
+  private readonly options: PoolOptions;
+  private readonly metrics: ShardMetrics;
+  private readonly logger: Logger;
+  private readonly idle: BackendConnection[] = [];
+  private readonly leased = new Set<BackendConnection>();
+  private readonly checking = new Set<BackendConnection>();
+  private waiting: Waiting[] = [];
+  private connecting = 0;
+  private backoffMs = 0;
+  private retryAt = 0;
+  private lastError: BackendError | null = null;
+  private everReached = false;
+  private readonly sweeper: NodeJS.Timeout;
+  private closing = false;
+  private onEmpty: (() => void) | null = null;
+
+  constructor(
+    shard: Shard,
+    address: ServerAddress,
+    options: PoolOptions,
+    metrics: ShardMetrics,
+    logger: Logger,
+  ) {
+    this.shard = shard;
+    this.address = address;
+    this.options = options;
+    this.metrics = metrics;
+    this.logger = logger;
+    this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
+    this.sweeper.unref();
+  }
+
+  get size(): number {
+    return this.idle.length + this.leased.size + this.checking.size + this.connecting;
+  }
+
+  get gauge(): { active: number; idle: number; waiting: number; max: number } {
+    return {
+      active: this.leased.size,
+      idle: this.idle.length,
+      waiting: this.waiting.length,
+      max: this.options.size,
+    };
+  }
+
+  /** Null: the shard can be reached as far as is known; else why not. */
+  get problem(): string | null {
+    if (this.lastError !== null) return this.lastError.message;
+    return this.everReached ? null : 'not connected yet';
+  }
+
+  /** A backend at once, or null: then `wait` for one. */
+  tryLease(): BackendConnection | null {
+    // Whoever waits came first.
+    if (this.waiting.length > 0) return null;
+    for (;;) {
+      const backend = this.idle.pop();
+      if (backend === undefined) return null;
+      if (!backend.alive) continue;
+      this.leased.add(backend);
+      return backend;
+    }
+  }
+
+  /** Queues for a backend; opens one where the pool has room. Ends in time, by a backend or by an error. */
+  wait(waiter: BackendWaiter): void {
+    if (this.closing) {
+      waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
+      return;
+    }
+    if (this.lastError !== null && this.size === 0 && Date.now() < this.retryAt) {
+      waiter.onBackendError(this.lastError);
+      return;
+    }
+    this.waiting.push({ waiter, since: performance.now() });
+    this.openWhereNeeded();
+  }
+
+  /** A waiter that no longer wants one. */
+  giveUp(waiter: BackendWaiter): void {
+    this.waiting = this.waiting.filter((entry) => entry.waiter !== waiter);
+  }
+
+  /** Takes back a backend that is between statements, outside a transaction. */
+  release(backend: BackendConnection): void {
+    if (!backend.quiet || backend.status !== TxStatus.idle) {
+      this.abandon(backend);
+      return;
+    }
+    backend.sink = this;
+    // A cancel that is still on its way must not hit the next client's statement.
+    backend.whenNoCancelInFlight(() => this.handOn(backend));
+  }
+
+  /**
+   * Takes back a backend in whatever state its vanished session left it: what runs is cancelled, the transaction
+   * rolled back, answers dropped.
+   */
+  abandon(backend: BackendConnection): void {
+    backend.sink = this;
+    const giveUp = setTimeout(() => this.discard(backend), ABANDON_TIMEOUT_MS);
+    giveUp.unref();
+    this.abandoned.set(backend, giveUp);
+    if (!backend.quiet) backend.cancel();
+    // Sync ends a pipeline that was cut off (and copy-in, by the failure before it), whatever state it is in.
+    if (backend.copyingIn) backend.failCopy('the client has gone');
+    backend.sync(DROP);
+    backend.query('ROLLBACK', DROP);
+    backend.flush();
+    backend.resumeReading();
+  }
+
+  private readonly abandoned = new Map<BackendConnection, NodeJS.Timeout>();
+
+  /** Closes a leased backend whose state cannot be trusted. */
+  discard(backend: BackendConnection): void {
+    this.forget(backend);
+    backend.destroy();
+    this.metrics.closes++;
+    this.openWhereNeeded();
+  }
+
+  /** No new leases; resolves when every backend is back and closed. */
+  close(): Promise<void> {
+    this.closing = true;
+    clearInterval(this.sweeper);
+    for (const backend of this.idle.splice(0)) this.terminate(backend);
+    for (const { waiter } of this.waiting.splice(0)) {
+      waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
+    }
+    return new Promise((resolve) => {
+      this.onEmpty = resolve;
+      this.checkEmpty();
+    });
+  }
+
+  /** Closes everything now. */
+  destroy(): void {
+    this.closing = true;
+    clearInterval(this.sweeper);
+    for (const backend of [...this.idle, ...this.leased, ...this.checking]) this.discard(backend);
+  }
+
+  /** Opens a first backend, to learn whether the shard can be reached. */
+  warmUp(): void {
+    if (this.size === 0 && Date.now() >= this.retryAt) this.open();
+  }
+
+  private handOn(backend: BackendConnection): void {
+    if (!backend.alive) {
+      this.forget(backend);
+      this.openWhereNeeded();
+      return;
+    }
+    if (this.closing || Date.now() - backend.createdAt > this.options.maxLifetimeMs) {
+      this.forget(backend);
+      this.terminate(backend);
+      this.openWhereNeeded();
+      return;
+    }
+    const next = this.waiting.shift();
+    if (next !== undefined) {
+      this.leased.add(backend);
+      this.metrics.wait.observe(Math.round((performance.now() - next.since) * 1000));
+      next.waiter.onBackend(backend);
+      return;
+    }
+    this.leased.delete(backend);
+    backend.idleSince = Date.now();
+    this.idle.push(backend);
+  }
+
+  private openWhereNeeded(): void {
+    if (this.closing || Date.now() < this.retryAt) return;
+    while (this.connecting < this.waiting.length && this.size < this.options.size) this.open();
+  }
+
+  private open(): void {
+    this.connecting++;
+    const { shard, address, options } = this;
+    loginToBackend(shard.name, address, options.settings, options.connectTimeoutMs).then(
+      (login) => {
+        this.connecting--;
+        this.metrics.connects++;
+        this.everReached = true;
+        this.lastError = null;
+        this.backoffMs = 0;
+        this.retryAt = 0;
+        this.handOn(
+          new BackendConnection(shard, address, login, options.preparedStatementsMax, this),
+        );
+      },
+      (error: unknown) => {
+        this.connecting--;
+        this.onConnectFailure(error as BackendError);
+      },
+    );
+  }
+
+  private onConnectFailure(error: BackendError): void {
+    this.metrics.connectFailures++;
+    if (this.lastError === null) {
+      this.logger.warn({ shard: this.shard.name, reason: error.message }, 'cannot connect to shard');
+    }
+    this.lastError = error;
+    this.backoffMs = Math.min(BACKOFF_MAX_MS, Math.max(BACKOFF_FIRST_MS, this.backoffMs * 2));
+    this.retryAt = Date.now() + this.backoffMs;
+    // Others may still serve those who wait; where there are none, nobody should wait for nothing.
+    if (this.size === 0) {
+      for (const { waiter } of this.waiting.splice(0)) waiter.onBackendError(error);
+    }
+    this.checkEmpty();
+  }
+
+  private sweep(): void {
+    const now = Date.now();
+    const deadline = performance.now() - this.options.queueTimeoutMs;
+    while (this.waiting.length > 0 && this.waiting[0]!.since < deadline) {
+      const { waiter } = this.waiting.shift()!;
+      waiter.onBackendError(
+        this.error(
+          'insufficient_resources',
+          `no backend became free within ${this.options.queueTimeoutMs} ms (pool size ${this.options.size})`,
+        ),
+      );
+    }
+    const { idleTimeoutMs, maxLifetimeMs, healthCheckIntervalMs } = this.options;
+    for (let i = this.idle.length - 1; i >= 0; i--) {
+      const backend = this.idle[i]!;
+      const idleMs = now - backend.idleSince;
+      if (!backend.alive) this.idle.splice(i, 1);
+      else if (idleMs > idleTimeoutMs || now - backend.createdAt > maxLifetimeMs) {
+        this.idle.splice(i, 1);
+        this.terminate(backend);
+      } else if (healthCheckIntervalMs > 0 && idleMs > healthCheckIntervalMs) {
+        this.idle.splice(i, 1);
+        this.check(backend);
+      }
+    }
+    if (this.lastError !== null) this.warmUp();
+    this.openWhereNeeded();
+  }
+
+  /** An empty round trip; a backend that does not answer is closed. */
+  private check(backend: BackendConnection): void {
+    this.checking.add(backend);
+    const giveUp = setTimeout(() => this.discard(backend), this.options.connectTimeoutMs);
+    giveUp.unref();
+    this.abandoned.set(backend, giveUp);
+    backend.sync(DROP);
+    backend.flush();
+  }
+
+  private terminate(backend: BackendConnection): void {
+    this.metrics.closes++;
+    backend.terminate();
+    this.checkEmpty();
+  }
+
+  private forget(backend: BackendConnection): void {
+    clearTimeout(this.abandoned.get(backend));
+    this.abandoned.delete(backend);
+    this.leased.delete(backend);
+    this.checking.delete(backend);
+    const at = this.idle.indexOf(backend);
+    if (at >= 0) this.idle.splice(at, 1);
+    this.checkEmpty();
+  }
+
+  private checkEmpty(): void {
+    if (this.closing && this.size === 0) this.onEmpty?.();
+  }
+
+  private error(state: 'insufficient_resources', message: string): BackendError {
+    return new BackendError(this.shard.name, state, message);
+  }
+
+  // The pool is the sink of backends that nobody uses: idle, checked or abandoned.
+
+  pass(): boolean {
+    return true;
+  }
+
+  captured(): void {
+    // Answers to a session that has gone.
+  }
+
+  capturedData(): boolean {
+    return true;
+  }
+
+  failed(): void {
+    // The statement of a session that has gone.
+  }
+
+  copyInStarted(backend: BackendConnection): void {
+    backend.failCopy('the client has gone');
+    backend.flush();
+  }
+
+  drained(): void {
+    // Nobody feeds it.
+  }
+
+  ready(backend: BackendConnection): void {
+    if (!backend.quiet) return;
+    clearTimeout(this.abandoned.get(backend));
+    this.abandoned.delete(backend);
+    this.checking.delete(backend);
+    // What a vanished session set is not known.
+    if (this.leased.has(backend)) backend.settingsKey = null;
+    this.release(backend);
+  }
+
+  closed(backend: BackendConnection): void {
+    this.metrics.closes++;
+    this.forget(backend);
+  }
+
+  /** The lessee of a backend that broke off tells the pool. */
+  lost(backend: BackendConnection): void {
+    this.closed(backend);
+    this.openWhereNeeded();
+  }
+}
+

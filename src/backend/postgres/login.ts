@@ -1,0 +1,297 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { serialize } from 'pg-protocol';
+import type { ServerAddress } from '../../config/config.js';
+import {
+  connectTransport,
+  secureClientTransport,
+  type SocketTransport,
+  type TransportHandler,
+} from '../../net/transport.js';
+import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
+import { Backend, CANCEL_REQUEST } from '../../protocol/codes.js';
+import { Framer, readInt32 } from '../../protocol/framing.js';
+import { md5Response, ScramClient } from '../../protocol/scram.js';
+import { Writer } from '../../protocol/writer.js';
+import { BackendError } from '../backend-error.js';
+
+/** A logged-in connection, before anybody uses it. */
+export interface BackendLogin {
+  readonly transport: SocketTransport;
+  readonly pid: number;
+  readonly secret: number;
+  readonly parameters: Map<string, string>;
+}
+
+/** Login messages are small; a server that sends more is no Postgres. */
+const LOGIN_MESSAGE_BYTES_MAX = 64 * 1024;
+
+/**
+ * Connects and logs in (trust, password, md5, SCRAM-SHA-256; TLS as `sslmode` says). Rejects with BackendError 08001:
+ * refused, timed out, wrong password, TLS failure, or a server that does not follow the protocol.
+ */
+export function loginToBackend(
+  shard: string,
+  address: ServerAddress,
+  settings: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<BackendLogin> {
+  return new Promise((resolve, reject) => {
+    const login = new LoginExchange(shard, address, settings, resolve, reject);
+    login.start(timeoutMs);
+  });
+}
+
+class LoginExchange implements TransportHandler {
+  private readonly shard: string;
+  private readonly address: ServerAddress;
+  private readonly settings: Readonly<Record<string, string>>;
+  private readonly resolve: (login: BackendLogin) => void;
+  private readonly reject: (error: BackendError) => void;
+  private readonly framer = new Framer();
+  private readonly parameters = new Map<string, string>();
+  private transport!: SocketTransport;
+  private timer: NodeJS.Timeout | undefined;
+  private phase: 'tls-answer' | 'tls-handshake' | 'login' | 'done' = 'login';
+  private scram: ScramClient | null = null;
+  private scramVerified = false;
+  private authenticated = false;
+  private pid = 0;
+  private secret = 0;
+
+  constructor(
+    shard: string,
+    address: ServerAddress,
+    settings: Readonly<Record<string, string>>,
+    resolve: (login: BackendLogin) => void,
+    reject: (error: BackendError) => void,
+  ) {
+    this.shard = shard;
+    this.address = address;
+    this.settings = settings;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  start(timeoutMs: number): void {
+    this.timer = setTimeout(() => {
+      this.fail(`no login within ${timeoutMs} ms at ${this.where()}`);
+    }, timeoutMs);
+    this.transport = connectTransport(this.address, this, () => {
+      if (this.address.sslmode === 'disable' || this.address.host.startsWith('/')) {
+        this.sendStartup();
+      } else {
+        this.phase = 'tls-answer';
+        this.transport.write(serialize.requestSsl());
+      }
+    });
+  }
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.phase === 'tls-answer') {
+      this.onTlsAnswer(buffer, start, end);
+      return;
+    }
+    let at = this.framer.join(buffer, start);
+    if (at < 0) {
+      this.fail('the server sends oversized login messages');
+      return;
+    }
+    while (this.phase === 'login' && at < end) {
+      const length = end - at < 5 ? 0 : readInt32(buffer, at + 1);
+      if (end - at >= 5 && (length < 4 || length > LOGIN_MESSAGE_BYTES_MAX)) {
+        this.fail('the server does not speak the Postgres protocol');
+        return;
+      }
+      if (end - at < 5 || end - at < length + 1) {
+        this.framer.keep(buffer, at, end);
+        return;
+      }
+      const next = at + length + 1;
+      // After ReadyForQuery nothing may follow: nobody has asked for anything.
+      this.onMessage(buffer[at]!, buffer, at, next);
+      at = next;
+    }
+  }
+
+  onDrain(): void {
+    // Login messages are small; nobody waits.
+  }
+
+  onClose(error: Error | null): void {
+    const reason = error === null ? 'connection closed during login' : error.message;
+    this.fail(`${reason} (${this.where()})`);
+  }
+
+  private onTlsAnswer(buffer: Buffer, start: number, end: number): void {
+    const answer = buffer[start];
+    if (answer === 0x53 && end - start === 1) {
+      this.phase = 'tls-handshake';
+      this.transport = secureClientTransport(this.transport, tlsOptions(this.address), () => {
+        this.sendStartup();
+      });
+    } else if (answer === 0x4e && end - start === 1 && this.address.sslmode === 'prefer') {
+      this.sendStartup();
+    } else if (answer === 0x53) {
+      this.fail('unencrypted bytes behind the answer to the TLS request: somebody is in between');
+    } else {
+      this.fail(`the server does not offer TLS, but sslmode is ${this.address.sslmode}`);
+    }
+  }
+
+  private sendStartup(): void {
+    this.phase = 'login';
+    const { user, database } = this.address;
+    this.transport.write(serialize.startup({ user, database, ...this.settings }));
+  }
+
+  private onMessage(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type === Backend.authentication) {
+      this.onAuthentication(buffer, start, end);
+    } else if (type === Backend.errorResponse) {
+      const fields = readErrorFields(buffer, start, end);
+      this.fail(`${fields.get('M') ?? 'the server refused the login'} (${this.where()})`, fields);
+    } else if (type === Backend.backendKeyData && end - start >= 13) {
+      this.pid = readInt32(buffer, start + 5);
+      this.secret = readInt32(buffer, start + 9);
+    } else if (type === Backend.parameterStatus) {
+      const status = readParameterStatus(buffer, start, end);
+      if (status !== null) this.parameters.set(status.name, status.value);
+    } else if (type === Backend.readyForQuery && this.authenticated) {
+      this.finish();
+    } else if (type !== Backend.noticeResponse && type !== Backend.negotiateProtocolVersion) {
+      this.fail('the server does not follow the login protocol');
+    }
+  }
+
+  private onAuthentication(buffer: Buffer, start: number, end: number): void {
+    const kind = end - start >= 9 ? readInt32(buffer, start + 5) : -1;
+    const { password, user } = this.address;
+    if (kind === 0) {
+      // A server that skips the proof may be an impostor that collects statements.
+      if (this.scram !== null && !this.scramVerified) {
+        this.fail('the server ended the SCRAM exchange without its proof');
+        return;
+      }
+      this.authenticated = true;
+      return;
+    }
+    if (password === null) {
+      this.fail(`the server asks for a password, but the URL of shard "${this.shard}" has none`);
+    } else if (kind === 3) {
+      this.transport.write(serialize.password(password));
+    } else if (kind === 5 && end - start === 13) {
+      const salt = buffer.subarray(start + 9, start + 13);
+      this.transport.write(serialize.password(md5Response(user, password, salt)));
+    } else if (kind === 10) {
+      this.startScram(buffer.toString('latin1', start + 9, end).split('\0'), password);
+    } else if (kind === 11 && this.scram !== null) {
+      this.continueScram(buffer.toString('latin1', start + 9, end));
+    } else if (kind === 12 && this.scram !== null) {
+      this.verifyScram(buffer.toString('latin1', start + 9, end));
+    } else {
+      this.fail(`the server asks for an authentication method that is not supported (${kind})`);
+    }
+  }
+
+  private startScram(mechanisms: readonly string[], password: string): void {
+    if (!mechanisms.includes('SCRAM-SHA-256')) {
+      this.fail(`the server offers no SASL mechanism that is supported`);
+      return;
+    }
+    this.scram = new ScramClient(password);
+    this.transport.write(
+      serialize.sendSASLInitialResponseMessage('SCRAM-SHA-256', this.scram.first()),
+    );
+  }
+
+  private continueScram(message: string): void {
+    this.scram!.final(message).then(
+      (answer) => {
+        if (this.phase === 'login') {
+          this.transport.write(serialize.sendSCRAMClientFinalMessage(answer));
+        }
+      },
+      (error: unknown) => {
+        this.fail((error as Error).message);
+      },
+    );
+  }
+
+  private verifyScram(message: string): void {
+    try {
+      this.scram!.verify(message);
+      this.scramVerified = true;
+    } catch (error) {
+      this.fail((error as Error).message);
+    }
+  }
+
+  private finish(): void {
+    this.phase = 'done';
+    clearTimeout(this.timer);
+    const { transport, pid, secret, parameters } = this;
+    this.resolve({ transport, pid, secret, parameters });
+  }
+
+  private fail(message: string, fields: ReadonlyMap<string, string> | null = null): void {
+    if (this.phase === 'done') return;
+    this.phase = 'done';
+    clearTimeout(this.timer);
+    this.transport.destroy();
+    this.reject(new BackendError(this.shard, 'sqlclient_unable_to_establish', message, fields));
+  }
+
+  private where(): string {
+    return `${this.address.host}:${this.address.port}`;
+  }
+}
+
+function tlsOptions(address: ServerAddress): ConnectionOptions {
+  const verify = address.sslmode === 'verify-ca' || address.sslmode === 'verify-full';
+  return {
+    ...(/^[\d.]+$|:/.test(address.host) ? {} : { servername: address.host }),
+    host: address.host,
+    rejectUnauthorized: verify,
+    ...(address.sslRootCert === null ? {} : { ca: readFileSync(address.sslRootCert) }),
+    ...(address.sslmode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+  };
+}
+
+/**
+ * Asks the server to cancel what backend `pid` runs. Resolves when the server has closed the connection, which it
+ * does once the signal is sent: until then the backend must not run anything else. Never rejects.
+ */
+export function cancelBackend(
+  address: ServerAddress,
+  pid: number,
+  secret: number,
+  timeoutMs: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const writer = new Writer(16);
+    const request = writer.beginUntyped().int32(CANCEL_REQUEST).int32(pid).int32(secret).end().take();
+    const send = (transport: SocketTransport): void => {
+      transport.write(request);
+    };
+    const handler: TransportHandler = {
+      onBytes(buffer, start) {
+        const agreed = buffer[start] === 0x53;
+        if (!agreed) send(transport);
+        else transport = secureClientTransport(transport, tlsOptions(address), () => send(transport));
+      },
+      onDrain() {
+        // Sixteen bytes never wait.
+      },
+      onClose() {
+        clearTimeout(timer);
+        resolve();
+      },
+    };
+    const timer = setTimeout(() => transport.destroy(), timeoutMs);
+    let transport = connectTransport(address, handler, () => {
+      if (address.sslmode === 'disable' || address.host.startsWith('/')) send(transport);
+      else transport.write(serialize.requestSsl());
+    });
+  });
+}

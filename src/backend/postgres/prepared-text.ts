@@ -1,0 +1,47 @@
+import { Writer } from '../../protocol/writer.js';
+import { Frontend } from '../../protocol/codes.js';
+
+/**
+ * One statement text with its parameter types, shared by all clients that prepared the same: a backend parses it once
+ * under one name, whoever executes it.
+ */
+export interface PreparedText {
+  /** The name it has on every backend that knows it. */
+  readonly name: Buffer;
+  /** A Parse message's content behind the name: text, zero byte, parameter types. */
+  readonly parseRest: Buffer;
+  /** A backend has accepted this text, so a later Parse of it can be answered at once. */
+  validated: boolean;
+}
+
+/** Texts remembered over all clients; older ones are forgotten (and parsed again when needed). */
+const TEXTS_MAX = 10_000;
+
+/** Finds the shared PreparedText of a text. Keys carry everything that changes what a text means. */
+export class PreparedTexts {
+  private readonly byKey = new Map<string, PreparedText>();
+  private nextId = 1;
+
+  /** `context` names the schema version, search path and the like. `parseRest` is copied when the text is new. */
+  intern(parseRest: Buffer, context: string): PreparedText {
+    const key = `${context}\0${parseRest.toString('latin1')}`;
+    const known = this.byKey.get(key);
+    if (known !== undefined) return known;
+    if (this.byKey.size >= TEXTS_MAX) {
+      const oldest = this.byKey.keys().next();
+      if (oldest.done !== true) this.byKey.delete(oldest.value);
+    }
+    const text: PreparedText = {
+      name: Buffer.from(`sg_${(this.nextId++).toString(36)}`, 'latin1'),
+      parseRest: Buffer.from(parseRest),
+      validated: false,
+    };
+    this.byKey.set(key, text);
+    return text;
+  }
+}
+
+/** Writes `Parse` of the text under `name` (empty: the unnamed statement). */
+export function writeParse(writer: Writer, name: Buffer, parseRest: Buffer): void {
+  writer.begin(Frontend.parse).bytes(name).byte(0).bytes(parseRest).end();
+}
