@@ -23,8 +23,8 @@ interface OwnedRange {
 const SPACE_START: KeyspaceId = { hi: 0, lo: 0 };
 
 /**
- * Whether the shards' key ranges cover every 64-bit keyspace id exactly once. Returns every fault, none where they
- * tile. One shard without ranges is an unsharded keyspace and fine.
+ * Whether the shards' key ranges cover every 64-bit keyspace id exactly once. Returns every fault,
+ * none where they tile. One shard without ranges is an unsharded keyspace and fine.
  *
  *     0                     40            80                    2^64
  *     |------- s0 ---------|      gap    |------- s1 ---------|
@@ -63,8 +63,8 @@ function collectGapsAndOverlaps(owned: OwnedRange[], problems: TilingProblem[]):
   if (compareKeyspaceIds(first.range.from, SPACE_START) > 0) {
     problems.push(gap(SPACE_START, first.range.from, [first.owner]));
   }
-  // The range that reaches furthest so far: comparing only neighbours would miss a gap or an overlap that a long
-  // range hides behind a short one.
+  // The range that reaches furthest so far: comparing only neighbours would miss a gap or an
+  // overlap that a long range hides behind a short one.
   let reach = first;
   for (let index = 1; index < owned.length; index++) {
     const next = owned[index]!;
@@ -90,7 +90,7 @@ function gap(
   const missing = formatKeyRange({ from, to });
   return {
     message: `no shard owns the key range "${missing}"`,
-    hint: `give "${missing}" to a shard, or widen the range of ${shardNames.map(quote).join(' or ')}`,
+    hint: `give "${missing}" to a shard, or widen a range of ${shardNames.map(quote).join(', ')}`,
     shardNames,
   };
 }

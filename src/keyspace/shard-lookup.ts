@@ -5,8 +5,9 @@ import type { Shard } from './topology.js';
 export type ShardLookup = (hi: number, lo: number) => Shard;
 
 /**
- * The function behind `Keyspace.shardOf`: the owner of a keyspace id given as unsigned 32-bit halves. The ranges must
- * tile the space (see `tilingProblems`). Allocates nothing per call: 32-bit boundaries in typed arrays, binary search.
+ * The function behind `Keyspace.shardOf`: the owner of a keyspace id given as unsigned 32-bit
+ * halves. The ranges must tile the space (see `tilingProblems`). Allocates nothing per call: 32-bit
+ * boundaries in typed arrays, binary search.
  */
 export function makeShardLookup(shards: readonly Shard[]): ShardLookup {
   const ranges: { readonly from: KeyspaceId; readonly shard: Shard }[] = [];
@@ -27,7 +28,10 @@ export function makeShardLookup(shards: readonly Shard[]): ShardLookup {
   return (hi, lo) => owners[lastPairAtOrBelow(fromHi, fromLo, hi, lo)]!;
 }
 
-/** Below this many ranges a straight scan from the top beats the mispredicted branches of a binary search. */
+/**
+ * Below this many ranges a straight scan from the top beats the mispredicted branches of a binary
+ * search.
+ */
 const SCAN_RANGES_MAX = 8;
 
 /** The last index whose bound is <= hi; bound 0 is 0, so there always is one. */

@@ -47,8 +47,9 @@ export function tableKey(schema: string, name: string): string {
 }
 
 /**
- * Builds one frozen keyspace. `firstShardIndex` is the place of its first shard in `Topology.shards`. The
- * specification must be sound (the configuration reports faults to people before): a fault is an AssertionError.
+ * Builds one frozen keyspace. `firstShardIndex` is the place of its first shard in
+ * `Topology.shards`. The specification must be sound (the configuration reports faults to people
+ * before): a fault is an AssertionError.
  */
 export function makeKeyspace(spec: KeyspaceSpec, firstShardIndex = 0): Keyspace {
   const problem = tilingProblems(spec.shards)[0];
@@ -76,7 +77,10 @@ export function makeKeyspace(spec: KeyspaceSpec, firstShardIndex = 0): Keyspace 
   return keyspace;
 }
 
-/** Builds the frozen topology of a sound specification; shards are numbered in the order they are listed. */
+/**
+ * Builds the frozen topology of a sound specification; shards are numbered in the order they are
+ * listed.
+ */
 export function makeTopology(spec: TopologySpec): Topology {
   assert(spec.keyspaces.length > 0, 'a topology has at least one keyspace');
   const keyspaces: Keyspace[] = [];
@@ -108,7 +112,10 @@ export function makeTopology(spec: TopologySpec): Topology {
   });
 }
 
-/** An unsharded keyspace's database where there is one: it is never split or moved, so its OIDs last. */
+/**
+ * An unsharded keyspace's database where there is one: it is never split or moved, so its OIDs
+ * last.
+ */
 function chooseCatalogShard(keyspaces: readonly Keyspace[], preferred?: Keyspace): Shard {
   const keyspace = preferred ?? keyspaces.find((other) => !other.sharded) ?? keyspaces[0]!;
   return keyspace.shards[0]!;

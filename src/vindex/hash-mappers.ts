@@ -22,8 +22,9 @@ import { readUuidText, UUID_BYTES } from './values/uuid.js';
 import { utf8Length } from './values/utf8.js';
 
 /**
- * One factory per value type. A mapper reads the value, then hashes it as the hash operator class of the *column's*
- * type does. Mapping is synchronous and single-threaded, so that all mappers share the buffers below.
+ * One factory per value type. A mapper reads the value, then hashes it as the hash operator class
+ * of the *column's* type does. Mapping is synchronous and single-threaded, so that all mappers
+ * share the buffers below.
  */
 
 const decimal = new DecimalCell();
@@ -85,7 +86,10 @@ export function intToNumericMapper(size: IntSize, typmod: number): KeyMapper {
   };
 }
 
-/** text and varchar; `typmod` is that of varchar(n), -1 without. Text and binary format are the same bytes. */
+/**
+ * text and varchar; `typmod` is that of varchar(n), -1 without. Text and binary format are the same
+ * bytes.
+ */
 export function textMapper(typmod: number): KeyMapper {
   // VARHDRSZ: varchar(n) has typmod n + 4.
   const charactersMax = typmod < 4 ? Infinity : typmod - 4;
@@ -148,7 +152,10 @@ export function dateMapper(): KeyMapper {
   };
 }
 
-/** timestamp, or timestamptz with `zoned`: microseconds hash as int8 does. `typmod` is the precision, -1 without. */
+/**
+ * timestamp, or timestamptz with `zoned`: microseconds hash as int8 does. `typmod` is the
+ * precision, -1 without.
+ */
 export function timestampMapper(zoned: boolean, typmod: number): KeyMapper {
   const read = zoned ? readTimestamptzText : readTimestampText;
   const precision = typmod < 0 || typmod > 5 ? null : typmod;
@@ -191,7 +198,9 @@ function numericReader(hash: (out: KeyspaceIdCell) => MapOutcome): KeyMapper {
   };
 }
 
-/** The s of numeric(p,s): the lower 11 bits of the typmod less VARHDRSZ, signed since PostgreSQL 15. */
+/**
+ * The s of numeric(p,s): the lower 11 bits of the typmod less VARHDRSZ, signed since PostgreSQL 15.
+ */
 function numericScale(typmod: number): number | null {
   return typmod < 4 ? null : (((typmod - 4) & 0x7ff) ^ 0x400) - 0x400;
 }

@@ -14,25 +14,41 @@ import {
 } from './hash-mappers.js';
 import type { IntSize } from './values/int.js';
 
-/** What one column type needs: which value types `=` takes against it and how a shard computes the hash. */
+/**
+ * What one column type needs: which value types `=` takes against it and how a shard computes the
+ * hash.
+ */
 interface KeyType {
   /** By type OID of the value; `unknown` reads as the column's type. `typmod` is the column's. */
   readonly inputs: ReadonlyMap<number, (typmod: number) => KeyMapper>;
-  /** The hash with seed 0 of a column, as SQL that PostgreSQL 14 to 18 all take, in row filters too. */
+  /**
+   * The hash with seed 0 of a column, as SQL that PostgreSQL 14 to 18 all take, in row filters too.
+   */
   readonly sql: (quotedColumn: string) => string;
 }
 
-/** `(type)`: a SQL call of one of PostgreSQL's own hash functions after a cast that changes nothing but domains. */
+/**
+ * `(type)`: a SQL call of one of PostgreSQL's own hash functions after a cast that changes nothing
+ * but domains.
+ */
 function call(hashFunction: string, type: string): KeyType['sql'] {
   return (column) => `pg_catalog.${hashFunction}(${column}::pg_catalog.${type}, 0)`;
 }
 
 /**
- * For types whose hash function has no name that all versions share (hashdateextended and hashbyteaextended are new
- * in 18): a row of one column hashes as the column does. A row hashes NULL to 0, which the CASE keeps NULL.
+ * For types whose hash function has no name that all versions share (hashdateextended and
+ * hashbyteaextended are new in 18): a row of one column hashes as the column does. A row hashes
+ * NULL to 0, which the CASE keeps NULL.
  */
 function rowHash(column: string): string {
-  return `CASE WHEN ${column} IS NOT NULL THEN pg_catalog.hash_record_extended(ROW(${column}), 0) END`;
+  const hash = `pg_catalog.hash_record_extended(ROW(${column}), 0)`;
+  return `CASE WHEN ${column} IS NOT NULL THEN ${hash} END`;
+}
+
+/** timestamptz_hash_extended is new in 18. In UTC both types count the same microseconds. */
+function timestamptzHash(column: string): string {
+  const inUtc = `pg_catalog.timezone('UTC', ${column}::pg_catalog.timestamptz)`;
+  return `pg_catalog.timestamp_hash_extended(${inUtc}, 0)`;
 }
 
 function intKey(size: IntSize): KeyType {
@@ -103,13 +119,7 @@ const keyTypes: ReadonlyMap<number, KeyType> = new Map([
   ],
   [
     TypeOid.timestamptz,
-    ownType(
-      TypeOid.timestamptz,
-      (typmod) => timestampMapper(true, typmod),
-      // timestamptz_hash_extended is new in 18. In UTC both types count the same microseconds.
-      (column) =>
-        `pg_catalog.timestamp_hash_extended(pg_catalog.timezone('UTC', ${column}::pg_catalog.timestamptz), 0)`,
-    ),
+    ownType(TypeOid.timestamptz, (typmod) => timestampMapper(true, typmod), timestamptzHash),
   ],
   [TypeOid.bool, ownType(TypeOid.bool, boolMapper, rowHash)],
 ]);
@@ -118,8 +128,8 @@ const keyTypes: ReadonlyMap<number, KeyType> = new Map([
 const refusals: ReadonlyMap<number, string> = new Map([
   [
     TypeOid.bpchar,
-    'trailing blanks of character(n) do not count in comparisons, so that equal values may differ in their ' +
-      'bytes; use text or varchar',
+    'trailing blanks of character(n) do not count in comparisons, so that equal values may ' +
+      'differ in their bytes; use text or varchar',
   ],
   [
     TypeOid.float4,
@@ -142,11 +152,13 @@ const refusals: ReadonlyMap<number, string> = new Map([
 ]);
 
 const SUPPORTED =
-  'smallint, integer, bigint, numeric, text, varchar, uuid, bytea, date, timestamp, timestamptz and boolean';
+  'smallint, integer, bigint, numeric, text, varchar, uuid, bytea, date, timestamp, ' +
+  'timestamptz and boolean';
 
 /**
- * PostgreSQL's own extended hash with seed 0 (hashint8extended, hashtextextended...): the keyspace id is its 64 bits,
- * unsigned. Shards compute the same id in SQL. Text needs a deterministic collation and UTF-8.
+ * PostgreSQL's own extended hash with seed 0 (hashint8extended, hashtextextended...): the keyspace
+ * id is its 64 bits, unsigned. Shards compute the same id in SQL. Text needs a deterministic
+ * collation and UTF-8.
  */
 export function makeHashVindex(name: string): Vindex {
   // Plans ask for the same few mappers over and over.

@@ -1,9 +1,10 @@
 import type { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
 
 /**
- * PostgreSQL's extended hashes with seed 0, bit for bit: Bob Jenkins' lookup3 as hash_bytes_extended and
- * hash_uint32_extended use it, in the byte order of little-endian machines, which is what every supported server
- * platform has. All arithmetic is on 32-bit integers (`| 0`); a BigInt would cost ten times as much.
+ * PostgreSQL's extended hashes with seed 0, bit for bit: Bob Jenkins' lookup3 as
+ * hash_bytes_extended and hash_uint32_extended use it, in the byte order of little-endian machines,
+ * which is what every supported server platform has. All arithmetic is on 32-bit integers (`| 0`);
+ * a BigInt would cost ten times as much.
  */
 
 /** The golden ratio plus the constant that PostgreSQL's hash_bytes adds to the length. */
@@ -39,7 +40,8 @@ export function hashBytes(
     c = ((c - b) | 0) ^ ((b << 4) | (b >>> 28));
     b = (b + a) | 0;
   }
-  // Up to 11 bytes are left. Those of c start one byte up: lookup3 reserves its lowest byte for the length.
+  // Up to 11 bytes are left. Those of c start one byte up: lookup3 reserves its lowest byte for the
+  // length.
   const rest = end - at;
   for (let index = 0; index < rest; index++) {
     const byte = bytes[at + index]!;
@@ -57,8 +59,9 @@ export function hashUint32(value: number, out: KeyspaceIdCell): void {
 }
 
 /**
- * hashint8extended(value, 0), the value given as two's complement halves (signed or unsigned). It folds the upper
- * half so that a value that fits into int2 or int4 hashes as hashint2extended and hashint4extended hash it.
+ * hashint8extended(value, 0), the value given as two's complement halves (signed or unsigned). It
+ * folds the upper half so that a value that fits into int2 or int4 hashes as hashint2extended and
+ * hashint4extended hash it.
  */
 export function hashInt64(hi: number, lo: number, out: KeyspaceIdCell): void {
   const upper = hi | 0;

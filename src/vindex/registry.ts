@@ -1,7 +1,9 @@
 import type { Vindex } from '../keyspace/vindex.js';
 import { makeHashVindex } from './hash.js';
 
-/** A fault of a vindex in the configuration. `option`: the option at fault; null: the type itself. */
+/**
+ * A fault of a vindex in the configuration. `option`: the option at fault; null: the type itself.
+ */
 export interface VindexProblem {
   readonly message: string;
   readonly hint: string;
@@ -16,7 +18,9 @@ export interface VindexType {
   readonly make: (name: string, options: VindexOptions) => Vindex;
 }
 
-/** Every vindex type by the name the configuration uses. A new vindex is one file and one line here. */
+/**
+ * Every vindex type by the name the configuration uses. A new vindex is one file and one line here.
+ */
 export const vindexTypes = {
   hash: { options: [], make: makeHashVindex },
 } as const satisfies Record<string, VindexType>;
@@ -27,7 +31,9 @@ export type VindexResult =
   | { readonly ok: true; readonly vindex: Vindex }
   | { readonly ok: false; readonly problems: readonly VindexProblem[] };
 
-/** Builds the vindex `name` of a configured type; `options` are its other settings. Never throws. */
+/**
+ * Builds the vindex `name` of a configured type; `options` are its other settings. Never throws.
+ */
 export function makeVindex(type: string, name: string, options: VindexOptions = {}): VindexResult {
   if (!isVindexType(type)) {
     const known = Object.keys(vindexTypes).join(', ');

@@ -1,6 +1,8 @@
 import { skipSpaces, trimSpaces } from './ascii.js';
 
-/** Every spelling parse_bool takes: unique beginnings of the words, `on` and `off`, and the digits. */
+/**
+ * Every spelling parse_bool takes: unique beginnings of the words, `on` and `off`, and the digits.
+ */
 const spellings: ReadonlyMap<string, boolean> = new Map([
   ...beginnings('true', 1, true),
   ...beginnings('yes', 1, true),

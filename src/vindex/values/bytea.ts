@@ -4,8 +4,9 @@ import { BACKSLASH, hexDigit } from './ascii.js';
 const HEX_MARK = 0x78;
 
 /**
- * Reads a bytea as byteain does, hex (`\x00ff`, blanks allowed between pairs) or escape format (`\\`, `\377`). Writes
- * to `into`, which must hold `end - start` bytes, and returns the number of bytes written, or -1 where malformed.
+ * Reads a bytea as byteain does, hex (`\x00ff`, blanks allowed between pairs) or escape format
+ * (`\\`, `\377`). Writes to `into`, which must hold `end - start` bytes, and returns the number of
+ * bytes written, or -1 where malformed.
  */
 export function readByteaText(
   bytes: Uint8Array,

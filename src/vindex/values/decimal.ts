@@ -5,7 +5,10 @@ import { applySign } from './int.js';
 /** PostgreSQL keeps numeric as base-10000 digits (NBASE in numeric.c), here called groups. */
 export const GROUP_BASE = 10000;
 export const GROUP_DIGITS = 4;
-/** Decimal digits before the point: the greatest weight is 0x7fff, the weight of the first group counts from 0. */
+/**
+ * Decimal digits before the point: the greatest weight is 0x7fff, the weight of the first group
+ * counts from 0.
+ */
 export const INTEGER_DIGITS_MAX = (0x7fff + 1) * GROUP_DIGITS;
 /** NUMERIC_DSCALE_MAX: digits behind the point. */
 export const SCALE_MAX = 0x3fff;
@@ -15,9 +18,10 @@ const INT8_WEIGHT_MAX = 4;
 const FIRST_BUFFER_BYTES = 64;
 
 /**
- * A numeric in PostgreSQL's canonical form: no zero groups at either end. Group i counts 10000^(weight - i). The
- * groups lie as little-endian int16 in `bytes`, which is how the server hashes them. Reused from value to value, so
- * that reading allocates only when a value is longer than any before.
+ * A numeric in PostgreSQL's canonical form: no zero groups at either end. Group i counts
+ * 10000^(weight - i). The groups lie as little-endian int16 in `bytes`, which is how the server
+ * hashes them. Reused from value to value, so that reading allocates only when a value is longer
+ * than any before.
  */
 export class DecimalCell {
   kind: 'finite' | 'nan' | 'infinity' = 'finite';
@@ -69,7 +73,10 @@ export class DecimalCell {
   }
 }
 
-/** hash_numeric_extended(value, 0): NaN and the infinities hash to the seed, zero to the seed less one. */
+/**
+ * hash_numeric_extended(value, 0): NaN and the infinities hash to the seed, zero to the seed less
+ * one.
+ */
 export function hashDecimal(decimal: DecimalCell, out: KeyspaceIdCell): void {
   if (decimal.kind !== 'finite') {
     out.hi = 0;
@@ -119,7 +126,8 @@ export function magnitudeToDecimal(
   low: number,
   decimal: DecimalCell,
 ): void {
-  // Four divisions peel off the lower groups; what remains of 2^64 after them is the highest, below 2000.
+  // Four divisions peel off the lower groups; what remains of 2^64 after them is the highest, below
+  // 2000.
   let hi = high;
   let lo = low;
   const divide = (): number => {
@@ -141,7 +149,10 @@ export function magnitudeToDecimal(
   decimal.finish();
 }
 
-/** Whether the value has no nonzero digit behind `scale` decimal places (before the point where negative). */
+/**
+ * Whether the value has no nonzero digit behind `scale` decimal places (before the point where
+ * negative).
+ */
 export function fitsScale(decimal: DecimalCell, scale: number): boolean {
   if (decimal.kind !== 'finite' || decimal.count === 0) return true;
   let exponent = (decimal.weight - decimal.count + 1) * GROUP_DIGITS;

@@ -13,12 +13,15 @@ import {
 /** Bytes of int2, int4 and int8. */
 export type IntSize = 2 | 4 | 8;
 
-/** Longest run of decimal digits whose value surely fits into a 31-bit integer: 999,999,999 < 2^31. */
+/**
+ * Longest run of decimal digits whose value surely fits into a 31-bit integer: 999,999,999 < 2^31.
+ */
 const SMALL_DIGITS_MAX = 9;
 
 /**
- * Reads an integer as int2in, int4in and int8in of PostgreSQL 16 and later do (blanks around, a sign, 0x 0o 0b,
- * underscores between digits) into the cell as two's complement halves. False: malformed or out of the type's range.
+ * Reads an integer as int2in, int4in and int8in of PostgreSQL 16 and later do (blanks around, a
+ * sign, 0x 0o 0b, underscores between digits) into the cell as two's complement halves. False:
+ * malformed or out of the type's range.
  */
 export function readIntText(
   bytes: Uint8Array,
@@ -63,8 +66,8 @@ function readAnyInt(
 }
 
 /**
- * Reads digits of a base, with single underscores before digits (in base 10 not before the first), into unsigned
- * 64-bit halves. False: no digit, another character, or 2^64 and more.
+ * Reads digits of a base, with single underscores before digits (in base 10 not before the first),
+ * into unsigned 64-bit halves. False: no digit, another character, or 2^64 and more.
  */
 export function readMagnitude(
   bytes: Uint8Array,
@@ -108,7 +111,10 @@ function fitsInt(cell: KeyspaceIdCell, size: IntSize): boolean {
   return size === 4 || (value >= -0x8000 && value <= 0x7fff);
 }
 
-/** Reads int2send, int4send or int8send bytes (big-endian) into two's complement halves. False: wrong length. */
+/**
+ * Reads int2send, int4send or int8send bytes (big-endian) into two's complement halves. False:
+ * wrong length.
+ */
 export function readIntBinary(
   bytes: Uint8Array,
   start: number,

@@ -3,15 +3,17 @@ import { INVALID, MAPPED, UNREADABLE, type MapOutcome } from '../../keyspace/vin
 import { trimSpaces, skipSpaces } from './ascii.js';
 
 /**
- * Dates and times in ISO 8601 text, the one spelling whose meaning no setting changes. Everything else that Postgres
- * reads (month names, other orders, BC, `today`, abbreviated zones) depends on DateStyle, TimeZone or the clock and is
- * UNREADABLE.
+ * Dates and times in ISO 8601 text, the one spelling whose meaning no setting changes. Everything
+ * else that Postgres reads (month names, other orders, BC, `today`, abbreviated zones) depends on
+ * DateStyle, TimeZone or the clock and is UNREADABLE.
  */
 
-const DATE = /^(\d{4,7})-(\d\d)-(\d\d)$/;
-const TIMESTAMP = /^(\d{4,7})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?$/;
-const TIMESTAMPTZ =
-  /^(\d{4,7})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)$/;
+const DAY = String.raw`(\d{4,7})-(\d\d)-(\d\d)`;
+const TIME = String.raw`(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?`;
+const OFFSET = String.raw`(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)`;
+const DATE = new RegExp(`^${DAY}$`);
+const TIMESTAMP = new RegExp(`^${DAY}(?:[T ]${TIME})?$`);
+const TIMESTAMPTZ = new RegExp(`^${DAY}[T ]${TIME}${OFFSET}$`);
 /** Longer texts match no pattern: 7 + 6 digits of date, 15 of time, 6 of zone. */
 const TEXT_BYTES_MAX = 40;
 
@@ -58,7 +60,10 @@ export function readTimestampText(
   return infinity !== 0 ? setInfinity(infinity, out) : setMoment(TIMESTAMP.exec(text), out);
 }
 
-/** Like `readTimestampText`, in UTC: the text must say its offset, since TimeZone would fill it in otherwise. */
+/**
+ * Like `readTimestampText`, in UTC: the text must say its offset, since TimeZone would fill it in
+ * otherwise.
+ */
 export function readTimestamptzText(
   bytes: Uint8Array,
   start: number,
@@ -70,7 +75,10 @@ export function readTimestamptzText(
   return infinity !== 0 ? setInfinity(infinity, out) : setMoment(TIMESTAMPTZ.exec(text), out);
 }
 
-/** The trimmed text, or one that matches nothing where it is too long. Bytes above 0x7f match nothing either. */
+/**
+ * The trimmed text, or one that matches nothing where it is too long. Bytes above 0x7f match
+ * nothing either.
+ */
 function shortText(bytes: Uint8Array, start: number, end: number): string {
   const first = skipSpaces(bytes, start, end);
   const stop = trimSpaces(bytes, first, end);
@@ -84,7 +92,10 @@ function infinitySign(text: string): -1 | 0 | 1 {
   return lower === 'infinity' ? 1 : lower === '-infinity' ? -1 : 0;
 }
 
-/** Groups of a match: year, month, day, hour, minute, second, fraction, zone sign, zone hours, zone minutes. */
+/**
+ * Groups of a match: year, month, day, hour, minute, second, fraction, zone sign, zone hours, zone
+ * minutes.
+ */
 function setMoment(match: RegExpExecArray | null, out: KeyspaceIdCell): MapOutcome {
   if (match === null) return UNREADABLE;
   const part = (index: number): number => Number(match[index] ?? 0);
@@ -125,7 +136,10 @@ function setDays(days: number, out: KeyspaceIdCell): void {
   out.lo = days >>> 0;
 }
 
-/** `seconds` * 10^6 + `fraction`, exactly: the product passes 2^53, so it is taken in two parts of 20 bits. */
+/**
+ * `seconds` * 10^6 + `fraction`, exactly: the product passes 2^53, so it is taken in two parts of
+ * 20 bits.
+ */
 function setMicroseconds(seconds: number, fraction: number, out: KeyspaceIdCell): void {
   const upper = Math.floor(seconds / 0x100000) * 1_000_000;
   const lower = (seconds - Math.floor(seconds / 0x100000) * 0x100000) * 1_000_000 + fraction;
@@ -143,7 +157,10 @@ function setInfinity(sign: number, out: KeyspaceIdCell): MapOutcome {
   return MAPPED;
 }
 
-/** Whether microseconds (two's complement halves) have no nonzero digit behind `precision` places; infinities have none. */
+/**
+ * Whether microseconds (two's complement halves) have no nonzero digit behind `precision` places;
+ * infinities have none.
+ */
 export function fitsPrecision(cell: KeyspaceIdCell, precision: number): boolean {
   if (cell.hi === 0x7fffffff && cell.lo === 0xffffffff) return true;
   if (cell.hi === 0x80000000 && cell.lo === 0) return true;

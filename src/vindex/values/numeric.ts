@@ -37,8 +37,9 @@ const magnitude = new KeyspaceIdCell();
 const scan = { integerDigits: 0, fractionDigits: 0, digitsEnd: 0, firstNonzero: -1, exponent: 0 };
 
 /**
- * Reads a numeric as numeric_in of PostgreSQL 16 and later does: blanks around, sign, point, exponent, underscores,
- * NaN, infinities, and 0x 0o 0b integers, of which those beyond 64 bits are UNREADABLE. MAPPED: the cell is filled.
+ * Reads a numeric as numeric_in of PostgreSQL 16 and later does: blanks around, sign, point,
+ * exponent, underscores, NaN, infinities, and 0x 0o 0b integers, of which those beyond 64 bits are
+ * UNREADABLE. MAPPED: the cell is filled.
  */
 export function readNumericText(
   bytes: Uint8Array,
@@ -83,7 +84,10 @@ function readSpecial(
   return MAPPED;
 }
 
-/** Compares without regard to the case of ASCII letters; `word` is in lower case and has letters only. */
+/**
+ * Compares without regard to the case of ASCII letters; `word` is in lower case and has letters
+ * only.
+ */
 function equalsWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
   if (end - start !== word.length) return false;
   for (let index = 0; index < word.length; index++) {
@@ -186,7 +190,10 @@ function fillGroups(
   into.finish();
 }
 
-/** Reads numeric_send bytes as numeric_recv does, cutting what dscale hides. False: it would refuse them. */
+/**
+ * Reads numeric_send bytes as numeric_recv does, cutting what dscale hides. False: it would refuse
+ * them.
+ */
 export function readNumericBinary(
   bytes: Uint8Array,
   start: number,
@@ -208,7 +215,8 @@ export function readNumericBinary(
         : null;
   if (special === null && sign !== 0 && sign !== SIGN_NEGATIVE) return false;
   into.begin(sign === SIGN_NEGATIVE, weight);
-  // Decimal digits that count, from the first group on: those before the point and `scale` behind it.
+  // Decimal digits that count, from the first group on: those before the point and `scale` behind
+  // it.
   let kept = (weight + 1) * GROUP_DIGITS + scale;
   for (let index = 0; index < count; index++) {
     const group = uint16(bytes, start + BINARY_HEADER_BYTES + index * 2);

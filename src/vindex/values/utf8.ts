@@ -1,6 +1,6 @@
 /**
- * The number of characters of a UTF-8 text, or -1 where PostgreSQL refuses it: a NUL byte, an overlong form, a
- * surrogate, a character above U+10FFFF or a cut sequence (pg_utf8_islegal).
+ * The number of characters of a UTF-8 text, or -1 where PostgreSQL refuses it: a NUL byte, an
+ * overlong form, a surrogate, a character above U+10FFFF or a cut sequence (pg_utf8_islegal).
  */
 export function utf8Length(bytes: Uint8Array, start: number, end: number): number {
   for (let at = start; at < end; at++) {
@@ -24,7 +24,10 @@ function lengthFrom(bytes: Uint8Array, start: number, end: number, before: numbe
   return characters;
 }
 
-/** Bytes of the sequence that this byte starts; 0: it starts none. C0, C1 and F5.. could only start illegal ones. */
+/**
+ * Bytes of the sequence that this byte starts; 0: it starts none. C0, C1 and F5.. could only start
+ * illegal ones.
+ */
 function sequenceBytes(lead: number): number {
   if (lead < 0x80) return lead === 0 ? 0 : 1;
   if (lead < 0xc2) return 0;

@@ -5,8 +5,9 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Reads a uuid as uuid_in does: 32 hex digits of any case, a hyphen allowed after every group of four, braces around
- * all of it allowed. Writes 16 bytes to `into`; false where the text is no uuid.
+ * Reads a uuid as uuid_in does: 32 hex digits of any case, a hyphen allowed after every group of
+ * four, braces around all of it allowed. Writes 16 bytes to `into`; false where the text is no
+ * uuid.
  */
 export function readUuidText(
   bytes: Uint8Array,
