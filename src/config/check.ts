@@ -1,0 +1,106 @@
+import { formatKeyRange } from '../keyspace/key-range.js';
+import type { Keyspace, Table } from '../keyspace/topology.js';
+import { isLoopback } from './access.js';
+import type { Config, ServerAddress } from './config.js';
+import { loadConfig } from './load.js';
+import { ConfigError, formatProblem } from './problems.js';
+
+/** Anything that takes text: process.stdout, or a test's list. */
+export interface TextSink {
+  write(text: string): unknown;
+}
+
+/** Tables named per kind in the summary; a file with thousands is still read at a glance. */
+const TABLES_SHOWN = 12;
+
+/**
+ * `shardgate check FILE`: what the file means where it is sound (exit code 0), else every problem, one a line, with what
+ * to write instead (1). Opens no connection, and prints no secret.
+ */
+export async function runCheck(
+  file: string,
+  out: TextSink,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<0 | 1> {
+  try {
+    out.write(`${file} is fine.\n\n${describeConfig(await loadConfig(file, { env }))}`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { problems } = error;
+    for (const problem of problems) out.write(`${formatProblem(problem)}\n`);
+    out.write(`\n${problems.length} problem${problems.length === 1 ? '' : 's'}.\n`);
+    return 1;
+  }
+}
+
+/** A summary for people, several lines. */
+export function describeConfig(config: Config): string {
+  const { listen, http, auth, pool, topology } = config;
+  const tls = listen.tls === null ? 'no TLS' : `TLS ${listen.tls.mode}`;
+  const lines = [
+    `clients      ${address(listen)}, database ${config.database}, ${tls}`,
+    `login        ${auth.method}, ${describeUsers(config)}`,
+    `http         ${http === null ? 'off' : address(http)}`,
+    `pool         up to ${pool.size} backends per shard and role`,
+    `commit       ${config.transactions.crossShard} over several shards`,
+    `elsewhere    tables not listed below: ${topology.defaultKeyspace?.name ?? 'refused'}`,
+  ];
+  if (auth.method === 'trust' && !isLoopback(listen.host)) {
+    lines.push(`note         trust on ${listen.host}: everybody who can reach it is let in`);
+  }
+  for (const keyspace of topology.keyspaces) lines.push('', ...describeKeyspace(keyspace, config));
+  return `${lines.join('\n')}\n`;
+}
+
+function describeUsers({ auth }: Config): string {
+  const names = [...auth.users.keys()];
+  if (names.length === 0) return 'any user name';
+  return `${names.length} user${names.length === 1 ? '' : 's'}: ${shorten(names)}`;
+}
+
+function describeKeyspace(keyspace: Keyspace, { servers }: Config): string[] {
+  const kind = keyspace.sharded ? `${keyspace.shards.length} shards` : 'unsharded';
+  const lines = [`keyspace ${keyspace.name} (${kind})`];
+  const rows = keyspace.shards.map((shard) => {
+    const { primary, replicas } = servers[shard.index]!;
+    const ranges = shard.ranges.map(formatKeyRange).join(' ') || 'everything';
+    const more = replicas.length === 0 ? '' : `, ${replicas.length} replica(s), not used yet`;
+    return [shard.name, ranges, `${describeServer(primary)}${more}`];
+  });
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  for (const [name, ranges, server] of rows) {
+    lines.push(`  ${name!.padEnd(widths[0]!)}  ${ranges!.padEnd(widths[1]!)}  ${server!}`);
+  }
+  return [...lines, ...describeTables([...keyspace.tables.values()])];
+}
+
+function describeTables(tables: readonly Table[]): string[] {
+  const groups = new Map<string, string[]>();
+  for (const table of tables) {
+    const kind =
+      table.type === 'sharded'
+        ? `sharded by ${table.vindex.name === 'hash' ? 'hash' : `${table.vindex.name} (${table.vindex.type})`}`
+        : table.type;
+    const name = table.schema === 'public' ? table.name : `${table.schema}.${table.name}`;
+    const shown = table.type === 'sharded' ? `${name}(${table.shardKey})` : name;
+    groups.set(kind, [...(groups.get(kind) ?? []), shown]);
+  }
+  return [...groups].map(([kind, names]) => `  ${kind}: ${shorten(names)}`);
+}
+
+function shorten(names: readonly string[]): string {
+  const more = names.length - TABLES_SHOWN;
+  const shown = names.slice(0, TABLES_SHOWN).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
+/** Without the password. */
+function describeServer({ user, host, port, database, sslmode }: ServerAddress): string {
+  const ssl = sslmode === 'prefer' ? '' : ` (sslmode ${sslmode})`;
+  return `${user}@${address({ host, port })}/${database}${ssl}`;
+}
+
+function address({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { makeTopology } from '../keyspace/topology-builder.js';
+import { readAuth, readTls } from './access.js';
+import type { Config } from './config.js';
+import { parseYaml } from './document.js';
+import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
+import { limits } from './limits.js';
+import { ConfigError } from './problems.js';
+import type { Reader, Surroundings } from './reader.js';
+import { configSpec, type RawConfig } from './schema.js';
+import { quoted } from './spec.js';
+
+/** The name of the console's own database (`psql shardgate`). */
+const CONSOLE_DATABASE = 'shardgate';
+
+/** `version` becomes `Topology.version`; each reload gives a higher one. */
+export type LoadOptions = Surroundings & { readonly version?: number };
+
+/** Reads and validates a configuration file. Throws ConfigError with every problem; nothing else. */
+export async function loadConfig(
+  file: string,
+  options: { readonly env?: Surroundings['env']; readonly version?: number } = {},
+): Promise<Config> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+  return loadConfigText(text, {
+    file,
+    env: options.env ?? process.env,
+    readFile: readerBeside(file),
+    version: options.version ?? 1,
+  });
+}
+
+/** As `loadConfig`, from text. Touches nothing but `surroundings`. */
+export function loadConfigText(text: string, options: LoadOptions): Config {
+  const { reader, contents } = parseYaml(text, options);
+  if (contents === null) throw new ConfigError(reader.problems);
+  const raw = configSpec.read(reader, contents, []) ?? configSpec.empty;
+  const config = build(reader, raw, options.version ?? 1);
+  if (config === null) throw new ConfigError(reader.problems);
+  return config;
+}
+
+/** Reads files by names relative to the configuration file. */
+export function readerBeside(file: string): Surroundings['readFile'] {
+  const folder = dirname(resolve(file));
+  return (name) => readFileSync(resolve(folder, name), 'utf8');
+}
+
+function unreadable(file: string, error: unknown): ConfigError {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error);
+  const message = `the configuration file cannot be read (${code})`;
+  const cure = 'name a YAML file that exists and that this user may read';
+  return new ConfigError([{ file, line: 1, column: 1, message, cure }]);
+}
+
+/** Null where the file has problems. */
+function build(reader: Reader, raw: RawConfig, version: number): Config | null {
+  const tls = readTls(reader, raw);
+  const auth = readAuth(reader, raw);
+  checkNames(reader, raw);
+  const { specs, servers } = readKeyspaces(reader, raw.keyspaces);
+  const defaultKeyspace = readDefaultKeyspace(reader, raw.default_keyspace, specs);
+  if (reader.problems.length > 0) return null;
+  const { pool, limits: bounds } = raw;
+  return freeze({
+    listen: { host: raw.listen.host, port: raw.listen.port, tls },
+    http: raw.http === undefined ? null : { host: raw.http.host, port: raw.http.port },
+    database: raw.database,
+    auth,
+    pool: {
+      size: pool.size,
+      queueTimeoutMs: pool.queue_timeout,
+      idleTimeoutMs: pool.idle_timeout,
+      maxLifetimeMs: pool.max_lifetime,
+      connectTimeoutMs: pool.connect_timeout,
+      healthCheckIntervalMs: pool.health_check_interval,
+      preparedStatementsMax: pool.prepared_statements,
+    },
+    limits: {
+      maxClients: bounds.max_clients,
+      gatherMemoryBytes: bounds.gather_memory,
+      statementTimeoutMs: bounds.statement_timeout,
+      loginTimeoutMs: bounds.login_timeout,
+      messageBytesMax: bounds.message_size,
+      idleInTransactionTimeoutMs: bounds.idle_in_transaction_timeout,
+      preparedStatementsPerClient: bounds.prepared_statements,
+    },
+    transactions: { crossShard: raw.transactions.cross_shard },
+    log: { level: raw.log.level },
+    workers: raw.workers,
+    drainTimeoutMs: raw.drain_timeout,
+    // Last: it asserts what was checked above.
+    topology: makeTopology({ version, keyspaces: specs, defaultKeyspace }),
+    servers,
+  });
+}
+
+function checkNames(reader: Reader, raw: RawConfig): void {
+  if (raw.database === CONSOLE_DATABASE) {
+    const fault = `database ${quoted(raw.database)} is reserved for the console`;
+    reader.report(['database'], fault, 'choose another name');
+  }
+  const { http, listen } = raw;
+  if (http === undefined || http.port === 0 || http.port !== listen.port) return;
+  if (http.host !== listen.host) return;
+  const path = reader.has(['http', 'port']) ? ['http', 'port'] : ['http'];
+  reader.report(path, `http and listen share port ${http.port}`, 'give one of them another port');
+}
+
+/** Plain objects and lists, deeply; maps and the topology come frozen (or read-only by type) already. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  if (value instanceof Map) return value;
+  Object.values(value).forEach(freeze);
+  return Object.freeze(value);
+}
+
+/** Largest file that is looked at, for callers that read it themselves. */
+export const configFileBytesMax = limits.configFileBytes.max;

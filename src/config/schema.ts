@@ -1,0 +1,284 @@
+import { defaults, limits } from './limits.js';
+import {
+  choice,
+  duration,
+  integer,
+  keyRange,
+  pemFile,
+  secret,
+  size,
+  text,
+  workers,
+} from './scalars.js';
+import { serverUrl } from './server-url.js';
+import {
+  anything,
+  defaulted,
+  list,
+  object,
+  openObject,
+  optional,
+  record,
+  required,
+  section,
+} from './spec.js';
+
+/*
+ * The configuration file, key by key: validation and the published JSON Schema are both made from this description. What
+ * one value cannot know of another (key ranges that tile, names that must exist) is checked in keyspaces.ts and access.ts.
+ */
+
+/** Names of keyspaces, shards and vindexes: they become metric labels, log fields and words of console commands. */
+const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+const name = (what: string) =>
+  text({
+    what: `${what}: letters, digits, _ and -, not starting with a digit`,
+    pattern: NAME,
+    bytes: limits.nameBytes,
+  });
+/** What Postgres calls an identifier: any text, spelled as \d shows it. */
+const identifier = (what: string) => text({ what, bytes: limits.nameBytes });
+const host = text({ what: 'a host name or an address', pattern: /^[A-Za-z0-9._:%-]+$/ });
+
+const tls = object({
+  mode: defaulted(
+    choice(['disable', 'prefer', 'require']),
+    'disable: none; prefer: clients may use TLS; require: they must',
+    'prefer',
+  ),
+  cert: optional(pemFile('the certificate'), 'PEM file: the certificate and its chain'),
+  key: optional(pemFile('the private key'), 'PEM file: the private key'),
+  client_ca: optional(
+    pemFile('the client CA'),
+    'PEM file: who signs client certificates (auth.method cert)',
+  ),
+});
+
+const listen = object({
+  host: defaulted(host, 'Address that clients connect to', defaults.listenHost),
+  port: defaulted(
+    integer(limits.listenPort, 'a port'),
+    'Port that clients connect to; 0: any free one',
+    defaults.listenPort,
+  ),
+  tls: optional(tls, 'TLS for clients; left out: none'),
+});
+
+const http = object({
+  host: defaulted(host, 'Address of /metrics, /healthz and /readyz', defaults.listenHost),
+  port: defaulted(integer(limits.listenPort, 'a port'), 'Port; 0: any free one', defaults.httpPort),
+});
+
+const user = object({
+  name: required(identifier('the name the user logs in with'), 'Login name', 'write name: NAME'),
+  password: optional(
+    secret('the password'),
+    'Plain text, a SCRAM-SHA-256 or md5 verifier, ${NAME} or file:PATH',
+  ),
+  role: defaulted(
+    choice(['admin', 'monitor', 'app']),
+    'app: runs statements; monitor: reads the console as well; admin: all of the console',
+    'app',
+  ),
+});
+
+const auth = object({
+  method: optional(
+    choice(['trust', 'md5', 'scram-sha-256', 'cert']),
+    'How clients prove who they are; left out: trust, while listening on loopback only',
+  ),
+  users: defaulted(list('users', user, { whenEmpty: user.empty }), 'Who may log in', []),
+});
+
+const pool = object({
+  size: defaulted(
+    integer(limits.poolSize, 'a number of connections'),
+    'Backends per shard and role',
+    defaults.poolSize,
+  ),
+  queue_timeout: defaulted(
+    duration(limits.timeout),
+    'How long a statement waits for a free backend',
+    5000,
+    defaults.queueTimeout,
+  ),
+  idle_timeout: defaulted(
+    duration(limits.timeout),
+    'Backends unused for this long are closed',
+    600_000,
+    defaults.idleTimeout,
+  ),
+  max_lifetime: defaulted(
+    duration(limits.timeout),
+    'Backends older than this are replaced when they become free',
+    3_600_000,
+    defaults.maxLifetime,
+  ),
+  connect_timeout: defaulted(
+    duration(limits.timeout),
+    'How long opening a backend may take, login included',
+    5000,
+    defaults.connectTimeout,
+  ),
+  health_check_interval: defaulted(
+    duration(limits.healthCheckInterval),
+    'How often idle shards are asked whether they live',
+    30_000,
+    defaults.healthCheckInterval,
+  ),
+  prepared_statements: defaulted(
+    integer(limits.preparedPerBackend, 'a number of statements'),
+    'Statements kept prepared per backend',
+    defaults.preparedPerBackend,
+  ),
+});
+
+const limitsOfClients = object({
+  max_clients: defaulted(
+    integer(limits.maxClients, 'a number of clients'),
+    'Client connections at a time',
+    defaults.maxClients,
+  ),
+  gather_memory: defaulted(
+    size(limits.gatherMemory),
+    'Memory that one statement over several shards may hold',
+    64 * 1024 ** 2,
+    defaults.gatherMemory,
+  ),
+  statement_timeout: defaulted(
+    duration(limits.timeoutOrNone),
+    'Statements that take longer are cancelled; 0: none',
+    0,
+    defaults.statementTimeout,
+  ),
+  login_timeout: defaulted(
+    duration(limits.timeout),
+    'How long a client may take to log in',
+    15_000,
+    defaults.loginTimeout,
+  ),
+  message_size: defaulted(
+    size(limits.messageSize),
+    'Largest statement or parameter set of a client',
+    256 * 1024 ** 2,
+    defaults.messageSize,
+  ),
+  idle_in_transaction_timeout: defaulted(
+    duration(limits.timeoutOrNone),
+    'Sessions idle in a transaction for longer are ended; 0: none',
+    0,
+    defaults.idleInTransactionTimeout,
+  ),
+  prepared_statements: defaulted(
+    integer(limits.preparedPerClient, 'a number of statements'),
+    'Prepared statements per client',
+    defaults.preparedPerClient,
+  ),
+});
+
+const transactions = object({
+  cross_shard: defaulted(
+    choice(['two_phase', 'best_effort', 'refuse']),
+    'two_phase: all shards or none; best_effort: one COMMIT after the other; refuse: one shard only',
+    defaults.crossShard,
+  ),
+});
+
+const log = object({
+  level: defaulted(
+    choice(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    'Least severe lines that are written',
+    defaults.logLevel,
+  ),
+});
+
+const shard = object({
+  name: required(name('a shard name'), 'Unique in the cluster', 'write name: NAME'),
+  range: optional(keyRange(), 'Keyspace ids of this shard, in hex: -40, 40-80, c0-, or - for all'),
+  ranges: optional(list('key ranges', keyRange(), { minItems: 1 }), 'Several key ranges'),
+  primary: required(
+    serverUrl(),
+    'postgres://user:password@host:port/database?sslmode=..., ${NAME} or file:PATH',
+    'write primary: postgres://user@host:port/database',
+  ),
+  replicas: defaulted(list('server URLs', serverUrl()), 'Read replicas (not used yet)', []),
+});
+
+/** Further keys depend on the type; the vindex registry checks them. */
+const vindex = openObject({
+  type: required(name('a vindex type'), 'hash', 'write type: hash'),
+});
+
+const table = object({
+  type: optional(
+    choice(['sharded', 'reference', 'sequence', 'unsharded']),
+    'Left out: sharded where a shard_key is given, else unsharded',
+  ),
+  shard_key: optional(
+    identifier('the name of the column that decides the shard'),
+    'Column whose value decides the shard of a row',
+  ),
+  vindex: optional(
+    name('the name of a vindex of this keyspace'),
+    'How the shard key maps to keyspace ids; left out: hash',
+  ),
+  lookups: optional(anything(), 'Lookup vindexes by column (not supported yet)'),
+  ids: optional(anything(), 'Where new ids come from (not supported yet)'),
+});
+
+const keyspace = object({
+  vindexes: defaulted(
+    record('vindex', NAME.source, vindex),
+    'Mappings of column values to keyspace ids, by name',
+    new Map(),
+  ),
+  shards: required(
+    list('shards', shard, { whenEmpty: shard.empty, minItems: 1 }),
+    'The databases; one without a range makes an unsharded keyspace',
+    'write shards: [ { name: NAME, primary: URL } ]',
+  ),
+  tables: defaulted(
+    record('table', '^[^.]+([.][^.]+)?$', table, table.empty),
+    'Tables by name (schema public) or schema.name, spelled as \\d shows them',
+    new Map(),
+  ),
+});
+
+/** The whole file. */
+export const configSpec = object({
+  listen: section(listen, 'Where clients connect'),
+  http: optional(http, 'HTTP for metrics and health; left out: none'),
+  database: defaulted(
+    identifier('a database name'),
+    'The name clients connect to',
+    defaults.database,
+  ),
+  auth: section(auth, 'Who may log in, and how'),
+  pool: section(pool, 'Connections to the shards'),
+  limits: section(limitsOfClients, 'What clients may use'),
+  transactions: section(transactions, 'Transactions over shards'),
+  log: section(log, 'The log, JSON lines on standard output'),
+  workers: defaulted(workers(), 'Processes; more than 1 is not supported yet', defaults.workers),
+  drain_timeout: defaulted(
+    duration(limits.drainTimeout),
+    'How long running transactions have after SIGTERM',
+    30_000,
+    defaults.drainTimeout,
+  ),
+  default_keyspace: optional(
+    name('the name of an unsharded keyspace'),
+    'Where tables live that no keyspace lists; left out: statements on them are refused',
+  ),
+  keyspaces: required(
+    record('keyspace', NAME.source, keyspace),
+    'Sets of tables and the shards that hold them, by name',
+    'write keyspaces: with at least one keyspace below',
+  ),
+});
+
+type Read<S> = S extends { read(...args: never[]): infer T | undefined } ? NonNullable<T> : never;
+export type RawConfig = Read<typeof configSpec>;
+export type RawKeyspace = Read<typeof keyspace>;
+export type RawShard = Read<typeof shard>;
+export type RawTable = Read<typeof table>;
+export type RawVindex = Read<typeof vindex>;

@@ -1,0 +1,126 @@
+import type { TableSpec } from '../keyspace/topology-builder.js';
+import { limits } from './limits.js';
+import type { Path, Reader } from './reader.js';
+import type { RawTable } from './schema.js';
+import { quoted } from './spec.js';
+import { suggest } from './suggest.js';
+
+/** What reading one table needs to know of its keyspace. */
+export interface TableContext {
+  readonly reader: Reader;
+  readonly path: Path;
+  readonly keyspace: string;
+  readonly sharded: boolean;
+  /** Names of the vindexes that its tables may use. */
+  readonly vindexes: ReadonlySet<string>;
+}
+
+const DEFAULT_SCHEMA = 'public';
+
+/** Turns one entry under `tables` into a specification; null where it has faults (reported). */
+export function readTable(context: TableContext, key: string, raw: RawTable): TableSpec | null {
+  const { reader, path } = context;
+  const before = reader.problems.length;
+  const name = readTableName(reader, path, key);
+  refuseLaterFeatures(reader, path, raw);
+  const spec = context.sharded
+    ? shardedKeyspace(context, key, raw)
+    : plainKeyspace(context, key, raw);
+  if (name === null || spec === null || reader.problems.length > before) return null;
+  return { ...spec, ...name };
+}
+
+type NamelessSpec =
+  | { readonly type: 'sharded'; readonly shardKey: string; readonly vindex: string }
+  | { readonly type: 'reference' | 'unsharded' | 'sequence' };
+
+function shardedKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {
+  const { reader, path, keyspace } = context;
+  const table = `table ${quoted(key)}`;
+  const where = `the sharded keyspace ${quoted(keyspace)}`;
+  if (raw.type === 'reference') {
+    refuseKeys(context, raw, `a reference table is copied whole to every shard`);
+    return { type: 'reference' };
+  }
+  if (raw.type === 'sequence' || raw.type === 'unsharded') {
+    const cure = 'move it to a keyspace with one shard and no range';
+    reader.report([...path, 'type'], `${table} of type ${raw.type} in ${where}`, cure);
+    return null;
+  }
+  if (raw.shard_key === undefined) {
+    // A shard_key that could not be read was reported as such.
+    if (reader.has([...path, 'shard_key'])) return null;
+    const cure = 'write { shard_key: COLUMN }, or { type: reference } for a copy on every shard';
+    reader.report(path, `${table} of ${where} has no shard_key`, cure);
+    return null;
+  }
+  const vindex = raw.vindex ?? 'hash';
+  if (!context.vindexes.has(vindex)) {
+    const meant = suggest(vindex, context.vindexes);
+    const cure =
+      meant === null
+        ? `define it under vindexes: of keyspace ${quoted(keyspace)}, or leave it out for hash`
+        : `did you mean ${quoted(meant)}?`;
+    reader.report([...path, 'vindex'], `vindex ${quoted(vindex)} is not defined`, cure);
+    return null;
+  }
+  return { type: 'sharded', shardKey: raw.shard_key, vindex };
+}
+
+function plainKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {
+  const { reader, path, keyspace } = context;
+  if (raw.type === 'reference' || raw.type === 'sharded') {
+    const fault = `table ${quoted(key)} of type ${raw.type} in the unsharded keyspace ${quoted(keyspace)}`;
+    reader.report([...path, 'type'], fault, 'write {}, or move it to a sharded keyspace');
+    return null;
+  }
+  refuseKeys(context, raw, `keyspace ${quoted(keyspace)} has one shard and no range`);
+  return { type: raw.type ?? 'unsharded' };
+}
+
+function refuseKeys({ reader, path }: TableContext, raw: RawTable, why: string): void {
+  for (const key of ['shard_key', 'vindex'] as const) {
+    if (raw[key] === undefined) continue;
+    reader.report([...path, key], `${key} has no meaning here: ${why}`, 'leave it out');
+  }
+}
+
+/** Passing over these in silence would give other ids, or route lookups the user counts on to every shard. */
+function refuseLaterFeatures(reader: Reader, path: Path, raw: RawTable): void {
+  for (const key of ['lookups', 'ids'] as const) {
+    if (raw[key] === undefined) continue;
+    reader.report([...path, key], `${key} is not supported yet`, 'leave it out');
+  }
+}
+
+/** `orders` (schema public) or `sales.orders`. */
+function readTableName(
+  reader: Reader,
+  path: Path,
+  key: string,
+): { readonly schema: string; readonly name: string } | null {
+  const parts = key.split('.');
+  const named = parts.every((part) => {
+    const bytes = Buffer.byteLength(part);
+    return bytes >= limits.nameBytes.min && bytes <= limits.nameBytes.max;
+  });
+  if (!named || parts.length > 2 || key.includes('\0')) {
+    const cure = 'write name or schema.name, each of up to 63 bytes, spelled as \\d shows it';
+    reader.report(path, `${quoted(key)} is no table name`, cure);
+    return null;
+  }
+  const [first, second] = parts;
+  const schema = second === undefined ? DEFAULT_SCHEMA : first!;
+  const name = second ?? first!;
+  if (isReservedSchema(schema)) {
+    const cure = 'leave it out: system tables are found without being named here';
+    reader.report(path, `schema ${quoted(schema)} is reserved`, cure);
+    return null;
+  }
+  return { schema, name };
+}
+
+/** pg_* belongs to Postgres, `shardgate` to the proxy's own tables on the shards. */
+function isReservedSchema(schema: string): boolean {
+  return schema.startsWith('pg_') || schema === 'information_schema' || schema === 'shardgate';
+}
