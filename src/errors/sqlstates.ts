@@ -22,6 +22,8 @@ export const sqlstates = {
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   undefined_function: { code: '42883', when: 'A fast-path function call' },
   invalid_parameter_value: { code: '22023', when: 'A value that a setting or format code cannot take' },
+  character_not_in_repertoire: { code: '22021', when: 'Text that is not valid in its encoding' },
+  nonstandard_use_of_escape_character: { code: '22P06', when: 'A backslash escape that PostgreSQL holds for unsafe' },
   invalid_text_representation: { code: '22P02', when: 'A shard key value that is not of its type' },
   numeric_value_out_of_range: { code: '22003', when: 'A shard key value out of its type’s range' },
   bad_copy_file_format: { code: '22P04', when: 'COPY data that does not follow its format' },

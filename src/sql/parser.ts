@@ -1,0 +1,139 @@
+import { isUtf8 } from 'node:buffer';
+import type { Node, ParseResult } from '@pgsql/types';
+import type { SqlError } from '../errors/sql-error.js';
+import { grammarError, invalidEncoding, tooComplex } from './parse-errors.js';
+import {
+  ENGINE_MEMORY_MAX,
+  MAIN_TEXT_BYTES_MAX,
+  MAIN_TOKENS_MAX,
+  WORKER_TEXT_BYTES_MAX,
+  WORKER_TOKENS_MAX,
+} from './parse-limits.js';
+import {
+  ParseEngine,
+  compileEngine,
+  type EngineCode,
+  type ParseOutcome,
+} from './parse-engine.js';
+import { ParseThread } from './parse-thread.js';
+import { countTokens } from './token-count.js';
+
+/** One statement of a text. Offsets are bytes from the text's start; without the semicolon. */
+export interface ParsedStatement {
+  /** The statement's tree as libpg-query gives it: `{ SelectStmt: {...} }`. Zero values are left out. */
+  readonly node: Node;
+  readonly start: number;
+  readonly length: number;
+}
+
+export interface ParserOptions {
+  /** Where the compiled parse-worker module is; tests that run from sources name another one. */
+  readonly workerUrl?: URL;
+  /** How long one oversized statement may take, in milliseconds. */
+  readonly timeMaxMs?: number;
+  /** When an unused worker is ended, in milliseconds. */
+  readonly idleMs?: number;
+}
+
+/**
+ * PostgreSQL's own grammar (libpg-query 18) behind guards: no statement crashes, hangs or noticeably holds up the
+ * process, whatever it is.
+ *
+ *   text -> UTF-8? -> tokens <= main's -> engine of this thread -> statements, at once
+ *             |           |                   '- broke: a new engine; 54001
+ *             |           '- <= worker's -> copy -> ParseThread -> statements, by promise
+ *             '- 22021    '- 54001
+ */
+export class Parser {
+  readonly #code: EngineCode;
+  readonly #thread: ParseThread;
+  /** Null while a new one is made. */
+  #engine: ParseEngine | null;
+  #replacement: Promise<void> = Promise.resolve();
+
+  private constructor(code: EngineCode, engine: ParseEngine, options: ParserOptions) {
+    this.#code = code;
+    this.#engine = engine;
+    this.#thread = new ParseThread(code, {
+      workerUrl: new URL('parse-worker.js', import.meta.url),
+      ...options,
+    });
+  }
+
+  static async create(options: ParserOptions = {}): Promise<Parser> {
+    const code = await compileEngine();
+    return new Parser(code, await ParseEngine.create(code), options);
+  }
+
+  /**
+   * The statements of the UTF-8 text `[start, end)`, none for an empty one. Oversized texts are copied and answered by
+   * a promise. Throws (or rejects with) SqlError: 42601 and the other states of PostgreSQL's grammar with their
+   * position, 22021 for bytes that are no UTF-8, 54001 beyond the limits of parse-limits.ts.
+   */
+  parse(
+    bytes: Uint8Array,
+    start = 0,
+    end = bytes.length,
+  ): ParsedStatement[] | Promise<ParsedStatement[]> {
+    const length = end - start;
+    if (length > WORKER_TEXT_BYTES_MAX) throw tooComplex(`the text is ${length} bytes long`);
+    const text = bytes.subarray(start, end);
+    if (!isUtf8(text) || text.includes(0)) throw invalidEncoding(bytes, start, end);
+    const tokens = countTokens(bytes, start, end, WORKER_TOKENS_MAX);
+    if (tokens > WORKER_TOKENS_MAX) {
+      throw tooComplex(`the text has more than ${WORKER_TOKENS_MAX} words, values and operators`);
+    }
+    if (tokens > MAIN_TOKENS_MAX || length > MAIN_TEXT_BYTES_MAX) {
+      return this.#parseAside(Uint8Array.from(text));
+    }
+    if (this.#engine === null) return this.#parseLater(Uint8Array.from(text));
+    return this.#parseHere(this.#engine, text);
+  }
+
+  /** Ends the worker thread. */
+  async close(): Promise<void> {
+    await this.#thread.close();
+    await this.#replacement;
+  }
+
+  #parseHere(engine: ParseEngine, text: Uint8Array): ParsedStatement[] {
+    const outcome = engine.parse(text, 0, text.length);
+    if (engine.broken || engine.memoryBytes > ENGINE_MEMORY_MAX) this.#replaceEngine();
+    if (outcome.kind !== 'tree') throw failure(outcome);
+    return statementsOf(JSON.parse(outcome.json) as ParseResult, text.length);
+  }
+
+  async #parseAside(text: Uint8Array): Promise<ParsedStatement[]> {
+    const { length } = text;
+    const outcome = await this.#thread.parse(text);
+    if (outcome.kind !== 'tree') throw failure(outcome);
+    return statementsOf(outcome.tree as ParseResult, length);
+  }
+
+  async #parseLater(text: Uint8Array): Promise<ParsedStatement[]> {
+    while (this.#engine === null) await this.#replacement;
+    return this.#parseHere(this.#engine, text);
+  }
+
+  #replaceEngine(): void {
+    this.#engine = null;
+    this.#replacement = ParseEngine.create(this.#code).then((engine) => {
+      this.#engine = engine;
+    });
+  }
+}
+
+function failure(outcome: Exclude<ParseOutcome, { kind: 'tree' }>): SqlError {
+  if (outcome.kind === 'error') return grammarError(outcome.message, outcome.position);
+  return tooComplex(outcome.reason);
+}
+
+function statementsOf(result: ParseResult, textLength: number): ParsedStatement[] {
+  const statements: ParsedStatement[] = [];
+  for (const { stmt, stmt_location: start = 0, stmt_len: length = 0 } of result.stmts ?? []) {
+    // A length of zero, left out like all zeros, means up to the end of the text.
+    if (stmt === undefined) continue;
+    statements.push({ node: stmt, start, length: length === 0 ? textLength - start : length });
+  }
+  return statements;
+}
