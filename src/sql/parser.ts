@@ -111,15 +111,21 @@ export class Parser {
   }
 
   async #parseLater(text: Uint8Array): Promise<ParsedStatement[]> {
-    while (this.#engine === null) await this.#replacement;
-    return this.#parseHere(this.#engine, text);
+    await this.#replacement;
+    if (this.#engine !== null) return this.#parseHere(this.#engine, text);
+    // Making an engine failed, most likely for want of memory: the next statement tries again.
+    this.#replaceEngine();
+    throw tooComplex('no memory for a parser');
   }
 
   #replaceEngine(): void {
     this.#engine = null;
-    this.#replacement = ParseEngine.create(this.#code).then((engine) => {
-      this.#engine = engine;
-    });
+    this.#replacement = ParseEngine.create(this.#code).then(
+      (engine) => {
+        this.#engine = engine;
+      },
+      () => undefined,
+    );
   }
 }
 
