@@ -3,6 +3,7 @@ import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import {
   DOT,
   isDigit,
+  isSpace,
   MINUS,
   PLUS,
   prefixBase,
@@ -25,6 +26,7 @@ import { readMagnitude } from './int.js';
 const EXPONENT_MAX = 0x3fffffff;
 /** numeric_send: ndigits, weight, sign, dscale, 16 bits each. */
 const BINARY_HEADER_BYTES = 8;
+const LETTER_E = 0x65;
 const SIGN_NEGATIVE = 0x4000;
 const SIGN_NAN = 0xc000;
 const SIGN_INFINITY = 0xd000;
@@ -56,7 +58,8 @@ export function readNumericText(
   if (!isDigit(bytes[at]) && bytes[at] !== DOT) return readSpecial(bytes, first, at, stop, into);
   const base = bytes[at] === ZERO && at + 1 < stop ? prefixBase(bytes[at + 1]) : 10;
   if (base !== 10) return readPrefixed(bytes, at + 2, stop, base, negative, into);
-  if (!scanDecimal(bytes, at, stop)) return INVALID;
+  const outcome = scanDecimal(bytes, at, stop);
+  if (outcome !== MAPPED) return outcome;
   const { integerDigits, fractionDigits, firstNonzero, exponent } = scan;
   if (fractionDigits - exponent > SCALE_MAX) return INVALID;
   if (firstNonzero < 0) {
@@ -113,7 +116,7 @@ function readPrefixed(
 }
 
 /** Checks digits, point, underscores and exponent as set_var_from_str does; fills `scan`. */
-function scanDecimal(bytes: Uint8Array, start: number, end: number): boolean {
+function scanDecimal(bytes: Uint8Array, start: number, end: number): MapOutcome {
   scan.integerDigits = 0;
   scan.fractionDigits = 0;
   scan.firstNonzero = -1;
@@ -124,7 +127,7 @@ function scanDecimal(bytes: Uint8Array, start: number, end: number): boolean {
     point = true;
     at++;
   }
-  if (at >= end || !isDigit(bytes[at])) return false;
+  if (at >= end || !isDigit(bytes[at])) return INVALID;
   for (; at < end; at++) {
     const byte = bytes[at]!;
     if (isDigit(byte)) {
@@ -134,32 +137,35 @@ function scanDecimal(bytes: Uint8Array, start: number, end: number): boolean {
       if (point) scan.fractionDigits++;
       else scan.integerDigits++;
     } else if (byte === DOT) {
-      if (point || (at + 1 < end && bytes[at + 1] === UNDERSCORE)) return false;
+      if (point || (at + 1 < end && bytes[at + 1] === UNDERSCORE)) return INVALID;
       point = true;
     } else if (byte === UNDERSCORE) {
-      if (at + 1 >= end || !isDigit(bytes[at + 1])) return false;
+      if (at + 1 >= end || !isDigit(bytes[at + 1])) return INVALID;
     } else {
       break;
     }
   }
   scan.digitsEnd = at;
-  return at === end || ((bytes[at]! | 0x20) === 0x65 && scanExponent(bytes, at + 1, end));
+  if (at === end) return MAPPED;
+  return (bytes[at]! | 0x20) === LETTER_E ? scanExponent(bytes, at + 1, end) : INVALID;
 }
 
-function scanExponent(bytes: Uint8Array, start: number, end: number): boolean {
+function scanExponent(bytes: Uint8Array, start: number, end: number): MapOutcome {
+  // Up to PostgreSQL 15 strtol read the exponent, which passes over blanks; 16 refuses them.
+  if (start < end && isSpace(bytes[start]!)) return UNREADABLE;
   let at = start;
   const negative = at < end && bytes[at] === MINUS;
   if (at < end && (negative || bytes[at] === PLUS)) at++;
-  if (at >= end || !isDigit(bytes[at])) return false;
+  if (at >= end || !isDigit(bytes[at])) return INVALID;
   let exponent = 0;
   for (; at < end; at++) {
-    if (bytes[at] === UNDERSCORE && ++at === end) return false;
-    if (!isDigit(bytes[at])) return false;
+    if (bytes[at] === UNDERSCORE && ++at === end) return INVALID;
+    if (!isDigit(bytes[at])) return INVALID;
     exponent = exponent * 10 + bytes[at]! - ZERO;
-    if (exponent > EXPONENT_MAX) return false;
+    if (exponent > EXPONENT_MAX) return INVALID;
   }
   scan.exponent = negative ? -exponent : exponent;
-  return true;
+  return MAPPED;
 }
 
 /** Cuts the digits from the first nonzero one on into groups of four, aligned at the point. */

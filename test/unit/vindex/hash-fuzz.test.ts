@@ -8,8 +8,9 @@ import { goldenTypes, goldenVectors } from './golden-vectors.js';
 import { mapText } from './mapping.js';
 
 /**
- * Goal: a mapper answers whatever bytes a client sends, looks at no byte outside the value, and an id is always two
- * unsigned halves. Method: random bytes, and golden texts with a few bytes changed (fast-check prints the seed).
+ * Goal: a mapper answers whatever bytes a client sends, looks at no byte outside the value, and an
+ * id is always two unsigned halves. Method: random bytes, and golden texts with a few bytes changed
+ * (fast-check prints the seed).
  */
 
 const hash = makeHashVindex('fuzzed');
@@ -46,7 +47,8 @@ describe.each(['text', 'binary'] as const)('%s format', (format) => {
         const alone = new KeyspaceIdCell();
         const within = new KeyspaceIdCell();
         const end = around.length + value.length;
-        // One expect per value: two hundred mappers times three expects would take most of the time.
+        // One expect per value: two hundred mappers times three expects would take most of the
+        // time.
         const faulty = pairs.filter((mapper) => {
           const outcome = mapper[format](value, 0, value.length, alone);
           if (mapper[format](message, around.length, end, within) !== outcome) return true;

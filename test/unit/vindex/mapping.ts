@@ -21,7 +21,8 @@ export function mapBytes(
   format: 'text' | 'binary',
   value: Uint8Array,
 ): bigint | string {
-  // The value stands in the middle of a message: a mapper that reads beyond it would see the blanks.
+  // The value stands in the middle of a message: a mapper that reads beyond it would see the
+  // blanks.
   const message = new Uint8Array(value.length + 6).fill(0x20);
   message.set(value, 3);
   const cell = new KeyspaceIdCell();
