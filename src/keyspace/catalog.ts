@@ -6,8 +6,10 @@ export interface Catalog {
   readonly relations: ReadonlyMap<string, CatalogRelation>;
   /** Functions, aggregates and procedures outside pg_catalog and information_schema, by bare name. */
   readonly functions: ReadonlyMap<string, readonly CatalogFunction[]>;
-  /** User-defined operators by symbol (their functions may do anything). */
+  /** Symbols of user-defined operators whose functions are not IMMUTABLE (they may do anything). */
   readonly operators: ReadonlySet<string>;
+  /** A user-defined `=` between built-in types exists, so that `column = value` may not mean equality. */
+  readonly equalityOverloaded?: boolean;
   /** Built-in volatile functions by bare name (random, nextval, clock_timestamp...). */
   readonly volatileBuiltins: ReadonlySet<string>;
   /** Built-in aggregate and window function names. */
@@ -25,6 +27,8 @@ export interface CatalogRelation {
   /** pg_class.relkind: r table, p partitioned, v view, m materialized view, S sequence, f foreign, c composite. */
   readonly kind: string;
   readonly hasTriggersOrRules: boolean;
+  /** Row security policies that read other tables or call user-defined functions. */
+  readonly hasReadingPolicies?: boolean;
   /** Parent by inheritance or partitioning, as `schema.name`; null for most. */
   readonly parent: string | null;
   /** In attnum order, dropped ones left out. */
@@ -41,6 +45,10 @@ export interface CatalogColumn {
   readonly deterministicCollation: boolean;
   readonly notNull: boolean;
   readonly hasDefault: boolean;
+  /** The default is the same value on every shard at any time: only constants and IMMUTABLE functions. */
+  readonly defaultIsConstant?: boolean;
+  /** Type modifier as in pg_attribute (`varchar(5)`: 9); a domain's own where it has one; -1 or missing: none. */
+  readonly typmod?: number;
   /** GENERATED ALWAYS AS (...) STORED or VIRTUAL. */
   readonly generated: boolean;
   /** '' none, 'a' ALWAYS, 'd' BY DEFAULT. */

@@ -1,0 +1,99 @@
+import type { Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
+import type { Entry, Level, Occurrence, Variable } from './model.js';
+import type { Names } from './names.js';
+import type { Params } from './params.js';
+import type { SettingEffect } from './plan.js';
+import type { Scope } from './scopes.js';
+import type { TextConstants } from './values.js';
+
+/** WITH queries visible at a place, the nearest first. */
+export interface CteScope {
+  readonly ctes: ReadonlyMap<string, Cte>;
+  readonly parent: CteScope | null;
+}
+
+export interface Cte {
+  readonly level: Level;
+  /** Names from `WITH name (a, b)`; fewer than the columns are allowed. */
+  readonly columns: readonly string[];
+  /** Its query is still being analysed: a recursive reference, whose columns bind nothing. */
+  open: boolean;
+}
+
+/** A reference to a CTE: its columns beside the outputs of the CTE's query. */
+export interface CteUse {
+  readonly level: Level;
+  readonly columns: readonly (readonly [column: Variable, output: Variable])[];
+}
+
+/** Where an expression stands: the columns and WITH queries that it can see. */
+export interface Place {
+  readonly scope: Scope;
+  readonly ctes: CteScope | null;
+}
+
+/** The parts of the walk that its other parts need without importing them, since queries nest in everything. */
+export interface QueryWalker {
+  /** Analyses a query below `parent`; `scope` is what it sees of the queries around it. */
+  query(
+    select: SelectStmt,
+    parent: Level | null,
+    scope: Scope | null,
+    ctes: CteScope | null,
+    analysis: Analysis,
+  ): Level;
+  /** Analyses an INSERT, UPDATE, DELETE or MERGE inside a WITH clause. */
+  modification(node: Node, parent: Level, ctes: CteScope | null, analysis: Analysis): Level;
+}
+
+/**
+ * Everything the planner learns of one statement in one walk. Filled by queries.ts, expressions.ts and facts.ts; read
+ * by routing.ts, which decides where the statement goes.
+ */
+export class Analysis {
+  readonly names: Names;
+  readonly params: Params;
+  readonly constants: TextConstants;
+  readonly walker: QueryWalker;
+  readonly occurrences: Occurrence[] = [];
+  /** Entry to its base table. */
+  readonly tables = new Map<Entry, Occurrence>();
+  readonly levels: Level[] = [];
+  readonly unknownRelations: RangeVar[] = [];
+  readonly sublinks = new Map<SubLink, Level>();
+  /** Levels of the columns seen while an aggregate's arguments are walked; null outside. */
+  columnLevels: Set<Level> | null = null;
+  /** A system column (`ctid`, `xmin`...), which has a meaning on its own shard only. */
+  systemColumn: string | null = null;
+  /** A volatile function, or one whose value differs from shard to shard (`now()`). */
+  volatileFunction: string | null = null;
+  /** A function or cast that reads the system catalogs, so that every session must ask the same shard. */
+  readsCatalog = false;
+  /** Calls that change something although the statement only reads (`nextval`). */
+  writes = false;
+  /** set_config() with constants. */
+  effect: SettingEffect | null = null;
+  /** String constants such as 'now', whose value depends on when each shard reads them. */
+  clockText: string | null = null;
+  stringConstants = 0;
+  /** Data-modifying statements inside WITH clauses. */
+  nestedWrites = 0;
+  /** Edges into queries of WITH clauses, which hold only where the query is referred to once. */
+  readonly cteUses: CteUse[] = [];
+  /** False: the plan depends on values and serves one text only. */
+  cacheable = true;
+
+  constructor(names: Names, params: Params, constants: TextConstants, walker: QueryWalker) {
+    this.names = names;
+    this.params = params;
+    this.constants = constants;
+    this.walker = walker;
+  }
+
+  /** The shard key's variable of a sharded table's occurrence; null for every other one. */
+  keyOf(occurrence: Occurrence): Variable | null {
+    const table = occurrence.table;
+    if (table?.type !== 'sharded') return null;
+    return occurrence.entry.variables.get(table.shardKey) ?? null;
+  }
+}

@@ -1,0 +1,299 @@
+import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from '@pgsql/types';
+import type { Analysis, Cte, CteScope, Place } from './analysis.js';
+import { bodyOf, forEachChild, kindOf, rangeVarText, selectOf, stringsOf } from './ast.js';
+import { visitExpression } from './expressions.js';
+import { learnColumns, learnCondition, passesFilters, type Domain } from './facts.js';
+import { addEdge, Entry, Variable, type Level } from './model.js';
+import { refuse } from './refusals.js';
+import { tableVariable, type Scope, type ScopeColumn, type ScopeItem } from './scopes.js';
+
+/** What a FROM item adds to its query: names, and the entries whose rows it combines. */
+export interface FromItem {
+  readonly items: readonly ScopeItem[];
+  readonly entries: readonly Entry[];
+}
+
+/** The surroundings of a FROM item: its query, what lies around the query, and what LATERAL may see. */
+interface FromContext {
+  readonly level: Level;
+  readonly outer: Scope | null;
+  readonly ctes: CteScope | null;
+  readonly lateral: readonly ScopeItem[];
+  readonly analysis: Analysis;
+}
+
+/** Analyses a FROM list (or USING of DELETE); `before` are items of the same level that LATERAL sees too. */
+export function analyseFrom(
+  list: readonly Node[] | undefined,
+  level: Level,
+  outer: Scope | null,
+  ctes: CteScope | null,
+  analysis: Analysis,
+  before: readonly ScopeItem[] = [],
+): FromItem {
+  const items: ScopeItem[] = [];
+  const entries: Entry[] = [];
+  for (const node of list ?? []) {
+    const lateral = [...before, ...items];
+    const item = fromItem(node, { level, outer, ctes, lateral, analysis });
+    items.push(...item.items);
+    entries.push(...item.entries);
+  }
+  return { items, entries };
+}
+
+function fromItem(node: Node, context: FromContext): FromItem {
+  if ('RangeVar' in node) return rangeVar(node.RangeVar, context);
+  if ('RangeSubselect' in node) return derivedTable(node.RangeSubselect, context);
+  if ('JoinExpr' in node) return join(node.JoinExpr, context);
+  if ('RangeFunction' in node) return functionItem(node.RangeFunction, context);
+  if ('RangeTableFunc' in node || 'JsonTable' in node) return tableFunction(node, context);
+  if ('RangeTableSample' in node) {
+    refuse(
+      'TABLESAMPLE is not supported: a sample of one shard is none of the table',
+      'Use a WHERE condition on random() or on a hash of a column.',
+    );
+  }
+  return refuse(`FROM item ${kindOf(node)} is not supported`, 'Use tables, sub-selects and joins.');
+}
+
+function rangeVar(range: RangeVar, context: FromContext): FromItem {
+  const { analysis } = context;
+  const cte = range.schemaname === undefined ? findCte(range.relname ?? '', context.ctes) : null;
+  if (cte !== null) return cteReference(range, cte, context);
+  const found = analysis.names.relation(range);
+  if (found.kind === 'unknown') {
+    analysis.unknownRelations.push(range);
+    return opaqueItem(range.alias, range.relname ?? '', context);
+  }
+  return baseTable(range, context.level, analysis, false);
+}
+
+/** A base table as a FROM item or as the target of a data-modifying statement. The relation must be known. */
+export function baseTable(
+  range: RangeVar,
+  level: Level,
+  analysis: Analysis,
+  written: boolean,
+): FromItem {
+  const found = analysis.names.relation(range);
+  if (found.kind === 'unknown') refuse(`relation "${rangeVarText(range)}" does not exist`, '');
+  const { relation } = found;
+  const alias = range.alias?.aliasname ?? relation.name;
+  const entry = new Entry(level, 'table', alias);
+  const table = found.kind === 'table' ? found.table : null;
+  const occurrence = { entry, relation, table, written };
+  analysis.occurrences.push(occurrence);
+  analysis.tables.set(entry, occurrence);
+  const columns = relation.columns.map((column) => ({
+    name: column.name,
+    variable: tableVariable(entry, relation, column.name),
+  }));
+  const item: ScopeItem = {
+    name: alias,
+    schema: range.alias === undefined ? relation.schema : null,
+    columns: renamed(columns, range.alias),
+    open: false,
+    columnsVisible: true,
+    relation,
+  };
+  return { items: [item], entries: [entry] };
+}
+
+function findCte(name: string, ctes: CteScope | null): Cte | null {
+  for (let scope = ctes; scope !== null; scope = scope.parent) {
+    const cte = scope.ctes.get(name);
+    if (cte !== undefined) return cte;
+  }
+  return null;
+}
+
+function cteReference(range: RangeVar, cte: Cte, context: FromContext): FromItem {
+  const name = range.relname ?? '';
+  cte.level.references++;
+  if (cte.open) return opaqueItem(range.alias, name, context);
+  const entry = new Entry(context.level, 'derived', range.alias?.aliasname ?? name, cte.level);
+  const { item, pairs } = derivedItem(entry, cte.level, range.alias, cte.columns);
+  context.analysis.cteUses.push({ level: cte.level, columns: pairs });
+  return { items: [item], entries: [entry] };
+}
+
+function derivedTable(range: RangeSubselect, context: FromContext): FromItem {
+  const select = selectOf(range.subquery);
+  if (select === null) refuse('this sub-select in FROM is not supported', 'Write it as a SELECT.');
+  const { level, analysis } = context;
+  const scope = range.lateral === true ? lateralScope(context) : context.outer;
+  const query = analysis.walker.query(select, level, scope, context.ctes, analysis);
+  const entry = new Entry(level, 'derived', range.alias?.aliasname ?? '', query);
+  const { item, pairs } = derivedItem(entry, query, range.alias, []);
+  for (const [column, output] of pairs) if (passesFilters(query, output)) addEdge(output, column);
+  return { items: [item], entries: [entry] };
+}
+
+/** The columns of a derived table: each one can only have the value of the column that it passes on. */
+function derivedItem(
+  entry: Entry,
+  query: Level,
+  alias: Alias | undefined,
+  names: readonly string[],
+): { item: ScopeItem; pairs: [Variable, Variable][] } {
+  const pairs: [Variable, Variable][] = [];
+  // Behind a `*` of unknown width, names given by place cannot be matched with columns.
+  const shifted = query.openOutputs && (names.length > 0 || alias?.colnames !== undefined);
+  const columns = query.outputs.map((output, index): ScopeColumn => {
+    const name = names[index] ?? output.name ?? '?column?';
+    if (output.variable === null || shifted) return { name, variable: null };
+    const { type, deterministic } = output.variable;
+    const variable = new Variable(entry, name, type, deterministic);
+    addEdge(variable, output.variable);
+    pairs.push([variable, output.variable]);
+    return { name, variable };
+  });
+  const item: ScopeItem = {
+    name: entry.alias === '' ? null : entry.alias,
+    schema: null,
+    columns: renamed(columns, alias),
+    open: query.openOutputs,
+    columnsVisible: true,
+    relation: null,
+  };
+  return { item, pairs };
+}
+
+function functionItem(range: RangeFunction, context: FromContext): FromItem {
+  const place: Place = { scope: lateralScope(context), ctes: context.ctes };
+  for (const node of range.functions ?? []) {
+    const call = 'List' in node ? node.List.items?.[0] : node;
+    visitExpression(call, place, context.analysis);
+  }
+  return opaqueItem(range.alias, '', context);
+}
+
+/** XMLTABLE and JSON_TABLE: functions of their inputs. */
+function tableFunction(node: Node, context: FromContext): FromItem {
+  const place: Place = { scope: lateralScope(context), ctes: context.ctes };
+  const visitInputs = (body: unknown): void => {
+    forEachChild(body, (child) => {
+      const kind = kindOf(child);
+      if (/^(RangeTableFuncCol|JsonTableColumn|JsonTablePathSpec)$/.test(kind)) {
+        visitInputs(bodyOf(child));
+      } else visitExpression(child, place, context.analysis);
+    });
+  };
+  visitInputs(bodyOf(node));
+  const { alias } = bodyOf(node) as { alias?: Alias };
+  return opaqueItem(alias, '', context);
+}
+
+/** Something whose columns are not known here: any name may be one of them. */
+function opaqueItem(alias: Alias | undefined, name: string, context: FromContext): FromItem {
+  const known = alias?.aliasname ?? name;
+  const entry = new Entry(context.level, 'opaque', known);
+  const columns = stringsOf(alias?.colnames).map((column) => ({ name: column, variable: null }));
+  const item: ScopeItem = {
+    name: known === '' ? null : known,
+    schema: null,
+    columns,
+    open: true,
+    columnsVisible: true,
+    relation: null,
+  };
+  return { items: [item], entries: [entry] };
+}
+
+function lateralScope(context: FromContext): Scope {
+  return { level: context.level, items: context.lateral, parent: context.outer };
+}
+
+function join(expression: JoinExpr, context: FromContext): FromItem {
+  const { analysis, level } = context;
+  if (expression.larg === undefined || expression.rarg === undefined) {
+    refuse('this join is not supported', 'Name both sides of the join.');
+  }
+  const left = fromItem(expression.larg, context);
+  const lateral = [...context.lateral, ...left.items];
+  const right = fromItem(expression.rarg, { ...context, lateral });
+  const entries = [...left.entries, ...right.entries];
+  const type = expression.jointype ?? 'JOIN_INNER';
+  const domain = joinDomain(type, left.entries, right.entries);
+  if (type === 'JOIN_LEFT' || type === 'JOIN_FULL') markNullable(right.entries);
+  if (type === 'JOIN_RIGHT' || type === 'JOIN_FULL') markNullable(left.entries);
+
+  const place: Place = {
+    scope: { level, items: [...left.items, ...right.items], parent: context.outer },
+    ctes: context.ctes,
+  };
+  visitExpression(expression.quals, place, analysis);
+  learnCondition(expression.quals, domain, place, analysis);
+  return { items: joinItems(expression, left.items, right.items, type, domain), entries };
+}
+
+/** ON restricts both sides of an inner join, the nullable side of an outer one, and neither side of a full one. */
+function joinDomain(type: string, left: readonly Entry[], right: readonly Entry[]): Domain {
+  const restricted = new Set<Entry>();
+  if (type === 'JOIN_INNER' || type === 'JOIN_LEFT') for (const entry of right) restricted.add(entry);
+  if (type === 'JOIN_INNER' || type === 'JOIN_RIGHT') for (const entry of left) restricted.add(entry);
+  return (entry) => restricted.has(entry);
+}
+
+function markNullable(entries: readonly Entry[]): void {
+  for (const entry of entries) entry.nullable = true;
+}
+
+function joinItems(
+  expression: JoinExpr,
+  left: readonly ScopeItem[],
+  right: readonly ScopeItem[],
+  type: string,
+  domain: Domain,
+): ScopeItem[] {
+  const leftColumns = visibleColumns(left);
+  const rightColumns = visibleColumns(right);
+  const open = [...left, ...right].some((item) => item.columnsVisible && item.open);
+  const shared =
+    expression.isNatural === true
+      ? leftColumns.map(({ name }) => name).filter((name) => count(rightColumns, name) > 0)
+      : stringsOf(expression.usingClause);
+  const merged = shared.map((name): ScopeColumn => {
+    const a = only(leftColumns, name);
+    const b = only(rightColumns, name);
+    // A natural join with something of unknown columns may match more than is seen here, never less.
+    if (a !== null && b !== null) learnColumns(a, b, domain);
+    const variable = type === 'JOIN_RIGHT' ? b : type === 'JOIN_FULL' ? null : a;
+    return { name, variable: a?.type === b?.type ? variable : null };
+  });
+  const rest = [...leftColumns, ...rightColumns].filter(({ name }) => !shared.includes(name));
+  const whole: ScopeItem = {
+    name: expression.alias?.aliasname ?? null,
+    schema: null,
+    columns: renamed([...merged, ...rest], expression.alias),
+    open,
+    columnsVisible: true,
+    relation: null,
+  };
+  if (expression.alias !== undefined) return [whole];
+  const hidden = [...left, ...right].map((item) => ({ ...item, columnsVisible: false }));
+  const alias = expression.join_using_alias?.aliasname;
+  if (alias === undefined) return [...hidden, whole];
+  const using = { ...whole, name: alias, columns: merged, open: false, columnsVisible: false };
+  return [...hidden, whole, using];
+}
+
+function visibleColumns(items: readonly ScopeItem[]): ScopeColumn[] {
+  return items.filter((item) => item.columnsVisible).flatMap((item) => item.columns);
+}
+
+function count(columns: readonly ScopeColumn[], name: string): number {
+  return columns.filter((column) => column.name === name).length;
+}
+
+function only(columns: readonly ScopeColumn[], name: string): Variable | null {
+  const found = columns.filter((column) => column.name === name);
+  return found.length === 1 ? found[0]!.variable : null;
+}
+
+/** Column aliases rename the first columns of an item. */
+function renamed(columns: readonly ScopeColumn[], alias: Alias | undefined): ScopeColumn[] {
+  const names = stringsOf(alias?.colnames);
+  return columns.map((column, index) => ({ ...column, name: names[index] ?? column.name }));
+}

@@ -1,0 +1,227 @@
+import type { A_Const, FuncCall, Node } from '@pgsql/types';
+import type { Analysis, Place } from './analysis.js';
+import { constOf, qualifiedName } from './ast.js';
+import { Entry, type Level } from './model.js';
+import { refuse } from './refusals.js';
+
+/** Volatile built-ins without effects: each call gives another value, on whichever shard it runs. */
+const harmlessVolatile = new Set(
+  (
+    'random random_normal clock_timestamp timeofday gen_random_uuid uuidv4 uuidv7 array_sample ' +
+    'array_shuffle current_query pg_sleep pg_sleep_for pg_sleep_until'
+  ).split(' '),
+);
+
+/** Volatile built-ins that only report on the server they run on: asked on the catalog shard, as psql does. */
+const serverReports =
+  /^(pg_(table|relation|total_relation|indexes|database|tablespace)_size|pg_stat_get_.*|pg_is_.*|pg_jit_available|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_partition_(tree|ancestors)|pg_current_wal_.*|pg_last_.*|pg_lock_status|pg_show_.*|pg_prepared_xact|pg_get_multixact_members|pg_xact_status|txid_status|pg_collation_actual_version|pg_database_collation_actual_version|pg_sequence_last_value|pg_notification_queue_usage|pg_current_logfile|pg_hba_file_rules|pg_ident_file_mappings)$/;
+
+/** Functions that take SQL text or table names and read whatever they name. */
+const readsNamedTables =
+  /^((table|query|schema|database|cursor)_to_xml(schema|_and_xmlschema)?|ts_stat|ts_rewrite|dblink.*|lo_.*|loread|lowrite|crosstab.*|connectby)$/;
+
+const sessionLocks = /^pg_(try_)?advisory_(lock|unlock)(_shared)?$/;
+const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
+
+/** Functions whose result names objects by OID or describes the catalog or the server. */
+const catalogFunctions =
+  /^(pg_.*|has_.*_privilege|to_reg.*|format_type|(obj|col|shobj)_description|row_security_active|txid_.*|inet_.*)$/;
+
+/** Stable functions whose value differs between shards, so that the copies of a reference table would differ. */
+const differsByShard =
+  /^(now|statement_timestamp|transaction_timestamp|age|pg_.*|txid_.*|inet_.*|to_reg.*)$/;
+
+/**
+ * Learns what a call does beyond computing a value, and refuses what a shard alone cannot answer. Sets the level's
+ * aggregate and window flags.
+ */
+export function inspectFunction(call: FuncCall, place: Place, analysis: Analysis): void {
+  const { schema, name } = qualifiedName(call.funcname);
+  const { catalog } = analysis.names;
+  const overloads = analysis.names.userFunctions(schema, name);
+  const aggregate =
+    catalog.aggregates.has(name) || overloads.some((overload) => overload.kind === 'a');
+  if (call.over !== undefined) place.scope.level.windows = true;
+  else if (aggregate || call.agg_within_group === true) place.scope.level.aggregates = true;
+  inspectName(schema, name, analysis);
+  if (overloads.length > 0 || (schema !== null && schema !== 'pg_catalog')) return;
+  if (name === 'nextval' || name === 'setval') useSequence(name, call, place, analysis);
+  else if (name === 'set_config') recordSetting(call, analysis);
+}
+
+/** Whether a call is an aggregate, so that its arguments belong to another level than they stand at. */
+export function isAggregate(call: FuncCall, analysis: Analysis): boolean {
+  const { schema, name } = qualifiedName(call.funcname);
+  return (
+    analysis.names.catalog.aggregates.has(name) ||
+    call.agg_within_group === true ||
+    analysis.names.userFunctions(schema, name).some((overload) => overload.kind === 'a')
+  );
+}
+
+/** The checks that need the name only: calls written `row.function` reach functions too. */
+export function inspectName(schema: string | null, name: string, analysis: Analysis): void {
+  for (const overload of analysis.names.userFunctions(schema, name)) {
+    if (overload.volatility !== 'i') {
+      refuse(
+        `function "${name}" is not supported: it is not IMMUTABLE, so it may read or write tables ` +
+          'of other shards',
+        'Declare it IMMUTABLE if it only computes from its arguments, or run its statements one by one.',
+      );
+    }
+  }
+  if (schema !== null && schema !== 'pg_catalog' && schema !== 'information_schema') return;
+  if (schema === null && isUserMade(name, analysis)) return;
+  if (differsByShard.test(name)) analysis.volatileFunction ??= name;
+  if (catalogFunctions.test(name)) analysis.readsCatalog = true;
+  refuseReaders(name);
+  if (!analysis.names.catalog.volatileBuiltins.has(name)) return;
+  analysis.volatileFunction ??= name;
+  if (harmlessVolatile.has(name) || serverReports.test(name)) return;
+  inspectEffect(name, analysis);
+}
+
+function isUserMade(name: string, analysis: Analysis): boolean {
+  const { catalog } = analysis.names;
+  return (
+    !catalog.volatileBuiltins.has(name) && analysis.names.userFunctions(null, name).length > 0
+  );
+}
+
+function refuseReaders(name: string): void {
+  if (!readsNamedTables.test(name)) return;
+  refuse(
+    `function "${name}" is not supported: it reads what its arguments name, which may lie on other shards`,
+    'Query the tables directly.',
+  );
+}
+
+function inspectEffect(name: string, analysis: Analysis): void {
+  if (transactionLocks.test(name)) {
+    // All sessions must meet at one place for a lock to exclude anyone.
+    analysis.readsCatalog = true;
+    analysis.writes = true;
+    return;
+  }
+  switch (name) {
+    case 'nextval':
+    case 'setval':
+      analysis.writes = true;
+      return;
+    case 'set_config':
+    case 'pg_advisory_unlock_all':
+      return;
+    case 'currval':
+    case 'lastval':
+      refuse(
+        `function "${name}" is not supported: it belongs to a server session, which clients share`,
+        'Use INSERT ... RETURNING, or keep the result of nextval().',
+      );
+      break;
+    case 'setseed':
+      refuse(
+        'function "setseed" is not supported: it belongs to a server session, which clients share',
+        'Generate repeatable random numbers in the client.',
+      );
+      break;
+    case 'pg_notify':
+      refuse('function "pg_notify" is not supported', 'Send notifications on a direct connection.');
+      break;
+    case 'pg_export_snapshot':
+      refuse(
+        'function "pg_export_snapshot" is not supported: a snapshot belongs to one shard',
+        'Export a snapshot on a direct connection to the shard.',
+      );
+      break;
+    default:
+  }
+  if (sessionLocks.test(name)) {
+    refuse(
+      `function "${name}" is not supported: session-level locks belong to a server session, which clients share`,
+      'Use the transaction-level pg_advisory_xact_lock().',
+    );
+  }
+  refuse(
+    `function "${name}" is not supported through Shardgate`,
+    'Call it on a direct connection to the server it is meant for.',
+  );
+}
+
+/** nextval('seq'): the sequence must be a constant, and it counts as a table that the statement uses. */
+function useSequence(name: string, call: FuncCall, place: Place, analysis: Analysis): void {
+  const constant = stringArgument(call.args?.[0]);
+  const text = constant === null ? null : analysis.constants.pinned(constant);
+  if (text === null) {
+    refuse(
+      `function "${name}" is only supported with a constant sequence name`,
+      `Write ${name}('sequence_name').`,
+    );
+  }
+  const path = sequenceName(text);
+  const found = analysis.names.relation({
+    ...(path.schema === null ? {} : { schemaname: path.schema }),
+    relname: path.name,
+  });
+  if (found.kind === 'unknown') {
+    analysis.unknownRelations.push({ relname: path.name });
+    return;
+  }
+  if (found.kind === 'table' && found.table.type !== 'sequence' && found.table.keyspace.sharded) {
+    refuse(
+      `sequence "${path.name}" lives on every shard of keyspace "${found.table.keyspace.name}", which would give equal values`,
+      'Name it as a sequence of an unsharded keyspace in the configuration.',
+    );
+  }
+  const entry = new Entry(place.scope.level, 'opaque', path.name);
+  analysis.occurrences.push({
+    entry,
+    relation: found.relation,
+    table: found.kind === 'table' ? found.table : null,
+    written: true,
+  });
+}
+
+function stringArgument(node: Node | undefined): A_Const | null {
+  if (node === undefined) return null;
+  if ('TypeCast' in node) return stringArgument(node.TypeCast.arg);
+  const constant = constOf(node);
+  return constant?.sval === undefined ? null : constant;
+}
+
+/** Splits `schema."Name"` as regclass input does; unquoted parts fold to lower case. */
+function sequenceName(text: string): { schema: string | null; name: string } {
+  const parts: string[] = [];
+  const pattern = /\s*(?:"((?:[^"]|"")*)"|([^".\s]+))\s*(\.|$)/y;
+  while (pattern.lastIndex < text.length) {
+    const match = pattern.exec(text);
+    if (match === null) break;
+    parts.push(match[1]?.replaceAll('""', '"') ?? match[2]!.toLowerCase());
+    if (match[3] === '') break;
+  }
+  return { schema: parts.length > 1 ? parts.at(-2)! : null, name: parts.at(-1) ?? text };
+}
+
+/** set_config(name, value, is_local): kept as the statement's effect, applied once it succeeded. */
+function recordSetting(call: FuncCall, analysis: Analysis): void {
+  const [name, value, local] = (call.args ?? []).map((argument) => {
+    const constant = constOf('TypeCast' in argument ? argument.TypeCast.arg : argument);
+    return constant === null ? undefined : analysis.constants.pinned(constant);
+  });
+  if (typeof name !== 'string' || value === undefined || typeof local !== 'string') {
+    refuse(
+      'function "set_config" is only supported with constants',
+      "Use SET, or set_config('name', 'value', false) with constant arguments.",
+    );
+  }
+  if (analysis.effect !== null) {
+    refuse('several calls of set_config in one statement are not supported', 'Use one SET each.');
+  }
+  const isLocal = /^\s*(t|tr|tru|true|y|ye|yes|on|1)\s*$/i.test(local);
+  analysis.effect = { name: name.toLowerCase(), value, local: isLocal };
+}
+
+/** Marks the levels that an aggregate over outer columns really belongs to (PostgreSQL 18, 4.2.7). */
+export function assignAggregate(own: Level, levels: ReadonlySet<Level>): void {
+  if (levels.size === 0 || levels.has(own)) return;
+  for (const level of levels) level.aggregates = true;
+}

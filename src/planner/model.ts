@@ -1,0 +1,150 @@
+import type { CatalogRelation } from '../keyspace/catalog.js';
+import type { Table } from '../keyspace/topology.js';
+import type { KeySource } from './plan.js';
+
+/**
+ * What the analysis knows of one statement: query levels, the tables that occur in them, and one variable for each
+ * column that anything was said about.
+ *
+ *     Level ──< Entry (FROM item) ──< Variable (column) ──> Variable   "my value can only be that one's"
+ *                     │                         └─────────> KeyValues  "... or one of these"
+ *                     └ Occurrence (a base table)
+ *
+ * An edge t.k -> x means: rows of t whose k differs from x do not matter for the statement's result, so t may be read
+ * without them. Edges are directed because outer joins are: ON binds the nullable side by the other, never back.
+ */
+export class Variable {
+  readonly entry: Entry;
+  readonly name: string;
+  /** Type OID; 0 where the planner does not know it. */
+  readonly type: number;
+  /** False: equal values of this column may differ in their bytes. */
+  readonly deterministic: boolean;
+  readonly sources: Variable[] = [];
+  readonly bindings: KeyValues[] = [];
+
+  constructor(entry: Entry, name: string, type: number, deterministic: boolean) {
+    this.entry = entry;
+    this.name = name;
+    this.type = type;
+    this.deterministic = deterministic;
+  }
+}
+
+/** One alternative set of values (`=`: one value, IN: several) that a column was compared with. */
+export interface KeyValues {
+  readonly values: readonly KeyValue[];
+  /** The column that the comparison names: untyped values take its type. */
+  readonly site: Variable;
+}
+
+export interface KeyValue {
+  readonly source: KeySource;
+  /** Type OID of a literal or of the cast around a value; 0: an uncast parameter. */
+  readonly type: number;
+}
+
+/** One item of a FROM list that yields rows: a base table, a derived table (or CTE reference), or something opaque. */
+export class Entry {
+  readonly level: Level;
+  readonly kind: 'table' | 'derived' | 'opaque';
+  readonly variables = new Map<string, Variable>();
+  /** Its rows may be null-extended by an outer join of its level. */
+  nullable = false;
+  /** Derived tables: the query below. */
+  readonly query: Level | null;
+
+  /** The name it goes by in its level; '' where it has none. */
+  readonly alias: string;
+
+  constructor(
+    level: Level,
+    kind: 'table' | 'derived' | 'opaque',
+    alias: string,
+    query: Level | null = null,
+  ) {
+    this.level = level;
+    this.kind = kind;
+    this.alias = alias;
+    this.query = query;
+    level.entries.push(this);
+  }
+}
+
+/** A base table where it stands in the statement. */
+export interface Occurrence {
+  readonly entry: Entry;
+  readonly relation: CatalogRelation;
+  /** Null: a system catalog. */
+  readonly table: Table | null;
+  /** The target of an INSERT, UPDATE, DELETE or MERGE; else it is only read. */
+  readonly written: boolean;
+}
+
+export interface OutputColumn {
+  /** Null: no name that SQL text could refer to. */
+  readonly name: string | null;
+  /** The column that is passed on unchanged; null for an expression. */
+  readonly variable: Variable | null;
+}
+
+/** One SELECT, VALUES, set operation or data-modifying statement. */
+export class Level {
+  readonly parent: Level | null;
+  readonly entries: Entry[] = [];
+  outputs: OutputColumn[] = [];
+  /** The outputs hold a `*` over something whose columns are unknown. */
+  openOutputs = false;
+  aggregates = false;
+  windows = false;
+  distinct = false;
+  distinctOn = false;
+  grouped = false;
+  /** GROUP BY names these columns bare and uses no GROUPING SETS; null: cannot be told. */
+  groupVariables: Set<Variable> | null = null;
+  having = false;
+  ordered = false;
+  limited = false;
+  locking = false;
+  /** Aliases after FOR UPDATE OF; null: all of them. */
+  lockedNames: readonly string[] | null = null;
+  values = false;
+  recursive = false;
+  /** The arms of a set operation; empty for every other query. */
+  arms: Level[] = [];
+  /** How often a CTE's query is referred to; 1 for every other query. */
+  references = 1;
+
+  constructor(parent: Level | null) {
+    this.parent = parent;
+  }
+}
+
+/** Whether a value of one type equals a value of the other exactly if their bytes (as a vindex reads them) agree. */
+export function sameFamily(a: number, b: number): boolean {
+  return a !== 0 && typeFamily(a) === typeFamily(b);
+}
+
+const INT8 = 20;
+const TEXT = 25;
+
+/** int2, int4 and int8 hash alike, as text and varchar do; every other type stands for itself. */
+export function typeFamily(type: number): number {
+  if (type === 21 || type === 23) return INT8;
+  if (type === 1043) return TEXT;
+  return type;
+}
+
+/** Every variable whose value `start` can only have, itself included. */
+export function reachable(start: Variable): Set<Variable> {
+  const seen = new Set([start]);
+  // A Set iterates over what is added while it is walked, so this is the breadth-first search.
+  for (const variable of seen) for (const source of variable.sources) seen.add(source);
+  return seen;
+}
+
+/** Says that `from` can only have the value of `to`, if hashing may rely on it. */
+export function addEdge(from: Variable, to: Variable): void {
+  if (!sameFamily(from.type, to.type) || !from.deterministic || !to.deterministic) return;
+  if (from !== to && !from.sources.includes(to)) from.sources.push(to);
+}

@@ -1,0 +1,129 @@
+import type { RangeVar, TypeName } from '@pgsql/types';
+import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
+import type { Table, Topology } from '../keyspace/topology.js';
+import { qualifiedName, rangeVarText } from './ast.js';
+import { refuse } from './refusals.js';
+
+export type ResolvedRelation =
+  | { readonly kind: 'system'; readonly relation: CatalogRelation }
+  | { readonly kind: 'table'; readonly relation: CatalogRelation; readonly table: Table }
+  | { readonly kind: 'unknown' };
+
+const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
+const NONE: readonly CatalogFunction[] = [];
+
+/**
+ * Finds what names mean: relations, types and functions, by the session's search path, as PostgreSQL does
+ * (PostgreSQL 18, 5.10.3: pg_catalog comes first unless the path names it).
+ */
+export class Names {
+  readonly topology: Topology;
+  readonly catalog: Catalog;
+  readonly #path: readonly string[];
+
+  constructor(topology: Topology, catalog: Catalog, searchPath: readonly string[]) {
+    this.topology = topology;
+    this.catalog = catalog;
+    this.#path = searchPath.includes('pg_catalog') ? searchPath : ['pg_catalog', ...searchPath];
+  }
+
+  /** The catalog's relation of this name; null where there is none. */
+  find(schema: string | null, name: string): CatalogRelation | null {
+    if (schema !== null) return this.catalog.relations.get(`${schema}.${name}`) ?? null;
+    for (const candidate of this.#path) {
+      const relation = this.catalog.relations.get(`${candidate}.${name}`);
+      if (relation !== undefined) return relation;
+    }
+    return null;
+  }
+
+  /** What a table name in a statement stands for. Refuses what rows cannot be routed for. */
+  relation(range: RangeVar): ResolvedRelation {
+    const name = range.relname ?? '';
+    if (range.schemaname === 'pg_temp') this.#refuseTemporary(name);
+    const relation = this.find(range.schemaname ?? null, name);
+    if (relation === null) return { kind: 'unknown' };
+    if (systemSchemas.has(relation.schema)) return { kind: 'system', relation };
+    if (!'rpS'.includes(relation.kind)) this.#refuseKind(range, relation);
+    return { kind: 'table', relation, table: this.tableOf(relation) };
+  }
+
+  /** Where the rows of a user table live. */
+  tableOf(relation: CatalogRelation): Table {
+    const key = `${relation.schema}.${relation.name}`;
+    const configured = this.topology.tables.get(key);
+    if (configured !== undefined) return configured;
+    const ancestor = this.#configuredAncestor(relation);
+    if (ancestor !== null) {
+      refuse(
+        `table "${relation.name}" is a part of table "${ancestor.name}" and cannot be used by its own name`,
+        `Use table "${ancestor.name}" instead; its parts follow it on every shard.`,
+      );
+    }
+    const keyspace = this.topology.defaultKeyspace;
+    if (keyspace === null) {
+      refuse(
+        `table "${relation.name}" belongs to no keyspace`,
+        `Name it under "tables" of a keyspace in the configuration, or set a default keyspace.`,
+      );
+    }
+    return { type: 'unsharded', keyspace, schema: relation.schema, name: relation.name };
+  }
+
+  /** OID of a type that is not made by users; 0 for every other one. Arrays: the element's OID. */
+  typeOid(type: TypeName): number {
+    if (type.setof === true || type.pct_type === true) return 0;
+    const { schema, name } = qualifiedName(type.names);
+    const builtin = this.catalog.types.get(name) ?? 0;
+    if (schema === 'pg_catalog') return builtin;
+    if (schema !== null) return 0;
+    for (const candidate of this.#path) {
+      if (candidate === 'pg_catalog') {
+        if (builtin !== 0) return builtin;
+      } else if (this.catalog.types.has(`${candidate}.${name}`)) return 0;
+    }
+    return 0;
+  }
+
+  /** Functions made by users that a call of this name may reach. */
+  userFunctions(schema: string | null, name: string): readonly CatalogFunction[] {
+    if (schema === 'pg_catalog' || schema === 'information_schema') return NONE;
+    const overloads = this.catalog.functions.get(name);
+    if (overloads === undefined) return NONE;
+    if (schema !== null) return overloads.filter((overload) => overload.schema === schema);
+    return overloads.filter((overload) => this.#path.includes(overload.schema));
+  }
+
+  #configuredAncestor(relation: CatalogRelation): Table | null {
+    let parent = relation.parent;
+    // Bounded, since a broken catalog must not hang the session; partition trees are a few levels deep.
+    for (let depth = 0; parent !== null && depth < 32; depth++) {
+      const table = this.topology.tables.get(parent);
+      if (table !== undefined) return table;
+      parent = this.catalog.relations.get(parent)?.parent ?? null;
+    }
+    return null;
+  }
+
+  #refuseTemporary(name: string): never {
+    refuse(
+      `temporary table "${name}" is not supported`,
+      'Statements of one session may run on different shards; use an ordinary table.',
+    );
+  }
+
+  #refuseKind(range: RangeVar, relation: CatalogRelation): never {
+    const kinds: Readonly<Record<string, string>> = {
+      v: 'view',
+      m: 'materialized view',
+      f: 'foreign table',
+    };
+    const kind = kinds[relation.kind] ?? 'relation';
+    refuse(
+      `${kind} "${rangeVarText(range)}" is not supported`,
+      kind === 'view'
+        ? 'Write its query in place of the view, so that its tables can be routed.'
+        : 'Use an ordinary table that is named in the configuration.',
+    );
+  }
+}

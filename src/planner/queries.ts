@@ -1,0 +1,285 @@
+import type { LockingClause, Node, SelectStmt, WithClause } from '@pgsql/types';
+import { TypeOid } from '../keyspace/type-oids.js';
+import type { Analysis, Cte, CteScope, Place } from './analysis.js';
+import { columnRefOf, constOf, kindOf, rangeVarText, stringsOf } from './ast.js';
+import { figureColumnName } from './column-names.js';
+import { bareColumn, visitExpression } from './expressions.js';
+import { learnCondition, passesFilters } from './facts.js';
+import { analyseFrom } from './from-clause.js';
+import { addEdge, Entry, Level, Variable, type OutputColumn } from './model.js';
+import { refuse } from './refusals.js';
+import { resolveColumn, type Scope, type ScopeItem } from './scopes.js';
+
+const ROW_COUNT = { kind: 'scalar', type: TypeOid.int8 } as const;
+
+/** Analyses one SELECT, VALUES or set operation with everything inside it. */
+export function analyseQuery(
+  select: SelectStmt,
+  parent: Level | null,
+  outer: Scope | null,
+  ctes: CteScope | null,
+  analysis: Analysis,
+): Level {
+  const level = newLevel(parent, analysis);
+  if (select.intoClause !== undefined) {
+    refuse(
+      'SELECT INTO is not supported',
+      'Create the table first, then use INSERT ... SELECT.',
+    );
+  }
+  const visible = analyseWith(select.withClause, level, outer, ctes, analysis);
+  let scope: Scope;
+  if (select.op !== undefined && select.op !== 'SETOP_NONE') {
+    scope = setOperation(select, level, outer, visible, analysis);
+  } else if (select.valuesLists !== undefined) {
+    scope = valuesLists(select, level, outer, visible, analysis);
+  } else scope = plainSelect(select, level, outer, visible, analysis);
+  const place: Place = { scope, ctes: visible };
+  for (const item of select.sortClause ?? []) visitExpression(item, place, analysis);
+  level.ordered = (select.sortClause?.length ?? 0) > 0;
+  visitExpression(select.limitCount, place, analysis, ROW_COUNT);
+  visitExpression(select.limitOffset, place, analysis, ROW_COUNT);
+  level.limited = isLimit(select.limitCount) || isLimit(select.limitOffset);
+  for (const clause of select.lockingClause ?? []) {
+    if ('LockingClause' in clause) lockRows(clause.LockingClause, level, analysis);
+  }
+  return level;
+}
+
+export function newLevel(parent: Level | null, analysis: Analysis): Level {
+  const level = new Level(parent);
+  analysis.levels.push(level);
+  return level;
+}
+
+/** LIMIT ALL and LIMIT NULL are none. */
+function isLimit(node: Node | undefined): boolean {
+  return node !== undefined && constOf(node)?.isnull !== true;
+}
+
+function lockRows(clause: LockingClause, level: Level, analysis: Analysis): void {
+  analysis.writes = true;
+  const names = (clause.lockedRels ?? []).map((node) =>
+    'RangeVar' in node ? rangeVarText(node.RangeVar) : '',
+  );
+  const all = names.length === 0 || (level.locking && level.lockedNames === null);
+  level.lockedNames = all ? null : [...(level.lockedNames ?? []), ...names];
+  level.locking = true;
+}
+
+/** Analyses the queries of a WITH clause in order; each sees those before it, recursive ones themselves too. */
+export function analyseWith(
+  clause: WithClause | undefined,
+  level: Level,
+  outer: Scope | null,
+  ctes: CteScope | null,
+  analysis: Analysis,
+): CteScope | null {
+  if (clause === undefined) return ctes;
+  const known = new Map<string, Cte>();
+  const visible: CteScope = { ctes: known, parent: ctes };
+  if (clause.recursive === true) refuseForwardReferences(clause);
+  for (const node of clause.ctes ?? []) {
+    if (!('CommonTableExpr' in node)) continue;
+    const cte = node.CommonTableExpr;
+    const name = cte.ctename ?? '';
+    if (cte.search_clause !== undefined || cte.cycle_clause !== undefined) {
+      refuse(`SEARCH and CYCLE of WITH query "${name}" are not supported`, 'Track the path in a column.');
+    }
+    const columns = stringsOf(cte.aliascolnames);
+    const query = cte.ctequery;
+    if (query === undefined) continue;
+    if ('SelectStmt' in query) {
+      // The level is known only once its query is analysed; a recursive reference counts on a stand-in.
+      const standIn: Cte = { level: new Level(level), columns, open: true };
+      standIn.level.references = 0;
+      if (clause.recursive === true) known.set(name, standIn);
+      const body = analysis.walker.query(query.SelectStmt, level, outer, visible, analysis);
+      body.recursive = standIn.level.references > 0;
+      body.references = 0;
+      known.set(name, { level: body, columns, open: false });
+    } else {
+      analysis.nestedWrites++;
+      const body = analysis.walker.modification(query, level, visible, analysis);
+      body.references = 0;
+      known.set(name, { level: body, columns, open: false });
+    }
+  }
+  return visible;
+}
+
+/** WITH RECURSIVE lets a query use a later one; here it would be taken for a table. */
+function refuseForwardReferences(clause: WithClause): void {
+  const names = (clause.ctes ?? []).map((node) =>
+    'CommonTableExpr' in node ? (node.CommonTableExpr.ctename ?? '') : '',
+  );
+  (clause.ctes ?? []).forEach((node, index) => {
+    const later = new Set(names.slice(index + 1));
+    if (later.size === 0) return;
+    const text = JSON.stringify(node);
+    for (const name of later) {
+      if (text.includes(`"relname":${JSON.stringify(name)}`)) {
+        refuse(
+          `WITH query "${names[index]}" refers to "${name}", which comes later`,
+          'Put WITH queries in the order in which they use one another.',
+        );
+      }
+    }
+  });
+}
+
+function setOperation(
+  select: SelectStmt,
+  level: Level,
+  outer: Scope | null,
+  ctes: CteScope | null,
+  analysis: Analysis,
+): Scope {
+  const arms = [select.larg, select.rarg].map((arm) => {
+    if (arm === undefined) refuse('this set operation is not supported', 'Name both of its sides.');
+    return analysis.walker.query(arm, level, outer, ctes, analysis);
+  });
+  level.arms = arms;
+  const [left, right] = arms as [Level, Level];
+  level.openOutputs = left.openOutputs || right.openOutputs;
+  const entry = new Entry(level, 'derived', '');
+  level.outputs = left.outputs.map((output, index) => ({
+    name: output.name,
+    variable: level.openOutputs
+      ? null
+      : mergedOutput(entry, output, left, right.outputs[index], right),
+  }));
+  const columns = level.outputs.map(({ name }) => ({ name: name ?? '?column?', variable: null }));
+  return { level, items: [resultItem(columns, level.openOutputs)], parent: outer };
+}
+
+/** The output of a set operation: a filter on it is a filter on the column of each arm. */
+function mergedOutput(
+  entry: Entry,
+  left: OutputColumn,
+  leftArm: Level,
+  right: OutputColumn | undefined,
+  rightArm: Level,
+): Variable | null {
+  const a = left.variable;
+  const b = right?.variable ?? null;
+  if (a === null || b === null || a.type !== b.type) return null;
+  const merged = new Variable(entry, left.name ?? '', a.type, a.deterministic && b.deterministic);
+  if (passesFilters(leftArm, a)) addEdge(a, merged);
+  if (passesFilters(rightArm, b)) addEdge(b, merged);
+  return merged;
+}
+
+function valuesLists(
+  select: SelectStmt,
+  level: Level,
+  outer: Scope | null,
+  ctes: CteScope | null,
+  analysis: Analysis,
+): Scope {
+  level.values = true;
+  const scope: Scope = { level, items: [], parent: outer };
+  let width = 0;
+  for (const row of select.valuesLists ?? []) {
+    const cells = 'List' in row ? (row.List.items ?? []) : [];
+    width = cells.length;
+    for (const cell of cells) visitExpression(cell, { scope, ctes }, analysis);
+  }
+  const columns = Array.from({ length: width }, (_, index) => ({
+    name: `column${index + 1}`,
+    variable: null,
+  }));
+  level.outputs = columns;
+  return { level, items: [resultItem(columns, false)], parent: outer };
+}
+
+function resultItem(columns: ScopeItem['columns'], open: boolean): ScopeItem {
+  return { name: null, schema: null, columns, open, columnsVisible: true, relation: null };
+}
+
+function plainSelect(
+  select: SelectStmt,
+  level: Level,
+  outer: Scope | null,
+  ctes: CteScope | null,
+  analysis: Analysis,
+): Scope {
+  const from = analyseFrom(select.fromClause, level, outer, ctes, analysis);
+  const scope: Scope = { level, items: from.items, parent: outer };
+  const place: Place = { scope, ctes };
+  visitExpression(select.whereClause, place, analysis);
+  learnCondition(select.whereClause, (entry) => entry.level === level, place, analysis);
+  level.outputs = analyseTargets(select.targetList, place, level, analysis);
+  for (const item of select.groupClause ?? []) visitExpression(item, place, analysis);
+  level.grouped = (select.groupClause?.length ?? 0) > 0;
+  level.groupVariables = groupVariables(select.groupClause, place, analysis);
+  visitExpression(select.havingClause, place, analysis);
+  level.having = select.havingClause !== undefined;
+  for (const item of select.windowClause ?? []) visitExpression(item, place, analysis);
+  const distinct = select.distinctClause ?? [];
+  level.distinct = distinct.length > 0;
+  level.distinctOn = distinct.some((node) => kindOf(node) !== '');
+  for (const item of distinct) visitExpression(item, place, analysis);
+  return scope;
+}
+
+function groupVariables(
+  clause: readonly Node[] | undefined,
+  place: Place,
+  analysis: Analysis,
+): Set<Variable> | null {
+  const out = new Set<Variable>();
+  for (const node of clause ?? []) {
+    if ('GroupingSet' in node) return null;
+    if (columnRefOf(node) === null) continue;
+    const variable = bareColumn(node, place, analysis);
+    if (variable !== null) out.add(variable);
+  }
+  return out;
+}
+
+/** Analyses a target list (or RETURNING) and says which columns come out of it. */
+export function analyseTargets(
+  targets: readonly Node[] | undefined,
+  place: Place,
+  level: Level,
+  analysis: Analysis,
+): OutputColumn[] {
+  const outputs: OutputColumn[] = [];
+  for (const node of targets ?? []) {
+    if (!('ResTarget' in node)) continue;
+    const { name, val } = node.ResTarget;
+    visitExpression(val, place, analysis);
+    if (isStar(val)) {
+      const columns = expandStar(val, place.scope, level);
+      outputs.push(...columns);
+      continue;
+    }
+    const column = columnRefOf(val) === null ? null : bareColumn(val, place, analysis);
+    outputs.push({ name: name ?? figureColumnName(val), variable: column });
+  }
+  return outputs;
+}
+
+function isStar(node: Node | undefined): boolean {
+  if (node === undefined) return false;
+  const last =
+    'ColumnRef' in node
+      ? node.ColumnRef.fields?.at(-1)
+      : 'A_Indirection' in node
+        ? node.A_Indirection.indirection?.at(-1)
+        : undefined;
+  return last !== undefined && 'A_Star' in last;
+}
+
+function expandStar(node: Node | undefined, scope: Scope, level: Level): OutputColumn[] {
+  const reference = columnRefOf(node);
+  const resolved = reference === null ? null : resolveColumn(reference, scope);
+  if (resolved?.kind !== 'star') {
+    level.openOutputs = true;
+    return [];
+  }
+  const items = resolved.items ?? scope.items.filter((item) => item.columnsVisible);
+  if (items.some((item) => item.open)) level.openOutputs = true;
+  return items.flatMap((item) => item.columns);
+}
