@@ -182,7 +182,8 @@ describe('columns with a length, scale or precision', () => {
         const expression = hash.sqlExpression('"k"', TypeOid[type])!;
         const values = [...goldenVectors(type).canonical.map(([text]) => text), ...more];
         const stored = await attempt(
-          `INSERT INTO limited VALUES ($1::${type}) RETURNING (k = $1::${type}) || ' ' || (${expression})`,
+          `INSERT INTO limited VALUES ($1::${type})
+         RETURNING (k = $1::${type}) || ' ' || (${expression})`,
           values,
         );
         const outcomes = { unchanged: 0, changed: 0 };

@@ -177,7 +177,7 @@ describe('makeTopology', () => {
   });
 });
 
-/** Distinct sorted cut points; with `short` the bounds only use the upper half, which takes another code path. */
+/** Distinct sorted cut points; `short`: upper halves only, which takes another code path. */
 function cuts(short: boolean): fc.Arbitrary<KeyspaceId[]> {
   const half = fc.integer({ min: 0, max: 0xffffffff });
   const cut = fc.record({ hi: half, lo: short ? fc.constant(0) : half });

@@ -62,7 +62,7 @@ describe('int columns', () => {
     expect(map('int8', 'unknown', '9223372036854775808')).toBe('invalid');
   });
 
-  test('a value of a larger type than the column is hashed: it finds nothing, wherever it goes', () => {
+  test("a value beyond the column's range is hashed: it finds nothing anywhere", () => {
     expect(map('int2', 'int8', '5000000000')).toBe(map('int8', 'int8', '5000000000'));
   });
 
@@ -134,7 +134,7 @@ describe('int columns', () => {
 });
 
 describe('columns that would store a value changed', () => {
-  test('varchar(n): longer values equal nothing that is stored; characters count, not bytes', () => {
+  test('varchar(n): longer values equal nothing stored; characters count, not bytes', () => {
     const varchar3 = 3 + 4;
     expect(map('varchar', 'text', 'äß€', varchar3)).toBe(map('text', 'text', 'äß€'));
     expect(map('varchar', 'text', 'abcd', varchar3)).toBe('no match');
