@@ -98,13 +98,13 @@ export function decimalToInt64(decimal: DecimalCell, out: KeyspaceIdCell): boole
   const { count, weight } = decimal;
   if (decimal.kind !== 'finite') return false;
   if (count > 0 && (weight > INT8_WEIGHT_MAX || count > weight + 1)) return false;
+  // Five groups stay below 10^20, so `hi` below 2^35; applySign refuses what passes int8.
   let hi = 0;
   let lo = 0;
   for (let index = 0; count > 0 && index <= weight; index++) {
     const low = lo * GROUP_BASE + (index < count ? decimal.group(index) : 0);
     hi = hi * GROUP_BASE + Math.floor(low / 0x100000000);
     lo = low >>> 0;
-    if (hi > 0xffffffff) return false;
   }
   out.hi = hi;
   out.lo = lo;
