@@ -47,8 +47,6 @@ export interface CatalogColumn {
   readonly hasDefault: boolean;
   /** The default is the same value on every shard at any time: only constants and IMMUTABLE functions. */
   readonly defaultIsConstant?: boolean;
-  /** Type modifier as in pg_attribute (`varchar(5)`: 9); a domain's own where it has one; -1 or missing: none. */
-  readonly typmod?: number;
   /** GENERATED ALWAYS AS (...) STORED or VIRTUAL. */
   readonly generated: boolean;
   /** '' none, 'a' ALWAYS, 'd' BY DEFAULT. */

@@ -37,6 +37,6 @@ export interface Vindex {
    * values that numeric(p,s), varchar(n) or timestamp(p) would store changed are NO_MATCH.
    */
   mapper(columnType: number, inputType: number, columnTypmod?: number): KeyMapper | null;
-  /** The same keyspace id as a SQL expression (bigint, signed) over a column, where shards can compute it; else null. */
+  /** The same keyspace id as a SQL expression (bigint, signed) over a column; null where shards cannot compute it. */
   sqlExpression(quotedColumn: string, columnType: number): string | null;
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { TypeOid } from '../../../src/keyspace/type-oids.js';
+import type { TypeOid } from '../../../src/keyspace/type-oids.js';
 
 /** Key types with golden vectors; the names are those of `TypeOid` and of SQL. */
 export const goldenTypes = [
