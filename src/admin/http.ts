@@ -4,15 +4,24 @@ import type { Metrics } from '../metrics/metrics.js';
 import type { Logger } from '../util/logger.js';
 import { startPage } from './start-page.js';
 
-/** A probe or scraper sends its request at once; whoever has not after 5 s holds a socket for nothing. */
+/**
+ * A probe or scraper sends its request at once; whoever has not after 5 s holds a socket for
+ * nothing.
+ */
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Prometheus scrapes every 15 to 60 s and reconnects gladly. */
 const KEEP_ALIVE_MS = 5_000;
-/** Scrapers and probes of one machine need a handful; a leak of a client must not take the process's sockets. */
+/**
+ * Scrapers and probes of one machine need a handful; a leak of a client must not take the process's
+ * sockets.
+ */
 const CONNECTIONS_MAX = 200;
 
-/** Whether traffic may come: every shard reachable, catalog loaded. `reasons`: one line for each thing amiss. */
+/**
+ * Whether traffic may come: every shard reachable, catalog loaded. `reasons`: one line for each
+ * thing amiss.
+ */
 export interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];

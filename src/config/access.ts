@@ -1,8 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import type { Config, TlsConfig, UserConfig } from './config.js';
-import type { Path, Reader } from './reader.js';
+import { quoted, type Path, type Reader } from './reader.js';
 import type { RawConfig } from './schema.js';
-import { quoted } from './spec.js';
 
 /** Formats of pg_authid.rolpassword (PostgreSQL 18, 52.8). */
 const SCRAM_VERIFIER =

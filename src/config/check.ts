@@ -1,5 +1,6 @@
 import { formatKeyRange } from '../keyspace/key-range.js';
 import type { Keyspace, Table } from '../keyspace/topology.js';
+import type { Vindex } from '../keyspace/vindex.js';
 import { isLoopback } from './access.js';
 import type { Config, ServerAddress } from './config.js';
 import { loadConfig } from './load.js';
@@ -14,8 +15,8 @@ export interface TextSink {
 const TABLES_SHOWN = 12;
 
 /**
- * `shardgate check FILE`: what the file means where it is sound (exit code 0), else every problem, one a line, with what
- * to write instead (1). Opens no connection, and prints no secret.
+ * `shardgate check FILE`: what the file means where it is sound (exit code 0), else every problem,
+ * one a line, with what to write instead (1). Opens no connection, and prints no secret.
  */
 export async function runCheck(
   file: string,
@@ -78,15 +79,16 @@ function describeKeyspace(keyspace: Keyspace, { servers }: Config): string[] {
 function describeTables(tables: readonly Table[]): string[] {
   const groups = new Map<string, string[]>();
   for (const table of tables) {
-    const kind =
-      table.type === 'sharded'
-        ? `sharded by ${table.vindex.name === 'hash' ? 'hash' : `${table.vindex.name} (${table.vindex.type})`}`
-        : table.type;
+    const kind = table.type === 'sharded' ? `sharded by ${vindexName(table.vindex)}` : table.type;
     const name = table.schema === 'public' ? table.name : `${table.schema}.${table.name}`;
     const shown = table.type === 'sharded' ? `${name}(${table.shardKey})` : name;
     groups.set(kind, [...(groups.get(kind) ?? []), shown]);
   }
   return [...groups].map(([kind, names]) => `  ${kind}: ${shorten(names)}`);
+}
+
+function vindexName({ name, type }: Vindex): string {
+  return name === type ? type : `${name} (${type})`;
 }
 
 function shorten(names: readonly string[]): string {

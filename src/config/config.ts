@@ -1,6 +1,9 @@
 import type { Topology } from '../keyspace/topology.js';
 
-/** The configuration file, validated, defaults filled in, secrets resolved. Deep-frozen. Durations in ms, sizes in bytes. */
+/**
+ * The configuration file, validated, defaults filled in, secrets resolved. Deep-frozen. Durations
+ * in ms, sizes in bytes.
+ */
 export interface Config {
   readonly listen: { readonly host: string; readonly port: number; readonly tls: TlsConfig | null };
   /** Null: no HTTP listener. */
@@ -63,7 +66,10 @@ export interface ShardServers {
   readonly replicas: readonly ServerAddress[];
 }
 
-/** From `postgres://user:password@host:port/database?sslmode=...`; a host that starts with `/` is a socket directory. */
+/**
+ * From `postgres://user:password@host:port/database?sslmode=...`; a host that starts with `/` is a
+ * socket directory.
+ */
 export interface ServerAddress {
   readonly host: string;
   readonly port: number;
@@ -71,5 +77,6 @@ export interface ServerAddress {
   readonly user: string;
   readonly password: string | null;
   readonly sslmode: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  /** PEM contents; null: the certificates that the system trusts. */
   readonly sslRootCert: string | null;
 }

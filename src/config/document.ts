@@ -3,8 +3,8 @@ import { limits } from './limits.js';
 import { Reader, type Surroundings } from './reader.js';
 
 /**
- * What is wrong and what to write, by the YAML library's error code. Its own messages quote the text around the fault,
- * which may be a password.
+ * What is wrong and what to write, by the YAML library's error code. Its own messages quote the
+ * text around the fault, which may be a password.
  */
 const syntaxProblems: Readonly<Record<ErrorCode, readonly [message: string, cure: string]>> = {
   ALIAS_PROPS: ['an anchor or tag on an alias', 'leave it out: an alias is only *name'],
@@ -44,13 +44,18 @@ const syntaxProblems: Readonly<Record<ErrorCode, readonly [message: string, cure
   ],
 };
 
-/** A file as far as YAML goes. `contents` null: it cannot be used, and the reader holds the reasons. */
+/**
+ * A file as far as YAML goes. `contents` null: it cannot be used, and the reader holds the reasons.
+ */
 export interface ParsedFile {
   readonly reader: Reader;
   readonly contents: Node | null;
 }
 
-/** Parses YAML 1.2. Never throws; duplicate keys alone leave the contents usable, so that all problems show at once. */
+/**
+ * Parses YAML 1.2. Never throws; duplicate keys alone leave the contents usable, so that all
+ * problems show at once.
+ */
 export function parseYaml(text: string, surroundings: Surroundings): ParsedFile {
   const lines = new LineCounter();
   let document: Document.Parsed;

@@ -3,7 +3,10 @@ export type Expansion =
   | { readonly ok: true; readonly text: string; readonly expanded: boolean }
   | { readonly ok: false; readonly message: string; readonly cure: string };
 
-/** `$${`, `${NAME}`, `${NAME:-default}`, or a `${` that is none of them. A lone `$` means itself (SCRAM verifiers). */
+/**
+ * `$${`, `${NAME}`, `${NAME:-default}`, or a `${` that is none of them. A lone `$` means itself
+ * (SCRAM verifiers).
+ */
 const PLACEHOLDER = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{/g;
 
 /** Puts environment variables into a value; `$${` stands for the two characters `${`. */
@@ -26,7 +29,8 @@ export function expandVariables(
         };
         return match;
       }
-      // A variable that is set but empty counts as set: `${X:-d}` differs from a shell there on purpose.
+      // A variable that is set but empty counts as set: `${X:-d}` differs from a shell there on
+      // purpose.
       const value = env[name] ?? fallback;
       if (value === undefined) {
         failure ??= {
@@ -44,8 +48,8 @@ export function expandVariables(
 }
 
 /**
- * As `expandVariables`, for a URL: what stands for user or password is percent-encoded, so that a password with `@` or `/`
- * needs no care. A variable that is the whole URL goes in as it is.
+ * As `expandVariables`, for a URL: what stands for user or password is percent-encoded, so that a
+ * password with `@` or `/` needs no care. A variable that is the whole URL goes in as it is.
  */
 export function expandUrl(
   text: string,

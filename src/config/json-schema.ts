@@ -6,7 +6,8 @@ export function configSchemaText(): string {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Shardgate configuration',
     description:
-      'Durations are 250ms, 5s, 10m or 1h; sizes 512kB, 64MB or 1GB. ${NAME} and ${NAME:-default} stand for environment variables.',
+      'Durations are 250ms, 5s, 10m or 1h; sizes 512kB, 64MB or 1GB. ' +
+      '${NAME} and ${NAME:-default} stand for environment variables.',
     ...configSpec.jsonSchema,
   };
   return `${JSON.stringify(schema, null, 2)}\n`;

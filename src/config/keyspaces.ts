@@ -9,16 +9,17 @@ import {
 import type { Vindex } from '../keyspace/vindex.js';
 import { isVindexType, makeVindex } from '../vindex/registry.js';
 import type { ServerAddress, ShardServers } from './config.js';
-import type { Path, Reader } from './reader.js';
+import { quoted, type Path, type Reader } from './reader.js';
 import type { RawKeyspace, RawShard, RawVindex } from './schema.js';
-import { quoted } from './spec.js';
 import { suggest } from './suggest.js';
 import { readTable } from './tables.js';
 
 /** Words that console commands use for sets of shards and keyspaces. */
 const RESERVED_NAMES: readonly string[] = ['all', 'any', 'none', 'shardgate'];
 
-/** Vindex types that are designed but not built; the difference to a typing mistake is worth a word. */
+/**
+ * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
+ */
 const LATER_VINDEX_TYPES: readonly string[] = [
   'xxhash',
   'md5',
@@ -60,7 +61,7 @@ export function readKeyspaces(
   const specs: KeyspaceSpec[] = [];
   const servers: ShardServers[] = [];
   const root: Path = ['keyspaces'];
-  if (raw?.size === 0) {
+  if (raw?.size === 0 && !reader.reported(root)) {
     reader.report(root, 'no keyspaces', 'name at least one keyspace with its shards');
   }
   for (const [name, keyspace] of raw ?? []) {
@@ -193,7 +194,8 @@ function checkTiling(
 ): void {
   const shardsPath = [...path, 'shards'];
   if (!reader.has(shardsPath)) return;
-  // A range that could not be read, or a missing name, would only lead to misleading reports of gaps.
+  // A range that could not be read, or a missing name, would only lead to misleading reports of
+  // gaps.
   const faulty = raw.some(
     (shard, index) =>
       shard.name === undefined ||
@@ -268,10 +270,8 @@ function isNewTable(reader: Reader, path: Path, spec: TableSpec, seen: Seen): bo
     seen.tables.set(key, path);
     return true;
   }
-  reader.report(
-    path,
-    `table ${quoted(key)} stands in keyspace ${quoted(String(first[1]))} on line ${reader.lineOf(first)} already`,
-    'keep one of them: a table lives in one keyspace',
-  );
+  const where = `keyspace ${quoted(String(first[1]))} on line ${reader.lineOf(first)}`;
+  const cure = 'keep one of them: a table lives in one keyspace';
+  reader.report(path, `table ${quoted(key)} stands in ${where} already`, cure);
   return false;
 }

@@ -9,7 +9,10 @@ const KB = 1024;
 const MB = 1024 * KB;
 const GB = 1024 * MB;
 
-/** setTimeout fires at once above 2^31 - 1 ms (Node 20, timers), so that is the longest time anything may take: 596 h. */
+/**
+ * setTimeout fires at once above 2^31 - 1 ms (Node 20, timers), so that is the longest time
+ * anything may take: 596 h.
+ */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** Every numeric bound of the configuration. Durations in ms, sizes in bytes. */
@@ -25,7 +28,10 @@ export const limits = {
   poolSize: { min: 1, max: 2 ** 18 - 1 },
   /** fs.nr_open of Linux is 2^20 by default: no process has more sockets. */
   maxClients: { min: 1, max: 2 ** 20 },
-  /** Statements per backend; each takes some 10 kB there, so the upper bound is 1 GB of a server's memory. */
+  /**
+   * Statements per backend; each takes some 10 kB there, so the upper bound is 1 GB of a server's
+   * memory.
+   */
   preparedPerBackend: { min: 1, max: 100_000 },
   /** Statements per client; each takes about 1 kB here. */
   preparedPerClient: { min: 1, max: 1_000_000 },
@@ -39,11 +45,17 @@ export const limits = {
   drainTimeout: { min: 0, max: LONGEST_MS },
   /** One frame of COPY data is 64 kB; a gather smaller than that cannot hold one. */
   gatherMemory: { min: 64 * KB, max: 1024 * GB },
-  /** From the read buffer (a startup packet is at most 10,000 bytes) to what Postgres allocates: 1 GB - 1 (MaxAllocSize). */
+  /**
+   * From the read buffer (a startup packet is at most 10,000 bytes) to what Postgres allocates: 1
+   * GB - 1 (MaxAllocSize).
+   */
   messageSize: { min: 16 * KB, max: GB - 1 },
 } as const satisfies Record<string, Bounds>;
 
-/** Defaults of the configuration file, in the file's own notation, so that the published schema shows them as written. */
+/**
+ * Defaults of the configuration file, in the file's own notation, so that the published schema
+ * shows them as written.
+ */
 export const defaults = {
   listenHost: '127.0.0.1',
   /** PgBouncer's port: tools know it as that of a pooler. */

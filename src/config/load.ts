@@ -6,11 +6,9 @@ import { readAuth, readTls } from './access.js';
 import type { Config } from './config.js';
 import { parseYaml } from './document.js';
 import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
-import { limits } from './limits.js';
 import { ConfigError } from './problems.js';
-import type { Reader, Surroundings } from './reader.js';
+import { quoted, type Reader, type Surroundings } from './reader.js';
 import { configSpec, type RawConfig } from './schema.js';
-import { quoted } from './spec.js';
 
 /** The name of the console's own database (`psql shardgate`). */
 const CONSOLE_DATABASE = 'shardgate';
@@ -18,7 +16,9 @@ const CONSOLE_DATABASE = 'shardgate';
 /** `version` becomes `Topology.version`; each reload gives a higher one. */
 export type LoadOptions = Surroundings & { readonly version?: number };
 
-/** Reads and validates a configuration file. Throws ConfigError with every problem; nothing else. */
+/**
+ * Reads and validates a configuration file. Throws ConfigError with every problem; nothing else.
+ */
 export async function loadConfig(
   file: string,
   options: { readonly env?: Surroundings['env']; readonly version?: number } = {},
@@ -114,13 +114,13 @@ function checkNames(reader: Reader, raw: RawConfig): void {
   reader.report(path, `http and listen share port ${http.port}`, 'give one of them another port');
 }
 
-/** Plain objects and lists, deeply; maps and the topology come frozen (or read-only by type) already. */
+/**
+ * Plain objects and lists, deeply; maps and the topology come frozen (or read-only by type)
+ * already.
+ */
 function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   if (value instanceof Map) return value;
   Object.values(value).forEach(freeze);
   return Object.freeze(value);
 }
-
-/** Largest file that is looked at, for callers that read it themselves. */
-export const configFileBytesMax = limits.configFileBytes.max;

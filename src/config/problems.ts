@@ -1,4 +1,7 @@
-/** One fault of a configuration file. Neither text ever holds a secret or the value of an environment variable. */
+/**
+ * One fault of a configuration file. Neither text ever holds a secret or the value of an
+ * environment variable.
+ */
 export interface ConfigProblem {
   readonly file: string;
   /** 1-based. */
@@ -11,13 +14,19 @@ export interface ConfigProblem {
   readonly cure: string;
 }
 
-/** `file:line:column: what is wrong; what to write instead`, which editors and terminals turn into a link. */
+/**
+ * `file:line:column: what is wrong; what to write instead`, which editors and terminals turn into a
+ * link.
+ */
 export function formatProblem(problem: ConfigProblem): string {
   const { file, line, column, message, cure } = problem;
   return `${file}:${line}:${column}: ${message}; ${cure}`;
 }
 
-/** Every fault of a file at once, in the order of their lines. The only error that reading a configuration throws. */
+/**
+ * Every fault of a file at once, in the order of their lines. The only error that reading a
+ * configuration throws.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   /** At least one. */

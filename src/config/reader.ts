@@ -14,13 +14,19 @@ export interface Surroundings {
   readonly readFile: (path: string) => string;
 }
 
-/** Text of the file with variables put in. `quotable`: it came from the file itself, so problems may show it. */
+/**
+ * Text of the file with variables put in. `quotable`: it came from the file itself, so problems may
+ * show it.
+ */
 export interface ReadText {
   readonly text: string;
   readonly quotable: boolean;
 }
 
-/** One walk over one parsed file: collects problems, and remembers where each value stood for later checks. */
+/**
+ * One walk over one parsed file: collects problems, and remembers where each value stood for later
+ * checks.
+ */
 export class Reader {
   readonly problems: ConfigProblem[] = [];
   readonly surroundings: Surroundings;
@@ -29,6 +35,11 @@ export class Reader {
   /** Offsets by path. */
   readonly #places = new Map<string, number>();
   readonly #reported: Path[] = [];
+  /**
+   * Texts that variables went into, in quotes as problems show them, with what the file says
+   * instead.
+   */
+  readonly #expanded = new Map<string, string>();
 
   constructor(document: Document.Parsed, lines: LineCounter, surroundings: Surroundings) {
     this.#document = document;
@@ -36,21 +47,33 @@ export class Reader {
     this.surroundings = surroundings;
   }
 
-  /** Reports at an offset of the file. */
+  /**
+   * Reports at an offset of the file. Values of variables appear as the `${NAME}` that the file
+   * has.
+   */
   reportAt(offset: number, message: string, cure: string): void {
     const { line, col } = this.#lines.linePos(Math.max(0, offset));
     const { file } = this.surroundings;
+    for (const [value, written] of this.#expanded) {
+      message = message.replaceAll(value, () => written);
+      cure = cure.replaceAll(value, () => written);
+    }
     // `line` is 0 only before the first line, which LineCounter does not know in an empty file.
     this.problems.push({ file, line: Math.max(1, line), column: Math.max(1, col), message, cure });
   }
 
-  /** Reports at the value of `path`, or at the nearest one around it where the file does not hold it. */
+  /**
+   * Reports at the value of `path`, or at the nearest one around it where the file does not hold
+   * it.
+   */
   report(path: Path, message: string, cure: string): void {
     this.#reported.push(path);
     this.reportAt(this.#offset(path), message, cure);
   }
 
-  /** Whether something at or below `path` was reported, so that what follows from it need not be. */
+  /**
+   * Whether something at or below `path` was reported, so that what follows from it need not be.
+   */
   reported(path: Path): boolean {
     return this.#reported.some((other) => path.every((step, index) => other[index] === step));
   }
@@ -80,7 +103,10 @@ export class Reader {
     return 0;
   }
 
-  /** The node that an alias stands for; null for nothing and for YAML's null (`pool:`), which both mean "not given". */
+  /**
+   * The node that an alias stands for; null for nothing and for YAML's null (`pool:`), which both
+   * mean "not given".
+   */
   resolve(node: unknown): Node | null {
     let resolved = node;
     if (isAlias(resolved)) {
@@ -99,7 +125,10 @@ export class Reader {
     return isMap(resolved) || isSeq(resolved) ? resolved : null;
   }
 
-  /** A scalar as text with `${NAME}` put in; undefined where that failed or it is no text (both reported). */
+  /**
+   * A scalar as text with `${NAME}` put in; undefined where that failed or it is no text (both
+   * reported).
+   */
   text(node: Node, path: Path, what: string, secret: boolean): ReadText | undefined {
     if (isScalar(node) && typeof node.value === 'string') {
       return this.#expand(node.value, path, secret, expandVariables);
@@ -131,6 +160,7 @@ export class Reader {
       this.report(path, result.message, result.cure);
       return undefined;
     }
+    if (result.expanded && !secret) this.#expanded.set(quoted(result.text), quoted(raw));
     return { text: result.text, quotable: !secret && !result.expanded };
   }
 
@@ -182,6 +212,12 @@ export function describe(node: Node): string {
 
 export function offsetOf(node: { readonly range?: readonly number[] | null | undefined }): number {
   return node.range?.[0] ?? 0;
+}
+
+/** A name from the file in quotes, cut where it is absurdly long and without control characters. */
+export function quoted(name: string): string {
+  const shown = name.length > 80 ? `${name.slice(0, 77)}...` : name;
+  return JSON.stringify(shown);
 }
 
 function placeKey(path: Path): string {

@@ -1,8 +1,8 @@
 import { isScalar, type Node } from 'yaml';
 import { formatKeyRange, parseKeyRange, type KeyRange } from '../keyspace/key-range.js';
 import type { Bounds } from './limits.js';
-import { describe, type Path, type Reader } from './reader.js';
-import { quoted, type Spec } from './spec.js';
+import { describe, quoted, type Path, type Reader } from './reader.js';
+import type { Spec } from './spec.js';
 import { suggest } from './suggest.js';
 
 /** What `${NAME}` looks like; every scalar may be one, numbers too. */
@@ -45,7 +45,10 @@ export function text(rules: TextRules): Spec<string> {
   };
 }
 
-/** Text that never appears in a problem: a literal, `${NAME}`, or `file:PATH` (one line end at its end is dropped). */
+/**
+ * Text that never appears in a problem: a literal, `${NAME}`, or `file:PATH` (one line end at its
+ * end is dropped).
+ */
 export function secret(what: string): Spec<string> {
   return {
     jsonSchema: { type: 'string', minLength: 1 },
@@ -124,7 +127,7 @@ const DURATION: UnitRules = {
 };
 const SIZE: UnitRules = {
   what: 'size',
-  units: { kB: 1024, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 },
+  units: { KB: 1024, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 },
   examples: '512kB, 64MB or 1GB',
   pattern: '^[0-9]+ ?(kB|KB|MB|GB)$',
 };
@@ -216,7 +219,9 @@ export function workers(): Spec<number> {
   };
 }
 
-/** `-40`, `40-80`, `c0-`, `-`. Unquoted `-40` is a number to YAML; its source text is what counts. */
+/**
+ * `-40`, `40-80`, `c0-`, `-`. Unquoted `-40` is a number to YAML; its source text is what counts.
+ */
 export function keyRange(): Spec<KeyRange> {
   const cure = 'write hex bounds such as "-40", "40-80", "c0-" or "-" for everything';
   return {

@@ -24,11 +24,15 @@ import {
 } from './spec.js';
 
 /*
- * The configuration file, key by key: validation and the published JSON Schema are both made from this description. What
- * one value cannot know of another (key ranges that tile, names that must exist) is checked in keyspaces.ts and access.ts.
+ * The configuration file, key by key: validation and the published JSON Schema are both made from
+ * this description. What one value cannot know of another (key ranges that tile, names that must
+ * exist) is checked in keyspaces.ts and access.ts.
  */
 
-/** Names of keyspaces, shards and vindexes: they become metric labels, log fields and words of console commands. */
+/**
+ * Names of keyspaces, shards and vindexes: they become metric labels, log fields and words of
+ * console commands.
+ */
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 const name = (what: string) =>
   text({
@@ -179,7 +183,7 @@ const limitsOfClients = object({
 const transactions = object({
   cross_shard: defaulted(
     choice(['two_phase', 'best_effort', 'refuse']),
-    'two_phase: all shards or none; best_effort: one COMMIT after the other; refuse: one shard only',
+    'two_phase: all shards or none; best_effort: COMMIT one by one; refuse: one shard only',
     defaults.crossShard,
   ),
 });

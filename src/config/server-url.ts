@@ -14,7 +14,10 @@ const EXAMPLE = 'postgres://user:password@host:5432/database';
 /** A server's address as its URL says it, before certificates are read. */
 type ParsedUrl = Omit<ServerAddress, 'sslRootCert'> & { readonly sslRootCertFile: string | null };
 
-/** Why a URL is no server address. Holds nothing of the URL itself: any part of it may be (part of) a password. */
+/**
+ * Why a URL is no server address. Holds nothing of the URL itself: any part of it may be (part of)
+ * a password.
+ */
 export class ServerUrlError extends Error {
   override readonly name = 'ServerUrlError';
   readonly cure: string;
@@ -25,7 +28,10 @@ export class ServerUrlError extends Error {
   }
 }
 
-/** `postgres://user:password@host:port/database?sslmode=...`, literally, by `${NAME}` or by `file:PATH`. */
+/**
+ * `postgres://user:password@host:port/database?sslmode=...`, literally, by `${NAME}` or by
+ * `file:PATH`.
+ */
 export function serverUrl(): Spec<ServerAddress> {
   return {
     jsonSchema: { type: 'string', minLength: 1 },
@@ -50,9 +56,10 @@ export function serverUrl(): Spec<ServerAddress> {
 }
 
 /**
- * Reads a server URL as libpq does (PostgreSQL 18, 32.1.1.2), for one host: percent-encoding in every part, IPv6 addresses
- * in brackets, a socket directory as `?host=/path` or percent-encoded. User and database must be named: what libpq
- * would put in (the operating system's user) is a guess in a proxy. Throws ServerUrlError.
+ * Reads a server URL as libpq does (PostgreSQL 18, 32.1.1.2), for one host: percent-encoding in
+ * every part, IPv6 addresses in brackets, a socket directory as `?host=/path` or percent-encoded.
+ * User and database must be named: what libpq would put in (the operating system's user) is a guess
+ * in a proxy. Throws ServerUrlError.
  */
 export function parseServerUrl(url: string): ParsedUrl {
   const match = /^(postgres|postgresql):\/\/([^/?]*)(\/[^?]*)?(?:\?(.*))?$/s.exec(url);
@@ -148,7 +155,8 @@ function parseSsl(
     const message = 'the sslmode of the server URL is not known';
     throw new ServerUrlError(message, `write one of ${SSL_MODES.join(', ')}`);
   }
-  // `system` (libpq 16) means the certificates that the system trusts, which is what null means here.
+  // `system` (libpq 16) means the certificates that the system trusts, which is what null means
+  // here.
   const file = parameters.get('sslrootcert') ?? 'system';
   return { sslmode, sslRootCertFile: file === 'system' || file === '' ? null : file };
 }

@@ -1,12 +1,13 @@
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
-import { describe, offsetOf, type Path, type Reader } from './reader.js';
+import { describe, offsetOf, quoted, type Path, type Reader } from './reader.js';
 import { suggest } from './suggest.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /**
- * What one value of the file may be: both its reading and its JSON Schema come from here, so they cannot disagree.
- * `read` gets a node that is there (never null) and reports every fault; undefined means it reported.
+ * What one value of the file may be: both its reading and its JSON Schema come from here, so they
+ * cannot disagree. `read` gets a node that is there (never null) and reports every fault; undefined
+ * means it reported.
  */
 export interface Spec<T> {
   readonly jsonSchema: JsonSchema;
@@ -38,7 +39,9 @@ export function optional<T>(spec: Spec<T>, description: string): Field<T | undef
   return { spec, description, requiredCure: null, defaultText: undefined, fallback: undefined };
 }
 
-/** A key with a default. `written` is the default in the file's notation, where that differs (`5s`). */
+/**
+ * A key with a default. `written` is the default in the file's notation, where that differs (`5s`).
+ */
 export function defaulted<T>(
   spec: Spec<T>,
   description: string,
@@ -59,7 +62,9 @@ export type ReadObject<F extends Fields> = {
   readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never;
 };
 
-/** A mapping with known keys. Always gives an object: absent and faulty keys have their fallback. */
+/**
+ * A mapping with known keys. Always gives an object: absent and faulty keys have their fallback.
+ */
 export function object<F extends Fields>(
   fields: F,
 ): Spec<ReadObject<F>> & { readonly empty: ReadObject<F> } {
@@ -71,7 +76,9 @@ export function object<F extends Fields>(
   };
 }
 
-/** A mapping with further keys, whose values are kept as plain JavaScript for whoever knows them. */
+/**
+ * A mapping with further keys, whose values are kept as plain JavaScript for whoever knows them.
+ */
 export function openObject<F extends Fields>(
   fields: F,
 ): Spec<ReadObject<F> & { readonly others: Readonly<Record<string, unknown>> }> {
@@ -161,7 +168,10 @@ function reportMissing(reader: Reader, path: Path, fields: Fields, seen: Set<str
   }
 }
 
-/** A mapping with names that people choose. In the order of the file; a value left empty is read as `{}` by objects. */
+/**
+ * A mapping with names that people choose. In the order of the file; a value left empty is read as
+ * `{}` by objects.
+ */
 export function record<T>(
   what: string,
   namePattern: string,
@@ -185,11 +195,8 @@ export function record<T>(
         reader.place(entryPath, keyOffset);
         if (read !== undefined) entries.set(name, read);
         else if (item === null) {
-          reader.reportAt(
-            keyOffset,
-            `${what} ${quoted(name)} is empty`,
-            'write what it holds, or leave it out',
-          );
+          const cure = 'write what it holds, or leave it out';
+          reader.report(entryPath, `${what} ${quoted(name)} is empty`, cure);
         }
       });
       return entries;
@@ -198,8 +205,8 @@ export function record<T>(
 }
 
 /**
- * `whenEmpty` stands in for an empty item, so that the places of the others stay (the item itself is reported);
- * `minItems` is 0 or 1.
+ * `whenEmpty` stands in for an empty item, so that the places of the others stay (the item itself
+ * is reported); `minItems` is 0 or 1.
  */
 export function list<T>(
   what: string,
@@ -248,7 +255,10 @@ export function anything(): Spec<true> {
   return { jsonSchema: {}, read: () => true };
 }
 
-/** Calls back for every key of a mapping, its value resolved; false (and reported) where the node is no mapping. */
+/**
+ * Calls back for every key of a mapping, its value resolved; false (and reported) where the node is
+ * no mapping.
+ */
 function eachEntry(
   reader: Reader,
   node: Node,
@@ -275,10 +285,4 @@ function eachEntry(
     visit(name, offset, value, entryPath);
   }
   return true;
-}
-
-/** A name from the file in quotes, cut where it is absurdly long and without control characters. */
-export function quoted(name: string): string {
-  const shown = name.length > 80 ? `${name.slice(0, 77)}...` : name;
-  return JSON.stringify(shown);
 }

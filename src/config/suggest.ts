@@ -1,6 +1,7 @@
 /**
- * The known name that a mistyped one most likely means; null where none is near. Near is at most a third of the letters
- * wrong (two for short names), so that `prot` finds `port` and `foo` finds nothing.
+ * The known name that a mistyped one most likely means; null where none is near. Near is at most a
+ * third of the letters wrong (two for short names), so that `prot` finds `port` and `foo` finds
+ * nothing.
  */
 export function suggest(typed: string, known: Iterable<string>): string | null {
   // Longer than any known name can be near to; also bounds the work on hostile input.
@@ -9,7 +10,7 @@ export function suggest(typed: string, known: Iterable<string>): string | null {
   let best: string | null = null;
   let bestDistance = Infinity;
   for (const name of known) {
-    const distance = editDistance(wanted, normalise(name));
+    const distance = distanceBetween(wanted, normalise(name));
     if (distance < bestDistance) {
       best = name;
       bestDistance = distance;
@@ -24,7 +25,17 @@ function normalise(name: string): string {
   return name.replace(/[-_ ]/g, '').toLowerCase();
 }
 
-/** Optimal string alignment: insertions, deletions, replacements and swaps of neighbours each count one. */
+/** `warning` means `warn` and `max` means `max_clients`, however many letters they differ by. */
+function distanceBetween(a: string, b: string): number {
+  const shorter = Math.min(a.length, b.length);
+  if (shorter >= 3 && a.slice(0, shorter) === b.slice(0, shorter)) return a === b ? 0 : 1;
+  return editDistance(a, b);
+}
+
+/**
+ * Optimal string alignment: insertions, deletions, replacements and swaps of neighbours each count
+ * one.
+ */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

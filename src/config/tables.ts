@@ -1,8 +1,7 @@
 import type { TableSpec } from '../keyspace/topology-builder.js';
 import { limits } from './limits.js';
-import type { Path, Reader } from './reader.js';
+import { quoted, type Path, type Reader } from './reader.js';
 import type { RawTable } from './schema.js';
-import { quoted } from './spec.js';
 import { suggest } from './suggest.js';
 
 /** What reading one table needs to know of its keyspace. */
@@ -48,8 +47,8 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
     return null;
   }
   if (raw.shard_key === undefined) {
-    // A shard_key that could not be read was reported as such.
-    if (reader.has([...path, 'shard_key'])) return null;
+    // A shard_key or type that could not be read was reported as such.
+    if (reader.reported([...path, 'shard_key']) || reader.reported([...path, 'type'])) return null;
     const cure = 'write { shard_key: COLUMN }, or { type: reference } for a copy on every shard';
     reader.report(path, `${table} of ${where} has no shard_key`, cure);
     return null;
@@ -70,7 +69,8 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
 function plainKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {
   const { reader, path, keyspace } = context;
   if (raw.type === 'reference' || raw.type === 'sharded') {
-    const fault = `table ${quoted(key)} of type ${raw.type} in the unsharded keyspace ${quoted(keyspace)}`;
+    const where = `the unsharded keyspace ${quoted(keyspace)}`;
+    const fault = `table ${quoted(key)} of type ${raw.type} in ${where}`;
     reader.report([...path, 'type'], fault, 'write {}, or move it to a sharded keyspace');
     return null;
   }
@@ -85,7 +85,10 @@ function refuseKeys({ reader, path }: TableContext, raw: RawTable, why: string):
   }
 }
 
-/** Passing over these in silence would give other ids, or route lookups the user counts on to every shard. */
+/**
+ * Passing over these in silence would give other ids, or route lookups the user counts on to every
+ * shard.
+ */
 function refuseLaterFeatures(reader: Reader, path: Path, raw: RawTable): void {
   for (const key of ['lookups', 'ids'] as const) {
     if (raw[key] === undefined) continue;

@@ -5,8 +5,8 @@ import { loadConfig } from './load.js';
 import { ConfigError } from './problems.js';
 
 /**
- * How often the file's status is asked for. Polling one stat sees what notifications miss: editors that replace the file,
- * symbolic links that are swapped (Kubernetes), network file systems.
+ * How often the file's status is asked for. Polling one stat sees what notifications miss: editors
+ * that replace the file, symbolic links that are swapped (Kubernetes), network file systems.
  */
 const POLL_MS = 500;
 /** A file is taken when two readings this far apart agree, since editors write in several steps. */
@@ -22,7 +22,10 @@ export interface WatchHandlers {
 }
 
 export interface ConfigWatch {
-  /** Reads the file now, whether it changed or not (SIGHUP, RELOAD); resolves once a handler has run. */
+  /**
+   * Reads the file now, whether it changed or not (SIGHUP, RELOAD); resolves once a handler has
+   * run.
+   */
   reload(): Promise<void>;
   /** No handler is called afterwards. */
   close(): void;
@@ -37,8 +40,8 @@ export interface WatchOptions {
 }
 
 /**
- * Watches a configuration file by its contents; touching it changes nothing. A change is handed over once, after the file
- * has come to rest. Handlers must not throw.
+ * Watches a configuration file by its contents; touching it changes nothing. A change is handed
+ * over once, after the file has come to rest. Handlers must not throw.
  */
 export function watchConfig(
   file: string,

@@ -1,14 +1,16 @@
 import type { ErrorOrigin } from './kinds.js';
 
 /**
- * PostgreSQL 18 lists some 260 SQLSTATEs and real applications meet a few dozen; functions may RAISE any five characters,
- * so a bound keeps a client from growing the exposition without end.
+ * PostgreSQL 18 lists some 260 SQLSTATEs and real applications meet a few dozen; functions may
+ * RAISE any five characters, so a bound keeps a client from growing the exposition without end.
  */
 const DISTINCT_MAX = 300;
 const OVERFLOW = 'other';
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
-/** Errors by SQLSTATE and origin; once the bound is reached, codes not seen before count as `other`. */
+/**
+ * Errors by SQLSTATE and origin; once the bound is reached, codes not seen before count as `other`.
+ */
 export class ErrorCounts {
   readonly #counts: Readonly<Record<ErrorOrigin, Map<string, number>>> = {
     shard: new Map(),

@@ -1,9 +1,12 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { latencyBoundsSeconds, type LatencyHistogram } from './latency-histogram.js';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** One prom-client family whose samples are read off `source` at scrape time, so that counting costs nothing before. */
+/**
+ * One prom-client family whose samples are read off `source` at scrape time, so that counting costs
+ * nothing before.
+ */
 export type FamilySpec<Source> =
   | {
       readonly type: 'counter' | 'gauge';
@@ -57,7 +60,10 @@ interface HistogramSample {
   readonly value: number;
 }
 
-/** A prom-client histogram that reports finished buckets; prom-client itself can only observe values one by one. */
+/**
+ * A prom-client histogram that reports finished buckets; prom-client itself can only observe values
+ * one by one.
+ */
 class LatencyFamily extends Histogram {
   readonly #common: { readonly name: string; readonly help: string };
   readonly #samples: () => Iterable<readonly [Labels, LatencyHistogram]>;
@@ -79,7 +85,10 @@ class LatencyFamily extends Histogram {
     return Promise.resolve(family as unknown as Awaited<ReturnType<Histogram['get']>>);
   }
 
-  /** What `Registry.metrics()` calls in place of `get` where it is there (prom-client 15, lib/registry.js). */
+  /**
+   * What `Registry.metrics()` calls in place of `get` where it is there (prom-client 15,
+   * lib/registry.js).
+   */
   getForPromString(): ReturnType<Histogram['get']> {
     return this.get();
   }

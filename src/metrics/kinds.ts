@@ -47,11 +47,13 @@ export const verbLabels = [
   'empty',
   'other',
 ] as const;
-export type Verb = (typeof verbLabels)[number];
 const verbIndexes = new Map<string, number>(verbLabels.map((verb, index) => [verb, index]));
 const OTHER_VERB = verbLabels.length - 1;
 
-/** The place of a plan's verb in `Metrics.statementsByVerb`; verbs that are not in the list count as `other`. */
+/**
+ * The place of a plan's verb in `Metrics.statementsByVerb`; verbs that are not in the list count as
+ * `other`.
+ */
 export function verbIndex(verb: string): number {
   return verbIndexes.get(verb) ?? OTHER_VERB;
 }

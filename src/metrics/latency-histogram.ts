@@ -1,6 +1,7 @@
 /**
- * Bucket bounds are 50 us * 2^k. 50 us is under what any statement over a socket takes; the last bound, 50 us * 2^18 =
- * 13.1 s, is above 10 s, from where on nobody asks for a finer figure. Doubling keeps the bucket search one clz32.
+ * Bucket bounds are 50 us * 2^k. 50 us is under what any statement over a socket takes; the last
+ * bound, 50 us * 2^18 = 13.1 s, is above 10 s, from where on nobody asks for a finer figure.
+ * Doubling keeps the bucket search one clz32.
  */
 const FIRST_BOUND_US = 50;
 const BOUNDS = 19;
@@ -16,7 +17,10 @@ export const latencyBoundsSeconds: readonly number[] = Array.from(
 export class LatencyHistogram {
   /** Observations by bucket, not cumulative; the last one is everything above the last bound. */
   readonly buckets = new Float64Array(BOUNDS + 1);
-  /** Of all observations, in microseconds; one cell, since a double field may be boxed anew at each write. */
+  /**
+   * Of all observations, in microseconds; one cell, since a double field may be boxed anew at each
+   * write.
+   */
   readonly #sumUs = new Float64Array(1);
 
   /** `us`: whole microseconds; a clock that stepped back (negative) counts as 0. */

@@ -36,9 +36,9 @@ export class ShardMetrics {
 }
 
 /**
- * Every metric of Shardgate. Counting is an increment of a plain field or typed-array cell (prom-client's `inc` and
- * `observe` take 0.6 us); prom-client families are made from them at scrape. A new metric is a field here and a line
- * in `families`.
+ * Every metric of Shardgate. Counting is an increment of a plain field or typed-array cell
+ * (prom-client's `inc` and `observe` take 0.6 us); prom-client families are made from them at
+ * scrape. A new metric is a field here and a line in `families`.
  */
 export class Metrics {
   clientsAccepted = 0;
@@ -86,7 +86,9 @@ export class Metrics {
 
   readonly #registry = new Registry();
 
-  /** `processMetrics`: CPU, memory, event loop lag and garbage collection of the process as well. */
+  /**
+   * `processMetrics`: CPU, memory, event loop lag and garbage collection of the process as well.
+   */
   constructor(options: { readonly processMetrics: boolean } = { processMetrics: true }) {
     for (const family of families) registerFamily(this.#registry, family, this);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });

@@ -5,17 +5,20 @@ export type { Logger } from 'pino';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /**
- * Fields that hold secrets wherever they turn up; a safety net, since nothing should log them. Paths of pino's
- * redaction match a fixed depth, so each name is listed at the top, one and two levels below.
+ * Fields that hold secrets wherever they turn up; a safety net, since nothing should log them.
+ * Paths of pino's redaction match a fixed depth, so each name is listed at the top, one and two
+ * levels below.
  */
 const SECRET_FIELDS = ['password', 'secret', 'verifier', 'privateKey', 'cancelKey'];
 const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
 
 /**
- * The root logger: one JSON object a line. Pass values as fields (`log.debug({ shard }, 'opened')`): a disabled level then
- * costs 0.01 us, where building a string would cost more than the rest of a statement.
+ * The root logger: one JSON object a line. Pass values as fields (`log.debug({ shard },
+ * 'opened')`): a disabled level then costs 0.01 us, where building a string would cost more than
+ * the rest of a statement.
  *
- * `to`: stdout, stderr, or a stream of the caller. Writing is synchronous, so that the last lines before an exit are kept.
+ * `to`: stdout, stderr, or a stream of the caller. Writing is synchronous, so that the last lines
+ * before an exit are kept.
  */
 export function createLogger(
   level: LogLevel,
@@ -36,7 +39,10 @@ export function createLogger(
   );
 }
 
-/** A logger whose lines carry the client connection's id; made once per connection, never per statement. */
+/**
+ * A logger whose lines carry the client connection's id; made once per connection, never per
+ * statement.
+ */
 export function connectionLogger(root: Logger, connectionId: number): Logger {
   return root.child({ connection: connectionId });
 }

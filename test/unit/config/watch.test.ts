@@ -1,0 +1,95 @@
+import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Config } from '../../../src/config/config.js';
+import type { ConfigError } from '../../../src/config/problems.js';
+import { watchConfig, type ConfigWatch } from '../../../src/config/watch.js';
+import { KEYSPACES } from './fixtures.js';
+
+let folder: string;
+let file: string;
+let watch: ConfigWatch;
+let seen: (Config | ConfigError)[];
+const sound = (size: number): string => `pool: { size: ${size} }\n${KEYSPACES}`;
+const arrived = (count: number): Promise<void> =>
+  vi.waitFor(() => expect(seen).toHaveLength(count), { timeout: 4000, interval: 10 });
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'shardgate-watch-'));
+  file = join(folder, 'shardgate.yaml');
+  writeFileSync(file, sound(1));
+  seen = [];
+  watch = watchConfig(
+    file,
+    { onConfig: (config) => seen.push(config), onProblems: (error) => seen.push(error) },
+    { version: 7, pollMs: 20, settleMs: 20 },
+  );
+  // The first status is taken asynchronously; a change before it would be no change.
+  await new Promise((resolve) => setTimeout(resolve, 60));
+});
+afterEach(() => {
+  watch.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe('watching the configuration file', () => {
+  test('hands over a change with the next version', async () => {
+    writeFileSync(file, sound(2));
+    await arrived(1);
+    expect(seen[0]).toMatchObject({ pool: { size: 2 }, topology: { version: 8 } });
+  });
+
+  test('follows an editor that replaces the file, again and again', async () => {
+    for (const size of [2, 3]) {
+      const next = join(folder, 'next');
+      writeFileSync(next, sound(size));
+      renameSync(next, file);
+      await arrived(size - 1);
+      expect(seen.at(-1)).toMatchObject({ pool: { size } });
+    }
+  });
+
+  test('waits until a file that is written in steps has come to rest', async () => {
+    const text = sound(5);
+    for (let end = 1; end < text.length; end += 60) {
+      writeFileSync(file, text.slice(0, end));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    writeFileSync(file, text);
+    await arrived(1);
+    expect(seen[0]).toMatchObject({ pool: { size: 5 } });
+  });
+
+  test('reports problems once, and the cure when it comes', async () => {
+    writeFileSync(file, 'prot: 1\n');
+    await arrived(1);
+    expect((seen[0] as ConfigError).problems.length).toBeGreaterThan(1);
+    writeFileSync(file, sound(4));
+    await arrived(2);
+    expect(seen[1]).toMatchObject({ pool: { size: 4 }, topology: { version: 8 } });
+  });
+
+  test('reports a file that went away', async () => {
+    unlinkSync(file);
+    await arrived(1);
+    expect((seen[0] as ConfigError).message).toContain('cannot be read (ENOENT)');
+  });
+
+  test('passes over a file that was only touched, unless asked to reload', async () => {
+    writeFileSync(file, sound(1));
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(seen).toHaveLength(0);
+    await watch.reload();
+    expect(seen).toHaveLength(1);
+    await watch.reload();
+    expect(seen.map((config) => (config as Config).topology.version)).toEqual([8, 9]);
+  });
+
+  test('is silent after close', async () => {
+    watch.close();
+    writeFileSync(file, sound(9));
+    await watch.reload();
+    expect(seen).toHaveLength(0);
+  });
+});
