@@ -23,6 +23,7 @@ export const sqlstates = {
   undefined_function: { code: '42883', when: 'A fast-path function call' },
   invalid_parameter_value: { code: '22023', when: 'A value that a setting or format code cannot take' },
   character_not_in_repertoire: { code: '22021', when: 'Text that is not valid in its encoding' },
+  invalid_escape_sequence: { code: '22025', when: 'A Unicode escape that is cut short' },
   nonstandard_use_of_escape_character: { code: '22P06', when: 'A backslash escape that PostgreSQL holds for unsafe' },
   invalid_text_representation: { code: '22P02', when: 'A shard key value that is not of its type' },
   numeric_value_out_of_range: { code: '22003', when: 'A shard key value out of its type’s range' },

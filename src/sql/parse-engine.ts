@@ -8,7 +8,13 @@ export type ParseOutcome =
   /** The ParseResult of libpg-query, as JSON. */
   | { readonly kind: 'tree'; readonly json: string }
   /** Position: 1-based, in characters; 0 where none is known. */
-  | { readonly kind: 'error'; readonly message: string; readonly position: number }
+  | {
+      readonly kind: 'error';
+      readonly message: string;
+      readonly position: number;
+      /** PostgreSQL's C function that raised it. */
+      readonly raisedBy: string;
+    }
   /** A tree beyond the limits, or an instance that overflowed its stack. */
   | { readonly kind: 'tooComplex'; readonly reason: string };
 
@@ -16,6 +22,7 @@ export type ParseOutcome =
 const RESULT_TREE = 0;
 const RESULT_ERROR = 8;
 const ERROR_MESSAGE = 0;
+const ERROR_FUNCTION = 4;
 const ERROR_CURSOR = 16;
 
 /** A compiled WebAssembly.Module; it may be sent to other threads. */
@@ -97,7 +104,13 @@ export class ParseEngine {
     if (error !== 0) {
       const message = this.#pointer(error + ERROR_MESSAGE);
       const position = this.#pointer(error + ERROR_CURSOR);
-      return { kind: 'error', message: this.#text(message), position: Math.max(0, position | 0) };
+      const raisedBy = this.#pointer(error + ERROR_FUNCTION);
+      return {
+        kind: 'error',
+        message: message === 0 ? 'syntax error' : this.#text(message),
+        position: Math.max(0, position | 0),
+        raisedBy: raisedBy === 0 ? '' : this.#text(raisedBy),
+      };
     }
     const tree = this.#pointer(result + RESULT_TREE);
     if (tree === 0) throw new Error('no parse tree');

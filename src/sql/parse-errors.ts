@@ -1,8 +1,11 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
+import type { ParseOutcome } from './parse-engine.js';
 
 interface GrammarError {
   readonly pattern: RegExp;
+  /** Two places in PostgreSQL say the same with different states. */
+  readonly raisedBy?: string;
   readonly state: SqlStateName;
   readonly hint?: string;
 }
@@ -17,17 +20,39 @@ const exceptions: readonly GrammarError[] = [
     state: 'character_not_in_repertoire',
   },
   {
+    pattern: /^invalid Unicode escape$/,
+    raisedBy: 'core_yylex',
+    state: 'invalid_escape_sequence',
+    hint: 'Unicode escapes must be \\uXXXX or \\UXXXXXXXX.',
+  },
+  {
+    pattern: /^invalid Unicode escape$/,
+    state: 'syntax_error',
+    hint: 'Unicode escapes must be \\XXXX or \\+XXXXXX.',
+  },
+  {
     pattern: /^unsafe use of \\' in a string literal/,
     state: 'nonstandard_use_of_escape_character',
+    hint: "Use '' to write quotes in strings. \\' is insecure in client-only encodings.",
+  },
+  {
+    pattern: /^LIMIT #,# syntax is not supported$/,
+    state: 'syntax_error',
+    hint: 'Use separate LIMIT and OFFSET clauses.',
   },
   { pattern: /not yet implemented$/, state: 'feature_not_supported' },
   { pattern: / constraints cannot be marked /, state: 'feature_not_supported' },
   { pattern: /^precision for type float must be /, state: 'invalid_parameter_value' },
 ];
 
-/** The error PostgreSQL raises for this text, as far as its message tells. `position`: 0 where unknown. */
-export function grammarError(message: string, position: number): SqlError {
-  const found = exceptions.find(({ pattern }) => pattern.test(message));
+/** The error PostgreSQL raises for this text. */
+export function grammarError(error: Extract<ParseOutcome, { kind: 'error' }>): SqlError {
+  const { message, position, raisedBy } = error;
+  const found = exceptions.find(
+    (exception) =>
+      exception.pattern.test(message) &&
+      (exception.raisedBy === undefined || exception.raisedBy === raisedBy),
+  );
   return sqlError(found?.state ?? 'syntax_error', message, {
     hint: found?.hint,
     position: position > 0 ? position : undefined,

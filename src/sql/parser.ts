@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Node, ParseResult } from '@pgsql/types';
-import type { SqlError } from '../errors/sql-error.js';
+import { SqlError, sqlError } from '../errors/sql-error.js';
+import { blankComments, positionWithComments } from './comments.js';
 import { grammarError, invalidEncoding, tooComplex } from './parse-errors.js';
 import {
   ENGINE_MEMORY_MAX,
@@ -83,9 +84,9 @@ export class Parser {
     if (tokens > WORKER_TOKENS_MAX) {
       throw tooComplex(`the text has more than ${WORKER_TOKENS_MAX} words, values and operators`);
     }
-    if (tokens > MAIN_TOKENS_MAX || length > MAIN_TEXT_BYTES_MAX) {
-      return this.#parseAside(Uint8Array.from(text));
-    }
+    const aside = tokens > MAIN_TOKENS_MAX || length > MAIN_TEXT_BYTES_MAX;
+    if (hasComments(text)) return this.#parseWithoutComments(Uint8Array.from(text), aside);
+    if (aside) return this.#parseAside(Uint8Array.from(text));
     if (this.#engine === null) return this.#parseLater(Uint8Array.from(text));
     return this.#parseHere(this.#engine, text);
   }
@@ -94,6 +95,27 @@ export class Parser {
   async close(): Promise<void> {
     await this.#thread.close();
     await this.#replacement;
+  }
+
+  /** Error positions count characters, and a blanked comment may have more of them than it had. */
+  #parseWithoutComments(
+    text: Uint8Array,
+    aside: boolean,
+  ): ParsedStatement[] | Promise<ParsedStatement[]> {
+    const blanked = Uint8Array.from(text);
+    blankComments(blanked);
+    const moved = (error: unknown): never => {
+      if (!(error instanceof SqlError) || error.position === undefined) throw error;
+      const position = positionWithComments(error.position, blanked, text);
+      throw sqlError(error.state, error.message, { hint: error.hint, position });
+    };
+    if (aside) return this.#parseAside(Uint8Array.from(blanked)).catch(moved);
+    if (this.#engine === null) return this.#parseLater(blanked).catch(moved);
+    try {
+      return this.#parseHere(this.#engine, blanked);
+    } catch (error) {
+      return moved(error);
+    }
   }
 
   #parseHere(engine: ParseEngine, text: Uint8Array): ParsedStatement[] {
@@ -129,8 +151,14 @@ export class Parser {
   }
 }
 
+/** May see comment signs inside strings, which costs a copy and nothing else. */
+function hasComments(text: Uint8Array): boolean {
+  const buffer = Buffer.from(text.buffer, text.byteOffset, text.length);
+  return buffer.includes('--') || buffer.includes('/*');
+}
+
 function failure(outcome: Exclude<ParseOutcome, { kind: 'tree' }>): SqlError {
-  if (outcome.kind === 'error') return grammarError(outcome.message, outcome.position);
+  if (outcome.kind === 'error') return grammarError(outcome);
   return tooComplex(outcome.reason);
 }
 
