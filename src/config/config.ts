@@ -77,6 +77,6 @@ export interface ServerAddress {
   readonly user: string;
   readonly password: string | null;
   readonly sslmode: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
-  /** PEM contents; null: the certificates that the system trusts. */
+  /** Absolute path of a PEM file, readable when loaded; null: the certificates the system trusts. */
   readonly sslRootCert: string | null;
 }

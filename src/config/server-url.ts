@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import type { Node } from 'yaml';
 import type { ServerAddress } from './config.js';
 import { limits } from './limits.js';
@@ -49,8 +50,10 @@ export function serverUrl(): Spec<ServerAddress> {
       }
       const { sslRootCertFile, ...address } = parsed;
       if (sslRootCertFile === null) return { ...address, sslRootCert: null };
-      const sslRootCert = reader.file(sslRootCertFile, path, 'sslrootcert');
-      return sslRootCert === undefined ? undefined : { ...address, sslRootCert };
+      const pem = reader.file(sslRootCertFile, path, 'sslrootcert');
+      if (pem === undefined) return undefined;
+      const folder = dirname(reader.surroundings.file);
+      return { ...address, sslRootCert: resolve(folder, sslRootCertFile) };
     },
   };
 }

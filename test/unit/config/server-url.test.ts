@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseServerUrl, ServerUrlError } from '../../../src/config/server-url.js';
 import { load } from './fixtures.js';
@@ -105,6 +106,6 @@ describe('in the configuration file', () => {
       'ca.pem': '-----BEGIN CERTIFICATE-----',
     };
     const { primary } = load(file('file:/run/url'), {}, files).servers[0]!;
-    expect(primary).toMatchObject({ password: 'x', sslRootCert: '-----BEGIN CERTIFICATE-----' });
+    expect(primary).toMatchObject({ password: 'x', sslRootCert: resolve('ca.pem') });
   });
 });
