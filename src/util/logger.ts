@@ -4,6 +4,9 @@ export type { Logger } from 'pino';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
+/** Some 50,000 lines; a collector that is further behind has lost the thread anyway. */
+const BUFFER_BYTES_MAX = 16 * 1024 * 1024;
+
 /**
  * Fields that hold secrets wherever they turn up; a safety net, since nothing should log them.
  * Paths of pino's redaction match a fixed depth, so each name is listed at the top, one and two
@@ -17,15 +20,18 @@ const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${fie
  * 'opened')`): a disabled level then costs 0.01 us, where building a string would cost more than
  * the rest of a statement.
  *
- * `to`: stdout, stderr, or a stream of the caller. Writing is synchronous, so that the last lines
- * before an exit are kept.
+ * `to`: stdout, stderr, or a stream of the caller. Writing never blocks: a reader that hangs must not
+ * stop the proxy, so lines are dropped once BUFFER_BYTES_MAX are waiting. What is left is written at
+ * exit (pino does that).
  */
 export function createLogger(
   level: LogLevel,
   to: 'stdout' | 'stderr' | DestinationStream = 'stdout',
 ): Logger {
   const stream =
-    typeof to === 'string' ? destination({ dest: to === 'stdout' ? 1 : 2, sync: true }) : to;
+    typeof to === 'string'
+      ? destination({ dest: to === 'stdout' ? 1 : 2, sync: false, maxLength: BUFFER_BYTES_MAX })
+      : to;
   return pino(
     {
       level,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { formatted, KEYSPACES, problemsOf } from './fixtures.js';
+import { formatted, KEYSPACES, load, problemsOf } from './fixtures.js';
+import { CERTIFICATE, KEY, OTHER_KEY } from './tls-pair.js';
 
 /**
  * What is put before two sound keyspaces, and the problems expected, whole or by their beginning.
@@ -167,6 +168,22 @@ describe('TLS', () => {
     expect(notPem).toMatchObject({ line: 2, message: 'the file of the certificate holds no PEM' });
     const [broken] = problemsOf(tls('cert: a.key, key: a.key'), {}, files);
     expect(broken?.message).toMatch(/^OpenSSL does not take cert and key \(/);
+  });
+
+  test('takes a pair that fits, refuses one that does not, and ignores both when disabled', () => {
+    const files = { 'a.crt': CERTIFICATE, 'a.key': KEY, 'b.key': OTHER_KEY };
+    const text = tls('cert: a.crt, key: a.key, client_ca: a.crt');
+    expect(load(text, {}, files).listen.tls).toEqual({
+      mode: 'prefer',
+      cert: CERTIFICATE,
+      key: KEY,
+      clientCa: CERTIFICATE,
+    });
+    const [mismatch] = problemsOf(tls('cert: a.crt, key: b.key'), {}, files);
+    expect(mismatch?.message).toContain('key values mismatch');
+    expect(load(tls('mode: disable')).listen.tls).toBeNull();
+    const withCert = `${text}auth: { method: cert, users: [{ name: a }] }\n`;
+    expect(load(withCert, {}, files).auth.method).toBe('cert');
   });
 });
 
