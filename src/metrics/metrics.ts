@@ -4,7 +4,7 @@ import { registerFamily, type FamilySpec } from './exposition.js';
 import { commitLabels, routeLabels, verbLabels } from './kinds.js';
 import { LatencyHistogram } from './latency-histogram.js';
 
-export { CommitKind, RouteKind, verbIndex, type ErrorOrigin } from './kinds.js';
+export { CommitKind, RouteKind, verbIndex } from './kinds.js';
 export { LatencyHistogram } from './latency-histogram.js';
 
 /** What one pool looks like now. */
