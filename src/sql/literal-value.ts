@@ -20,6 +20,8 @@ export interface LiteralText {
   end: number;
 }
 
+const PARENTHESIS = 0x28;
+const LOWER_N = 0x6e;
 const SCRATCH_BYTES = 4096;
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
@@ -55,6 +57,41 @@ export function literalValue(
     default:
       return numberValue(bytes, start, end, negative, out);
   }
+}
+
+/** A constant of the parse tree in the text. */
+export interface ConstantLiteral {
+  readonly index: number;
+  /** An odd number of minus signs stands before it. */
+  readonly negative: boolean;
+}
+
+/**
+ * The literal of a constant (A_Const) by its `location` in the parse tree, which for a negated one is that of the
+ * minus sign. Null where the grammar made the constant from something else, such as a keyword.
+ */
+export function constantLiteral(
+  bytes: Uint8Array,
+  textStart: number,
+  textEnd: number,
+  literals: Literals,
+  location: number,
+): ConstantLiteral | null {
+  let negative = false;
+  let at = textStart + location;
+  // The grammar folds signs into numbers through blanks, comments and parentheses: -(5) is one constant.
+  while (at >= 0 && at < textEnd && (bytes[at] === MINUS || bytes[at] === PARENTHESIS)) {
+    if (bytes[at] === MINUS) negative = !negative;
+    at = skipBlanks(bytes, at + 1, textEnd);
+  }
+  // N'x' is a keyword and a string.
+  if (at >= 0 && at < textEnd && (bytes[at]! | 0x20) === LOWER_N) at++;
+  const index = literals.firstAtOrAfter(at - textStart);
+  const found =
+    index < literals.count &&
+    literals.starts[index] === at - textStart &&
+    literals.kinds[index] !== LiteralKind.comment;
+  return found ? { index, negative } : null;
 }
 
 function span(out: LiteralText, bytes: Uint8Array, start: number, end: number): true {
