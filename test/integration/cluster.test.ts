@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
+import { Comparison } from '../support/oracle.js';
 import { serverNames, shardNames } from '../support/servers.js';
+import { WireClient } from '../support/wire-client.js';
+import { errorFields, int32, rowFields, rowTexts } from '../support/wire-messages.js';
 
 let databases: DatabaseSet;
 
@@ -71,5 +74,76 @@ describe('a database set', () => {
 
   test('takes no name that would need quotes', async () => {
     await expect(createDatabaseSet('Robert"; --')).rejects.toThrow('not a plain database name');
+  });
+});
+
+describe('the comparison with a plain PostgreSQL', () => {
+  let comparison: Comparison;
+  beforeAll(async () => {
+    for (const name of ['oracle', 's0'] as const) {
+      await databases.query(name, 'CREATE TABLE twin (id int, v text)');
+      await databases.query(name, `INSERT INTO twin VALUES (1, 'a'), (2, NULL)`);
+    }
+    comparison = await Comparison.open(databases.urls.s0, databases.urls.oracle);
+  });
+  afterAll(async () => {
+    await comparison.close();
+  });
+
+  test('passes where two servers agree, errors and parameters included', async () => {
+    await comparison.expectSame('SELECT * FROM twin ORDER BY id');
+    await comparison.expectSame('SELECT v FROM twin WHERE id = $1', [1]);
+    await comparison.expectSame('SELECT 1; UPDATE twin SET v = v; SELECT 2');
+    const { error } = await comparison.expectSame('SELECT missing FROM twin');
+    expect(error?.code).toBe('42703');
+  });
+
+  test('fails where they differ in a value, in the number of rows or in an error', async () => {
+    const port = `current_setting('port')`;
+    const differing = [
+      `SELECT ${port}`,
+      `SELECT 1 FROM generate_series(1, ${port}::int % 1000)`,
+      `SELECT ${port}::date`,
+    ];
+    for (const sql of differing) await expect(comparison.expectSame(sql), sql).rejects.toThrow(sql);
+  });
+
+  test('minds the order of rows only where the statement names one', async () => {
+    const reversed = `SELECT i FROM generate_series(1, 3) AS i
+      ORDER BY CASE WHEN current_setting('port') = '${new URL(databases.urls.s0).port}' THEN i ELSE -i END`;
+    await expect(comparison.expectSame(reversed)).rejects.toThrow();
+    await comparison.expectSame(reversed, undefined, { ordered: false });
+  });
+});
+
+describe('the wire client', () => {
+  test('logs in and reads rows, columns and errors message by message', async () => {
+    const { port } = new URL(databases.urls.oracle);
+    const client = await WireClient.login({ port: Number(port), database: databases.name });
+    client.parse('SELECT $1::int4 AS n, NULL::text');
+    client.bind({ values: [int32(7)], formats: [1] });
+    client.describe('P');
+    client.execute();
+    client.sync();
+    const messages = await client.until('Z');
+    expect(messages.map((message) => message.type).join('')).toBe('12TDCZ');
+    expect(rowFields(messages[2]!).map(({ name, typeOid }) => [name, typeOid])).toEqual([
+      ['n', 23],
+      ['text', 25],
+    ]);
+    expect(rowTexts(messages[3]!)).toEqual(['7', null]);
+    client.query('SELECT 1/0');
+    const [error] = await client.until('Z');
+    expect(errorFields(error!)['C']).toBe('22012');
+    client.terminate();
+    expect(await client.closed()).toEqual([]);
+  });
+
+  test('reads the one byte that answers an SSLRequest', async () => {
+    const { port } = new URL(databases.urls.oracle);
+    const client = await WireClient.open({ port: Number(port) });
+    client.send(Buffer.concat([int32(8), int32(80877103)]));
+    expect(await client.nextByte()).toBe('N');
+    client.destroy();
   });
 });
