@@ -4,7 +4,7 @@ import type { ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
 import { BackendError } from './backend-error.js';
-import { BackendConnection, type BackendSink } from './postgres/connection.js';
+import { BackendConnection, type BackendOwner } from './postgres/connection.js';
 import { DROP } from './postgres/expected-replies.js';
 import { loginToBackend } from './postgres/login.js';
 
@@ -47,8 +47,8 @@ const ABANDON_TIMEOUT_MS = 5000;
  *                              |-> abandoned        its session vanished: cancelled, drained, then as above
  *   any -> closed
  */
-export class Pool implements BackendSink {
-  readonly shard: Shard;
+export class Pool implements BackendOwner {
+  shard: Shard;
   private readonly address: ServerAddress;
   private readonly options: PoolOptions;
   private readonly metrics: ShardMetrics;
@@ -196,6 +196,12 @@ export class Pool implements BackendSink {
   /** Opens a first backend, to learn whether the shard can be reached. */
   warmUp(): void {
     if (this.size === 0 && Date.now() >= this.retryAt) this.open();
+  }
+
+  /** After a reload: the same shard under its new value. */
+  rename(shard: Shard): void {
+    this.shard = shard;
+    for (const backend of [...this.idle, ...this.leased, ...this.checking]) backend.shard = shard;
   }
 
   private handOn(backend: BackendConnection): void {
@@ -352,6 +358,10 @@ export class Pool implements BackendSink {
 
   drained(): void {
     // Nobody feeds it.
+  }
+
+  settled(): void {
+    // Nobody waits for it.
   }
 
   ready(backend: BackendConnection): void {

@@ -105,6 +105,13 @@ export class SocketTransport implements Transport {
     this.socket.destroy();
   }
 
+  /** Common name of the peer's verified TLS certificate; null where there is none. */
+  peerCertificateName(): string | null {
+    if (!(this.socket instanceof tls.TLSSocket) || !this.socket.authorized) return null;
+    const name = this.socket.getPeerCertificate().subject?.CN;
+    return typeof name === 'string' ? name : null;
+  }
+
   /** Gives up the socket to a TLS layer above it: this transport reports nothing any more. */
   release(): net.Socket {
     this.handler = released;

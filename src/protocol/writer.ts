@@ -9,8 +9,10 @@ export class Writer {
   private buffer: Buffer;
   private length = 0;
   private messageStart = 0;
+  private readonly initialBytes: number;
 
   constructor(initialBytes = INITIAL_BYTES) {
+    this.initialBytes = initialBytes;
     this.buffer = Buffer.allocUnsafeSlow(initialBytes);
   }
 
@@ -26,7 +28,7 @@ export class Writer {
   sent(done: boolean): void {
     this.length = 0;
     if (!done || this.buffer.length > 16 * INITIAL_BYTES) {
-      this.buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+      this.buffer = Buffer.allocUnsafeSlow(this.initialBytes);
     }
   }
 

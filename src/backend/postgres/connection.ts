@@ -36,12 +36,26 @@ export interface BackendSink {
   failed(backend: BackendConnection, action: number, buffer: Buffer, start: number, end: number): void;
   /** The backend waits for copy data. */
   copyInStarted(backend: BackendConnection): void;
+  /** Nothing is expected any more, though no ReadyForQuery came: `notifyWhenSettled` asked for this. */
+  settled(backend: BackendConnection): void;
   /** ReadyForQuery answered a Sync or Query. */
   ready(backend: BackendConnection, status: number, action: number): void;
   /** What was written has left; `congested` turned false. */
   drained(backend: BackendConnection): void;
   /** The connection is gone; it belongs to nobody any more. */
   closed(backend: BackendConnection, error: BackendError): void;
+}
+
+/** The pool behind a backend: its sink while nobody leases it, and where it goes back to. */
+export interface BackendOwner extends BackendSink {
+  /** Takes back a backend that is between statements, outside a transaction. */
+  release(backend: BackendConnection): void;
+  /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */
+  abandon(backend: BackendConnection): void;
+  /** Closes a backend whose state cannot be trusted. */
+  discard(backend: BackendConnection): void;
+  /** A leased backend broke off. */
+  lost(backend: BackendConnection): void;
 }
 
 /** A message that is neither a row nor copy data and larger than this comes from no sane server. */
@@ -57,7 +71,9 @@ const CANCEL_TIMEOUT_MS = 5000;
  *   client:      | 2 | D D D D | C | Z |       (one write: the run between dropped messages)
  */
 export class BackendConnection implements TransportHandler {
-  readonly shard: Shard;
+  shard: Shard;
+  /** Who lends it; a reload may have retired that pool meanwhile. */
+  readonly owner: BackendOwner;
   readonly pid: number;
   readonly out = new Writer();
   readonly parameters: Map<string, string>;
@@ -92,6 +108,7 @@ export class BackendConnection implements TransportHandler {
   private closed = false;
   /** ReadyForQuery has been passed on and waits, with everybody's next step, for the client to read. */
   private readyHeld = false;
+  private settleWanted = false;
   private cancelsInFlight = 0;
   private afterCancels: (() => void) | null = null;
 
@@ -100,16 +117,17 @@ export class BackendConnection implements TransportHandler {
     address: ServerAddress,
     login: BackendLogin,
     preparedMax: number,
-    sink: BackendSink,
+    owner: BackendOwner,
   ) {
     this.shard = shard;
+    this.owner = owner;
     this.address = address;
     this.transport = login.transport;
     this.pid = login.pid;
     this.secret = login.secret;
     this.parameters = login.parameters;
     this.preparedMax = preparedMax;
-    this.sink = sink;
+    this.sink = owner;
     this.transport.handler = this;
   }
 
@@ -398,6 +416,21 @@ export class BackendConnection implements TransportHandler {
     if (runStart < at) this.passRun(runStart, at, at);
     this.at = at;
     if (at < end && !this.paused) this.keepRest(at, end);
+    if (this.settleWanted && this.expected.empty && !this.paused) {
+      this.settleWanted = false;
+      this.sink.settled(this);
+    }
+  }
+
+  /** Bytes still to come of the row or copy data that was handed out last, before the piece now handed out. */
+  get dataBytesRemaining(): number {
+    return this.dataRemaining;
+  }
+
+  /** Asks for `settled` once all answers that are expected now are there; sends Flush to get them. */
+  notifyWhenSettled(): void {
+    this.settleWanted = true;
+    this.requestFlush();
   }
 
   private keepRest(at: number, end: number): void {

@@ -1,0 +1,113 @@
+import type { Config, ServerAddress } from '../config/config.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Metrics, PoolGauge } from '../metrics/metrics.js';
+import type { Logger } from '../util/logger.js';
+import { Pool, type PoolOptions } from './pool.js';
+import { BackendError } from './backend-error.js';
+import { InternalQuery } from './internal-query.js';
+
+/** The pools of all shards. A reload makes new pools where a server or the pool settings changed and drains the old. */
+export class Cluster {
+  private pools: readonly Pool[];
+  private addresses: readonly ServerAddress[];
+  private options: PoolOptions;
+  private readonly metrics: Metrics;
+  private readonly logger: Logger;
+  private nextAny = 0;
+
+  constructor(config: Config, metrics: Metrics, logger: Logger) {
+    this.metrics = metrics;
+    this.logger = logger;
+    this.options = poolOptions(config);
+    this.addresses = config.servers.map((servers) => servers.primary);
+    metrics.setShards(config.topology.shards.map((shard) => shard.name));
+    this.pools = config.topology.shards.map((shard) => this.makePool(shard));
+    metrics.poolGauges = () => this.gauges();
+  }
+
+  pool(shard: Shard): Pool {
+    return this.pools[shard.index]!;
+  }
+
+  /** One of these shards, in turn, so that statements which any can answer spread. */
+  pickAny(shards: readonly Shard[]): Shard {
+    this.nextAny = (this.nextAny + 1) % 0x3fffffff;
+    return shards[this.nextAny % shards.length]!;
+  }
+
+  /** Per shard, why it cannot be used; empty when all is well. */
+  problems(): readonly { readonly shard: string; readonly reason: string }[] {
+    return this.pools.flatMap((pool) =>
+      pool.problem === null ? [] : [{ shard: pool.shard.name, reason: pool.problem }],
+    );
+  }
+
+  warmUp(): void {
+    for (const pool of this.pools) pool.warmUp();
+  }
+
+  /** Applies a new configuration: pools whose server and settings stay the same stay. */
+  update(config: Config): void {
+    const options = poolOptions(config);
+    const addresses = config.servers.map((servers) => servers.primary);
+    const sameOptions = JSON.stringify(options) === JSON.stringify(this.options);
+    const old = new Map(this.pools.map((pool, i) => [poolKey(pool.shard, this.addresses[i]!), pool]));
+    this.metrics.setShards(config.topology.shards.map((shard) => shard.name));
+    this.options = options;
+    this.addresses = addresses;
+    this.pools = config.topology.shards.map((shard, i) => {
+      const known = sameOptions ? old.get(poolKey(shard, addresses[i]!)) : undefined;
+      if (known === undefined) return this.makePool(shard);
+      old.delete(poolKey(shard, addresses[i]!));
+      known.rename(shard);
+      return known;
+    });
+    for (const pool of old.values()) void pool.close();
+  }
+
+  /** Runs one query of our own on a shard; rows as text. Rejects with BackendError or SqlError. */
+  query(shard: Shard, sql: string, timeoutMs: number): Promise<(string | null)[][]> {
+    return InternalQuery.run(this.pool(shard), sql, timeoutMs);
+  }
+
+  /** What a server says of itself at login: the ParameterStatus values of a fresh connection. */
+  parameters(shard: Shard, timeoutMs: number): Promise<ReadonlyMap<string, string>> {
+    return InternalQuery.parameters(this.pool(shard), timeoutMs);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.pools.map((pool) => pool.close()));
+  }
+
+  destroy(): void {
+    for (const pool of this.pools) pool.destroy();
+  }
+
+  private makePool(shard: Shard): Pool {
+    const address = this.addresses[shard.index];
+    if (address === undefined) {
+      throw new BackendError(shard.name, 'internal_error', 'no server is configured');
+    }
+    return new Pool(shard, address, this.options, this.metrics.shards[shard.index]!, this.logger);
+  }
+
+  private gauges(): readonly PoolGauge[] {
+    return this.pools.map((pool) => ({ shard: pool.shard.name, role: 'primary', ...pool.gauge }));
+  }
+}
+
+function poolKey(shard: Shard, address: ServerAddress): string {
+  return JSON.stringify([shard.keyspace, shard.name, address]);
+}
+
+function poolOptions(config: Config): PoolOptions {
+  const { pool, limits } = config;
+  const settings: Record<string, string> = {
+    application_name: 'shardgate',
+    client_encoding: 'UTF8',
+  };
+  if (limits.statementTimeoutMs > 0) {
+    settings['options'] = `-c statement_timeout=${limits.statementTimeoutMs}`;
+  }
+  return { ...pool, settings };
+}

@@ -1,0 +1,143 @@
+import { readDataRow, readErrorFields } from '../protocol/backend-messages.js';
+import { Backend } from '../protocol/codes.js';
+import { BackendError } from './backend-error.js';
+import type { BackendWaiter, Pool } from './pool.js';
+import type { BackendConnection, BackendSink } from './postgres/connection.js';
+import { CAPTURE } from './postgres/expected-replies.js';
+
+/** A query of our own (catalog, health) on a pooled backend; the one place where promises meet backends. */
+export class InternalQuery implements BackendSink, BackendWaiter {
+  private readonly pool: Pool;
+  private readonly sql: string | null;
+  private readonly resolve: (backend: BackendConnection, rows: (string | null)[][]) => void;
+  private readonly reject: (error: Error) => void;
+  private readonly rows: (string | null)[][] = [];
+  private readonly timer: NodeJS.Timeout;
+  private failure: Error | null = null;
+  private backend: BackendConnection | null = null;
+  private pending: Buffer = Buffer.alloc(0);
+
+  private constructor(
+    pool: Pool,
+    sql: string | null,
+    timeoutMs: number,
+    resolve: (backend: BackendConnection, rows: (string | null)[][]) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.pool = pool;
+    this.sql = sql;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.timer = setTimeout(() => this.timeOut(timeoutMs), timeoutMs);
+    const backend = pool.tryLease();
+    if (backend === null) pool.wait(this);
+    else this.onBackend(backend);
+  }
+
+  /** Rows of one statement, values as text. */
+  static run(pool: Pool, sql: string, timeoutMs: number): Promise<(string | null)[][]> {
+    return new Promise((resolve, reject) => {
+      new InternalQuery(pool, sql, timeoutMs, (_backend, rows) => resolve(rows), reject);
+    });
+  }
+
+  /** The parameters that a backend of the pool reported. */
+  static parameters(pool: Pool, timeoutMs: number): Promise<ReadonlyMap<string, string>> {
+    return new Promise((resolve, reject) => {
+      const copy = (backend: BackendConnection): void => resolve(new Map(backend.parameters));
+      new InternalQuery(pool, null, timeoutMs, copy, reject);
+    });
+  }
+
+  onBackend(backend: BackendConnection): void {
+    this.backend = backend;
+    backend.sink = this;
+    if (this.sql === null) {
+      this.finish(backend);
+      return;
+    }
+    backend.query(this.sql, CAPTURE);
+    backend.flush();
+  }
+
+  onBackendError(error: BackendError): void {
+    clearTimeout(this.timer);
+    this.reject(error);
+  }
+
+  captured(): void {
+    // Row description and tag: the caller knows what it asked for.
+  }
+
+  capturedData(_backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    // Off the hot path: pieces are joined, then cut into rows.
+    let bytes = Buffer.concat([this.pending, buffer.subarray(start, end)]);
+    while (bytes.length >= 5 && bytes.length >= bytes.readInt32BE(1) + 1) {
+      const length = bytes.readInt32BE(1) + 1;
+      if (bytes[0] === Backend.dataRow) this.rows.push(readDataRow(bytes, 0, length));
+      bytes = bytes.subarray(length);
+    }
+    this.pending = bytes;
+    return true;
+  }
+
+  failed(
+    backend: BackendConnection,
+    _action: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const fields = readErrorFields(buffer, start, end);
+    const message = fields.get('M') ?? 'the server reported an error';
+    this.failure = new BackendError(backend.shard.name, 'internal_error', message, fields);
+  }
+
+  ready(backend: BackendConnection): void {
+    this.finish(backend);
+  }
+
+  closed(backend: BackendConnection, error: BackendError): void {
+    clearTimeout(this.timer);
+    this.pool.lost(backend);
+    this.reject(error);
+  }
+
+  pass(): boolean {
+    return true;
+  }
+
+  copyInStarted(backend: BackendConnection): void {
+    backend.failCopy('not asked for');
+    backend.flush();
+  }
+
+  drained(): void {
+    // One small statement.
+  }
+
+  settled(): void {
+    // ReadyForQuery says it.
+  }
+
+  private finish(backend: BackendConnection): void {
+    clearTimeout(this.timer);
+    const { failure } = this;
+    const done = (): void => this.resolve(backend, this.rows);
+    if (failure === null) done();
+    else this.reject(failure);
+    this.pool.release(backend);
+  }
+
+  private timeOut(timeoutMs: number): void {
+    if (this.backend === null) this.pool.giveUp(this);
+    else this.pool.discard(this.backend);
+    this.reject(
+      new BackendError(
+        this.pool.shard.name,
+        'insufficient_resources',
+        `no answer within ${timeoutMs} ms`,
+      ),
+    );
+  }
+}

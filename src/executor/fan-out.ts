@@ -1,0 +1,258 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { readTag } from '../protocol/backend-messages.js';
+import { Backend } from '../protocol/codes.js';
+import type { CopyConcat } from './copy/copy-concat.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+
+/** How the answers of several shards become one. */
+export type Merge =
+  /** Rows one shard after the other; row counts of the tags add up. */
+  | { readonly kind: 'concat' }
+  /** Copies of the same rows: the first shard's answer stands for all. */
+  | { readonly kind: 'first' }
+  /** COPY TO STDOUT streams joined into one. */
+  | { readonly kind: 'copy'; readonly concat: CopyConcat };
+
+export interface FanOutOptions {
+  readonly merge: Merge;
+  /** Writes the requests of one shard, answers under CAPTURE; flushing is done here. */
+  readonly send: (backend: BackendConnection, position: number) => void;
+  /**
+   * True: the first shard runs the statement alone, the others follow when it has succeeded. Statements that lock the
+   * same things on every shard take them in one order this way, so that two of them cannot wait for each other.
+   */
+  readonly firstLeads: boolean;
+  /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
+  readonly endsWithSync: boolean;
+  readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
+}
+
+interface Branch {
+  readonly backend: BackendConnection;
+  started: boolean;
+  done: boolean;
+  succeeded: boolean;
+  tag: string;
+}
+
+/**
+ * One statement that runs on several shards at once. Its requests were written with CAPTURE and a Flush; this merges
+ * the answers. Rows are taken shard by shard: whoever is not in turn is not read from, which is the backpressure, so
+ * memory stays at one read buffer a shard whatever the result's size.
+ *
+ *   shard 0: T D D D D C
+ *   shard 1:     (waits)  D D D C
+ *   client : T D D D D    D D D C'
+ *
+ * When one shard fails the others are cancelled, and the outcome is told when all have ended.
+ */
+export class FanOut implements Operation {
+  private readonly host: OperationHost;
+  private readonly branches: Branch[];
+  private readonly options: FanOutOptions;
+  private turn = 0;
+  private error: Buffer | null = null;
+  /** After a failure: the branch whose row was cut off in the middle still passes the rest of it. */
+  private finishing: Branch | null = null;
+  private described = false;
+  private copyInCount = 0;
+  /** Called when every shard waits for copy data. */
+  private readonly onCopyIn: (() => void) | null;
+
+  constructor(
+    host: OperationHost,
+    backends: readonly BackendConnection[],
+    options: FanOutOptions,
+    onCopyIn: (() => void) | null = null,
+  ) {
+    this.host = host;
+    this.options = options;
+    this.onCopyIn = onCopyIn;
+    this.branches = backends.map((backend) => ({
+      backend,
+      started: false,
+      done: false,
+      succeeded: false,
+      tag: '',
+    }));
+  }
+
+  /** Sends the requests; this must be the session's operation already. */
+  start(): void {
+    if (this.options.firstLeads) this.startBranch(0);
+    else for (let i = 0; i < this.branches.length; i++) this.startBranch(i);
+  }
+
+  private startBranch(position: number): void {
+    const branch = this.branches[position]!;
+    branch.started = true;
+    this.options.send(branch.backend, position);
+    branch.backend.flush();
+  }
+
+  captured(
+    backend: BackendConnection,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const branch = this.branchOf(backend);
+    switch (type) {
+      case Backend.rowDescription:
+      case Backend.copyOutResponse:
+      case Backend.copyInResponse:
+        if (!this.described) {
+          this.described = true;
+          this.pass(branch, buffer, start, end);
+        }
+        if (type !== Backend.copyInResponse) break;
+        if (this.error !== null) this.stop(branch);
+        else if (++this.copyInCount === this.branches.length) this.onCopyIn?.();
+        break;
+      case Backend.noticeResponse:
+        this.pass(branch, buffer, start, end);
+        break;
+      case Backend.parameterStatus:
+        if (branch === this.branches[0]) this.pass(branch, buffer, start, end);
+        break;
+      case Backend.copyDone:
+        if (branch === this.branches.at(-1)) this.pass(branch, buffer, start, end);
+        break;
+      case Backend.commandComplete:
+        branch.tag = readTag(buffer, start, end);
+        branch.succeeded = true;
+        this.onSucceeded(branch);
+        break;
+      default:
+        // NoData and the like: the client asked for none of them.
+        break;
+    }
+  }
+
+  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    const branch = this.branchOf(backend);
+    if (this.error !== null) {
+      if (branch !== this.finishing) return true;
+      this.pass(branch, buffer, start, end);
+      if (backend.dataBytesRemaining <= end - start) this.finishing = null;
+      return true;
+    }
+    const position = this.branches.indexOf(branch);
+    if (this.options.merge.kind === 'first' && position > 0) return true;
+    if (position !== this.turn) return false;
+    if (this.options.merge.kind === 'copy') {
+      this.options.merge.concat.push(position, buffer, start, end, (bytes, from, to) => {
+        this.pass(branch, bytes, from, to);
+      });
+    } else {
+      this.pass(branch, buffer, start, end);
+    }
+    return true;
+  }
+
+  failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    this.fail(this.branchOf(backend), Buffer.from(buffer.subarray(start, end)));
+  }
+
+  lost(backend: BackendConnection, error: BackendError): void {
+    const branch = this.branches.find((candidate) => candidate.backend === backend);
+    if (branch === undefined) return;
+    const passing = branch === this.finishing || branch === this.branches[this.turn];
+    if (passing && backend.dataBytesRemaining > 0) this.host.clientStreamBroken();
+    if (branch === this.finishing) this.finishing = null;
+    branch.succeeded = false;
+    this.fail(branch, errorBytes(error.toSqlError()));
+  }
+
+  ready(backend: BackendConnection): void {
+    if (this.options.endsWithSync) this.finish(this.branchOf(backend));
+  }
+
+  /** Ends the statement everywhere with an error of our own. */
+  abort(error: Buffer): void {
+    this.error ??= error;
+    for (const branch of this.branches) this.stop(branch);
+  }
+
+  settled(): void {
+    // CommandComplete and ErrorResponse say it.
+  }
+
+  private onSucceeded(branch: Branch): void {
+    if (this.options.firstLeads && branch === this.branches[0]) {
+      for (let i = 1; i < this.branches.length; i++) this.startBranch(i);
+    }
+    if (!this.options.endsWithSync) this.finish(branch);
+  }
+
+  private fail(branch: Branch, error: Buffer): void {
+    branch.succeeded = false;
+    if (this.error === null) {
+      this.error = error;
+      const current = this.branches[this.turn];
+      if (current !== branch && current !== undefined && current.backend.dataBytesRemaining > 0) {
+        this.finishing = current;
+      }
+      for (const other of this.branches) if (other !== branch) this.stop(other);
+    }
+    if (!this.options.endsWithSync || !branch.backend.alive) this.finish(branch);
+    // Whoever waited for its turn is drained now.
+    for (const other of this.branches) if (!other.done) other.backend.resumeReading();
+  }
+
+  /** The others need not go on: what runs is cancelled, what has not begun never will. */
+  private stop(branch: Branch): void {
+    if (branch.done) return;
+    if (!branch.started) {
+      branch.done = true;
+      return;
+    }
+    if (branch.backend.copyingIn) {
+      branch.backend.failCopy('the statement failed elsewhere');
+      branch.backend.requestFlush();
+      branch.backend.flush();
+    } else if (!branch.succeeded) branch.backend.cancel();
+  }
+
+  private finish(branch: Branch): void {
+    if (branch.done) return;
+    branch.done = true;
+    if (this.error === null) {
+      while (this.turn < this.branches.length && this.branches[this.turn]!.done) this.turn++;
+      this.branches[this.turn]?.backend.resumeReading();
+    }
+    if (!this.branches.every((each) => each.done)) return;
+    const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
+    if (this.error !== null) this.options.onDone({ ok: false, error: this.error }, succeeded);
+    else this.options.onDone({ ok: true, tag: this.mergedTag() }, succeeded);
+  }
+
+  private mergedTag(): string {
+    const tags = this.branches.map((branch) => branch.tag);
+    return this.options.merge.kind === 'first' ? tags[0]! : addTags(tags);
+  }
+
+  private pass(branch: Branch, buffer: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    if (!this.host.passToClient(branch.backend, buffer, start, end)) {
+      branch.backend.pauseReading();
+    }
+  }
+
+  private branchOf(backend: BackendConnection): Branch {
+    return this.branches.find((branch) => branch.backend === backend)!;
+  }
+}
+
+/** `UPDATE 3` and `UPDATE 4` are `UPDATE 7`; `INSERT 0 n` keeps its zero; tags without a count are all equal. */
+export function addTags(tags: readonly string[]): string {
+  const first = tags[0]!;
+  const verb = first.replace(/\d+$/, '');
+  if (verb === first) return first;
+  let rows = 0;
+  for (const tag of tags) rows += Number(tag.slice(verb.length));
+  return verb + String(rows);
+}

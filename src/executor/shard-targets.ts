@@ -1,0 +1,174 @@
+import { sqlError } from '../errors/sql-error.js';
+import { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
+import type { Keyspace, Shard } from '../keyspace/topology.js';
+import { INVALID, MAPPED, NO_MATCH, UNREADABLE, type MapOutcome } from '../keyspace/vindex.js';
+import type { KeyTerm } from '../planner/plan.js';
+import { BindLayout } from '../protocol/frontend-messages.js';
+import { literalValue, type LiteralText } from '../sql/literal-value.js';
+import type { Literals } from '../sql/literals.js';
+import { forEachArrayElement } from './array-elements.js';
+
+/**
+ * Where the values of one execution are: the statement's text with its literals, and the Bind message where there is
+ * one. One object a session, pointed at each statement in turn.
+ */
+export class ValueSource {
+  text: Uint8Array = NO_BYTES;
+  textStart = 0;
+  literals!: Literals;
+  /** Null: a simple query, which has no parameters. */
+  bind: Buffer | null = null;
+  readonly layout = new BindLayout();
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** The set of shards that key values lead to; reusable, allocates nothing for one shard. */
+export class ShardTargets {
+  /** In order of `Shard.index` once `resolve` is done. */
+  readonly shards: Shard[] = [];
+  private readonly id = new KeyspaceIdCell();
+  private readonly value: LiteralText = { bytes: NO_BYTES, start: 0, end: 0 };
+
+  /** Makes this the shards of all groups; false: several groups that do not agree on one and the same shard. */
+  resolve(
+    keyspace: Keyspace,
+    groups: readonly (readonly KeyTerm[])[],
+    source: ValueSource,
+  ): boolean {
+    const { shards } = this;
+    shards.length = 0;
+    for (const group of groups) {
+      for (const term of group) {
+        if (!this.addTerm(keyspace, term, source)) {
+          // One shard raises the error that one Postgres would raise for this value.
+          shards.length = 0;
+          shards.push(keyspace.shards[0]!);
+          return true;
+        }
+      }
+    }
+    // Nothing can match (NULL, an empty array, 5.5 on an integer): any shard gives the right answer.
+    if (shards.length === 0) shards.push(keyspace.shards[0]!);
+    if (shards.length > 1) shards.sort(byIndex);
+    return groups.length === 1 || shards.length === 1;
+  }
+
+  /** The one shard that a value to be stored belongs to. Throws SqlError where it belongs to none. */
+  forStoring(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard {
+    this.shards.length = 0;
+    const outcome = this.map(term, source);
+    if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
+    throw storeError(outcome, term.column);
+  }
+
+  /** False: the value is not of its type. */
+  private addTerm(keyspace: Keyspace, term: KeyTerm, source: ValueSource): boolean {
+    if (term.source.kind === 'paramArray') return this.addArray(keyspace, term, source);
+    const outcome = this.map(term, source);
+    if (outcome === MAPPED) this.add(keyspace.shardOf(this.id.hi, this.id.lo));
+    else if (outcome === UNREADABLE) throw unreadable(term.column);
+    return outcome !== INVALID;
+  }
+
+  private addArray(keyspace: Keyspace, term: KeyTerm, source: ValueSource): boolean {
+    const { source: from, mapper } = term;
+    const { bind, layout } = source;
+    if (from.kind !== 'paramArray' || bind === null) return false;
+    const start = layout.valueStart[from.index] ?? -1;
+    if (start < 0) return true;
+    const binary = layout.isBinary(bind, from.index);
+    let invalid = false;
+    const whole = forEachArrayElement(
+      bind,
+      start,
+      layout.valueEnd[from.index]!,
+      binary,
+      (bytes, elementStart, elementEnd) => {
+        const outcome = binary
+          ? mapper.binary(bytes, elementStart, elementEnd, this.id)
+          : mapper.text(bytes, elementStart, elementEnd, this.id);
+        if (outcome === MAPPED) this.add(keyspace.shardOf(this.id.hi, this.id.lo));
+        else if (outcome === UNREADABLE) throw unreadable(term.column);
+        else if (outcome === INVALID) invalid = true;
+      },
+    );
+    return whole && !invalid;
+  }
+
+  private add(shard: Shard): void {
+    if (!this.shards.includes(shard)) this.shards.push(shard);
+  }
+
+  /** Writes the keyspace id of the term's value; NULL is NULL_VALUE. */
+  private map(term: KeyTerm, source: ValueSource): MapOutcome | -1 {
+    const { source: from, mapper } = term;
+    switch (from.kind) {
+      case 'param': {
+        const { bind, layout } = source;
+        const start = layout.valueStart[from.index] ?? -1;
+        if (bind === null || from.index >= layout.valueCount) return INVALID;
+        if (start < 0) return NULL_VALUE;
+        const end = layout.valueEnd[from.index]!;
+        return layout.isBinary(bind, from.index)
+          ? mapper.binary(bind, start, end, this.id)
+          : mapper.text(bind, start, end, this.id);
+      }
+      case 'literal': {
+        const { value } = this;
+        const readable = literalValue(
+          source.text,
+          source.textStart,
+          source.literals,
+          from.index,
+          from.negative,
+          value,
+        );
+        if (!readable) return UNREADABLE;
+        return mapper.text(value.bytes, value.start, value.end, this.id);
+      }
+      case 'constant':
+        if (from.bytes === null) return NULL_VALUE;
+        return mapper.text(from.bytes, 0, from.bytes.length, this.id);
+      case 'paramArray':
+        return UNREADABLE;
+    }
+  }
+}
+
+const NULL_VALUE = -1;
+
+function byIndex(a: Shard, b: Shard): number {
+  return a.index - b.index;
+}
+
+/** Why a value cannot be stored as a shard key; `outcome` -1 is NULL. */
+export function storeError(outcome: MapOutcome | -1, column: string): Error {
+  if (outcome === NULL_VALUE) {
+    return sqlError('feature_not_supported', `null value in shard key "${column}"`, {
+      detail: 'A row without a shard key belongs to no shard.',
+      hint: 'Give every row a shard key; declare the column NOT NULL.',
+    });
+  }
+  if (outcome === INVALID) {
+    return sqlError('invalid_text_representation', `invalid input for shard key "${column}"`, {
+      hint: 'Write the value as its type takes it.',
+    });
+  }
+  if (outcome === NO_MATCH) {
+    return sqlError(
+      'feature_not_supported',
+      `the value of shard key "${column}" would be rounded when it is stored`,
+      { hint: 'Write the shard key exactly as its column stores it.' },
+    );
+  }
+  return unreadable(column);
+}
+
+function unreadable(column: string): Error {
+  return sqlError(
+    'feature_not_supported',
+    `the value of shard key "${column}" depends on session settings or cannot be read by the proxy`,
+    { hint: 'Write it in ISO form, for example 2024-01-31 12:00:00+00, or as a parameter.' },
+  );
+}

@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { Config } from '../config/config.js';
+import {
+  equalSecrets,
+  makeVerifier,
+  md5Response,
+  mockVerifier,
+  parseVerifier,
+  ScramError,
+  ScramServer,
+  type ScramVerifier,
+} from '../protocol/scram.js';
+import { Writer } from '../protocol/writer.js';
+
+/** The next thing of a login: bytes for the client, or its end. */
+export type AuthStep =
+  | { readonly kind: 'send'; readonly bytes: Buffer; readonly expectsAnswer: boolean }
+  | { readonly kind: 'accepted'; readonly bytes: Buffer }
+  | { readonly kind: 'refused'; readonly error: SqlError };
+
+/** Authentication request codes (PostgreSQL 18, 54.7). */
+const AuthCode = { ok: 0, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const;
+/** Salts of mock exchanges must not change while the process lives, or they would tell unknown users apart. */
+const MOCK_SECRET = randomBytes(32);
+const verifiers = new Map<string, Promise<ScramVerifier>>();
+
+/** One client's proof of who it is. Steps may take PBKDF2, so they are asynchronous; messages come one at a time. */
+export class Authentication {
+  private readonly user: string;
+  private readonly password: string | null;
+  private readonly method: Config['auth']['method'];
+  private readonly known: boolean;
+  private readonly salt = randomBytes(4);
+  private scram: ScramServer | null = null;
+  private certificateName: string | null;
+
+  constructor(auth: Config['auth'], user: string, certificateName: string | null) {
+    const entry = auth.users.get(user);
+    this.user = user;
+    this.method = auth.method;
+    this.password = entry?.password ?? null;
+    this.known = entry !== undefined || (auth.method === 'trust' && auth.users.size === 0);
+    this.certificateName = certificateName;
+  }
+
+  async start(): Promise<AuthStep> {
+    switch (this.method) {
+      case 'trust':
+        return this.known ? accepted() : this.refused(`role "${this.user}" does not exist`);
+      case 'cert': {
+        const fits = this.known && this.certificateName === this.user;
+        return fits
+          ? accepted()
+          : this.refused(`certificate authentication failed for user "${this.user}"`);
+      }
+      case 'md5':
+        return { kind: 'send', bytes: request(AuthCode.md5, this.salt), expectsAnswer: true };
+      case 'scram-sha-256': {
+        this.scram = new ScramServer(await this.verifier());
+        const mechanisms = Buffer.from('SCRAM-SHA-256\0\0', 'latin1');
+        return { kind: 'send', bytes: request(AuthCode.sasl, mechanisms), expectsAnswer: true };
+      }
+    }
+  }
+
+  /** Takes a password message's content (`p`, behind its length). */
+  answer(content: Buffer): AuthStep {
+    if (this.method === 'md5') return this.answerMd5(content);
+    try {
+      return this.answerScram(content);
+    } catch (error) {
+      if (!(error instanceof ScramError)) throw error;
+      return {
+        kind: 'refused',
+        error: sqlError('protocol_violation', error.message, { severity: 'FATAL' }),
+      };
+    }
+  }
+
+  private scramStep: 'first' | 'final' = 'first';
+
+  private answerScram(content: Buffer): AuthStep {
+    if (this.scram === null) throw new ScramError('unexpected password message');
+    if (this.scramStep === 'first') {
+      this.scramStep = 'final';
+      const nameEnd = content.indexOf(0);
+      const mechanism = content.toString('latin1', 0, Math.max(0, nameEnd));
+      if (mechanism !== 'SCRAM-SHA-256') {
+        throw new ScramError('client selected an invalid SASL authentication mechanism');
+      }
+      if (content.length < nameEnd + 5 || content.readInt32BE(nameEnd + 1) !== content.length - nameEnd - 5) {
+        throw new ScramError('malformed SCRAM message');
+      }
+      const reply = this.scram.first(content.toString('utf8', nameEnd + 5));
+      return {
+        kind: 'send',
+        bytes: request(AuthCode.saslContinue, Buffer.from(reply, 'latin1')),
+        expectsAnswer: true,
+      };
+    }
+    const signature = this.scram.final(content.toString('utf8'));
+    if (signature === null || !this.known || this.password === null) return this.wrongPassword();
+    return accepted(request(AuthCode.saslFinal, Buffer.from(signature, 'latin1')));
+  }
+
+  private answerMd5(content: Buffer): AuthStep {
+    const response = content.toString('latin1', 0, Math.max(0, content.length - 1));
+    const expected = md5Response(this.user, this.password ?? randomBytes(16).toString('hex'), this.salt);
+    const fits = equalSecrets(response, expected) && this.known && this.password !== null;
+    return fits ? accepted() : this.wrongPassword();
+  }
+
+  private async verifier(): Promise<ScramVerifier> {
+    if (this.password === null) return mockVerifier(this.user, MOCK_SECRET);
+    const given = parseVerifier(this.password);
+    if (given !== null) return given;
+    // Deriving costs milliseconds of CPU: once for a password, not once a login.
+    const key = `${this.user}\0${this.password}`;
+    let made = verifiers.get(key);
+    if (made === undefined) {
+      made = makeVerifier(this.password);
+      verifiers.set(key, made);
+    }
+    return made;
+  }
+
+  private wrongPassword(): AuthStep {
+    const message = `password authentication failed for user "${this.user}"`;
+    return { kind: 'refused', error: sqlError('invalid_password', message, { severity: 'FATAL' }) };
+  }
+
+  private refused(message: string): AuthStep {
+    return {
+      kind: 'refused',
+      error: sqlError('invalid_authorization_specification', message, { severity: 'FATAL' }),
+    };
+  }
+}
+
+function accepted(first: Buffer = NOTHING): AuthStep {
+  return { kind: 'accepted', bytes: Buffer.concat([first, request(AuthCode.ok, NOTHING)]) };
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function request(code: number, content: Uint8Array): Buffer {
+  return new Writer(64).begin(0x52).int32(code).bytes(content).end().take();
+}

@@ -1,0 +1,33 @@
+import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+
+/** Something a client can cancel with its key. */
+export interface Cancellable {
+  cancel(): void;
+}
+
+/** Keys given to clients at login, as BackendKeyData: a process id and a secret. */
+export class CancelKeys {
+  private readonly byPid = new Map<number, { secret: Buffer; target: Cancellable }>();
+  private nextPid = randomInt(1, 1 << 30);
+
+  /** `secretBytes`: 4 for protocol 3.0, 32 for 3.2. */
+  issue(target: Cancellable, secretBytes: number): { pid: number; secret: Buffer } {
+    do {
+      this.nextPid = (this.nextPid % 0x7fffffff) + 1;
+    } while (this.byPid.has(this.nextPid));
+    const secret = randomBytes(secretBytes);
+    this.byPid.set(this.nextPid, { secret, target });
+    return { pid: this.nextPid, secret };
+  }
+
+  withdraw(pid: number): void {
+    this.byPid.delete(pid);
+  }
+
+  /** A wrong key does nothing, and nobody is told. */
+  cancel(pid: number, secret: Buffer): void {
+    const entry = this.byPid.get(pid);
+    if (entry === undefined || entry.secret.length !== secret.length) return;
+    if (timingSafeEqual(entry.secret, secret)) entry.target.cancel();
+  }
+}

@@ -1,0 +1,361 @@
+import { sqlError, SqlError } from '../errors/sql-error.js';
+import type { SocketTransport, TransportHandler } from '../net/transport.js';
+import { secureServerTransport } from '../net/transport.js';
+import { writeError, writeParameterStatus, writeReadyForQuery } from '../protocol/backend-messages.js';
+import { Backend, Frontend, TxStatus } from '../protocol/codes.js';
+import { Framer, readInt32 } from '../protocol/framing.js';
+import {
+  negotiation,
+  readOptions,
+  readStartup,
+  STARTUP_BYTES_MAX,
+  type StartupPacket,
+} from '../protocol/startup.js';
+import { Writer } from '../protocol/writer.js';
+import type { Logger } from '../util/logger.js';
+import { Authentication, type AuthStep } from './authentication.js';
+import { Session } from './session.js';
+import type { SessionContext } from './session-context.js';
+
+type Startup = Extract<StartupPacket, { kind: 'startup' }>;
+
+/** Password messages are a few hundred bytes; PostgreSQL's own bound is 64 KB. */
+const PASSWORD_BYTES_MAX = 65_535;
+
+export interface LoginHost {
+  readonly context: SessionContext;
+  /** Ready-made TLS options; null: TLS is off. */
+  readonly tlsOptions: () => { readonly options: object; readonly required: boolean } | null;
+  /** Why no more clients may come now; null: come in. */
+  readonly refusal: () => SqlError | null;
+  /** A session stands; called before its first message. */
+  readonly onSession: (session: Session) => void;
+  readonly onSessionClosed: (session: Session) => void;
+  /** The connection ended before there was a session. */
+  readonly onClosed: (refused: boolean) => void;
+}
+
+/**
+ * A client from connect to login:
+ *
+ *   SSLRequest/GSSENCRequest -> StartupMessage -> authentication -> settings of the startup message -> Session
+ *   CancelRequest            -> done, without an answer
+ */
+export class ClientLogin implements TransportHandler {
+  private readonly host: LoginHost;
+  private readonly logger: Logger;
+  private transport: SocketTransport;
+  private readonly framer = new Framer();
+  private phase: 'startup' | 'authentication' | 'busy' | 'over' = 'startup';
+  private encrypted = false;
+  private sawSsl = false;
+  private sawGss = false;
+  private startup: Startup | null = null;
+  private authentication: Authentication | null = null;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(transport: SocketTransport, host: LoginHost, logger: Logger) {
+    this.transport = transport;
+    this.host = host;
+    this.logger = logger;
+    this.timer = setTimeout(() => {
+      // As Postgres: a slow login is cut off without a word.
+      this.drop();
+    }, host.context.config.limits.loginTimeoutMs);
+  }
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    let at = this.framer.join(buffer, start);
+    if (at < 0) {
+      const taken = this.framer.assemble(buffer, start, end, this.phase === 'startup' ? 4 : 5);
+      const whole = this.framer.complete(this.phase === 'startup' ? 4 : 5);
+      if (whole !== null) {
+        this.onPacket(whole, 0, whole.length, start + taken < end);
+        if (start + taken < end) this.onBytes(buffer, start + taken, end);
+      }
+      return;
+    }
+    while (at < end) {
+      if (this.phase === 'over') return;
+      if (this.phase === 'busy') {
+        // A second startup message, or impatience: an honest client waits for the answer.
+        this.refuse(sqlError('protocol_violation', 'unexpected bytes during authentication'));
+        return;
+      }
+      const header = this.phase === 'startup' ? 4 : 5;
+      if (end - at >= 1 && header === 4 && !this.looksLikeStartup(buffer, at, end)) {
+        this.drop();
+        return;
+      }
+      const length = end - at < header ? -1 : readInt32(buffer, at + header - 4);
+      if (length >= 0 && !this.lengthAllowed(length)) {
+        if (this.phase === 'startup') this.drop();
+        else this.refuse(sqlError('protocol_violation', 'invalid password packet size'));
+        return;
+      }
+      const next = at + length + header - 4;
+      if (length < 0 || next > end) {
+        this.framer.keep(buffer, at, end);
+        return;
+      }
+      this.onPacket(buffer, at, next, next < end);
+      at = next;
+    }
+  }
+
+  onDrain(): void {
+    // Login messages are small.
+  }
+
+  onClose(): void {
+    if (this.phase === 'over') return;
+    this.end(false);
+  }
+
+  /** Postgres closes in silence on what cannot be a startup packet: HTTP, a wrong length. */
+  private looksLikeStartup(buffer: Buffer, at: number, end: number): boolean {
+    if (buffer[at] !== 0) return false;
+    return end - at < 2 || buffer[at + 1] === 0;
+  }
+
+  private lengthAllowed(length: number): boolean {
+    if (this.phase === 'startup') return length >= 8 && length <= STARTUP_BYTES_MAX;
+    return length >= 4 && length <= PASSWORD_BYTES_MAX;
+  }
+
+  private onPacket(buffer: Buffer, start: number, end: number, more: boolean): void {
+    if (this.phase === 'authentication') {
+      this.onPassword(buffer, start, end);
+      return;
+    }
+    const packet = readStartup(buffer, start, end);
+    switch (packet.kind) {
+      case 'ssl':
+        this.onSslRequest(more);
+        return;
+      case 'gssenc':
+        if (this.sawGss || this.encrypted) this.drop();
+        else if (more) this.refuse(plaintextBehindRequest());
+        else {
+          this.sawGss = true;
+          this.transport.write(NO);
+        }
+        return;
+      case 'cancel':
+        this.host.context.cancels.cancel(packet.pid, packet.secret);
+        this.drop();
+        return;
+      case 'refused':
+        if (packet.legacy) {
+          this.transport.write(Buffer.from(`E${packet.error.message}\n\0`, 'utf8'));
+          this.end(true);
+          this.transport.end();
+        } else this.refuse(packet.error);
+        return;
+      case 'startup':
+        this.onStartup(packet);
+    }
+  }
+
+  private onSslRequest(more: boolean): void {
+    if (this.sawSsl || this.encrypted) {
+      this.drop();
+      return;
+    }
+    // Bytes sent before the answer would be taken for encrypted ones afterwards (CVE-2021-23214).
+    if (more) {
+      this.refuse(plaintextBehindRequest());
+      return;
+    }
+    this.sawSsl = true;
+    const tls = this.host.tlsOptions();
+    if (tls === null) {
+      this.transport.write(NO);
+      return;
+    }
+    this.transport.write(YES);
+    this.transport = secureServerTransport(this.transport, tls.options);
+    this.encrypted = true;
+  }
+
+  private onStartup(packet: Startup): void {
+    this.startup = packet;
+    const { context } = this.host;
+    const tls = this.host.tlsOptions();
+    const user = packet.parameters.get('user') ?? '';
+    const answer = negotiation(packet.minor, packet.unknownOptions);
+    if (answer !== null) this.transport.write(answer);
+    if (tls?.required === true && !this.encrypted) {
+      this.refuse(
+        sqlError('invalid_authorization_specification', 'connections must be encrypted', {
+          hint: 'Connect with sslmode=require.',
+        }),
+      );
+      return;
+    }
+    if (user === '') {
+      this.refuse(
+        sqlError(
+          'invalid_authorization_specification',
+          'no PostgreSQL user name specified in startup packet',
+        ),
+      );
+      return;
+    }
+    const refusal = this.host.refusal();
+    if (refusal !== null) {
+      this.refuse(refusal);
+      return;
+    }
+    this.authentication = new Authentication(
+      context.config.auth,
+      user,
+      this.transport.peerCertificateName(),
+    );
+    this.phase = 'busy';
+    this.authentication.start().then(
+      (step) => {
+        this.onAuthStep(step);
+      },
+      (error: unknown) => {
+        this.onThrown(error);
+      },
+    );
+  }
+
+  private onPassword(buffer: Buffer, start: number, end: number): void {
+    if (buffer[start] !== Frontend.password) {
+      const type = (buffer[start] ?? 0).toString(10);
+      const message = `expected password response, got message type ${type}`;
+      this.refuse(sqlError('protocol_violation', message));
+      return;
+    }
+    try {
+      this.onAuthStep(this.authentication!.answer(Buffer.from(buffer.subarray(start + 5, end))));
+    } catch (error) {
+      this.onThrown(error);
+    }
+  }
+
+  private onAuthStep(step: AuthStep): void {
+    if (this.phase === 'over') return;
+    switch (step.kind) {
+      case 'send':
+        this.phase = 'authentication';
+        this.transport.write(step.bytes);
+        return;
+      case 'refused':
+        this.refuse(step.error);
+        return;
+      case 'accepted':
+        this.phase = 'busy';
+        this.enter(step.bytes);
+    }
+  }
+
+  /** Authenticated: checks what was asked for, then hands the connection to a session. */
+  private enter(authenticationOk: Buffer): void {
+    const { context } = this.host;
+    const { parameters, minor } = this.startup!;
+    const user = parameters.get('user')!;
+    const database = parameters.get('database') ?? user;
+    if (database !== context.config.database) {
+      this.refuse(
+        sqlError('invalid_catalog_name', `database "${database}" does not exist`, {
+          hint: `Connect to "${context.config.database}".`,
+        }),
+      );
+      return;
+    }
+    const settings = startupSettings(parameters);
+    if (settings instanceof SqlError) {
+      this.refuse(settings);
+      return;
+    }
+    clearTimeout(this.timer);
+    this.phase = 'over';
+    const session: Session = new Session(context, this.transport, user, this.logger, () => {
+      context.cancels.withdraw(key.pid);
+      this.host.onSessionClosed(session);
+    });
+    const key = context.cancels.issue(session, minor >= 2 ? 32 : 4);
+    this.host.onSession(session);
+    const { local } = session;
+    local.bytes(authenticationOk);
+    session.welcome(settings, (serverParameters) => {
+      for (const [name, value] of serverParameters) writeParameterStatus(local, name, value);
+      local.begin(Backend.backendKeyData).int32(key.pid).bytes(key.secret).end();
+      writeReadyForQuery(local, TxStatus.idle);
+    });
+  }
+
+  private onThrown(error: unknown): void {
+    this.logger.error({ err: error }, 'login failed');
+    this.refuse(sqlError('internal_error', 'internal error during login'));
+  }
+
+  private refuse(error: SqlError): void {
+    if (this.phase === 'over') return;
+    const fatal = sqlError(error.state, error.message, {
+      detail: error.detail,
+      hint: error.hint,
+      severity: 'FATAL',
+    });
+    const writer = new Writer(256);
+    writeError(writer, fatal);
+    this.host.context.metrics.errors.add(fatal.code, 'shardgate');
+    this.logger.info({ sqlstate: fatal.code, reason: fatal.message }, 'login refused');
+    this.transport.write(writer.take());
+    this.end(true);
+    this.transport.end();
+  }
+
+  private drop(): void {
+    if (this.phase === 'over') return;
+    this.end(false);
+    this.transport.destroy();
+  }
+
+  private end(refused: boolean): void {
+    clearTimeout(this.timer);
+    this.phase = 'over';
+    this.host.onClosed(refused);
+  }
+}
+
+/** Settings of a startup message, `options` included, by lower-case name. */
+function startupSettings(
+  parameters: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> | SqlError {
+  const settings = new Map<string, string>();
+  for (const [name, value] of parameters) {
+    if (name === 'user' || name === 'database' || name === 'options') continue;
+    if (name === 'replication') {
+      if (!/^(false|off|no|0)$/i.test(value)) {
+        return sqlError('feature_not_supported', 'replication connections are not supported', {
+          hint: 'Connect to a shard directly.',
+        });
+      }
+      continue;
+    }
+    settings.set(name.toLowerCase(), value);
+  }
+  const options = readOptions(parameters.get('options') ?? '');
+  if (options === null) {
+    return sqlError('syntax_error', 'invalid command-line argument for server process', {
+      hint: 'Only -c name=value and --name=value are taken in options.',
+    });
+  }
+  for (const [name, value] of options) settings.set(name, value);
+  return settings;
+}
+
+function plaintextBehindRequest(): SqlError {
+  return sqlError('protocol_violation', 'received unencrypted data after SSL request', {
+    detail:
+      'This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.',
+  });
+}
+
+const YES = Buffer.from('S', 'latin1');
+const NO = Buffer.from('N', 'latin1');

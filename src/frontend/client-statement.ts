@@ -1,0 +1,34 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { PreparedText } from '../backend/postgres/prepared-text.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Plan, PlannedText } from '../planner/plan.js';
+import type { Literals } from '../sql/literals.js';
+
+/** A statement that a client prepared, by Parse. */
+export interface ClientStatement {
+  /** Empty: the unnamed statement. */
+  readonly name: string;
+  readonly text: Buffer;
+  readonly paramTypes: readonly number[];
+  /** Planned again when the schema or topology changes. */
+  planned: PlannedText;
+  /** The literals of `text`. */
+  literals: Literals;
+  readonly prepared: PreparedText;
+  /** All parameter types as a shard inferred them; known once they were needed. */
+  inferredTypes: readonly number[] | null;
+}
+
+/** A statement with its values bound. */
+export interface Portal {
+  readonly name: string;
+  readonly statement: ClientStatement;
+  readonly plan: Plan;
+  /** The backend that holds the real portal; null: the session runs the plan itself at Execute. */
+  readonly backend: BackendConnection | null;
+  /** For a portal of several shards: where it runs, and the Bind message to repeat there. */
+  readonly shards: readonly Shard[];
+  readonly bind: Buffer | null;
+  /** The session ran it to its end; Postgres would not run it again either. */
+  done: boolean;
+}

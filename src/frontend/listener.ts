@@ -1,0 +1,117 @@
+import net from 'node:net';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { sqlError } from '../errors/sql-error.js';
+import { acceptTransport, type TransportHandler } from '../net/transport.js';
+import { connectionLogger } from '../util/logger.js';
+import { ClientLogin, type LoginHost } from './client-login.js';
+import type { Session } from './session.js';
+import type { SessionContext } from './session-context.js';
+
+/** How often a drain looks for sessions that have become idle. */
+const DRAIN_POLL_MS = 50;
+/** Connections that the kernel keeps while the event loop is busy. */
+const BACKLOG = 4096;
+
+/** Accepts clients and keeps count of them. */
+export class Listener {
+  private readonly context: SessionContext;
+  private readonly server: net.Server;
+  private readonly sessions = new Set<Session>();
+  private connections = 0;
+  private nextId = 1;
+  private draining = false;
+  private secure: { readonly key: string; readonly context: SecureContext } | null = null;
+
+  private readonly loginHost: LoginHost;
+
+  constructor(context: SessionContext) {
+    this.context = context;
+    this.loginHost = this.makeLoginHost();
+    this.server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+      this.accept(socket);
+    });
+  }
+
+  /** Resolves to the port in use. Rejects where the address cannot be had. */
+  listen(): Promise<number> {
+    const { host, port } = this.context.config.listen;
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.server.removeListener('error', reject);
+        resolve((this.server.address() as net.AddressInfo).port);
+      });
+    });
+  }
+
+  /** No new clients; idle sessions end now, others when their transaction is over, all after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.draining = true;
+    this.server.close();
+    const deadline = Date.now() + timeoutMs;
+    while (this.sessions.size > 0) {
+      const over = Date.now() >= deadline;
+      for (const session of [...this.sessions]) if (over || session.idle) session.shutDown();
+      if (this.sessions.size > 0) {
+        await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+      }
+    }
+  }
+
+  private accept(socket: net.Socket): void {
+    const { metrics, logger } = this.context;
+    metrics.clientsAccepted++;
+    metrics.clientsConnected++;
+    this.connections++;
+    const log = connectionLogger(logger, this.nextId++);
+    const transport = acceptTransport(socket, NOBODY);
+    transport.handler = new ClientLogin(transport, this.loginHost, log);
+  }
+
+  private makeLoginHost(): LoginHost {
+    return {
+      context: this.context,
+      tlsOptions: () => this.tlsOptions(),
+      refusal: () => {
+        if (this.draining) return sqlError('cannot_connect_now', 'the database system is shutting down');
+        if (this.connections <= this.context.config.limits.maxClients) return null;
+        return sqlError('too_many_connections', 'sorry, too many clients already', {
+          hint: 'Raise limits.max_clients.',
+        });
+      },
+      onSession: (session) => {
+        this.sessions.add(session);
+      },
+      onSessionClosed: (session) => {
+        if (this.sessions.delete(session)) this.gone();
+      },
+      onClosed: (refused) => {
+        if (refused) this.context.metrics.clientsRefused++;
+        this.gone();
+      },
+    }
+  }
+
+  private gone(): void {
+    this.connections--;
+    this.context.metrics.clientsConnected--;
+  }
+
+  private tlsOptions(): { options: object; required: boolean } | null {
+    const { tls } = this.context.config.listen;
+    if (tls === null || tls.mode === 'disable') return null;
+    const key = `${tls.cert}${tls.key}${tls.clientCa ?? ''}`;
+    if (this.secure?.key !== key) {
+      const ca = tls.clientCa === null ? {} : { ca: tls.clientCa };
+      this.secure = { key, context: createSecureContext({ cert: tls.cert, key: tls.key, ...ca }) };
+    }
+    const options = {
+      secureContext: this.secure.context,
+      requestCert: tls.clientCa !== null,
+      rejectUnauthorized: false,
+    };
+    return { options, required: tls.mode === 'require' };
+  }
+}
+
+const NOBODY: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };

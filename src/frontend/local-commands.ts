@@ -1,0 +1,264 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { sqlError } from '../errors/sql-error.js';
+import { CommitKind } from '../metrics/metrics.js';
+import type { LocalCommand, SettingEffect } from '../planner/plan.js';
+import { writeNotice } from '../protocol/backend-messages.js';
+import { quoteIdentifier } from '../sql/quote.js';
+import type { Outcome } from '../transaction/operation.js';
+import { RunOnAll } from '../transaction/run-on-all.js';
+import type { Session } from './session.js';
+import { refusedSetting } from './session-settings.js';
+
+type Done = (outcome: Outcome) => void;
+type CommandOf<K extends LocalCommand['kind']> = Extract<LocalCommand, { kind: K }>;
+
+/**
+ * Commands that the session carries out itself. `done` is called with the tag or the error, at once or later; false:
+ * a backend must be waited for, call again. Throws SqlError where the command is refused.
+ */
+export function runLocal(
+  session: Session,
+  command: LocalCommand,
+  sql: string,
+  done: Done,
+): boolean {
+  switch (command.kind) {
+    case 'begin':
+      return begin(session, command, sql, done);
+    case 'commit':
+    case 'rollback':
+      return endTransaction(session, command, done);
+    case 'savepoint':
+    case 'release':
+    case 'rollbackTo':
+      return savepoint(session, command, done);
+    case 'set':
+      return set(session, command.effect, sql, done);
+    case 'discard':
+      return discard(session, command, done);
+    case 'deallocate':
+      session.deallocate(command.name);
+      done({ ok: true, tag: command.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE' });
+      return true;
+    case 'nothing':
+      done({ ok: true, tag: command.tag });
+      return true;
+  }
+}
+
+/** Commands that a failed transaction still takes. */
+export function endsFailedTransaction(command: LocalCommand): boolean {
+  return command.kind === 'commit' || command.kind === 'rollback' || command.kind === 'rollbackTo';
+}
+
+function begin(session: Session, command: CommandOf<'begin'>, sql: string, done: Done): boolean {
+  const { work } = session;
+  const tag = /^\s*start/i.test(sql) ? 'START TRANSACTION' : 'BEGIN';
+  if (work.explicit) {
+    warn(session, '25001', 'there is already a transaction in progress');
+    done({ ok: true, tag });
+    return true;
+  }
+  session.settingsAtBegin = session.settings.current;
+  work.begin(sql, command.isolation);
+  const { participants } = work;
+  // A pipeline that began without BEGIN becomes the transaction, on every backend it uses.
+  if (participants.length === 0) done({ ok: true, tag });
+  else runOnParticipants(session, sql, done);
+  return true;
+}
+
+function endTransaction(
+  session: Session,
+  command: CommandOf<'commit' | 'rollback'>,
+  done: Done,
+): boolean {
+  const { work, context } = session;
+  const commits = command.kind === 'commit' && !work.failed;
+  if (!work.explicit) {
+    if (command.chain) {
+      const name = command.kind === 'commit' ? 'COMMIT' : 'ROLLBACK';
+      throw sqlError(
+        'warning_no_active_transaction',
+        `${name} AND CHAIN can only be used in transaction blocks`,
+      );
+    }
+    warn(session, '25P01', 'there is no transaction in progress');
+    done({ ok: true, tag: command.kind === 'commit' ? 'COMMIT' : 'ROLLBACK' });
+    return true;
+  }
+  const finish = (outcome: Outcome): void => {
+    const { isolation } = work;
+    const joinSql = work.beginText;
+    session.onTransactionEnd(commits && outcome.ok);
+    work.end();
+    if (outcome.ok && command.chain) {
+      session.settingsAtBegin = session.settings.current;
+      work.begin(joinSql, isolation);
+    }
+    session.endTransaction();
+    done(outcome);
+  };
+  const { participants } = work;
+  const kind = commits ? CommitKind.oneShard : CommitKind.rolledBack;
+  context.metrics.transactions[kind]!++;
+  if (participants.length === 0) {
+    finish({ ok: true, tag: commits ? 'COMMIT' : 'ROLLBACK' });
+    return true;
+  }
+  if (!commits) {
+    // Participants of a transaction that failed by our own word would still commit.
+    runOnParticipants(session, 'ROLLBACK', (outcome) => {
+      finish(outcome.ok ? { ok: true, tag: 'ROLLBACK' } : outcome);
+    });
+    return true;
+  }
+  session.commitParticipants((outcome) => {
+    finish(outcome);
+  });
+  return true;
+}
+
+function savepoint(
+  session: Session,
+  command: CommandOf<'savepoint' | 'release' | 'rollbackTo'>,
+  done: Done,
+): boolean {
+  const { work } = session;
+  const { kind, name } = command;
+  const verb = SAVEPOINT_VERBS[kind];
+  if (!work.explicit) {
+    throw sqlError(
+      'warning_no_active_transaction',
+      `${verb.name} can only be used in transaction blocks`,
+    );
+  }
+  if (kind !== 'savepoint' && !work.hasSavepoint(name)) {
+    throw sqlError('invalid_savepoint_specification', `savepoint "${name}" does not exist`);
+  }
+  const sql = `${verb.sql} ${quoteIdentifier(name)}`;
+  const finish = (outcome: Outcome): void => {
+    if (outcome.ok) {
+      if (kind === 'savepoint') work.rememberSavepoint(sql, name, session.settings.current);
+      else if (kind === 'release') work.release(name);
+      else {
+        const settings = work.rollBackTo(name);
+        if (settings !== null && settings !== session.settings.current) {
+          session.settings.restore(settings);
+          for (const backend of work.participants) backend.settingsKey = null;
+        }
+        work.failed = false;
+      }
+    }
+    done(outcome.ok ? { ok: true, tag: verb.tag } : outcome);
+  };
+  if (work.participants.length === 0) finish({ ok: true, tag: verb.tag });
+  else runOnParticipants(session, sql, finish);
+  return true;
+}
+
+const SAVEPOINT_VERBS = {
+  savepoint: { name: 'SAVEPOINT', sql: 'SAVEPOINT', tag: 'SAVEPOINT' },
+  release: { name: 'RELEASE SAVEPOINT', sql: 'RELEASE', tag: 'RELEASE' },
+  rollbackTo: { name: 'ROLLBACK TO SAVEPOINT', sql: 'ROLLBACK TO', tag: 'ROLLBACK' },
+} as const;
+
+/** SET and RESET: checked by a backend, which also tells the client of changed parameters. */
+function set(session: Session, effect: SettingEffect, sql: string, done: Done): boolean {
+  const { work } = session;
+  const { topology } = session.context.config;
+  const refusal = refusedSetting(effect.name, effect.value);
+  if (refusal !== null) throw refusal;
+  const joined = work.explicit && work.participants.length > 0;
+  const tag = effect.value === null ? 'RESET' : 'SET';
+  if (effect.local && work.explicit && !joined) {
+    // Nobody to check it yet: every participant will run it when it joins.
+    if (TRANSACTION_SETTINGS.has(effect.name)) {
+      work.remember(sql);
+      if (effect.name === 'transaction_isolation') work.isolation = effect.value;
+      done({ ok: true, tag });
+      return true;
+    }
+    const shard = topology.catalogShard;
+    if (session.lease(shard) === null) return false;
+  } else if (!joined && work.participants.length === 0) {
+    // Outside a transaction: settings of a session must not begin one.
+    const explicit = work.explicit;
+    work.explicit = false;
+    const backend = session.lease(topology.catalogShard);
+    work.explicit = explicit;
+    if (backend === null) return false;
+    runOnParticipants(session, sql, (outcome) => {
+      if (outcome.ok) session.applyEffect(effect, backend);
+      session.releaseAll();
+      done(outcome);
+    });
+    return true;
+  }
+  runOnParticipants(session, sql, (outcome) => {
+    if (outcome.ok) {
+      if (effect.local) work.remember(sql);
+      else {
+        session.applyEffect(effect, null);
+        for (const backend of work.participants) markApplied(session, backend);
+      }
+    }
+    done(outcome);
+  });
+  return true;
+}
+
+function markApplied(session: Session, backend: BackendConnection): void {
+  backend.settings = session.settings.current;
+  backend.settingsKey = session.settings.key;
+}
+
+const TRANSACTION_SETTINGS = new Set([
+  'transaction_isolation',
+  'transaction_read_only',
+  'transaction_deferrable',
+]);
+
+function discard(session: Session, command: CommandOf<'discard'>, done: Done): boolean {
+  if (command.what === 'all') {
+    if (session.work.explicit) {
+      throw sqlError(
+        'active_sql_transaction',
+        'DISCARD ALL cannot run inside a transaction block',
+      );
+    }
+    session.settings.reset();
+    session.deallocate(null);
+  }
+  done({ ok: true, tag: `DISCARD ${command.what.toUpperCase()}` });
+  return true;
+}
+
+/**
+ * Runs a statement on every participant. In a pipeline through the extended protocol, since a Query in the middle of
+ * one would commit what came before.
+ */
+function runOnParticipants(session: Session, sql: string, done: Done): void {
+  const { participants } = session.work;
+  const finish = (outcome: Outcome): void => {
+    done(outcome);
+    session.resumeSoon();
+  };
+  if (session.inPipeline) {
+    session.runInPipeline(sql, participants, finish);
+    return;
+  }
+  session.busy = true;
+  session.operation = new RunOnAll(
+    participants,
+    sql,
+    (buffer, start, end) => {
+      session.local.bytes(buffer, start, end);
+    },
+    finish,
+  );
+}
+
+function warn(session: Session, code: string, message: string): void {
+  writeNotice(session.local, 'WARNING', code, message);
+}

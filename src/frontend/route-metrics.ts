@@ -1,0 +1,30 @@
+import { RouteKind, verbIndex, type Metrics } from '../metrics/metrics.js';
+import type { Plan } from '../planner/plan.js';
+
+/** Counts a statement by the way it took; `shards` is how many it ran on. */
+export function countRoute(metrics: Metrics, plan: Plan, shards: number): void {
+  metrics.statementsByRoute[routeKind(plan, shards)]!++;
+  metrics.statementsByVerb[verbIndex(plan.verb)]!++;
+}
+
+function routeKind(plan: Plan, shards: number): number {
+  switch (plan.kind) {
+    case 'route': {
+      if (shards > 1) return RouteKind.scatter;
+      const { kind } = plan.shards;
+      return kind === 'any' || kind === 'catalog' ? RouteKind.any : RouteKind.oneShard;
+    }
+    case 'insertSplit':
+      return shards > 1 ? RouteKind.insertSplit : RouteKind.oneShard;
+    case 'copyFrom':
+      return RouteKind.copy;
+    case 'broadcast':
+      return RouteKind.broadcast;
+    case 'local':
+      return RouteKind.local;
+    case 'refuse':
+      return RouteKind.refused;
+    case 'empty':
+      return RouteKind.empty;
+  }
+}

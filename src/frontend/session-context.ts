@@ -1,0 +1,25 @@
+import type { Cluster } from '../backend/cluster.js';
+import type { PreparedTexts } from '../backend/postgres/prepared-text.js';
+import type { Config } from '../config/config.js';
+import type { Metrics } from '../metrics/metrics.js';
+import type { Planner } from '../planner/planner.js';
+import type { Commits } from '../transaction/commits.js';
+import type { Logger } from '../util/logger.js';
+import type { CancelKeys } from './cancel-keys.js';
+
+/** What all sessions share; the composition root makes it, a reload replaces `config`. */
+export interface SessionContext {
+  config: Config;
+  readonly cluster: Cluster;
+  readonly planner: Planner;
+  readonly texts: PreparedTexts;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly cancels: CancelKeys;
+  /** How transactions over several shards are committed, and whether they can be. */
+  readonly commits: Commits;
+  /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */
+  readonly reloadCatalog: () => Promise<void>;
+  /** ParameterStatus values of a fresh backend. */
+  readonly serverParameters: () => ReadonlyMap<string, string>;
+}

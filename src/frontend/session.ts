@@ -1,0 +1,1056 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendWaiter, Pool } from '../backend/pool.js';
+import type { BackendConnection, BackendSink } from '../backend/postgres/connection.js';
+import { CAPTURE, DROP, PASS } from '../backend/postgres/expected-replies.js';
+import { sqlError, SqlError } from '../errors/sql-error.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Transport, TransportHandler } from '../net/transport.js';
+import type { PlanContext } from '../planner/planner.js';
+import type { Plan, PlannedText, SettingEffect } from '../planner/plan.js';
+import { readErrorFields, readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
+import { Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../protocol/codes.js';
+import { Framer, readInt32 } from '../protocol/framing.js';
+import { Writer } from '../protocol/writer.js';
+import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
+import { Literals } from '../sql/literals.js';
+import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+import { UnitOfWork } from '../transaction/unit-of-work.js';
+import type { Logger } from '../util/logger.js';
+import { assert } from '../util/assert.js';
+import { ExtendedQuery } from './extended-query.js';
+import { startMultiRun } from './multi-run.js';
+import type { SessionContext } from './session-context.js';
+import { refusedSetting, SessionSettings, settingsSql } from './session-settings.js';
+import { SimpleQuery } from './simple-query.js';
+import { parseSearchPath } from './search-path.js';
+
+/** Where the bytes of a COPY FROM STDIN go. */
+export interface CopyTarget {
+  /** Wire bytes of CopyData messages, whole or in pieces; `payload` is where the data itself stands. False: congested. */
+  data(buffer: Buffer, start: number, end: number): boolean;
+  /** True: `data` wants wire bytes as they are; false: payload only. */
+  readonly raw: boolean;
+  done(): void;
+  fail(reason: string): void;
+  /** The protocol was broken off: the COPY must not succeed. */
+  abort(): void;
+}
+
+/**
+ * One client after login. Its messages are handled strictly in order: `pump` hands them out while the session is not
+ * `busy`; whoever must wait (for a backend, an answer, a plan) sets `busy` and the pump goes on where it stopped.
+ *
+ *   client bytes -> pump -> SimpleQuery | ExtendedQuery -> lease -> backend.out -> flush (one write a chunk)
+ *   backend bytes -> connection.walk -> pass -> client, untouched; ready -> release -> pump
+ */
+export class Session implements TransportHandler, BackendSink, BackendWaiter, OperationHost {
+  readonly context: SessionContext;
+  readonly work = new UnitOfWork();
+  readonly settings = new SessionSettings();
+  readonly user: string;
+  readonly logger: Logger;
+  /** Messages of our own for the client; sent before anything that passes through. */
+  readonly local = new Writer(512);
+  readonly source = new ValueSource();
+  readonly targets = new ShardTargets();
+  readonly literals = new Literals();
+  /** True while the next client message must wait. */
+  busy = false;
+  /** The several-answer step that runs now. */
+  operation: Operation | null = null;
+  copyTarget: CopyTarget | null = null;
+  /** Applied when the statement that passes through now has succeeded. */
+  pendingEffect: SettingEffect | null = null;
+  /** Settings as they were at BEGIN. */
+  settingsAtBegin: ReadonlyMap<string, string> | null = null;
+  /** DDL ran since the catalog was loaded by this session. */
+  catalogStale = false;
+  private readonly transport: Transport;
+  private readonly simple: SimpleQuery;
+  private readonly extended: ExtendedQuery;
+  private readonly framer = new Framer();
+  private buffer: Buffer = NO_BYTES;
+  private at = 0;
+  private end = 0;
+  /** The chunk behind a large message that was assembled apart. */
+  private rest: { buffer: Buffer; at: number; end: number } | null = null;
+  private copyRemaining = 0;
+  private pumping = false;
+  private suspended = false;
+  private feedPaused = false;
+  private over = false;
+  private waitingOn: Pool | null = null;
+  private leaseError: SqlError | null = null;
+  /** Leased, but its settings are not yet this session's. */
+  private preparing: BackendConnection | null = null;
+  private readonly stalled = new Set<BackendConnection>();
+  private plannedAside: { planned: PlannedText } | { error: unknown } | null = null;
+  private planContextKey: string | null = null;
+  private planContext: PlanContext | null = null;
+  private statementFailed = false;
+  /** An error of our own that waits for earlier answers of the pipeline. */
+  pendingRefusal: SqlError | null = null;
+  /** Settings of the startup message are with a backend. */
+  private startup: {
+    readonly announce: (parameters: ReadonlyMap<string, string>) => void;
+  } | null = null;
+  private idleTimer: NodeJS.Timeout | null = null;
+  private readonly onClosed: () => void;
+
+  constructor(
+    context: SessionContext,
+    transport: Transport,
+    user: string,
+    logger: Logger,
+    onClosed: () => void,
+  ) {
+    this.context = context;
+    this.transport = transport;
+    this.user = user;
+    this.logger = logger;
+    this.onClosed = onClosed;
+    this.simple = new SimpleQuery(this);
+    this.extended = new ExtendedQuery(this);
+    this.source.literals = this.literals;
+    transport.handler = this;
+  }
+
+  /**
+   * Begins the session with the settings of its startup message. `announce` gets what the client is told of the
+   * server; it comes at once, unless a backend must check the settings first.
+   */
+  welcome(
+    settings: ReadonlyMap<string, string>,
+    announce: (parameters: ReadonlyMap<string, string>) => void,
+  ): void {
+    const wanted = new Map<string, string>();
+    const parameters = new Map(this.context.serverParameters());
+    for (const [name, value] of settings) {
+      if (name === 'client_encoding' && UTF8_NAMES.test(value)) continue;
+      wanted.set(name, value);
+    }
+    this.settings.setBase(wanted);
+    const applicationName = wanted.get('application_name');
+    const checked = wanted.size > (applicationName === undefined ? 0 : 1);
+    if (!checked) {
+      parameters.set('application_name', applicationName ?? '');
+      announce(parameters);
+      this.flushLocal();
+      return;
+    }
+    const refusal = firstRefusal(wanted);
+    if (refusal !== null) {
+      this.sendFatal(refusal);
+      return;
+    }
+    this.startup = { announce };
+    this.busy = true;
+    this.finishWelcome();
+  }
+
+  /** Lets a backend judge the startup settings; called again when there is one. */
+  private finishWelcome(): void {
+    const { startup } = this;
+    if (startup === null) return;
+    try {
+      const backend = this.lease(this.context.config.topology.catalogShard);
+      if (backend === null) return;
+      this.startup = null;
+      const parameters = new Map(backend.parameters);
+      parameters.set('application_name', this.settings.get('application_name') ?? '');
+      startup.announce(parameters);
+      this.releaseAll();
+      this.busy = false;
+      this.pump();
+    } catch (error) {
+      this.startup = null;
+      if (!(error instanceof SqlError)) throw error;
+      this.sendFatal(
+        sqlError(error.state, error.message, { severity: 'FATAL', hint: error.hint }),
+      );
+    }
+  }
+
+  /** In the middle of nothing: a drain may close it now. */
+  get idle(): boolean {
+    return !this.busy && !this.work.explicit && this.work.participants.length === 0;
+  }
+
+  // ---------------------------------------------------------------- client side
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.over) return;
+    this.stopIdleTimer();
+    this.context.metrics.clientBytesIn += end - start;
+    const from = this.framer.join(buffer, start);
+    if (from < 0) {
+      const taken = this.framer.assemble(buffer, start, end, 5);
+      const whole = this.framer.complete(5);
+      if (whole === null) return;
+      this.rest = { buffer, at: start + taken, end };
+      this.setInput(whole, 0, whole.length);
+    } else {
+      this.setInput(buffer, from, end);
+    }
+    this.pump();
+  }
+
+  onDrain(): void {
+    if (this.stalled.size === 0) return;
+    const backends = [...this.stalled];
+    this.stalled.clear();
+    for (const backend of backends) backend.resumeReading();
+  }
+
+  onClose(): void {
+    if (this.over) return;
+    this.over = true;
+    this.stopIdleTimer();
+    this.waitingOn?.giveUp(this);
+    this.operation = null;
+    for (const backend of this.work.participants) {
+      if (backend.quiet && backend.status === TxStatus.idle && backend.out.size === 0) {
+        backend.owner.release(backend);
+      } else backend.owner.abandon(backend);
+    }
+    this.work.participants.length = 0;
+    this.onClosed();
+  }
+
+  /** Hands out messages while nothing must be waited for, then sends what came of them. */
+  pump(): void {
+    if (this.pumping || this.over) return;
+    if (this.startup !== null) {
+      this.finishWelcome();
+      return;
+    }
+    this.pumping = true;
+    try {
+      while (!this.busy && !this.isOver()) {
+        if (this.at < this.end) {
+          if (!this.step()) break;
+        } else if (this.rest !== null) {
+          const { buffer, at, end } = this.rest;
+          this.rest = null;
+          this.setInput(buffer, at, end);
+        } else {
+          this.extended.endOfInput();
+          break;
+        }
+      }
+    } finally {
+      this.pumping = false;
+    }
+    if (this.over) return;
+    this.flush();
+    const left = this.at < this.end || this.rest !== null;
+    if (this.busy && left) this.suspend();
+    else if (!left) this.unsuspend();
+    this.startIdleTimer();
+  }
+
+  /** Handles the message at `at`; false: it is not whole yet, or must wait. */
+  private step(): boolean {
+    const { buffer, at, end } = this;
+    if (this.copyRemaining > 0) return this.copyPiece(at, Math.min(end, at + this.copyRemaining));
+    if (end - at < 5) return this.keepRest();
+    const type = buffer[at]!;
+    const length = readInt32(buffer, at + 1);
+    if (length < 4 || length > MESSAGE_BYTES_MAX) {
+      this.fatal('protocol_violation', 'invalid message length');
+      return false;
+    }
+    const next = at + 1 + length;
+    if (type === Frontend.copyData) return this.startCopyData(at, next);
+    if (next > end) {
+      if (length > this.context.config.limits.messageBytesMax) {
+        this.fatal(
+          'program_limit_exceeded',
+          `message of ${length} bytes exceeds limits.message_size`,
+        );
+        return false;
+      }
+      return this.keepRest();
+    }
+    this.at = next;
+    if (!this.dispatch(type, buffer, at, next)) {
+      assert(this.busy || this.over, 'a message waits for nothing');
+      this.at = at;
+      return false;
+    }
+    return true;
+  }
+
+  private keepRest(): boolean {
+    this.framer.keep(this.buffer, this.at, this.end);
+    this.at = this.end;
+    return false;
+  }
+
+  private dispatch(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.copyTarget !== null) return this.dispatchInCopy(type, buffer, start, end);
+    try {
+      switch (type) {
+        case Frontend.query:
+          return this.extended.skipping || this.simple.query(buffer, start, end);
+        case Frontend.parse:
+          return this.extended.parse(buffer, start, end);
+        case Frontend.bind:
+          return this.extended.bind(buffer, start, end);
+        case Frontend.describe:
+          return this.extended.describe(buffer, start, end);
+        case Frontend.execute:
+          return this.extended.execute(buffer, start, end);
+        case Frontend.close:
+          return this.extended.close(buffer, start, end);
+        case Frontend.flush:
+          return this.extended.flush();
+        case Frontend.sync:
+          return this.extended.sync();
+        case Frontend.terminate:
+          this.transport.end();
+          this.onClose();
+          return true;
+        case Frontend.copyDone:
+        case Frontend.copyFail:
+          // Left over from a COPY that has failed.
+          return true;
+        case Frontend.functionCall:
+          return (
+            this.extended.skipping ||
+            this.simple.refuse(
+              sqlError('feature_not_supported', 'fast-path function calls are not supported', {
+                hint: 'Call the function with SELECT.',
+              }),
+            )
+          );
+        default:
+          this.fatal('protocol_violation', `invalid frontend message type ${type}`);
+          return true;
+      }
+    } catch (error) {
+      return this.onThrown(type, error);
+    }
+  }
+
+  private onThrown(type: number, error: unknown): boolean {
+    if (!(error instanceof SqlError)) {
+      this.logger.error({ err: error }, 'session failed');
+      this.fatal('internal_error', 'internal error; the session ends');
+      return true;
+    }
+    if (error.severity === 'FATAL') {
+      this.sendFatal(error);
+      return true;
+    }
+    if (type === Frontend.query || type === Frontend.functionCall) return this.simple.refuse(error);
+    return this.extended.refuse(error);
+  }
+
+  private dispatchInCopy(type: number, buffer: Buffer, start: number, end: number): boolean {
+    const target = this.copyTarget!;
+    try {
+      switch (type) {
+        case Frontend.copyDone:
+          this.copyTarget = null;
+          target.done();
+          return true;
+        case Frontend.copyFail:
+          this.copyTarget = null;
+          target.fail(buffer.toString('utf8', start + 5, end - 1));
+          return true;
+        case Frontend.flush:
+        case Frontend.sync:
+          return true;
+        case Frontend.terminate:
+          this.transport.end();
+          this.onClose();
+          return true;
+        default: {
+          this.copyTarget = null;
+          target.abort();
+          const name = `0x${type.toString(16)}`;
+          writeError(
+            this.local,
+            sqlError('protocol_violation', `unexpected message type ${name} during COPY from stdin`),
+          );
+          this.fatal(
+            'protocol_violation',
+            'terminating connection because protocol synchronization was lost',
+          );
+          return true;
+        }
+      }
+    } catch (error) {
+      return this.onThrown(Frontend.copyData, error);
+    }
+  }
+
+  /** CopyData may be a gigabyte: it is handed on in pieces. */
+  private startCopyData(at: number, next: number): boolean {
+    const { end } = this;
+    const target = this.copyTarget;
+    if (target?.raw === true) {
+      // A run of whole messages is one write.
+      let stop = next;
+      while (end - stop >= 5 && this.buffer[stop] === Frontend.copyData) {
+        const length = readInt32(this.buffer, stop + 1);
+        if (length < 4 || length > MESSAGE_BYTES_MAX) break;
+        stop += 1 + length;
+      }
+      this.copyRemaining = stop - at;
+      return this.copyPiece(at, Math.min(stop, end));
+    }
+    this.copyRemaining = next - at - 5;
+    this.at = at + 5;
+    return this.copyRemaining === 0 || this.at === end
+      ? true
+      : this.copyPiece(this.at, Math.min(next, end));
+  }
+
+  private copyPiece(from: number, to: number): boolean {
+    this.copyRemaining -= to - from;
+    this.at = to;
+    // Without a target this is left over from a COPY that has failed.
+    if (this.copyTarget === null) return true;
+    try {
+      if (!this.copyTarget.data(this.buffer, from, to)) this.pauseFeed();
+    } catch (error) {
+      this.copyTarget = null;
+      return this.onThrown(Frontend.copyData, error);
+    }
+    return !this.feedPaused;
+  }
+
+  private setInput(buffer: Buffer, at: number, end: number): void {
+    this.buffer = buffer;
+    this.at = at;
+    this.end = end;
+  }
+
+  private suspend(): void {
+    if (this.suspended) return;
+    this.suspended = true;
+    this.transport.pause();
+  }
+
+  private unsuspend(): void {
+    if (!this.suspended || this.feedPaused) return;
+    this.suspended = false;
+    this.transport.resume();
+  }
+
+  /** A backend does not take copy data as fast as the client sends it. */
+  private pauseFeed(): void {
+    this.feedPaused = true;
+    this.busy = true;
+    this.suspend();
+  }
+
+  private isOver(): boolean {
+    return this.over;
+  }
+
+  /** Sends what has been written for backends and for the client. */
+  flush(): void {
+    for (const backend of this.work.participants) {
+      if (backend.out.size > 0) backend.flush();
+    }
+    this.flushLocal();
+  }
+
+  flushLocal(): void {
+    const { local } = this;
+    if (local.size === 0 || this.over) return;
+    this.context.metrics.clientBytesOut += local.size;
+    local.sent(this.transport.write(local.view()));
+  }
+
+  // ---------------------------------------------------------------- errors
+
+  /** Ends the session with an error. */
+  fatal(state: SqlError['state'], message: string): void {
+    this.sendFatal(sqlError(state, message, { severity: 'FATAL' }));
+  }
+
+  private sendFatal(error: SqlError): void {
+    if (this.over) return;
+    this.context.metrics.errors.add(error.code, 'shardgate');
+    writeError(this.local, error);
+    this.flushLocal();
+    this.transport.end();
+    this.onClose();
+  }
+
+  clientStreamBroken(): void {
+    this.logger.warn('a shard broke off in the middle of a row; closing the client');
+    this.transport.destroy();
+    this.onClose();
+  }
+
+  /** The client gets an error; an explicit transaction has failed. What to do about participants is the caller's. */
+  writeFailure(error: SqlError | Buffer): void {
+    if (error instanceof SqlError) {
+      this.context.metrics.errors.add(error.code, 'shardgate');
+      writeError(this.local, error);
+    } else {
+      this.context.metrics.errors.add(readSqlState(error, 0, error.length), 'shard');
+      this.local.bytes(error);
+    }
+    this.pendingEffect = null;
+    if (this.work.explicit) this.work.failed = true;
+  }
+
+  /** Answers ReadyForQuery by ourselves, when no backend does. */
+  writeReady(): void {
+    writeReadyForQuery(this.local, this.work.status);
+  }
+
+  // ---------------------------------------------------------------- planning
+
+  /** What planning depends on besides the text. */
+  contextFor(paramTypes: readonly number[]): PlanContext {
+    const path = this.settings.get('search_path');
+    const key = path ?? '';
+    if (this.planContext === null || this.planContextKey !== key) {
+      this.planContextKey = key;
+      this.planContext = {
+        searchPath: parseSearchPath(path, this.user),
+        searchPathKey: key,
+        paramTypes: NO_TYPES,
+        paramTypesKey: '',
+      };
+    }
+    if (paramTypes.length === 0) return this.planContext;
+    return { ...this.planContext, paramTypes, paramTypesKey: paramTypes.join(',') };
+  }
+
+  /** The plan of a text, or null: it is planned aside, and the message is handled again when that is done. */
+  plan(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    paramTypes: readonly number[],
+    literals: Literals,
+  ): PlannedText | null {
+    const aside = this.plannedAside;
+    if (aside !== null) {
+      this.plannedAside = null;
+      if ('error' in aside) throw aside.error;
+      return aside.planned;
+    }
+    const planned = this.context.planner.plan(
+      buffer,
+      start,
+      end,
+      this.contextFor(paramTypes),
+      literals,
+    );
+    if (!(planned instanceof Promise)) return planned;
+    this.busy = true;
+    planned.then(
+      (result) => this.goOnWith({ planned: result }),
+      (error: unknown) => this.goOnWith({ error }),
+    );
+    return null;
+  }
+
+  private goOnWith(aside: { planned: PlannedText } | { error: unknown }): void {
+    if (this.over) return;
+    this.plannedAside = aside;
+    this.busy = false;
+    this.pump();
+  }
+
+  // ---------------------------------------------------------------- backends
+
+  /**
+   * The backend of this unit of work on a shard; null: wait, the message is handled again when there is one. Throws
+   * SqlError where the shard cannot be had.
+   */
+  lease(shard: Shard): BackendConnection | null {
+    if (this.leaseError !== null) {
+      const error = this.leaseError;
+      this.leaseError = null;
+      throw error;
+    }
+    const { work } = this;
+    const held = work.participant(shard);
+    if (held !== null) return held;
+    const pool = this.context.cluster.pool(shard);
+    const backend = pool.tryLease();
+    if (backend === null) {
+      this.waitingOn = pool;
+      this.busy = true;
+      pool.wait(this);
+      // The answer may have come at once.
+      return this.isBusy() ? null : this.lease(shard);
+    }
+    return this.adopt(backend) ? backend : null;
+  }
+
+  /** The backends of several shards, in their order; null: wait. */
+  leaseAll(shards: readonly Shard[]): BackendConnection[] | null {
+    const backends: BackendConnection[] = [];
+    for (const shard of shards) {
+      const backend = this.lease(shard);
+      if (backend === null) return null;
+      backends.push(backend);
+    }
+    return backends;
+  }
+
+  private isBusy(): boolean {
+    return this.busy;
+  }
+
+  onBackend(backend: BackendConnection): void {
+    this.waitingOn = null;
+    this.busy = false;
+    if (this.adopt(backend)) this.pump();
+    else this.flush();
+  }
+
+  onBackendError(error: BackendError): void {
+    this.waitingOn = null;
+    this.busy = false;
+    this.leaseError = error.toSqlError();
+    this.pump();
+  }
+
+  /** Makes a leased backend this session's; false: its settings come first. */
+  private adopt(backend: BackendConnection): boolean {
+    backend.sink = this;
+    this.work.participants.push(backend);
+    if (backend.settingsKey === this.settings.key) {
+      if (this.work.explicit) backend.query(this.work.joinSql(), DROP);
+      return true;
+    }
+    this.preparing = backend;
+    this.busy = true;
+    const applied = backend.settingsKey === null ? null : backend.settings;
+    backend.settingsKey = null;
+    backend.query(settingsSql(applied, this.settings.current), DROP);
+    backend.flush();
+    return false;
+  }
+
+  private onPrepared(backend: BackendConnection): void {
+    this.preparing = null;
+    this.busy = false;
+    if (this.leaseError !== null) {
+      // It cannot be brought to this session's settings: somebody else may use it from scratch.
+      this.dropParticipant(backend);
+      backend.owner.release(backend);
+    } else {
+      backend.settings = this.settings.current;
+      backend.settingsKey = this.settings.key;
+      if (this.work.explicit) backend.query(this.work.joinSql(), DROP);
+    }
+    this.pump();
+  }
+
+  dropParticipant(backend: BackendConnection): void {
+    const { participants, writers } = this.work;
+    const at = participants.indexOf(backend);
+    if (at >= 0) participants.splice(at, 1);
+    writers.delete(backend);
+    this.stalled.delete(backend);
+  }
+
+  /** Gives back what the finished unit of work held. */
+  releaseAll(): void {
+    const { participants, writers } = this.work;
+    writers.clear();
+    if (participants.length === 0) return;
+    if (participants.length === 1) {
+      const backend = participants.pop()!;
+      backend.owner.release(backend);
+      return;
+    }
+    for (const backend of participants.splice(0)) backend.owner.release(backend);
+  }
+
+  // ---------------------------------------------------------------- backend side
+
+  pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    if (this.over) return true;
+    this.flushLocal();
+    this.context.metrics.clientBytesOut += end - start;
+    if (this.transport.write(buffer.subarray(start, end))) return true;
+    this.stalled.add(backend);
+    return false;
+  }
+
+  passToClient(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    return this.pass(backend, buffer, start, end);
+  }
+
+  captured(
+    backend: BackendConnection,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    this.operation?.captured(backend, type, buffer, start, end);
+  }
+
+  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    return this.operation === null || this.operation.capturedData(backend, buffer, start, end);
+  }
+
+  failed(
+    backend: BackendConnection,
+    action: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    if (backend === this.preparing) {
+      const fields = readErrorFields(buffer, start, end);
+      const state = fields.get('C') === '42704' ? 'undefined_object' : 'invalid_parameter_value';
+      this.leaseError = sqlError(state, fields.get('M') ?? 'a setting was refused', {
+        hint: fields.get('H'),
+        detail: `while giving the session's settings to a backend of shard "${backend.shard.name}"`,
+      });
+      return;
+    }
+    this.statementFailed = true;
+    if (action !== PASS) {
+      this.operation?.failed(backend, buffer, start, end);
+      return;
+    }
+    this.context.metrics.errors.add(readSqlState(buffer, start, end), 'shard');
+    this.pendingEffect = null;
+    if (this.copyTarget !== null) this.copyTarget = null;
+    if (this.work.explicit) this.work.failed = true;
+    this.extended.onBackendError(backend);
+  }
+
+  copyInStarted(backend: BackendConnection): void {
+    this.copyTarget = {
+      raw: true,
+      data: (buffer, start, end) => backend.writeThrough(buffer.subarray(start, end)),
+      done: () => {
+        backend.out.begin(Frontend.copyDone).end();
+        backend.copyingIn = false;
+        this.copyEnded();
+      },
+      fail: (reason) => {
+        backend.failCopy(reason);
+        this.copyEnded();
+      },
+      abort: () => {
+        backend.failCopy('protocol violation');
+        backend.flush();
+      },
+    };
+    this.busy = false;
+    this.pump();
+  }
+
+  /** The COPY's own answers are still to come; a simple query waits for them, a pipeline goes on. */
+  private copyEnded(): void {
+    if (!this.extended.inBatch) this.busy = true;
+  }
+
+  settled(backend: BackendConnection): void {
+    if (this.operation !== null) this.operation.settled(backend);
+    else this.extended.onSettled(backend);
+  }
+
+  ready(backend: BackendConnection, status: number, action: number): void {
+    if (this.preparing === backend) {
+      this.onPrepared(backend);
+      return;
+    }
+    if (action === PASS) {
+      this.onStatementEnd(backend, status);
+      return;
+    }
+    if (this.operation !== null) {
+      this.operation.ready(backend, status);
+      return;
+    }
+    if (action === DROP || action === CAPTURE) this.extended.onDroppedReady(backend);
+  }
+
+  drained(): void {
+    if (!this.feedPaused) return;
+    if (this.work.participants.some((backend) => backend.congested)) return;
+    this.feedPaused = false;
+    this.busy = false;
+    this.pump();
+  }
+
+  /** ReadyForQuery of the one backend whose answer the client got as it was. */
+  private onStatementEnd(backend: BackendConnection, status: number): void {
+    const { work } = this;
+    if (backend.startedAt !== 0) {
+      const us = Math.round((performance.now() - backend.startedAt) * 1000);
+      this.context.metrics.shardLatency[backend.shard.index]!.observe(us);
+      backend.startedAt = 0;
+    }
+    if (this.pendingEffect !== null) this.applyEffect(this.pendingEffect, backend);
+    this.copyTarget = null;
+    const wasExplicit = work.explicit;
+    work.failed = status === TxStatus.failed;
+    if (status === TxStatus.idle) {
+      if (wasExplicit) {
+        const committing = this.extended.committing || this.simple.committing;
+        this.onTransactionEnd(committing && !this.statementFailed);
+      }
+      work.end();
+      this.extended.endPortals(true);
+      this.finishUnit();
+      return;
+    }
+    if (!wasExplicit) {
+      work.begin(this.simple.beginSql ?? this.extended.beginSql ?? 'BEGIN', null);
+      this.settingsAtBegin = this.settings.current;
+    }
+    this.extended.endPortals(false);
+    this.goOn();
+  }
+
+  /** The unit of work is over: the backends go back, the next message is due. */
+  finishUnit(): void {
+    if (this.catalogStale) {
+      this.catalogStale = false;
+      this.busy = true;
+      void this.context.reloadCatalog().then(() => {
+        this.finishUnit();
+      });
+      return;
+    }
+    this.releaseAll();
+    this.goOn();
+  }
+
+  goOn(): void {
+    this.busy = false;
+    this.operation = null;
+    this.statementFailed = false;
+    this.simple.statementOver();
+    this.pump();
+  }
+
+  /** `committed` false: settings made in the transaction are void. */
+  onTransactionEnd(committed: boolean): void {
+    if (this.settingsAtBegin === null) return;
+    if (!committed && this.settingsAtBegin !== this.settings.current) {
+      this.settings.restore(this.settingsAtBegin);
+      // What they ran inside the transaction has been undone there as well, but not what came with the lease.
+      for (const backend of this.work.participants) backend.settingsKey = null;
+    }
+    this.settingsAtBegin = null;
+  }
+
+  applyEffect(effect: SettingEffect, backend: BackendConnection | null): void {
+    this.pendingEffect = null;
+    if (effect.local) return;
+    this.settings.apply(effect);
+    if (backend === null) return;
+    backend.settings = this.settings.current;
+    backend.settingsKey = this.settings.key;
+  }
+
+  closed(backend: BackendConnection, error: BackendError): void {
+    this.dropParticipant(backend);
+    backend.owner.lost(backend);
+    if (this.over) return;
+    if (backend === this.preparing) {
+      this.preparing = null;
+      this.busy = false;
+      this.leaseError = error.toSqlError();
+      this.pump();
+      return;
+    }
+    if (this.operation !== null) {
+      this.operation.lost(backend, error);
+      return;
+    }
+    this.onBackendLost(backend, error);
+  }
+
+  private onBackendLost(backend: BackendConnection, error: BackendError): void {
+    if (backend.dataBytesRemaining > 0) {
+      this.clientStreamBroken();
+      return;
+    }
+    this.copyTarget = null;
+    this.writeFailure(error.toSqlError());
+    if (this.work.explicit) this.work.failed = true;
+    this.extended.onBackendLost(backend);
+  }
+
+  // ---------------------------------------------------------------- cancel, timeouts, shutdown
+
+  /** A cancel request with this session's key. */
+  cancel(): void {
+    if (this.waitingOn !== null) {
+      this.waitingOn.giveUp(this);
+      this.waitingOn = null;
+      this.busy = false;
+      this.leaseError = sqlError('query_canceled', 'canceling statement due to user request');
+      this.pump();
+      return;
+    }
+    for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
+  }
+
+  private startIdleTimer(): void {
+    const limit = this.context.config.limits.idleInTransactionTimeoutMs;
+    if (limit === 0 || this.busy || !this.work.explicit || this.over) return;
+    this.idleTimer ??= setTimeout(() => {
+      this.fatal(
+        'idle_in_transaction_session_timeout',
+        'terminating connection due to idle-in-transaction timeout',
+      );
+    }, limit);
+  }
+
+  private stopIdleTimer(): void {
+    if (this.idleTimer === null) return;
+    clearTimeout(this.idleTimer);
+    this.idleTimer = null;
+  }
+
+  /** Ends the session now, telling the client why. */
+  shutDown(): void {
+    this.fatal('admin_shutdown', 'terminating connection due to administrator command');
+  }
+
+  // ---------------------------------------------------------------- for the protocols and commands
+
+  /** Messages are on their way to backends that no Sync of ours has ended. */
+  get inPipeline(): boolean {
+    return this.extended.inBatch || this.simple.running;
+  }
+
+  /** Goes on when the bytes that are being walked now have been passed on. */
+  resumeSoon(): void {
+    queueMicrotask(() => {
+      if (this.over) return;
+      this.busy = false;
+      this.operation = null;
+      this.pump();
+    });
+  }
+
+  onSimpleQuery(): void {
+    this.extended.onSimpleQuery();
+  }
+
+  deallocate(name: string | null): void {
+    this.extended.deallocate(name);
+  }
+
+  noteWrite(backend: BackendConnection): void {
+    this.work.writers.add(backend);
+  }
+
+  markApplied(backend: BackendConnection): void {
+    backend.settings = this.settings.current;
+    backend.settingsKey = this.settings.key;
+  }
+
+  /**
+   * Whether these shards may join what is open. Throws 0A000: a second writing shard where commits over several shards
+   * are not possible, or a second shard under an isolation level that promises one snapshot.
+   */
+  assertMayUse(shards: readonly Shard[], plan: Plan): void {
+    const { work } = this;
+    const { participants } = work;
+    if (participants.length === 0 && (shards.length === 1 || !work.explicit)) return;
+    const first = shards[0]!;
+    if (shards.length === 1 && participants.length === 1 && participants[0]!.shard === first) return;
+    if (work.isolation !== null && SNAPSHOT_LEVELS.has(work.isolation)) {
+      throw sqlError(
+        'feature_not_supported',
+        `a ${work.isolation} transaction cannot use more than one shard`,
+        { hint: 'Use READ COMMITTED, or keep the transaction on one shard key.' },
+      );
+    }
+    if (!plan.writes) return;
+    const writers = new Set<Shard>(shards);
+    for (const backend of work.writers) writers.add(backend.shard);
+    // One statement on its own commits on every shard when all have succeeded.
+    if (writers.size === 1 || (!work.explicit && work.writers.size === 0)) return;
+    const { crossShard } = this.context.config.transactions;
+    if (work.explicit && crossShard !== 'refuse' && this.context.commits.possible(writers)) return;
+    throw this.context.commits.refusal(writers);
+  }
+
+  /** Commits every participant of the explicit transaction. */
+  commitParticipants(done: (outcome: Outcome) => void): void {
+    this.busy = true;
+    const finish = (outcome: Outcome): void => {
+      done(outcome);
+      this.resumeSoon();
+    };
+    if (this.inPipeline) this.runInPipeline('COMMIT', this.work.participants, finish);
+    else this.operation = this.context.commits.commit(this, finish);
+  }
+
+  /** Runs a statement without rows on backends, through the extended protocol and without Sync. */
+  runInPipeline(
+    sql: string,
+    backends: readonly BackendConnection[],
+    done: (outcome: Outcome) => void,
+  ): void {
+    const plan: Plan = {
+      kind: 'broadcast',
+      verb: 'utility',
+      writes: false,
+      keyspace: null,
+      ddl: false,
+      transactional: true,
+    };
+    const placement = { plan, shards: backends.map((b) => b.shard), texts: [Buffer.from(sql)] };
+    const options = { bind: null, paramTypes: NO_TYPES, describe: false, endsWithSync: false };
+    for (const backend of backends) this.extended.touch(backend);
+    startMultiRun(this, placement, backends, options, (outcome) => {
+      done(outcome);
+    });
+  }
+
+  /** An explicit transaction has ended by our own doing. */
+  endTransaction(): void {
+    this.extended.endPortals(true);
+    if (!this.inPipeline) this.releaseAll();
+  }
+
+  /** A Query or pipeline that the session answered itself is over. */
+  endBatch(): void {
+    const { explicit } = this.work;
+    this.extended.endPortals(!explicit);
+    this.writeReady();
+    if (explicit) this.goOn();
+    else this.finishUnit();
+  }
+
+  /** A simple query in the middle of a pipeline: what the pipeline did so far counts as one transaction with it. */
+  assertPipelineQuiet(): void {
+    for (const backend of this.work.participants) {
+      assert(backend.quiet, 'a query while answers are expected');
+    }
+  }
+}
+
+/** Names of UTF-8 that drivers send; the backends speak it already. */
+const UTF8_NAMES = /^'?(utf-?8|unicode)'?$/i;
+
+function firstRefusal(settings: ReadonlyMap<string, string>): SqlError | null {
+  for (const [name, value] of settings) {
+    const refusal = refusedSetting(name, value, 'FATAL');
+    if (refusal !== null) return refusal;
+  }
+  return null;
+}
+
+const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
+
+const NO_BYTES: Buffer = Buffer.alloc(0);
+const NO_TYPES: readonly number[] = [];

@@ -1,0 +1,317 @@
+import { Expect, PASS } from '../backend/postgres/expected-replies.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { SqlError } from '../errors/sql-error.js';
+import { CommitKind } from '../metrics/metrics.js';
+import type { LocalPlan, Plan, PlannedText } from '../planner/plan.js';
+import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
+import { TxStatus } from '../protocol/codes.js';
+import { queryTextEnd } from '../protocol/frontend-messages.js';
+import { offsetOf } from '../sql/position.js';
+import { EndBatch } from '../transaction/end-batch.js';
+import type { Outcome } from '../transaction/operation.js';
+import { abortedError } from './extended-query.js';
+import { endsFailedTransaction, runLocal } from './local-commands.js';
+import {
+  isShardPlan,
+  place,
+  refusalError,
+  shardsOf,
+  startMultiRun,
+  type ShardPlan,
+} from './multi-run.js';
+import { countRoute } from './route-metrics.js';
+import type { Session } from './session.js';
+
+/** A Query message that takes several steps; it is visited again after each. */
+interface Script {
+  readonly planned: PlannedText;
+  /** The Query's text, kept for as long as the script runs. */
+  readonly text: Buffer;
+  index: number;
+  /** Outcome of the statement at `index`; null while it has not run. */
+  outcome: Outcome | null;
+  /** CommandComplete of the last statement, held back until everything is committed. */
+  tag: string | null;
+  /** Backends that ran something without Sync. */
+  readonly open: Set<BackendConnection>;
+  /** Those whose last statement succeeded. */
+  readonly succeeded: Set<BackendConnection>;
+  ending: 'no' | 'started' | 'done';
+  error: SqlError | Buffer | null;
+}
+
+/**
+ * The simple protocol. A text that one shard can run as it stands goes there untouched, and so does its answer;
+ * everything else is run statement by statement as one implicit transaction, as Postgres does with several statements.
+ */
+export class SimpleQuery {
+  /** The passed-through text holds COMMIT, for what ReadyForQuery means. */
+  committing = false;
+  /** The BEGIN of a passed-through text of several statements. */
+  beginSql: string | null = null;
+  private readonly session: Session;
+  private script: Script | null = null;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** A script runs: what it sends to backends has no Sync of its own. */
+  get running(): boolean {
+    return this.script !== null;
+  }
+
+  query(buffer: Buffer, start: number, end: number): boolean {
+    if (this.script !== null) return this.advance(this.script);
+    const { session } = this;
+    const textEnd = queryTextEnd(buffer, start, end);
+    const planned = session.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
+    if (planned === null) return false;
+    session.onSimpleQuery();
+    const { source, work } = session;
+    source.text = buffer;
+    source.textStart = start + 5;
+    source.literals = session.literals;
+    source.bind = null;
+    const { whole } = planned;
+    if (whole !== null) {
+      if (whole.kind === 'empty') {
+        session.local.bytes(ready.emptyQueryResponse);
+        session.writeReady();
+        return true;
+      }
+      this.refuseWhereFailed(whole);
+      if (whole.kind === 'refuse') {
+        countRoute(session.context.metrics, whole, 0);
+        throw refusalError(whole.refusal);
+      }
+      const passed = this.passThrough(whole, planned, buffer, start, end);
+      if (passed !== null) return passed;
+    }
+    if (work.explicit && !work.failed) session.assertPipelineQuiet();
+    this.script = {
+      planned,
+      text: Buffer.from(buffer.subarray(start + 5, textEnd)),
+      index: 0,
+      outcome: null,
+      tag: null,
+      open: new Set(),
+      succeeded: new Set(),
+      ending: 'no',
+      error: null,
+    };
+    return this.advance(this.script);
+  }
+
+  /** Sends the message to one backend as it is; null: it takes more than that. */
+  private passThrough(
+    plan: Plan,
+    planned: PlannedText,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): boolean | null {
+    const { session } = this;
+    const { work, context } = session;
+    let backend: BackendConnection | null;
+    if (plan.kind === 'local') {
+      backend = this.controlParticipant(plan);
+      if (backend === null) return null;
+      this.committing = plan.command.kind === 'commit' && !work.failed;
+      context.metrics.transactions[this.committing ? CommitKind.oneShard : CommitKind.rolledBack]!++;
+    } else {
+      if (plan.kind !== 'route' && plan.kind !== 'insertSplit') return null;
+      const shards = shardsOf(session, plan);
+      if (shards.length !== 1) return null;
+      const shard = shards[0]!;
+      session.assertMayUse(shards, plan);
+      backend = session.lease(shard);
+      if (backend === null) return false;
+      if (plan.writes) session.noteWrite(backend);
+      if (plan.kind === 'route') session.pendingEffect = plan.effect;
+      if (planned.statements.length > 1) this.noteControl(planned, buffer, start + 5);
+    }
+    countRoute(context.metrics, plan, 1);
+    backend.out.bytes(buffer, start, end);
+    backend.expect(Expect.query, PASS);
+    backend.startedAt = performance.now();
+    session.busy = true;
+    return true;
+  }
+
+  /** Transaction commands within a text that passes through as a whole. */
+  private noteControl(planned: PlannedText, buffer: Buffer, textStart: number): void {
+    for (const { plan, start, end } of planned.statements) {
+      if (plan.kind !== 'local') continue;
+      const { literals } = this.session;
+      if (plan.command.kind === 'commit') this.committing = true;
+      if (plan.command.kind === 'rollback') this.committing = false;
+      if (plan.command.kind === 'begin') {
+        this.beginSql = buffer.toString(
+          'utf8',
+          textStart + offsetOf(start, literals),
+          textStart + offsetOf(end, literals),
+        );
+      }
+    }
+  }
+
+  /** COMMIT and ROLLBACK of a transaction on one backend. */
+  private controlParticipant(plan: LocalPlan): BackendConnection | null {
+    const { work } = this.session;
+    const { command } = plan;
+    if (!work.explicit || work.participants.length !== 1) return null;
+    const [participant] = work.participants;
+    // Failed by our own word: the backend does not know, so the session must do it.
+    if (work.failed && participant!.status !== TxStatus.failed) return null;
+    const ends = command.kind === 'commit' || command.kind === 'rollback';
+    return ends && !command.chain ? participant! : null;
+  }
+
+  /** An error of our own ends the whole Query. */
+  refuse(error: SqlError): boolean {
+    const { session } = this;
+    if (this.script !== null) {
+      this.script.error = error;
+      return this.advance(this.script);
+    }
+    session.writeFailure(error);
+    session.writeReady();
+    if (!session.work.explicit) session.releaseAll();
+    return true;
+  }
+
+  statementOver(): void {
+    this.committing = false;
+    this.beginSql = null;
+  }
+
+  private refuseWhereFailed(plan: Plan): void {
+    if (!this.session.work.failed || plan.kind === 'empty') return;
+    if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
+    throw abortedError();
+  }
+
+  // ---------------------------------------------------------------- scripts
+
+  /** Goes on with a script; true: the Query is answered. */
+  private advance(script: Script): boolean {
+    const { session } = this;
+    while (script.error === null && script.ending === 'no') {
+      if (script.outcome !== null) {
+        const { outcome } = script;
+        script.outcome = null;
+        if (!outcome.ok) {
+          script.error = outcome.error;
+          break;
+        }
+        if (script.tag !== null) writeCommandComplete(session.local, script.tag);
+        script.tag = outcome.tag === '' ? null : outcome.tag;
+        script.index++;
+      }
+      if (script.index === script.planned.statements.length) break;
+      try {
+        if (!this.runStatement(script)) return false;
+      } catch (error) {
+        if (!(error instanceof SqlError) || error.severity === 'FATAL') throw error;
+        script.error = error;
+      }
+    }
+    return this.endScript(script);
+  }
+
+  /** Runs the statement at `index`; false: it has been started, or something must be waited for. */
+  private runStatement(script: Script): boolean {
+    const { session } = this;
+    const { planned, text } = script;
+    const { plan, start, end } = planned.statements[script.index]!;
+    this.refuseWhereFailed(plan);
+    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
+    const single = planned.statements.length === 1;
+    const from = single ? 0 : offsetOf(start, session.literals);
+    const to = single ? text.length : offsetOf(end, session.literals);
+    if (plan.kind === 'empty') {
+      script.outcome = { ok: true, tag: '' };
+      return true;
+    }
+    if (plan.kind === 'local') {
+      countRoute(session.context.metrics, plan, 0);
+      const sql = text.toString('utf8', from, to);
+      return runLocal(session, plan.command, sql, (outcome) => {
+        script.outcome = outcome;
+      }) && script.outcome !== null;
+    }
+    if (!isShardPlan(plan)) return true;
+    return this.runOnShards(script, plan, from, to);
+  }
+
+  private runOnShards(script: Script, plan: ShardPlan, from: number, to: number): boolean {
+    const { session } = this;
+    const { source, work, literals } = session;
+    source.text = script.text;
+    source.textStart = 0;
+    const shards = shardsOf(session, plan);
+    session.assertMayUse(shards, plan);
+    const placement = place(session, plan, shards, script.text, literals, from, to);
+    const backends = session.leaseAll(placement.shards);
+    if (backends === null) return false;
+    countRoute(session.context.metrics, plan, backends.length);
+    for (const backend of backends) {
+      if (plan.writes) session.noteWrite(backend);
+    }
+    if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
+    const alone = script.planned.statements.length === 1 && !work.explicit;
+    const endsWithSync =
+      alone && (!plan.writes || (plan.kind === 'broadcast' && !plan.transactional));
+    if (!endsWithSync) for (const backend of backends) script.open.add(backend);
+    startMultiRun(
+      session,
+      placement,
+      backends,
+      { bind: null, paramTypes: NO_TYPES, describe: true, endsWithSync },
+      (outcome, succeeded) => {
+        for (const backend of backends) script.succeeded.delete(backend);
+        for (const backend of succeeded) script.succeeded.add(backend);
+        if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
+          session.applyEffect(plan.effect, null);
+          for (const backend of work.participants) session.markApplied(backend);
+        }
+        script.outcome = outcome;
+        session.resumeSoon();
+      },
+    );
+    return false;
+  }
+
+  /** Commits or rolls back what the script did outside an explicit transaction, then answers. */
+  private endScript(script: Script): boolean {
+    const { session } = this;
+    const { work } = session;
+    if (script.ending === 'started') return false;
+    const open = [...script.open].filter((backend) => work.participants.includes(backend));
+    if (script.ending === 'no' && open.length > 0) {
+      script.ending = 'started';
+      session.busy = true;
+      const done = (error: Buffer | null): void => {
+        if (script.error === null) script.error = error;
+        script.ending = 'done';
+        session.operation = null;
+        session.resumeSoon();
+      };
+      if (script.error === null) session.operation = EndBatch.sync(open, done);
+      else {
+        const undo = work.explicit ? NOBODY : script.succeeded;
+        session.operation = EndBatch.rollBack(open, undo, () => done(null));
+      }
+      return false;
+    }
+    this.script = null;
+    if (script.error !== null) session.writeFailure(script.error);
+    else if (script.tag !== null) writeCommandComplete(session.local, script.tag);
+    session.endBatch();
+    return true;
+  }
+}
+
+const NO_TYPES: readonly number[] = [];
+const NOBODY: ReadonlySet<BackendConnection> = new Set();

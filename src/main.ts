@@ -1,0 +1,116 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { runCheck } from './config/check.js';
+import { configSchemaText } from './config/json-schema.js';
+import { loadConfig } from './config/load.js';
+import { ConfigError, formatProblem } from './config/problems.js';
+import { Server } from './server.js';
+import { createLogger } from './util/logger.js';
+
+/** Exit codes: 0 stopped as asked, 1 failed while running or starting, 2 wrong usage, 78 unusable configuration. */
+const ExitCode = { ok: 0, failed: 1, usage: 2, config: 78 } as const;
+
+const HELP = `Shardgate: one Postgres address in front of many databases.
+
+Usage:
+  shardgate --config FILE      start with this configuration
+  shardgate check FILE         say whether a configuration is sound, and what to mend where
+  shardgate check --schema     print the JSON Schema of the configuration, for editors
+  shardgate --version
+  shardgate --help
+
+Signals: SIGTERM and SIGINT let running transactions end (drain_timeout), a second one stops at once;
+SIGHUP reads the configuration again.
+Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 78 unusable configuration.
+`;
+
+async function main(): Promise<number> {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', short: 'c' },
+        help: { type: 'boolean', short: 'h' },
+        schema: { type: 'boolean' },
+        version: { type: 'boolean', short: 'v' },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`shardgate: ${(error as Error).message}\nTry shardgate --help.\n`);
+    return ExitCode.usage;
+  }
+  const { values, positionals } = parsed;
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    return ExitCode.ok;
+  }
+  if (values.version === true) {
+    process.stdout.write(`shardgate ${packageVersion()}\n`);
+    return ExitCode.ok;
+  }
+  if (positionals[0] === 'check') {
+    if (values.schema === true) {
+      process.stdout.write(configSchemaText());
+      return ExitCode.ok;
+    }
+    const file = positionals[1] ?? values.config;
+    if (file !== undefined && positionals.length <= 2) return runCheck(file, process.stdout);
+  } else if (positionals.length === 0 && values.config !== undefined) {
+    return serve(values.config);
+  }
+  process.stderr.write(`shardgate: which file?\n\n${HELP}`);
+  return ExitCode.usage;
+}
+
+async function serve(file: string): Promise<number> {
+  let config;
+  try {
+    config = await loadConfig(file);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    return ExitCode.config;
+  }
+  const logger = createLogger(config.log.level);
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'unexpected failure');
+    process.exit(ExitCode.failed);
+  });
+  const server = new Server(config, file, logger);
+  try {
+    await server.start();
+  } catch (error) {
+    logger.fatal({ err: error }, 'cannot start');
+    process.stderr.write(`shardgate: cannot start: ${(error as Error).message}\n`);
+    return ExitCode.failed;
+  }
+  return new Promise((resolve) => {
+    let stopping = false;
+    const stop = (signal: NodeJS.Signals): void => {
+      if (stopping) {
+        logger.warn({ signal }, 'stopping at once');
+        process.exit(ExitCode.failed);
+      }
+      stopping = true;
+      logger.info({ signal }, 'draining');
+      void server.stop().then(() => {
+        resolve(ExitCode.ok);
+      });
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    process.on('SIGHUP', () => {
+      void server.reload();
+    });
+  });
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+process.exitCode = await main();
+if (process.exitCode !== ExitCode.ok || process.argv.includes('--config')) process.exit();

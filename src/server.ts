@@ -1,0 +1,183 @@
+import { startHttp, type HttpListener } from './admin/http.js';
+import { Cluster } from './backend/cluster.js';
+import { loadCatalog } from './backend/catalog-loader.js';
+import { PreparedTexts } from './backend/postgres/prepared-text.js';
+import type { Config } from './config/config.js';
+import { formatProblem } from './config/problems.js';
+import { watchConfig, type ConfigWatch } from './config/watch.js';
+import { CancelKeys } from './frontend/cancel-keys.js';
+import { Listener } from './frontend/listener.js';
+import type { SessionContext } from './frontend/session-context.js';
+import type { Catalog } from './keyspace/catalog.js';
+import { Metrics } from './metrics/metrics.js';
+import { Planner } from './planner/planner.js';
+import { Parser } from './sql/parser.js';
+import { Commits } from './transaction/commits.js';
+import { errorField, type Logger } from './util/logger.js';
+
+const CATALOG_TIMEOUT_MS = 30_000;
+/** How often a start without shards is tried again. */
+const RETRY_MS = 500;
+
+/** Wires the parts together; the only place that knows all concrete classes. */
+export class Server {
+  private config: Config;
+  private readonly file: string;
+  private readonly logger: Logger;
+  private readonly metrics = new Metrics();
+  private cluster: Cluster | null = null;
+  private listener: Listener | null = null;
+  private http: HttpListener | null = null;
+  private watch: ConfigWatch | null = null;
+  private parser: Parser | null = null;
+  private planner: Planner | null = null;
+  private context: SessionContext | null = null;
+  private catalogVersion = 0;
+  private catalogProblem: string | null = 'not loaded yet';
+  private parameters: ReadonlyMap<string, string> = new Map();
+  private loading: Promise<void> | null = null;
+  private loadAgain = false;
+  private stopped = false;
+
+  constructor(config: Config, file: string, logger: Logger) {
+    this.config = config;
+    this.file = file;
+    this.logger = logger;
+  }
+
+  /** Resolves when clients can connect. Rejects where an address cannot be had. */
+  async start(): Promise<void> {
+    const { config, logger, metrics } = this;
+    this.parser = await Parser.create();
+    this.cluster = new Cluster(config, metrics, logger);
+    this.cluster.warmUp();
+    if (config.http !== null) {
+      const { host, port } = config.http;
+      const isReady = (): { ready: boolean; reasons: readonly string[] } => this.readiness();
+      this.http = await startHttp({ host, port, metrics, isReady, log: logger });
+    }
+    const catalog = await this.firstCatalog();
+    this.planner = new Planner(this.parser, config.topology, catalog, metrics);
+    this.context = {
+      config,
+      cluster: this.cluster,
+      planner: this.planner,
+      texts: new PreparedTexts(),
+      metrics,
+      logger,
+      cancels: new CancelKeys(),
+      commits: new Commits(() => this.config.transactions.crossShard),
+      reloadCatalog: () => this.reloadCatalog(),
+      serverParameters: () => this.parameters,
+    };
+    this.listener = new Listener(this.context);
+    const port = await this.listener.listen();
+    this.watch = watchConfig(
+      this.file,
+      {
+        onConfig: (next) => {
+          this.apply(next);
+        },
+        onProblems: (error) => {
+          const problems = error.problems.map(formatProblem);
+          logger.error({ problems }, 'the new configuration cannot be used; the old one stays');
+        },
+      },
+      { version: config.topology.version },
+    );
+    logger.info(
+      { host: config.listen.host, port, http: this.http?.port, shards: config.topology.shards.length },
+      'listening',
+    );
+  }
+
+  async reload(): Promise<void> {
+    await this.watch?.reload();
+  }
+
+  /** Lets transactions end within the drain timeout, then closes everything. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.watch?.close();
+    await this.listener?.drain(this.config.drainTimeoutMs);
+    this.cluster?.destroy();
+    await this.http?.close();
+    this.parser?.close();
+    this.logger.info('stopped');
+  }
+
+  private apply(config: Config): void {
+    const before = this.config;
+    this.config = config;
+    this.context!.config = config;
+    this.cluster!.update(config);
+    void this.reloadCatalog();
+    if (before.listen.port !== config.listen.port || before.listen.host !== config.listen.host) {
+      this.logger.warn('listen.host and listen.port take effect at the next start');
+    }
+    this.logger.level = config.log.level;
+    this.logger.info({ version: config.topology.version }, 'configuration applied');
+  }
+
+  /** Waits for the shards as long as it takes: a proxy may be started before its databases. */
+  private async firstCatalog(): Promise<Catalog> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const catalog = await this.load();
+        this.catalogProblem = null;
+        return catalog;
+      } catch (error) {
+        this.catalogProblem = (error as Error).message;
+        if (attempt % 20 === 0) {
+          this.logger.warn({ reason: this.catalogProblem }, 'waiting for the catalog shard');
+        }
+        if (this.stopped) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  private async load(): Promise<Catalog> {
+    const cluster = this.cluster!;
+    const shard = this.config.topology.catalogShard;
+    this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
+    const query = (sql: string): Promise<(string | null)[][]> =>
+      cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
+    return loadCatalog(query, ++this.catalogVersion);
+  }
+
+  /** One load at a time; who asks while one runs gets the next, which sees its changes. */
+  private reloadCatalog(): Promise<void> {
+    if (this.loading !== null) {
+      this.loadAgain = true;
+      return this.loading;
+    }
+    this.loading = this.loadUntilCurrent().finally(() => {
+      this.loading = null;
+    });
+    return this.loading;
+  }
+
+  private async loadUntilCurrent(): Promise<void> {
+    do {
+      this.loadAgain = false;
+      try {
+        const catalog = await this.load();
+        this.planner!.update(this.config.topology, catalog);
+        this.catalogProblem = null;
+      } catch (error) {
+        this.catalogProblem = (error as Error).message;
+        this.logger.error(errorField(error), 'the catalog cannot be loaded; the old one stays');
+      }
+    } while (this.loadAgain);
+  }
+
+  private readiness(): { ready: boolean; reasons: readonly string[] } {
+    const reasons = (this.cluster?.problems() ?? []).map(
+      ({ shard, reason }) => `shard "${shard}": ${reason}`,
+    );
+    if (this.catalogProblem !== null) reasons.push(`catalog: ${this.catalogProblem}`);
+    if (this.stopped) reasons.push('stopping');
+    return { ready: reasons.length === 0, reasons };
+  }
+}

@@ -1,0 +1,73 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import { QuietOperation } from './operation.js';
+
+/**
+ * Ends what several backends ran without Sync: Sync commits each one's implicit transaction (inside an explicit one it
+ * only ends the pipeline); abandoning rolls the implicit ones back. `onDone` gets the first error, if any.
+ */
+export class EndBatch extends QuietOperation {
+  private readonly open: Set<BackendConnection>;
+  private readonly onDone: (error: Buffer | null) => void;
+  private error: Buffer | null = null;
+
+  private constructor(
+    backends: readonly BackendConnection[],
+    onDone: (error: Buffer | null) => void,
+  ) {
+    super();
+    this.open = new Set(backends);
+    this.onDone = onDone;
+  }
+
+  /** The caller makes the result its session's operation before anything can answer. */
+  static sync(
+    backends: readonly BackendConnection[],
+    onDone: (error: Buffer | null) => void,
+  ): EndBatch {
+    for (const backend of backends) {
+      backend.sync(CAPTURE);
+      backend.flush();
+    }
+    return new EndBatch(backends, onDone);
+  }
+
+  /** `succeeded`: those that did not fail and would commit at a Sync. */
+  static rollBack(
+    backends: readonly BackendConnection[],
+    succeeded: ReadonlySet<BackendConnection>,
+    onDone: () => void,
+  ): EndBatch {
+    for (const backend of backends) {
+      // A backend that failed skips everything up to Sync, a query too; one that did not ends by ROLLBACK.
+      if (succeeded.has(backend)) backend.query('ROLLBACK', DROP);
+      else backend.sync(DROP);
+      backend.flush();
+    }
+    return new EndBatch(backends, onDone);
+  }
+
+  override failed(
+    _backend: BackendConnection,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    this.error ??= Buffer.from(buffer.subarray(start, end));
+  }
+
+  override ready(backend: BackendConnection): void {
+    if (backend.quiet) this.close(backend);
+  }
+
+  override lost(backend: BackendConnection, error: BackendError): void {
+    this.error ??= errorBytes(error.toSqlError());
+    this.close(backend);
+  }
+
+  private close(backend: BackendConnection): void {
+    if (this.open.delete(backend) && this.open.size === 0) this.onDone(this.error);
+  }
+}

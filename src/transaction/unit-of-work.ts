@@ -1,0 +1,100 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { Shard } from '../keyspace/topology.js';
+import { TxStatus, type TxStatusByte } from '../protocol/codes.js';
+
+/** Replayed on a backend that joins later; savepoints by name, so that ROLLBACK TO can cut the list. */
+interface PreambleEntry {
+  readonly sql: string;
+  readonly savepoint: { readonly name: string; readonly settings: Settings } | null;
+}
+
+type Settings = ReadonlyMap<string, string>;
+
+/**
+ * What a session has open: an explicit transaction (BEGIN .. COMMIT), or the implicit one of a statement or pipeline.
+ * A backend joins at its first statement; BEGIN is lazy, so that a transaction of one shard costs one backend.
+ */
+export class UnitOfWork {
+  /** Backends that this session holds now, in the order they joined. */
+  readonly participants: BackendConnection[] = [];
+  /** Those that have something to commit. */
+  readonly writers = new Set<BackendConnection>();
+  /** Inside BEGIN .. COMMIT, as the client sees it. */
+  explicit = false;
+  /** The explicit transaction has failed: only ROLLBACK helps. */
+  failed = false;
+  /** In lower case; null: the default. */
+  isolation: string | null = null;
+  private beginSql = 'BEGIN';
+  private preamble: PreambleEntry[] = [];
+
+  get status(): TxStatusByte {
+    if (!this.explicit) return TxStatus.idle;
+    return this.failed ? TxStatus.failed : TxStatus.inTransaction;
+  }
+
+  begin(sql: string, isolation: string | null): void {
+    this.explicit = true;
+    this.failed = false;
+    this.beginSql = sql;
+    this.isolation = isolation;
+    this.preamble = [];
+  }
+
+  /** The explicit transaction is over; participants are the session's to release. */
+  end(): void {
+    this.explicit = false;
+    this.failed = false;
+    this.isolation = null;
+    this.preamble = [];
+    this.writers.clear();
+  }
+
+  participant(shard: Shard): BackendConnection | null {
+    for (const backend of this.participants) if (backend.shard === shard) return backend;
+    return null;
+  }
+
+  /** The statement that began it. */
+  get beginText(): string {
+    return this.beginSql;
+  }
+
+  /** What a joining backend must run first. */
+  joinSql(): string {
+    return [this.beginSql, ...this.preamble.map((entry) => entry.sql)].join(';');
+  }
+
+  /** A statement without rows that every later participant must run too (SET LOCAL, SET TRANSACTION). */
+  remember(sql: string): void {
+    this.preamble.push({ sql, savepoint: null });
+  }
+
+  /** `settings`: the session's at this point, for a ROLLBACK TO it. */
+  rememberSavepoint(sql: string, name: string, settings: Settings): void {
+    this.preamble.push({ sql, savepoint: { name, settings } });
+  }
+
+  hasSavepoint(name: string): boolean {
+    return this.lastSavepoint(name) >= 0;
+  }
+
+  /** ROLLBACK TO: what came behind the savepoint is void, the savepoint stays. Answers the settings it had. */
+  rollBackTo(name: string): Settings | null {
+    const at = this.lastSavepoint(name);
+    if (at < 0) return null;
+    this.preamble.length = at + 1;
+    return this.preamble[at]!.savepoint!.settings;
+  }
+
+  /** RELEASE: the savepoint and later ones are forgotten, settings behind them stay. */
+  release(name: string): void {
+    const at = this.lastSavepoint(name);
+    if (at < 0) return;
+    this.preamble = this.preamble.filter((entry, i) => i < at || entry.savepoint === null);
+  }
+
+  private lastSavepoint(name: string): number {
+    return this.preamble.findLastIndex((entry) => entry.savepoint?.name === name);
+  }
+}
