@@ -45,8 +45,11 @@ export interface CatalogColumn {
   readonly deterministicCollation: boolean;
   readonly notNull: boolean;
   readonly hasDefault: boolean;
-  /** The default is the same value on every shard at any time: only constants and IMMUTABLE functions. */
-  readonly defaultIsConstant?: boolean;
+  /**
+   * What the default computes: a value that is the same on every shard at any time, one that changes (`now()`,
+   * `random()`), the next value of a sequence, or whatever a user-defined function does. Absent: not known.
+   */
+  readonly defaultKind?: 'constant' | 'changing' | 'sequence' | 'function';
   /** GENERATED ALWAYS AS (...) STORED or VIRTUAL. */
   readonly generated: boolean;
   /** '' none, 'a' ALWAYS, 'd' BY DEFAULT. */

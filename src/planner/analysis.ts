@@ -1,4 +1,5 @@
 import type { Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
+import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
 import type { Names } from './names.js';
 import type { Params } from './params.js';
@@ -78,6 +79,10 @@ export class Analysis {
   stringConstants = 0;
   /** Data-modifying statements inside WITH clauses. */
   nestedWrites = 0;
+  /** Columns of written tables that take their default. */
+  readonly defaulted: { readonly occurrence: Occurrence; readonly column: CatalogColumn }[] = [];
+  /** Transaction-level advisory locks, which all sessions must take at one place. */
+  advisoryLock = false;
   /** Edges into queries of WITH clauses, which hold only where the query is referred to once. */
   readonly cteUses: CteUse[] = [];
   /** False: the plan depends on values and serves one text only. */

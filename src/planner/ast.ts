@@ -58,6 +58,22 @@ export function constOf(node: Node | undefined): A_Const | null {
   return node !== undefined && 'A_Const' in node ? node.A_Const : null;
 }
 
+/** Whether an expression is `*`, `t.*` or `(row).*`. */
+export function isStar(node: Node | undefined): boolean {
+  if (node === undefined) return false;
+  const last =
+    'ColumnRef' in node
+      ? node.ColumnRef.fields?.at(-1)
+      : 'A_Indirection' in node
+        ? node.A_Indirection.indirection?.at(-1)
+        : undefined;
+  return last !== undefined && 'A_Star' in last;
+}
+
+export function isStarTarget(node: Node): boolean {
+  return 'ResTarget' in node && isStar(node.ResTarget.val);
+}
+
 /** A constant's value as text; null for SQL NULL. */
 export function constText(value: A_Const): string | null {
   if (value.isnull === true) return null;

@@ -318,7 +318,7 @@ export function passesFilters(query: Level, output: Variable): boolean {
   if (query.limited || query.locking || query.windows || query.distinctOn || query.recursive) {
     return false;
   }
-  if (query.values || output.entry.level !== query) return false;
+  if (query.values || query.modifies || output.entry.level !== query) return false;
   if (query.references !== 1) return false;
   if (!query.grouped && !query.aggregates && !query.having) return true;
   return query.groupVariables?.has(output) === true;

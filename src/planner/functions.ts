@@ -100,6 +100,7 @@ function inspectEffect(name: string, analysis: Analysis): void {
   if (transactionLocks.test(name)) {
     // All sessions must meet at one place for a lock to exclude anyone.
     analysis.readsCatalog = true;
+    analysis.advisoryLock = true;
     analysis.writes = true;
     return;
   }

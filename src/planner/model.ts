@@ -36,6 +36,8 @@ export interface KeyValues {
   readonly values: readonly KeyValue[];
   /** The column that the comparison names: untyped values take its type. */
   readonly site: Variable;
+  /** The column is set to these values, which converts them: only values of its own type stay what they are. */
+  readonly stored?: boolean;
 }
 
 export interface KeyValue {
@@ -109,6 +111,8 @@ export class Level {
   /** Aliases after FOR UPDATE OF; null: all of them. */
   lockedNames: readonly string[] | null = null;
   values = false;
+  /** An INSERT, UPDATE, DELETE or MERGE: what RETURNING gives out says nothing of what is changed. */
+  modifies = false;
   recursive = false;
   /** The arms of a set operation; empty for every other query. */
   arms: Level[] = [];

@@ -37,6 +37,11 @@ export class Names {
     return null;
   }
 
+  /** The schema in which an unqualified CREATE makes its object. */
+  creationSchema(): string {
+    return this.#path.find((schema) => schema !== 'pg_catalog') ?? 'public';
+  }
+
   /** What a table name in a statement stands for. Refuses what rows cannot be routed for. */
   relation(range: RangeVar): ResolvedRelation {
     const name = range.relname ?? '';

@@ -174,7 +174,12 @@ export type LocalCommand =
   | { readonly kind: 'rollback'; readonly chain: boolean }
   | { readonly kind: 'savepoint' | 'release' | 'rollbackTo'; readonly name: string }
   /** Runs on a backend, which checks it; on success it joins the session's settings. */
-  | { readonly kind: 'set'; readonly effect: SettingEffect }
+  | {
+      readonly kind: 'set';
+      readonly effect: SettingEffect;
+      /** Further settings of the same statement (SET TRANSACTION ISOLATION LEVEL ..., READ ONLY). */
+      readonly more?: readonly SettingEffect[];
+    }
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
   /** `name` null: all. */
   | { readonly kind: 'deallocate'; readonly name: string | null }

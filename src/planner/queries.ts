@@ -1,7 +1,7 @@
 import type { LockingClause, Node, SelectStmt, WithClause } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
-import { columnRefOf, constOf, kindOf, rangeVarText, stringsOf } from './ast.js';
+import { columnRefOf, constOf, isStar, kindOf, rangeVarText, stringsOf } from './ast.js';
 import { figureColumnName } from './column-names.js';
 import { bareColumn, visitExpression } from './expressions.js';
 import { learnCondition, passesFilters } from './facts.js';
@@ -62,7 +62,10 @@ function lockRows(clause: LockingClause, level: Level, analysis: Analysis): void
   const names = (clause.lockedRels ?? []).map((node) =>
     'RangeVar' in node ? rangeVarText(node.RangeVar) : '',
   );
-  const all = names.length === 0 || (level.locking && level.lockedNames === null);
+  const derived = names.some((name) =>
+    level.entries.some((entry) => entry.alias === name && entry.kind !== 'table'),
+  );
+  const all = names.length === 0 || derived || (level.locking && level.lockedNames === null);
   level.lockedNames = all ? null : [...(level.lockedNames ?? []), ...names];
   level.locking = true;
 }
@@ -259,17 +262,6 @@ export function analyseTargets(
     outputs.push({ name: name ?? figureColumnName(val), variable: column });
   }
   return outputs;
-}
-
-function isStar(node: Node | undefined): boolean {
-  if (node === undefined) return false;
-  const last =
-    'ColumnRef' in node
-      ? node.ColumnRef.fields?.at(-1)
-      : 'A_Indirection' in node
-        ? node.A_Indirection.indirection?.at(-1)
-        : undefined;
-  return last !== undefined && 'A_Star' in last;
 }
 
 function expandStar(node: Node | undefined, scope: Scope, level: Level): OutputColumn[] {

@@ -1,0 +1,31 @@
+import type { CatalogColumn } from '../keyspace/catalog.js';
+import type { Analysis } from './analysis.js';
+import { refuse } from './refusals.js';
+
+/** What a column gets where no value is given; a column without default gets NULL, which is constant. */
+export function defaultKind(column: CatalogColumn): NonNullable<CatalogColumn['defaultKind']> {
+  if (column.identity !== '') return 'sequence';
+  if (!column.hasDefault) return 'constant';
+  return column.defaultKind ?? 'function';
+}
+
+/** Each shard counts its sequences by itself, and functions may read tables that it does not hold. */
+export function checkDefaults(analysis: Analysis): void {
+  for (const { occurrence, column } of analysis.defaulted) {
+    if (occurrence.table?.keyspace.sharded !== true || column.generated) continue;
+    const place = `${occurrence.relation.name}.${column.name}`;
+    const kind = defaultKind(column);
+    if (kind === 'sequence') {
+      refuse(
+        `column "${place}" takes its default from a sequence, which would give the same values on every shard`,
+        `Give a value for "${column.name}": a UUID, or nextval() of a sequence in an unsharded keyspace, asked first.`,
+      );
+    }
+    if (kind === 'function') {
+      refuse(
+        `the default of column "${place}" calls a user-defined function, which may read other shards`,
+        `Give a value for "${column.name}", or declare the function IMMUTABLE.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import type { DefElem, Node } from '@pgsql/types';
+import { defElemText, stringsOf } from './ast.js';
+import type { CopyFormat } from './plan.js';
+import { refuse } from './refusals.js';
+
+const encoder = new TextEncoder();
+
+/** The options of a COPY that say how its data is cut into fields (PostgreSQL 18, COPY). */
+interface Options {
+  format: string;
+  delimiter: string | null;
+  nullText: string | null;
+  header: boolean;
+  quote: string;
+  escape: string | null;
+  defaultText: string | null;
+  forceNotNull: boolean;
+  forceNull: boolean;
+}
+
+/** Reads the options; wrong ones are left to PostgreSQL, which refuses them before any data comes. */
+export function copyFormat(
+  nodes: readonly Node[] | undefined,
+  shardKey: string | null,
+): CopyFormat {
+  const options: Options = {
+    format: 'text',
+    delimiter: null,
+    nullText: null,
+    header: false,
+    quote: '"',
+    escape: null,
+    defaultText: null,
+    forceNotNull: false,
+    forceNull: false,
+  };
+  for (const node of nodes ?? []) if ('DefElem' in node) readOption(node.DefElem, shardKey, options);
+  return buildFormat(options);
+}
+
+function readOption(element: DefElem, shardKey: string | null, options: Options): void {
+  const text = defElemText(element);
+  switch (element.defname) {
+    case 'format':
+      options.format = (text ?? '').toLowerCase();
+      return;
+    case 'delimiter':
+      options.delimiter = text;
+      return;
+    case 'null':
+      options.nullText = text;
+      return;
+    case 'header':
+      options.header = text === null || !/^(off|false|0)$/i.test(text);
+      return;
+    case 'quote':
+      options.quote = text ?? '"';
+      return;
+    case 'escape':
+      options.escape = text;
+      return;
+    case 'default':
+      options.defaultText = text;
+      return;
+    case 'force_not_null':
+      options.forceNotNull = names(element, shardKey);
+      return;
+    case 'force_null':
+      options.forceNull = names(element, shardKey);
+      return;
+    case 'encoding':
+      checkEncoding(text ?? '');
+      return;
+    default:
+  }
+}
+
+/** Shard keys are mapped by their UTF-8 bytes. */
+function checkEncoding(name: string): void {
+  const plain = name.toLowerCase().replace(/[^a-z0-9]/g, '');
+  if (plain === 'utf8' || plain === 'unicode' || plain === 'sqlascii') return;
+  refuse(`COPY with ENCODING '${name}' is not supported`, 'Convert the data to UTF-8.');
+}
+
+/** Whether the column list of an option, or its `*`, holds the shard key. */
+function names(element: DefElem, shardKey: string | null): boolean {
+  const argument = element.arg;
+  if (argument === undefined || shardKey === null) return false;
+  if ('A_Star' in argument) return true;
+  return 'List' in argument && stringsOf(argument.List.items).includes(shardKey);
+}
+
+function buildFormat(options: Options): CopyFormat {
+  const { format, header } = options;
+  if (format === 'binary') return { kind: 'binary' };
+  const defaultText = options.defaultText === null ? null : encoder.encode(options.defaultText);
+  if (format === 'csv') {
+    return {
+      kind: 'csv',
+      delimiter: byteOf(options.delimiter ?? ',', 'DELIMITER'),
+      quote: byteOf(options.quote, 'QUOTE'),
+      escape: byteOf(options.escape ?? options.quote, 'ESCAPE'),
+      nullText: encoder.encode(options.nullText ?? ''),
+      header,
+      defaultText,
+      forceNotNull: options.forceNotNull,
+      forceNull: options.forceNull,
+    };
+  }
+  if (format !== 'text') {
+    refuse(`COPY format "${format}" is not supported`, 'Use text, csv or binary.');
+  }
+  return {
+    kind: 'text',
+    delimiter: byteOf(options.delimiter ?? '\t', 'DELIMITER'),
+    nullText: encoder.encode(options.nullText ?? '\\N'),
+    header,
+    defaultText,
+  };
+}
+
+function byteOf(text: string, option: string): number {
+  const bytes = encoder.encode(text);
+  if (bytes.length !== 1) {
+    refuse(`COPY ${option} must be a single one-byte character`, 'Use a character such as a comma.', 'invalid_parameter_value');
+  }
+  return bytes[0]!;
+}

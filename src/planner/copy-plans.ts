@@ -1,0 +1,200 @@
+import type { CopyStmt, Node } from '@pgsql/types';
+import { TypeOid } from '../keyspace/type-oids.js';
+import type { Analysis } from './analysis.js';
+import { stringsOf } from './ast.js';
+import { checkDefaults, defaultKind } from './column-defaults.js';
+import { copyFormat } from './copy-options.js';
+import { visitExpression } from './expressions.js';
+import { baseTable } from './from-clause.js';
+import type { Occurrence } from './model.js';
+import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
+import type { CopyFormat, CopyFromPlan, ManyShards, Plan, RoutePlan } from './plan.js';
+import { routePlan } from './plans.js';
+import { newLevel } from './queries.js';
+import { refusal, refuse } from './refusals.js';
+import { routeQuery } from './routing.js';
+import { analyse, type StatementContext } from './statement-context.js';
+import { planSelect } from './select-plans.js';
+import { unknownTable } from './utility.js';
+
+/** COPY ... FROM STDIN and COPY ... TO STDOUT; files and programs belong to a server, not to the cluster. */
+export function planCopy(statement: CopyStmt, context: StatementContext): Plan {
+  const from = statement.is_from === true;
+  if (statement.filename !== undefined || statement.is_program === true) {
+    refuse(
+      `COPY ${from ? 'FROM' : 'TO'} a file or program is not supported: files belong to one server`,
+      `Use COPY ... ${from ? 'FROM STDIN' : 'TO STDOUT'}, or \\copy in psql.`,
+    );
+  }
+  if (statement.query !== undefined) return copyQuery(statement, statement.query, context);
+  const range = statement.relation;
+  if (range === undefined) refuse('COPY without a table is not supported', 'Name a table.');
+  if (context.names.relation(range).kind === 'unknown') {
+    return { ...(unknownTable('copy', range, context) as RoutePlan), copy: from ? 'in' : 'out' };
+  }
+  return from ? copyFrom(statement, context) : copyTable(statement, context);
+}
+
+function copyQuery(statement: CopyStmt, query: Node, context: StatementContext): Plan {
+  if (!('SelectStmt' in query)) {
+    refuse(
+      'COPY of a data-modifying statement is not supported',
+      'Run the statement with RETURNING, without COPY.',
+    );
+  }
+  const plan = planSelect(query.SelectStmt, context);
+  if (plan.effect !== null) {
+    refuse('set_config in COPY is not supported', 'Run it as a statement of its own.');
+  }
+  return { ...plan, verb: 'copy', copy: 'out', many: together(plan.many, statement) };
+}
+
+function copyTable(statement: CopyStmt, context: StatementContext): Plan {
+  const [analysis, level] = analyse(context, (walk) => {
+    const top = newLevel(null, walk);
+    baseTable(statement.relation!, top, walk, false);
+    return top;
+  });
+  const route = routeQuery(level, analysis);
+  const plan = routePlan('copy', false, route);
+  return { ...plan, copy: 'out', many: together(plan.many, statement) };
+}
+
+/** Copy data of several shards: one stream, with one header. */
+function together(many: ManyShards, statement: CopyStmt): ManyShards {
+  if (many.kind !== 'concat') return many;
+  const { kind, header } = toOptions(statement);
+  return { kind: 'copyConcat', format: kind, header };
+}
+
+function toOptions(statement: CopyStmt): { kind: CopyFormat['kind']; header: boolean } {
+  const format = copyFormat(statement.options, null);
+  return { kind: format.kind, header: format.kind !== 'binary' && format.header };
+}
+
+function copyFrom(statement: CopyStmt, context: StatementContext): Plan {
+  const range = statement.relation!;
+  const [analysis, target] = analyse(context, (walk): Occurrence => {
+    const level = newLevel(null, walk);
+    level.modifies = true;
+    const { items, entries } = baseTable(range, level, walk, true);
+    const scope = { level, items, parent: null };
+    visitExpression(statement.whereClause, { scope, ctes: null }, walk);
+    const occurrence = walk.tables.get(entries[0]!)!;
+    noteDefaults(statement, occurrence, walk);
+    return occurrence;
+  });
+  const placement = placementOf(analysis);
+  const { table, relation } = target;
+  if (table === null) {
+    refuse(`COPY into system catalog "${relation.name}" is not supported`, 'Use DDL.');
+  }
+  if (!table.keyspace.sharded) {
+    const shards = { kind: 'shard', shard: table.keyspace.shards[0]! } as const;
+    const many = {
+      kind: 'refuse',
+      refusal: refusal('COPY runs on one shard', 'Name one table.'),
+    } as const;
+    return { ...routePlan('copy', true, { shards, many }), copy: 'in' };
+  }
+  return splitCopy(statement, target, placement, analysis);
+}
+
+/** Columns that the data does not bring. */
+function noteDefaults(statement: CopyStmt, occurrence: Occurrence, analysis: Analysis): void {
+  if (statement.attlist === undefined) return;
+  const given = new Set(stringsOf(statement.attlist));
+  for (const column of occurrence.relation.columns) {
+    if (!given.has(column.name)) analysis.defaulted.push({ occurrence, column });
+  }
+}
+
+function splitCopy(
+  statement: CopyStmt,
+  target: Occurrence,
+  placement: Placement,
+  analysis: Analysis,
+): CopyFromPlan {
+  const { relation } = target;
+  const columns =
+    statement.attlist === undefined
+      ? relation.columns.filter((column) => !column.generated).map((column) => column.name)
+      : stringsOf(statement.attlist);
+  const sharded = placement.sharded[0];
+  if (sharded === undefined) checkCopies(target, analysis);
+  else checkDefaults(analysis);
+  const shardKey = sharded?.table.shardKey ?? null;
+  const format = copyFormat(statement.options, shardKey);
+  if (sharded === undefined && format.kind !== 'binary' && format.defaultText !== null) {
+    refuseDefaultOption(target);
+  }
+  return {
+    kind: 'copyFrom',
+    verb: 'copy',
+    writes: true,
+    keyspace: placement.keyspace!,
+    table: relation.name,
+    key: sharded === undefined ? null : copiedKey(sharded, columns, format),
+    columnCount: columns.length,
+    format,
+  };
+}
+
+function copiedKey(
+  target: ShardedOccurrence,
+  columns: readonly string[],
+  format: CopyFormat,
+): NonNullable<CopyFromPlan['key']> {
+  const { table, relation } = target;
+  const field = columns.indexOf(table.shardKey);
+  const column = relation.columns.find((candidate) => candidate.name === table.shardKey)!;
+  if (field < 0 || column.generated) {
+    refuse(
+      `COPY into table "${table.name}" brings no value for its shard key "${table.shardKey}"`,
+      `Name "${table.shardKey}" among the columns.`,
+    );
+  }
+  if (format.kind !== 'binary' && format.defaultText !== null) refuseDefaultOption(target);
+  const mapper = table.vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
+  if (mapper === null) {
+    refuse(
+      `shard key "${table.name}.${table.shardKey}" cannot be read from COPY data`,
+      'Insert the rows instead.',
+    );
+  }
+  return { field, mapper, columnType: column.type, column: `${table.name}.${table.shardKey}` };
+}
+
+function refuseDefaultOption(target: Occurrence): void {
+  const changing = target.relation.columns.find(
+    (column) => !column.generated && !['constant', 'changing'].includes(defaultKind(column)),
+  );
+  const copies = target.table?.type === 'reference';
+  const moving = target.relation.columns.find(
+    (column) => !column.generated && defaultKind(column) !== 'constant',
+  );
+  const culprit = copies ? moving : changing;
+  if (culprit === undefined) return;
+  refuse(
+    `COPY with DEFAULT into table "${target.relation.name}" is not supported: the default of column "${culprit.name}" differs between shards`,
+    'Give the values in the data.',
+  );
+}
+
+/** Reference tables: every shard must store the same row. */
+function checkCopies(target: Occurrence, analysis: Analysis): void {
+  const { name } = target.relation;
+  if (analysis.volatileFunction !== null || analysis.clockText !== null) {
+    refuse(
+      `COPY into reference table "${name}" with a WHERE clause that differs between shards is not supported`,
+      'Use conditions on the row only.',
+    );
+  }
+  for (const { column } of analysis.defaulted) {
+    if (column.generated || defaultKind(column) === 'constant') continue;
+    refuse(
+      `the default of column "${name}.${column.name}" gives another value on each shard of the reference table`,
+      `Give a value for "${column.name}" in the data.`,
+    );
+  }
+}

@@ -1,0 +1,197 @@
+import type {
+  AlterTableCmd,
+  AlterTableStmt,
+  ColumnDef,
+  Constraint,
+  CreateStmt,
+  IndexStmt,
+  RangeVar,
+} from '@pgsql/types';
+import type { Table } from '../keyspace/topology.js';
+import { rangeVarText, stringsOf } from './ast.js';
+import type { ShardedTable } from './plan.js';
+import { refuse } from './refusals.js';
+import type { StatementContext } from './statement-context.js';
+
+/** A table that DDL names, by what the configuration says of it; it need not exist yet. */
+interface Subject {
+  readonly name: string;
+  readonly table: Table | null;
+}
+
+/** Refuses constraints that no shard could keep by itself. */
+export function checkCreateTable(statement: CreateStmt, context: StatementContext): void {
+  const subject = subjectOf(statement.relation, context);
+  for (const node of statement.tableElts ?? []) {
+    if ('Constraint' in node) checkConstraint(node.Constraint, null, subject, context);
+    if ('ColumnDef' in node) checkColumn(node.ColumnDef, subject, context);
+    if ('TableLikeClause' in node) checkLike(node.TableLikeClause.options ?? 0, subject);
+  }
+  for (const node of statement.constraints ?? []) {
+    if ('Constraint' in node) checkConstraint(node.Constraint, null, subject, context);
+  }
+}
+
+export function checkAlterTable(statement: AlterTableStmt, context: StatementContext): void {
+  const subject = subjectOf(statement.relation, context);
+  for (const node of statement.cmds ?? []) {
+    if ('AlterTableCmd' in node) checkCommand(node.AlterTableCmd, subject, context);
+  }
+}
+
+export function checkIndex(statement: IndexStmt, context: StatementContext): void {
+  if (statement.unique !== true) return;
+  const columns = (statement.indexParams ?? []).map((node) =>
+    'IndexElem' in node ? (node.IndexElem.name ?? '') : '',
+  );
+  checkUnique('a unique index', columns, subjectOf(statement.relation, context));
+}
+
+function subjectOf(range: RangeVar | undefined, context: StatementContext): Subject {
+  const name = range?.relname ?? '';
+  const { names } = context;
+  const found = names.find(range?.schemaname ?? null, name);
+  const schema = range?.schemaname ?? found?.schema ?? names.creationSchema();
+  return { name, table: names.topology.tables.get(`${schema}.${name}`) ?? null };
+}
+
+function shardedOf(subject: Subject): ShardedTable | null {
+  const { table } = subject;
+  return table?.type === 'sharded' && table.keyspace.sharded ? table : null;
+}
+
+/** PostgreSQL 18, parsenodes.h CREATE_TABLE_LIKE_INDEXES. */
+const LIKE_INDEXES = 1 << 6;
+
+function checkLike(options: number, subject: Subject): void {
+  if ((options & LIKE_INDEXES) === 0 || shardedOf(subject) === null) return;
+  refuse(
+    `LIKE ... INCLUDING INDEXES for sharded table "${subject.name}" is not supported: its unique indexes may lack the shard key`,
+    'Leave INDEXES out and write the constraints.',
+  );
+}
+
+function checkColumn(column: ColumnDef, subject: Subject, context: StatementContext): void {
+  for (const node of column.constraints ?? []) {
+    if ('Constraint' in node) {
+      checkConstraint(node.Constraint, column.colname ?? '', subject, context);
+    }
+  }
+}
+
+/** `column`: the column that a column constraint stands at; null for a table constraint. */
+function checkConstraint(
+  constraint: Constraint,
+  column: string | null,
+  subject: Subject,
+  context: StatementContext,
+): void {
+  const columns = column === null ? stringsOf(constraint.keys) : [column];
+  switch (constraint.contype) {
+    case 'CONSTR_PRIMARY':
+      // ADD PRIMARY KEY USING INDEX: the index was checked when it was made.
+      if (constraint.indexname === undefined) checkUnique('a primary key', columns, subject);
+      return;
+    case 'CONSTR_UNIQUE':
+      if (constraint.indexname === undefined) checkUnique('a unique constraint', columns, subject);
+      return;
+    case 'CONSTR_EXCLUSION':
+      if (shardedOf(subject) !== null) {
+        refuse(
+          `an exclusion constraint on sharded table "${subject.name}" is not supported: rows of other shards are not seen`,
+          'Keep the table in an unsharded keyspace.',
+        );
+      }
+      return;
+    case 'CONSTR_FOREIGN':
+      checkForeignKey(constraint, column, subject, context);
+      return;
+    default:
+  }
+}
+
+function checkUnique(what: string, columns: readonly string[], subject: Subject): void {
+  const table = shardedOf(subject);
+  if (table === null || columns.includes(table.shardKey)) return;
+  const named = columns.filter((column) => column !== '');
+  const list = [table.shardKey, ...named].join(', ');
+  const example = what === 'a primary key' ? `PRIMARY KEY (${list})` : `UNIQUE (${list})`;
+  refuse(
+    `${what} of sharded table "${table.name}" must contain its shard key "${table.shardKey}": ` +
+      'no shard sees the rows of the others',
+    `Write ${example}.`,
+  );
+}
+
+/** A foreign key holds where each shard has every row that its rows refer to. */
+function checkForeignKey(
+  constraint: Constraint,
+  column: string | null,
+  subject: Subject,
+  context: StatementContext,
+): void {
+  const target = constraint.pktable;
+  if (target === undefined) return;
+  const other = subjectOf(target, context);
+  const own = homeOf(subject, context);
+  const theirs = homeOf(other, context);
+  // A table without a home cannot hold rows.
+  if (own === null || theirs === null) return;
+  const local = column === null ? stringsOf(constraint.fk_attrs) : [column];
+  const foreign = stringsOf(constraint.pk_attrs);
+  if (own.keyspace !== theirs.keyspace) {
+    refuse(
+      `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" of another keyspace is not supported`,
+      `Leave it out, or make "${other.name}" a reference table of keyspace "${own.keyspace.name}".`,
+    );
+  }
+  if (!own.keyspace.sharded || theirs.type === 'reference') return;
+  if (own.type === 'sharded' && theirs.type === 'sharded') {
+    const place = local.indexOf(own.shardKey);
+    const matched = foreign.length > 0 ? foreign[place] : local.length === 1 ? theirs.shardKey : null;
+    const clears = ['n', 'd'].includes(constraint.fk_del_action ?? '');
+    if (place >= 0 && matched === theirs.shardKey && !clears) return;
+  }
+  const hint =
+    own.type === 'sharded' && theirs.type === 'sharded'
+      ? `Let the shard keys be part of it: FOREIGN KEY (${own.shardKey}, ...) REFERENCES ${theirs.name} (${theirs.shardKey}, ...).`
+      : 'Only references to reference tables, and between shard keys, can be checked by a shard.';
+  refuse(
+    `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" that does not follow the shard keys is not supported`,
+    hint,
+  );
+}
+
+/** Where the rows of a table live; the default keyspace for tables that the configuration does not name. */
+function homeOf(subject: Subject, context: StatementContext): Table | null {
+  if (subject.table !== null) return subject.table;
+  const keyspace = context.names.topology.defaultKeyspace;
+  return keyspace === null
+    ? null
+    : { type: 'unsharded', keyspace, schema: '', name: subject.name };
+}
+
+function checkCommand(command: AlterTableCmd, subject: Subject, context: StatementContext): void {
+  const { subtype, def, name } = command;
+  if (subtype === 'AT_AddConstraint' && def !== undefined && 'Constraint' in def) {
+    checkConstraint(def.Constraint, null, subject, context);
+  }
+  if (subtype === 'AT_AddColumn' && def !== undefined && 'ColumnDef' in def) {
+    checkColumn(def.ColumnDef, subject, context);
+  }
+  const table = shardedOf(subject);
+  if (table === null || name !== table.shardKey) return;
+  if (subtype === 'AT_DropColumn') {
+    refuse(
+      `dropping the shard key "${table.name}.${table.shardKey}" is not supported`,
+      'Reshard the table by another column first.',
+    );
+  }
+  if (subtype === 'AT_AlterColumnType') {
+    refuse(
+      `changing the type of the shard key "${table.name}.${table.shardKey}" is not supported: its values may map to other shards`,
+      'Create a new table and copy the rows into it.',
+    );
+  }
+}
+

@@ -1,0 +1,172 @@
+import type { AlterTableStmt, CreateStmt, DropStmt, IndexStmt, Node, VacuumStmt } from '@pgsql/types';
+import { bodyOf, defElemText, forEachChild, kindOf, qualifiedName } from './ast.js';
+import { checkAlterTable, checkCreateTable, checkIndex } from './ddl-constraints.js';
+import type { Plan } from './plan.js';
+import { broadcastPlan } from './plans.js';
+import { refuse } from './refusals.js';
+import type { StatementContext } from './statement-context.js';
+
+/** DDL that says the same on every shard and that nothing depends on but the catalog. */
+const plainDdl = new Set(
+  (
+    'CreateSchemaStmt CreateSeqStmt AlterSeqStmt ViewStmt CreateDomainStmt AlterDomainStmt ' +
+    'CreateEnumStmt AlterEnumStmt CompositeTypeStmt CreateRangeStmt DefineStmt AlterTypeStmt ' +
+    'CreateFunctionStmt AlterFunctionStmt CreateExtensionStmt AlterExtensionStmt ' +
+    'AlterExtensionContentsStmt CommentStmt GrantStmt AlterDefaultPrivilegesStmt AlterOwnerStmt ' +
+    'AlterObjectDependsStmt CreateCastStmt CreateConversionStmt CreateOpClassStmt ' +
+    'CreateOpFamilyStmt AlterOpFamilyStmt AlterOperatorStmt CreatePolicyStmt AlterPolicyStmt ' +
+    'CreateStatsStmt AlterStatsStmt CreatePublicationStmt AlterPublicationStmt AlterCollationStmt ' +
+    'CreateTransformStmt AlterTSConfigurationStmt AlterTSDictionaryStmt SecLabelStmt CreatePLangStmt'
+  ).split(' '),
+);
+
+/** Plans DDL for every shard of the cluster; null where the statement is none that is known here. */
+export function planDdl(node: Node, context: StatementContext): Plan | null {
+  if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, context);
+  if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, context);
+  if ('IndexStmt' in node) return planIndex(node.IndexStmt, context);
+  if ('DropStmt' in node) return planDrop(node.DropStmt);
+  if ('VacuumStmt' in node) return planVacuum(node.VacuumStmt);
+  if ('RenameStmt' in node || 'AlterObjectSchemaStmt' in node) return planRename(node, context);
+  if ('ReindexStmt' in node) {
+    const { kind, params } = node.ReindexStmt;
+    const whole = kind !== 'REINDEX_OBJECT_TABLE' && kind !== 'REINDEX_OBJECT_INDEX';
+    return everywhere(!whole && !hasOption(params, 'concurrently'));
+  }
+  if ('ClusterStmt' in node) return everywhere(false);
+  if (!plainDdl.has(kindOf(node))) return null;
+  if ('CreateSchemaStmt' in node) checkSchemaElements(node.CreateSchemaStmt.schemaElts, context);
+  if ('ViewStmt' in node && node.ViewStmt.view?.relpersistence === 't') refuseTemporary('view');
+  if ('CreateSeqStmt' in node && node.CreateSeqStmt.sequence?.relpersistence === 't') {
+    refuseTemporary('sequence');
+  }
+  refuseClockText(node);
+  return everywhere(true);
+}
+
+function everywhere(transactional: boolean): Plan {
+  return broadcastPlan('ddl', null, { ddl: true, transactional });
+}
+
+function refuseTemporary(kind: string): never {
+  refuse(
+    `a temporary ${kind} is not supported: it belongs to a server session, which clients share`,
+    `Create an ordinary ${kind}.`,
+  );
+}
+
+function planCreateTable(statement: CreateStmt, context: StatementContext): Plan {
+  if (statement.relation?.relpersistence === 't' || statement.relation?.schemaname === 'pg_temp') {
+    refuseTemporary('table');
+  }
+  checkCreateTable(statement, context);
+  refuseClockText({ CreateStmt: statement });
+  return everywhere(true);
+}
+
+function planAlterTable(statement: AlterTableStmt, context: StatementContext): Plan {
+  checkAlterTable(statement, context);
+  refuseClockText({ AlterTableStmt: statement });
+  const concurrently = (statement.cmds ?? []).some(
+    (node) =>
+      'AlterTableCmd' in node &&
+      node.AlterTableCmd.subtype === 'AT_DetachPartition' &&
+      JSON.stringify(node).includes('"concurrent":true'),
+  );
+  return everywhere(!concurrently);
+}
+
+function planIndex(statement: IndexStmt, context: StatementContext): Plan {
+  checkIndex(statement, context);
+  return everywhere(statement.concurrent !== true);
+}
+
+/** What DROP may name: everything that DDL through the proxy can create. */
+const droppable = new Set(
+  (
+    'TABLE INDEX VIEW SEQUENCE SCHEMA TYPE DOMAIN FUNCTION PROCEDURE ROUTINE AGGREGATE OPERATOR ' +
+    'EXTENSION TRIGGER RULE POLICY COLLATION CONVERSION CAST OPCLASS OPFAMILY STATISTIC_EXT ' +
+    'PUBLICATION MATVIEW FOREIGN_TABLE TRANSFORM TSCONFIGURATION TSDICTIONARY TSPARSER TSTEMPLATE ' +
+    'EVENT_TRIGGER LANGUAGE ACCESS_METHOD'
+  ).split(' '),
+);
+
+function planDrop(statement: DropStmt): Plan {
+  const kind = (statement.removeType ?? '').replace(/^OBJECT_/, '');
+  if (!droppable.has(kind)) {
+    refuse(`DROP ${kind} is not supported`, 'Run it on a direct connection to each server.');
+  }
+  return everywhere(statement.concurrent !== true);
+}
+
+/** VACUUM runs outside transactions; ANALYZE inside them. */
+function planVacuum(statement: VacuumStmt): Plan {
+  const transactional = statement.is_vacuumcmd !== true;
+  return broadcastPlan('utility', null, { ddl: false, transactional });
+}
+
+function planRename(node: Node, context: StatementContext): Plan {
+  if ('RenameStmt' in node) {
+    const { relation, subname, newname, renameType } = node.RenameStmt;
+    const found = relation === undefined ? null : context.names.find(relation.schemaname ?? null, relation.relname ?? '');
+    const key = found === null ? undefined : context.names.topology.tables.get(`${found.schema}.${found.name}`);
+    if (key !== undefined && (renameType === 'OBJECT_TABLE' || isShardKey(key, subname))) {
+      const what = renameType === 'OBJECT_TABLE' ? `table "${key.name}"` : `shard key "${key.name}.${subname ?? ''}"`;
+      refuse(
+        `renaming ${what} to "${newname ?? ''}" is not supported: the configuration knows it by its name`,
+        'Rename it on each server and in the configuration while nothing uses it.',
+      );
+    }
+  } else if ('AlterObjectSchemaStmt' in node) {
+    const { relation } = node.AlterObjectSchemaStmt;
+    const found = relation === undefined ? null : context.names.find(relation.schemaname ?? null, relation.relname ?? '');
+    if (found !== null && context.names.topology.tables.has(`${found.schema}.${found.name}`)) {
+      refuse(
+        `moving table "${found.name}" to another schema is not supported: the configuration knows it by its name`,
+        'Move it on each server and in the configuration while nothing uses it.',
+      );
+    }
+  }
+  return everywhere(true);
+}
+
+function isShardKey(table: { type: string; shardKey?: string }, column: string | undefined): boolean {
+  return table.type === 'sharded' && table.shardKey === column;
+}
+
+/** CREATE SCHEMA may hold further CREATE statements. */
+function checkSchemaElements(elements: readonly Node[] | undefined, context: StatementContext): void {
+  for (const element of elements ?? []) {
+    if (planDdl(element, context) === null) {
+      refuse('this element of CREATE SCHEMA is not supported', 'Run it as a statement of its own.');
+    }
+  }
+}
+
+function hasOption(options: readonly Node[] | undefined, name: string): boolean {
+  return (options ?? []).some((node) => {
+    if (!('DefElem' in node) || node.DefElem.defname !== name) return false;
+    const text = defElemText(node.DefElem);
+    return text === null || !/^(off|false|0)$/i.test(text);
+  });
+}
+
+const clockWords = /^\s*(now|today|tomorrow|yesterday)\b/i;
+
+/** 'now'::timestamptz in a default or constraint becomes the moment at which each shard read it. */
+function refuseClockText(node: Node): void {
+  forEachChild(bodyOf(node), (child) => {
+    if ('TypeCast' in child) {
+      const { arg, typeName } = child.TypeCast;
+      const text = arg !== undefined && 'A_Const' in arg ? arg.A_Const.sval?.sval : undefined;
+      const type = qualifiedName(typeName?.names).name;
+      if (text !== undefined && clockWords.test(text) && /^(date|time)/.test(type)) {
+        refuse(
+          `'${text}'::${type} in DDL is not supported: each shard would read another time`,
+          'Use now() or a fixed time.',
+        );
+      }
+    }
+    refuseClockText(child);
+  });
+}

@@ -1,0 +1,129 @@
+import type { Keyspace } from '../keyspace/topology.js';
+import type { ShardedTable } from './plan.js';
+import type { Analysis } from './analysis.js';
+import type { Occurrence } from './model.js';
+import { refuse } from './refusals.js';
+
+export interface ShardedOccurrence extends Occurrence {
+  readonly table: ShardedTable;
+}
+
+/** The tables of a statement by what their rows' places mean for it. All user tables are of one keyspace. */
+export interface Placement {
+  /** Null: no user table. */
+  readonly keyspace: Keyspace | null;
+  readonly sharded: readonly ShardedOccurrence[];
+  readonly reference: readonly Occurrence[];
+  /** Tables of an unsharded keyspace, whatever the configuration calls them. */
+  readonly unsharded: readonly Occurrence[];
+  readonly system: readonly Occurrence[];
+}
+
+/** Sorts the tables of a statement; refuses what no shard has together, and tables that the planner cannot follow. */
+export function placementOf(analysis: Analysis): Placement {
+  const sharded: ShardedOccurrence[] = [];
+  const reference: Occurrence[] = [];
+  const unsharded: Occurrence[] = [];
+  const system: Occurrence[] = [];
+  let keyspace: Keyspace | null = null;
+  let first: Occurrence | null = null;
+  for (const occurrence of analysis.occurrences) {
+    const { table } = occurrence;
+    if (table === null) {
+      system.push(occurrence);
+      continue;
+    }
+    if (first !== null && keyspace !== table.keyspace) refuseKeyspaces(first, occurrence);
+    first ??= occurrence;
+    keyspace = table.keyspace;
+    if (!table.keyspace.sharded) unsharded.push(occurrence);
+    else if (table.type === 'sharded') {
+      checkSharded(occurrence, table, analysis);
+      sharded.push({ ...occurrence, table });
+    } else if (table.type === 'reference') reference.push(occurrence);
+    else {
+      refuse(
+        `${table.type === 'sequence' ? 'sequence' : 'unsharded table'} "${table.name}" is configured in the sharded keyspace "${table.keyspace.name}"`,
+        'Configure it in an unsharded keyspace.',
+      );
+    }
+    if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence);
+  }
+  if (keyspace !== null && analysis.advisoryLock) {
+    refuse(
+      'advisory locks in statements that use tables are not supported',
+      'Take the lock in a SELECT without FROM, so that all sessions meet at one place.',
+    );
+  }
+  return { keyspace, sharded, reference, unsharded, system };
+}
+
+function refuseKeyspaces(a: Occurrence, b: Occurrence): never {
+  refuse(
+    `tables "${a.relation.name}" (keyspace "${a.table!.keyspace.name}") and "${b.relation.name}" ` +
+      `(keyspace "${b.table!.keyspace.name}") in one statement are not supported`,
+    'Query them one after the other, or make the smaller one a reference table of the other keyspace.',
+  );
+}
+
+function checkSharded(occurrence: Occurrence, table: ShardedTable, analysis: Analysis): void {
+  const { relation } = occurrence;
+  const column = relation.columns.find((candidate) => candidate.name === table.shardKey);
+  if (column === undefined) {
+    refuse(
+      `table "${table.name}" has no column "${table.shardKey}", its configured shard key`,
+      'Correct shard_key in the configuration or the table.',
+    );
+  }
+  const reason = table.vindex.refusal(column.type);
+  if (reason !== null) {
+    refuse(
+      `column "${table.name}.${table.shardKey}" cannot be the shard key: ${reason}`,
+      'Choose another column or column type.',
+    );
+  }
+  if (!column.deterministicCollation) {
+    refuse(
+      `shard key "${table.name}.${table.shardKey}" has a nondeterministic collation, under which equal values differ in their bytes`,
+      'Give the column a deterministic collation.',
+    );
+  }
+  const parentOf = `${relation.schema}.${relation.name}`;
+  if (relation.kind === 'r' && inheritanceParents(analysis).has(parentOf)) {
+    refuse(
+      `table "${table.name}" has inheritance children, whose rows have shard keys of their own`,
+      'Use declarative partitioning, or shard the children one by one.',
+    );
+  }
+}
+
+function checkReadable(occurrence: Occurrence): void {
+  const { relation, written, table } = occurrence;
+  if (relation.hasReadingPolicies === true) {
+    refuse(
+      `table "${relation.name}" has row security policies that read tables or call functions`,
+      'Use policies that compute from the row and from settings only.',
+    );
+  }
+  if (written && table?.keyspace.sharded === true && relation.hasTriggersOrRules) {
+    refuse(
+      `table "${relation.name}" has triggers or rules, which may touch rows of other shards`,
+      'Drop them, or keep the table in an unsharded keyspace.',
+    );
+  }
+}
+
+const parentsByCatalog = new WeakMap<object, ReadonlySet<string>>();
+
+/** Plain tables that others inherit from, as `schema.name`. */
+function inheritanceParents(analysis: Analysis): ReadonlySet<string> {
+  const { catalog } = analysis.names;
+  const known = parentsByCatalog.get(catalog);
+  if (known !== undefined) return known;
+  const parents = new Set<string>();
+  for (const relation of catalog.relations.values()) {
+    if (relation.parent !== null) parents.add(relation.parent);
+  }
+  parentsByCatalog.set(catalog, parents);
+  return parents;
+}

@@ -1,0 +1,276 @@
+import type { Catalog } from '../keyspace/catalog.js';
+import type { Topology } from '../keyspace/topology.js';
+import type { Literals } from '../sql/literals.js';
+import type { ParsedStatement, Parser } from '../sql/parser.js';
+import { fingerprintText, scanShape } from '../sql/scanner.js';
+import { Names } from './names.js';
+import { PlanCache } from './plan-cache.js';
+import type { PlannedStatement, PlannedText } from './plan.js';
+import { planStatement } from './statements.js';
+import type { StatementContext } from './statement-context.js';
+import { TextConstants } from './values.js';
+import { wholePlan } from './whole-text.js';
+
+/** The parts of a session that decide what its statements mean. */
+export interface PlanContext {
+  /** Schemas in which names are looked up, `$user` resolved. */
+  readonly searchPath: readonly string[];
+  /** Equal for equal search paths; may be empty for the most common one. */
+  readonly searchPathKey: string;
+  /** Type OIDs from Parse by 0-based parameter; 0: unspecified. */
+  readonly paramTypes: readonly number[];
+  /** Equal for equal parameter types; empty for none. */
+  readonly paramTypesKey: string;
+}
+
+/** What the planner counts; the metrics have these fields. */
+export interface PlanMetrics {
+  planCacheTextHits: number;
+  planCacheShapeHits: number;
+  planCacheMisses: number;
+  planCacheEvictions: number;
+  planCacheSize: () => { readonly entries: number; readonly bytes: number };
+}
+
+/** Texts beyond this are not looked up as they are: such texts hold literals. */
+const RAW_TEXT_MAX = 2_048;
+/** Plans of texts without literals: BEGIN, COMMIT and statements with parameters only. Some 8,000 of them. */
+const TEXT_CACHE_BYTES = 16 * 1024 * 1024;
+/** Plans by shape. Some 16,000 of them; an application has hundreds. */
+const SHAPE_CACHE_BYTES = 32 * 1024 * 1024;
+/** A plan without rows, its terms included, as measured over the golden plans (0.9 to 2.1 kB). */
+const PLAN_BYTES = 2_048;
+/** One row of a multi-row INSERT: two positions and a term. */
+const ROW_BYTES = 256;
+/** Plans that depend on values are kept for this many sets of values of a shape. */
+const VARIANTS_MAX = 64;
+
+/** What is kept under a shape: a plan for all its texts, or plans by the values that they depend on. */
+type ShapeEntry =
+  | { readonly kind: 'one'; readonly planned: PlannedText }
+  | {
+      readonly kind: 'byValues';
+      readonly dependsOn: readonly number[];
+      readonly variants: Map<string, PlannedText>;
+    };
+
+/**
+ * Text -> plan, in three steps that get dearer: the text itself (if it holds no literal), its shape, and only then the
+ * parser. Everything below is pure; a plan is a function of the text, the session's names and types, the topology and
+ * the catalog.
+ */
+export class Planner {
+  readonly #parser: Parser;
+  readonly #metrics: PlanMetrics | null;
+  readonly #texts = new PlanCache<PlannedText>(TEXT_CACHE_BYTES);
+  readonly #shapes = new PlanCache<ShapeEntry>(SHAPE_CACHE_BYTES);
+  #topology: Topology;
+  #catalog: Catalog;
+
+  constructor(
+    parser: Parser,
+    topology: Topology,
+    catalog: Catalog,
+    metrics: PlanMetrics | null = null,
+  ) {
+    this.#parser = parser;
+    this.#topology = topology;
+    this.#catalog = catalog;
+    this.#metrics = metrics;
+    if (metrics !== null) {
+      metrics.planCacheSize = () => ({
+        entries: this.#texts.entries + this.#shapes.entries,
+        bytes: this.#texts.bytes + this.#shapes.bytes,
+      });
+    }
+  }
+
+  get topologyVersion(): number {
+    return this.#topology.version;
+  }
+
+  get catalogVersion(): number {
+    return this.#catalog.version;
+  }
+
+  /** Takes over a new topology or catalog; plans made under other versions are dropped. */
+  update(topology: Topology, catalog: Catalog): void {
+    this.#topology = topology;
+    this.#catalog = catalog;
+    this.#texts.clear();
+    this.#shapes.clear();
+  }
+
+  /**
+   * The plan of the UTF-8 text `bytes[start, end)`. Fills `literals` with this text's literals, which plans refer to.
+   * A promise only for oversized texts that are not cached. Throws (or rejects with) SqlError: whatever the parser
+   * finds wrong (42601, 22021, 54001); statements that cannot be answered are plans of kind `refuse`.
+   */
+  plan(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: PlanContext,
+    literals: Literals,
+  ): PlannedText | Promise<PlannedText> {
+    if (end - start <= RAW_TEXT_MAX) {
+      const known = this.#texts.get(contextKey(fingerprintText(bytes, start, end), context));
+      if (known !== undefined) {
+        literals.reset();
+        if (this.#metrics !== null) this.#metrics.planCacheTextHits++;
+        return known;
+      }
+    }
+    const shape = scanShape(bytes, start, end, literals);
+    if (shape !== null && literals.count > 0) {
+      const known = this.#byShape(contextKey(shape, context), bytes, start, literals);
+      if (known !== undefined) {
+        if (this.#metrics !== null) this.#metrics.planCacheShapeHits++;
+        return known;
+      }
+    }
+    if (this.#metrics !== null) this.#metrics.planCacheMisses++;
+    const parsed = this.#parser.parse(bytes, start, end);
+    if (Array.isArray(parsed)) {
+      return this.#build(parsed, bytes, start, end, context, literals, shape);
+    }
+    return parsed.then((statements) =>
+      this.#build(statements, bytes, start, end, context, literals, shape),
+    );
+  }
+
+  #byShape(
+    key: string,
+    bytes: Uint8Array,
+    start: number,
+    literals: Literals,
+  ): PlannedText | undefined {
+    const entry = this.#shapes.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.kind === 'one') return entry.planned;
+    return entry.variants.get(valuesKey(entry.dependsOn, bytes, start, literals));
+  }
+
+  #build(
+    parsed: readonly ParsedStatement[],
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: PlanContext,
+    literals: Literals,
+    shape: string | null,
+  ): PlannedText {
+    const names = new Names(this.#topology, this.#catalog, context.searchPath);
+    const constants = new TextConstants(shape === null ? null : literals);
+    const outcome = { cacheable: true, paramCount: 0 };
+    const statements = parsed.map((statement): PlannedStatement => {
+      const statementEnd = statement.start + statement.length;
+      const inner: StatementContext = {
+        names,
+        paramTypes: context.paramTypes,
+        constants,
+        literals,
+        bytes,
+        textStart: start,
+        start: statement.start,
+        end: statementEnd,
+        outcome,
+      };
+      return {
+        plan: planStatement(statement.node, inner),
+        start: constants.position(statement.start),
+        end: constants.position(statementEnd),
+      };
+    });
+    const planned: PlannedText = {
+      statements,
+      whole: wholePlan(statements.map(({ plan }) => plan)),
+      paramCount: outcome.paramCount,
+      catalogVersion: this.#catalog.version,
+      topologyVersion: this.#topology.version,
+      validated: false,
+    };
+    if (outcome.cacheable && shape !== null) {
+      this.#keep(planned, shape, bytes, start, end, context, constants, literals);
+    }
+    return planned;
+  }
+
+  #keep(
+    planned: PlannedText,
+    shape: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: PlanContext,
+    constants: TextConstants,
+    literals: Literals,
+  ): void {
+    const size = planBytes(planned);
+    if (literals.count === 0) {
+      if (end - start > RAW_TEXT_MAX) return;
+      const key = contextKey(shape, context);
+      this.#texts.set(key, planned, size + key.length);
+    } else if (constants.dependsOn.size === 0) {
+      const key = contextKey(shape, context);
+      this.#shapes.set(key, { kind: 'one', planned }, size + key.length);
+    } else {
+      this.#keepVariant(planned, contextKey(shape, context), size, bytes, start, constants, literals);
+    }
+    if (this.#metrics !== null) {
+      this.#metrics.planCacheEvictions = this.#texts.evictions + this.#shapes.evictions;
+    }
+  }
+
+  #keepVariant(
+    planned: PlannedText,
+    key: string,
+    size: number,
+    bytes: Uint8Array,
+    start: number,
+    constants: TextConstants,
+    literals: Literals,
+  ): void {
+    const dependsOn = [...constants.dependsOn].sort((a, b) => a - b);
+    const values = valuesKey(dependsOn, bytes, start, literals);
+    const entry = this.#shapes.get(key);
+    // Another value may have met another part of the planner, which depends on other literals.
+    const same = entry?.kind === 'byValues' && String(entry.dependsOn) === String(dependsOn);
+    if (same && entry.variants.size < VARIANTS_MAX) {
+      entry.variants.set(values, planned);
+      return;
+    }
+    const variants = new Map([[values, planned]]);
+    const bytesMax = VARIANTS_MAX * (size + values.length) + key.length;
+    this.#shapes.set(key, { kind: 'byValues', dependsOn, variants }, bytesMax);
+  }
+}
+
+/** Texts hold no NUL, so that nothing else runs into the session's part. */
+function contextKey(text: string, context: PlanContext): string {
+  if (context.searchPathKey === '' && context.paramTypesKey === '') return text;
+  return `${text}\0${context.searchPathKey}\0${context.paramTypesKey}`;
+}
+
+/** The values that a plan depends on, as they are written. */
+function valuesKey(
+  dependsOn: readonly number[],
+  bytes: Uint8Array,
+  start: number,
+  literals: Literals,
+): string {
+  let key = '';
+  for (const index of dependsOn) {
+    const from = start + literals.starts[index]!;
+    key += `${fingerprintText(bytes, from, start + literals.ends[index]!)}\0`;
+  }
+  return key;
+}
+
+function planBytes(planned: PlannedText): number {
+  let bytes = 0;
+  for (const { plan } of planned.statements) {
+    bytes += PLAN_BYTES + (plan.kind === 'insertSplit' ? plan.rows.length * ROW_BYTES : 0);
+  }
+  return Math.max(bytes, PLAN_BYTES);
+}

@@ -1,0 +1,194 @@
+import type { Analysis } from './analysis.js';
+import { checkDefaults } from './column-defaults.js';
+import type { Entry, Level, Occurrence } from './model.js';
+import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
+import type { KeyTerm, ManyShards, Refusal, ShardSelector } from './plan.js';
+import { refusal, Refused, refuse } from './refusals.js';
+import { splitModification, splitQuery, type Split } from './splitting.js';
+import { keyTerms } from './terms.js';
+
+/** Where a statement runs, and what becomes of its answers where that is several shards. */
+export interface Route {
+  readonly shards: ShardSelector;
+  readonly many: ManyShards;
+}
+
+const ONE_SHARD: ManyShards = {
+  kind: 'refuse',
+  refusal: refusal('this statement runs on one shard only', 'Split it into one statement per shard.'),
+};
+
+/** Any one shard of the cluster: no user table is involved. */
+export const ANYWHERE: Route = { shards: { kind: 'any', keyspace: null }, many: ONE_SHARD };
+export const CATALOG_ROUTE: Route = { shards: { kind: 'catalog' }, many: ONE_SHARD };
+
+/** Routes a query that writes nothing but row locks. */
+export function routeQuery(top: Level, analysis: Analysis): Route {
+  const unknown = routeUnknown(analysis);
+  if (unknown !== null) return unknown;
+  const placement = placementOf(analysis);
+  checkEffect(top, analysis);
+  refuseReferenceLocks(placement, analysis);
+  if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  if (placement.keyspace === null) {
+    const catalog = placement.system.length > 0 || analysis.readsCatalog;
+    return catalog ? CATALOG_ROUTE : ANYWHERE;
+  }
+  if (!placement.keyspace.sharded) return unshardedRoute(placement);
+  if (placement.sharded.length === 0) {
+    return { shards: { kind: 'any', keyspace: placement.keyspace }, many: ONE_SHARD };
+  }
+  const split = splitQuery(top, placement, analysis);
+  return routeSharded(split, placement, analysis, { kind: 'concat' });
+}
+
+/** Routes an UPDATE or DELETE of a sharded or unsharded table. */
+export function routeModification(target: Occurrence, analysis: Analysis): Route {
+  const placement = placementOf(analysis);
+  if (analysis.effect !== null) refuseEffect();
+  refuseReferenceLocks(placement, analysis);
+  if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  if (!placement.keyspace!.sharded) return unshardedRoute(placement);
+  const driver = placement.sharded.find((occurrence) => occurrence.entry === target.entry)!;
+  const split = splitModification(driver, placement, analysis);
+  return routeSharded(split, placement, analysis, { kind: 'addTags' });
+}
+
+/** Routes a statement that only one shard may run: every sharded table must be bound. `reason`: why not several. */
+export function routeToOne(analysis: Analysis, reason: Refusal): Route {
+  const placement = placementOf(analysis);
+  if (analysis.effect !== null) refuseEffect();
+  refuseReferenceLocks(placement, analysis);
+  if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  if (!placement.keyspace!.sharded) return unshardedRoute(placement);
+  return routeSharded({ kind: 'whole', problem: reason }, placement, analysis, { kind: 'concat' });
+}
+
+function unshardedRoute(placement: Placement): Route {
+  return { shards: { kind: 'shard', shard: placement.keyspace!.shards[0]! }, many: ONE_SHARD };
+}
+
+function routeSharded(
+  split: Split,
+  placement: Placement,
+  analysis: Analysis,
+  together: ManyShards,
+): Route {
+  const keyspace = placement.keyspace!;
+  if (split.kind === 'split') {
+    const terms = keyTerms(split.driver, analysis);
+    if (terms === null) return { shards: { kind: 'all', keyspace }, many: together };
+    return { shards: { kind: 'keys', keyspace, groups: [terms] }, many: together };
+  }
+  const groups: KeyTerm[][] = [];
+  for (const occurrence of placement.sharded) {
+    const terms = keyTerms(occurrence, analysis);
+    if (terms === null) throw new Refused(unbound(split.problem, occurrence, placement));
+    if (!groups.some((group) => sameTerms(group, terms))) groups.push(terms);
+  }
+  return {
+    shards: { kind: 'keys', keyspace, groups },
+    many: { kind: 'refuse', refusal: split.problem },
+  };
+}
+
+/** The reason a statement is refused, with the table to blame where other tables are bound. */
+function unbound(problem: Refusal, culprit: ShardedOccurrence, placement: Placement): Refusal {
+  if (placement.sharded.length === 1) return problem;
+  return {
+    ...problem,
+    detail: `The shard key of table "${culprit.relation.name}" is not bound to a value.`,
+  };
+}
+
+function sameTerms(a: readonly KeyTerm[], b: readonly KeyTerm[]): boolean {
+  if (a.length !== b.length) return false;
+  return a.every((term, index) => {
+    const other = b[index]!;
+    return (
+      term.mapper === other.mapper &&
+      term.inputType === other.inputType &&
+      JSON.stringify(term.source) === JSON.stringify(other.source)
+    );
+  });
+}
+
+/**
+ * Tables that the catalog does not know. A default keyspace is where they would live, and PostgreSQL there answers with
+ * its own error; elsewhere, a shard might hold an empty shell that the catalog has not seen yet, so it is not asked.
+ */
+export function routeUnknown(analysis: Analysis): Route | null {
+  const range = analysis.unknownRelations[0];
+  if (range === undefined) return null;
+  const { topology } = analysis.names;
+  const home = topology.defaultKeyspace;
+  const configured = analysis.unknownRelations.some((unknown) => isConfigured(unknown, analysis));
+  const others = analysis.occurrences.some(
+    ({ table }) => table !== null && table.keyspace !== home,
+  );
+  if (home !== null && !home.sharded && !configured && !others && analysis.nestedWrites === 0) {
+    return { shards: { kind: 'shard', shard: home.shards[0]! }, many: ONE_SHARD };
+  }
+  const name =
+    range.schemaname === undefined
+      ? (range.relname ?? '')
+      : `${range.schemaname}.${range.relname ?? ''}`;
+  return refuse(
+    `relation "${name}" does not exist`,
+    'If it was created past Shardgate a moment ago, RELOAD makes it known.',
+    'undefined_table',
+  );
+}
+
+function isConfigured(range: { schemaname?: string; relname?: string }, analysis: Analysis): boolean {
+  const { tables } = analysis.names.topology;
+  if (range.schemaname !== undefined) return tables.has(`${range.schemaname}.${range.relname ?? ''}`);
+  for (const table of tables.values()) if (table.name === range.relname) return true;
+  return false;
+}
+
+function checkEffect(top: Level, analysis: Analysis): void {
+  if (analysis.effect === null) return;
+  // Called for no row, or for many, or under a condition: then nobody can tell what the session has become.
+  if (analysis.levels.length > 1 || top.entries.length > 0) refuseEffect();
+}
+
+function refuseEffect(): never {
+  refuse(
+    'function "set_config" is only supported in a SELECT of its own',
+    'Run SELECT set_config(...) without FROM, or SET, as a statement of its own.',
+  );
+}
+
+/** A lock on one copy of a row is no lock on the others. */
+function refuseReferenceLocks(placement: Placement, analysis: Analysis): void {
+  for (const { entry } of placement.reference) {
+    if (analysis.levels.some((level) => level.locking && locks(level, entry, level.lockedNames))) {
+      refuse(
+        `row locks on reference table "${entry.alias}" are not supported: each shard has its own copy`,
+        'Name the other tables after FOR UPDATE OF, or lock a row of a sharded or unsharded table.',
+      );
+    }
+  }
+}
+
+/** Whether a locking clause of the level reaches an entry: in its FROM, or in derived tables there. */
+function locks(level: Level, target: Entry, names: readonly string[] | null): boolean {
+  return level.entries.some((entry) => {
+    if (names !== null && !names.includes(entry.alias)) return false;
+    if (entry === target) return true;
+    return entry.query !== null && locks(entry.query, target, null);
+  });
+}
+
+/** Writes in WITH clauses run on one shard; a reference table has copies elsewhere. */
+function checkNestedWrites(placement: Placement, analysis: Analysis): void {
+  const target = [...placement.reference, ...placement.system].find(({ written }) => written);
+  if (target !== undefined) {
+    refuse(
+      `writing to table "${target.relation.name}" in a WITH query is not supported`,
+      'Write to it in a statement of its own.',
+    );
+  }
+  checkDefaults(analysis);
+}

@@ -1,0 +1,110 @@
+import type { Node, VariableSetStmt } from '@pgsql/types';
+import { constOf, constText, defElemText } from './ast.js';
+import type { Plan, SettingEffect } from './plan.js';
+import { localPlan } from './plans.js';
+import { refuse } from './refusals.js';
+import { quoteIdentifier } from '../sql/quote.js';
+
+/** Settings whose list items SET quotes as identifiers (PostgreSQL 18, guc_tables.c, GUC_LIST_QUOTE). */
+const quotedLists = new Set([
+  'search_path',
+  'temp_tablespaces',
+  'local_preload_libraries',
+  'session_preload_libraries',
+  'shared_preload_libraries',
+  'unix_socket_directories',
+]);
+
+/** SET, SET LOCAL, RESET, SET TRANSACTION and SET SESSION CHARACTERISTICS. */
+export function planSet(statement: VariableSetStmt): Plan {
+  const name = (statement.name ?? '').toLowerCase();
+  const local = statement.is_local === true;
+  switch (statement.kind) {
+    case 'VAR_RESET_ALL':
+      return setPlan([{ name: '*', value: null, local: false }]);
+    case 'VAR_RESET':
+    case 'VAR_SET_DEFAULT':
+      return setPlan([{ name, value: null, local }]);
+    case 'VAR_SET_MULTI':
+      return setPlan(transactionSettings(statement));
+    case 'VAR_SET_CURRENT':
+      return refuse('SET ... FROM CURRENT is not supported', 'Give the value.');
+    default:
+      return setPlan([{ name, value: settingValue(name, statement.args ?? []), local }]);
+  }
+}
+
+function setPlan(effects: readonly SettingEffect[]): Plan {
+  for (const effect of effects) checkSetting(effect);
+  const [effect, ...more] = effects;
+  if (effect === undefined) refuse('an empty SET is not supported', 'Name a setting.');
+  return localPlan('set', { kind: 'set', effect, ...(more.length === 0 ? {} : { more }) });
+}
+
+/** SET TRANSACTION sets `transaction_*` for the transaction, SESSION CHARACTERISTICS `default_transaction_*`. */
+function transactionSettings(statement: VariableSetStmt): SettingEffect[] {
+  if (statement.name === 'TRANSACTION SNAPSHOT') {
+    refuse(
+      'SET TRANSACTION SNAPSHOT is not supported: a snapshot belongs to one server',
+      'Import the snapshot on a direct connection to the shard.',
+    );
+  }
+  const session = statement.name === 'SESSION CHARACTERISTICS';
+  return (statement.args ?? []).map((node) => {
+    const option = 'DefElem' in node ? node.DefElem : {};
+    const name = option.defname ?? '';
+    const text = defElemText(option) ?? '';
+    const value = name === 'transaction_isolation' ? text : text === '0' ? 'off' : 'on';
+    return { name: session ? `default_${name}` : name, value, local: !session };
+  });
+}
+
+/** A SET value as set_config takes it (PostgreSQL 18, guc_funcs.c flatten_set_variable_args). */
+function settingValue(name: string, args: readonly Node[]): string {
+  const parts = args.map((node) => {
+    const constant = constOf(node);
+    if (constant === null) {
+      refuse(
+        `this value of setting "${name}" is not supported`,
+        name === 'timezone'
+          ? "Write the time zone as a name or an offset, as in SET TIME ZONE 'UTC'."
+          : 'Give the value as a constant.',
+      );
+    }
+    const text = constText(constant) ?? '';
+    return quotedLists.has(name) && constant.sval !== undefined ? quoteIdentifier(text) : text;
+  });
+  return parts.join(', ');
+}
+
+/** Encodings in which text keeps the bytes that Shardgate and the shards see alike. */
+const clientEncodings = new Set(['utf8', 'unicode', 'sqlascii']);
+
+/** Refuses settings under which the proxy would read statements or keys in another way than the shards. */
+export function checkSetting(effect: SettingEffect): void {
+  const { name, value } = effect;
+  if (name === 'session_authorization') {
+    refuse(
+      'SET SESSION AUTHORIZATION is not supported: clients share server sessions',
+      'Use SET ROLE, or connect as the other user.',
+    );
+  }
+  if (value === null) return;
+  if (name === 'standard_conforming_strings' && !/^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(value)) {
+    refuse(
+      'standard_conforming_strings = off is not supported: strings would end elsewhere than Shardgate reads',
+      "Write backslash escapes as E'...'.",
+    );
+  }
+  if (name === 'client_encoding' && !clientEncodings.has(plainEncoding(value))) {
+    refuse(
+      `client_encoding "${value}" is not supported: shard keys are mapped by their UTF-8 bytes`,
+      'Use client_encoding UTF8.',
+    );
+  }
+}
+
+/** Encoding names compare without case and punctuation (PostgreSQL 18, encnames.c clean_encoding_name). */
+function plainEncoding(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '');
+}

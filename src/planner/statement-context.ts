@@ -1,0 +1,62 @@
+import type { Literals } from '../sql/literals.js';
+import { Analysis } from './analysis.js';
+import { addEdge } from './model.js';
+import { analyseDelete, analyseInsert, analyseMerge, analyseUpdate } from './modifications.js';
+import type { Names } from './names.js';
+import { passesFilters } from './facts.js';
+import { Params } from './params.js';
+import { analyseQuery } from './queries.js';
+import { refuse } from './refusals.js';
+import type { TextConstants } from './values.js';
+import type { QueryWalker } from './analysis.js';
+
+/** What planning one statement needs to know of its text and session. */
+export interface StatementContext {
+  readonly names: Names;
+  readonly paramTypes: readonly number[];
+  readonly constants: TextConstants;
+  /** The literal spans of the whole text. */
+  readonly literals: Literals;
+  /** The whole text: `bytes[textStart + offset]` is byte `offset` of it. */
+  readonly bytes: Uint8Array;
+  readonly textStart: number;
+  /** The statement's own bytes, as offsets in the text. */
+  readonly start: number;
+  readonly end: number;
+  /** Told by the planners of statements: what the whole text must not be cached for, and its parameters. */
+  readonly outcome: { cacheable: boolean; paramCount: number };
+}
+
+const walker: QueryWalker = {
+  query: analyseQuery,
+  modification(node, parent, ctes, analysis) {
+    const modification =
+      'InsertStmt' in node
+        ? analyseInsert(node.InsertStmt, parent, ctes, analysis)
+        : 'UpdateStmt' in node
+          ? analyseUpdate(node.UpdateStmt, parent, ctes, analysis)
+          : 'DeleteStmt' in node
+            ? analyseDelete(node.DeleteStmt, parent, ctes, analysis)
+            : 'MergeStmt' in node
+              ? analyseMerge(node.MergeStmt, parent, ctes, analysis)
+              : null;
+    if (modification !== null) return modification.level;
+    return refuse('this WITH query is not supported', 'Its table must exist and be one that can be written.');
+  },
+};
+
+/** Runs one walk over a statement and completes what only its end can tell. */
+export function analyse<T>(context: StatementContext, walk: (analysis: Analysis) => T): [Analysis, T] {
+  const { names, constants, outcome } = context;
+  const analysis = new Analysis(names, new Params(context.paramTypes), constants, walker);
+  const result = walk(analysis);
+  for (const { level, columns } of analysis.cteUses) {
+    if (level.references !== 1) continue;
+    for (const [column, output] of columns) {
+      if (passesFilters(level, output)) addEdge(output, column);
+    }
+  }
+  outcome.paramCount = Math.max(outcome.paramCount, analysis.params.count);
+  if (!analysis.cacheable) outcome.cacheable = false;
+  return [analysis, result];
+}

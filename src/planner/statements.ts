@@ -1,0 +1,94 @@
+import type { Node } from '@pgsql/types';
+import { kindOf } from './ast.js';
+import { planCopy } from './copy-plans.js';
+import { planDdl } from './ddl.js';
+import { planInsert } from './inserts.js';
+import { planDelete, planMerge, planUpdate } from './modification-plans.js';
+import type { Plan } from './plan.js';
+import { anyPlan, localPlan, refusePlan } from './plans.js';
+import { Refused } from './refusals.js';
+import { planDeclare, planExplain, planSelect } from './select-plans.js';
+import { planSet } from './settings.js';
+import type { StatementContext } from './statement-context.js';
+import { planTransaction } from './transactions.js';
+import {
+  planClose,
+  planDiscard,
+  planFetch,
+  planLock,
+  planTruncate,
+  refuseStatement,
+} from './utility.js';
+
+/** Statements whose plans may be kept under their shape; all others are planned anew where they hold literals. */
+const shapedKinds = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt']);
+/** Statements whose plans depend on their text alone, so that the text may be a key. DDL never is. */
+const textKinds = new Set([
+  ...shapedKinds,
+  'TransactionStmt',
+  'VariableSetStmt',
+  'VariableShowStmt',
+  'DiscardStmt',
+  'DeallocateStmt',
+  'FetchStmt',
+  'ClosePortalStmt',
+  'UnlistenStmt',
+  'DeclareCursorStmt',
+]);
+
+/** Plans one statement; what cannot be answered exactly becomes a RefusePlan. Throws nothing but bugs. */
+export function planStatement(node: Node, context: StatementContext): Plan {
+  const kind = kindOf(node);
+  const { outcome, literals } = context;
+  const cacheable = literals.count === 0 ? textKinds.has(kind) : shapedKinds.has(kind);
+  if (!cacheable) outcome.cacheable = false;
+  try {
+    return dispatch(node, context);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    // The parameters behind the refused place were not counted; such a plan is not worth keeping.
+    outcome.cacheable = false;
+    return refusePlan(verbOf(kind), error.refusal);
+  }
+}
+
+function verbOf(kind: string): string {
+  const verb = kind.replace(/Stmt$/, '').toLowerCase();
+  return ['select', 'insert', 'update', 'delete', 'merge', 'copy', 'explain'].includes(verb)
+    ? verb
+    : 'utility';
+}
+
+function dispatch(node: Node, context: StatementContext): Plan {
+  if ('SelectStmt' in node) return planSelect(node.SelectStmt, context);
+  if ('InsertStmt' in node) return planInsert(node.InsertStmt, context);
+  if ('UpdateStmt' in node) return planUpdate(node.UpdateStmt, context);
+  if ('DeleteStmt' in node) return planDelete(node.DeleteStmt, context);
+  if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);
+  if ('VariableSetStmt' in node) return planSet(node.VariableSetStmt);
+  if ('VariableShowStmt' in node) return anyPlan('show');
+  if ('CopyStmt' in node) return planCopy(node.CopyStmt, context);
+  if ('DeclareCursorStmt' in node) return planDeclare(node.DeclareCursorStmt, context);
+  if ('FetchStmt' in node) return planFetch(node.FetchStmt);
+  if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt);
+  if ('ExplainStmt' in node) return planExplain(node.ExplainStmt, context, dispatch);
+  if ('MergeStmt' in node) return planMerge(node.MergeStmt, context);
+  if ('TruncateStmt' in node) return planTruncate(node.TruncateStmt, context);
+  if ('LockStmt' in node) return planLock(node.LockStmt, context);
+  if ('DiscardStmt' in node) return planDiscard(node.DiscardStmt);
+  if ('DeallocateStmt' in node) {
+    const { isall, name } = node.DeallocateStmt;
+    return localPlan('utility', {
+      kind: 'deallocate',
+      name: isall === true ? null : (name ?? null),
+    });
+  }
+  if ('UnlistenStmt' in node) return localPlan('utility', { kind: 'nothing', tag: 'UNLISTEN' });
+  if ('ConstraintsSetStmt' in node) return planConstraints();
+  return planDdl(node, context) ?? refuseStatement(node);
+}
+
+/** SET CONSTRAINTS acts on the transaction's own shard. */
+function planConstraints(): Plan {
+  return anyPlan('set');
+}

@@ -1,0 +1,166 @@
+import type {
+  ClosePortalStmt,
+  DiscardStmt,
+  FetchStmt,
+  LockStmt,
+  Node,
+  RangeVar,
+  TruncateStmt,
+} from '@pgsql/types';
+import type { Keyspace, Table } from '../keyspace/topology.js';
+import { kindOf, rangeVarText } from './ast.js';
+import type { Plan, RoutePlan } from './plan.js';
+import { anyPlan, broadcastPlan, localPlan, routePlan } from './plans.js';
+import { refusal, refuse } from './refusals.js';
+import { CATALOG_ROUTE, type Route } from './routing.js';
+import type { StatementContext } from './statement-context.js';
+
+/** FETCH and MOVE follow their cursor. */
+export function planFetch(statement: FetchStmt): Plan {
+  return cursorPlan(statement.portalname ?? '');
+}
+
+export function planClose(statement: ClosePortalStmt): Plan {
+  const name = statement.portalname;
+  // CLOSE ALL: a transaction's cursors are all on its own shard, which `any` means there.
+  return name === undefined ? anyPlan('cursor') : cursorPlan(name);
+}
+
+function cursorPlan(name: string): RoutePlan {
+  return { ...anyPlan('cursor'), cursor: { action: 'use', name } };
+}
+
+export function planDiscard(statement: DiscardStmt): Plan {
+  switch (statement.target ?? 'DISCARD_ALL') {
+    case 'DISCARD_PLANS':
+      return localPlan('utility', { kind: 'discard', what: 'plans' });
+    case 'DISCARD_SEQUENCES':
+      return localPlan('utility', { kind: 'discard', what: 'sequences' });
+    case 'DISCARD_TEMP':
+      return localPlan('utility', { kind: 'discard', what: 'temp' });
+    default:
+      return localPlan('utility', { kind: 'discard', what: 'all' });
+  }
+}
+
+/** LOCK TABLE: on every copy and part of the tables. */
+export function planLock(statement: LockStmt, context: StatementContext): Plan {
+  return planTables('lock', statement.relations, context, (keyspace) =>
+    broadcastPlan('lock', keyspace, { ddl: false, transactional: true }),
+  );
+}
+
+/** TRUNCATE: on every shard of the tables' keyspace; CASCADE may reach tables of other keyspaces. */
+export function planTruncate(statement: TruncateStmt, context: StatementContext): Plan {
+  const cascade = statement.behavior === 'DROP_CASCADE';
+  const broadcast = (keyspace: Keyspace): Plan =>
+    broadcastPlan('truncate', cascade ? null : keyspace, { ddl: false, transactional: true });
+  const plan = planTables('truncate', statement.relations, context, broadcast);
+  const cluster = cascade && plan.kind === 'route' && plan.shards.kind === 'shard';
+  return cluster ? broadcastPlan('truncate', null, { ddl: false, transactional: true }) : plan;
+}
+
+/** A command on whole tables of one keyspace: routed if unsharded, else on every shard. */
+function planTables(
+  verb: string,
+  relations: readonly Node[] | undefined,
+  context: StatementContext,
+  broadcast: (keyspace: Keyspace) => Plan,
+): Plan {
+  let first: Table | null = null;
+  for (const node of relations ?? []) {
+    if (!('RangeVar' in node)) continue;
+    const found = context.names.relation(node.RangeVar);
+    if (found.kind === 'unknown') return unknownTable(verb, node.RangeVar, context);
+    if (found.kind === 'system') {
+      refuse(`${verb} of system catalog "${found.relation.name}" is not supported`, 'Leave it out.');
+    }
+    first ??= found.table;
+    if (first.keyspace !== found.table.keyspace) {
+      refuse(
+        `${verb} of tables "${first.name}" and "${found.table.name}" of different keyspaces is not supported`,
+        'Use one statement for each keyspace.',
+      );
+    }
+    const { hasTriggersOrRules, name } = found.relation;
+    if (verb === 'truncate' && hasTriggersOrRules && found.table.keyspace.sharded) {
+      refuse(
+        `table "${name}" has triggers or rules, which may touch rows of other shards`,
+        'Drop them, or keep the table in an unsharded keyspace.',
+      );
+    }
+  }
+  if (first === null) refuse(`${verb} without a table is not supported`, 'Name a table.');
+  if (first.keyspace.sharded) return broadcast(first.keyspace);
+  const route: Route = {
+    shards: { kind: 'shard', shard: first.keyspace.shards[0]! },
+    many: { kind: 'refuse', refusal: refusal(`${verb} runs on one shard`, 'Name one table.') },
+  };
+  return routePlan(verb, true, route);
+}
+
+/** PostgreSQL itself says that the table does not exist, on a shard where it may be looked for in safety. */
+export function unknownTable(verb: string, range: RangeVar, context: StatementContext): Plan {
+  const home = context.names.topology.defaultKeyspace;
+  if (home?.sharded === false) {
+    const many = CATALOG_ROUTE.many;
+    return routePlan(verb, true, { shards: { kind: 'shard', shard: home.shards[0]! }, many });
+  }
+  return refuse(
+    `relation "${rangeVarText(range)}" does not exist`,
+    'If it was created past Shardgate a moment ago, RELOAD makes it known.',
+    'undefined_table',
+  );
+}
+
+/** Why a statement kind is refused, and what to do instead. */
+const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: string]>> = {
+  PrepareStmt: ['PREPARE', 'Use the extended protocol (named statements of your driver).'],
+  ExecuteStmt: ['EXECUTE', 'Use the extended protocol (named statements of your driver).'],
+  ListenStmt: ['LISTEN', 'Listen on a direct connection to one server.'],
+  NotifyStmt: ['NOTIFY', 'Notify on a direct connection to one server.'],
+  CheckPointStmt: ['CHECKPOINT', 'Run it on a direct connection to each server.'],
+  LoadStmt: ['LOAD', 'Set shared_preload_libraries or session_preload_libraries on the servers.'],
+  DoStmt: ['DO', 'Run its statements one by one, so that each can be routed.'],
+  CallStmt: ['CALL', "Run the procedure's statements one by one, so that each can be routed."],
+  RefreshMatViewStmt: ['REFRESH MATERIALIZED VIEW', 'Use an ordinary table.'],
+  CreateTableAsStmt: [
+    'CREATE TABLE AS and CREATE MATERIALIZED VIEW',
+    'Create the table first, then use INSERT ... SELECT.',
+  ],
+  CreatedbStmt: ['CREATE DATABASE', 'Create it on each server.'],
+  DropdbStmt: ['DROP DATABASE', 'Drop it on each server.'],
+  AlterDatabaseStmt: ['ALTER DATABASE', 'Run it on each server.'],
+  AlterDatabaseSetStmt: ['ALTER DATABASE', 'Run it on each server.'],
+  CreateTableSpaceStmt: ['CREATE TABLESPACE', 'Run it on each server.'],
+  DropTableSpaceStmt: ['DROP TABLESPACE', 'Run it on each server.'],
+  AlterSystemStmt: ['ALTER SYSTEM', 'Run it on a direct connection to each server.'],
+  CreateRoleStmt: ['CREATE ROLE', 'Create it on each server and in the configuration.'],
+  AlterRoleStmt: ['ALTER ROLE', 'Run it on each server.'],
+  AlterRoleSetStmt: ['ALTER ROLE', 'Run it on each server.'],
+  DropRoleStmt: ['DROP ROLE', 'Run it on each server.'],
+  GrantRoleStmt: ['GRANT of roles', 'Run it on each server.'],
+  CreateSubscriptionStmt: ['CREATE SUBSCRIPTION', 'Run it on a direct connection.'],
+  AlterSubscriptionStmt: ['ALTER SUBSCRIPTION', 'Run it on a direct connection.'],
+  DropSubscriptionStmt: ['DROP SUBSCRIPTION', 'Run it on a direct connection.'],
+  CreateForeignTableStmt: ['CREATE FOREIGN TABLE', 'Use ordinary tables.'],
+  ImportForeignSchemaStmt: ['IMPORT FOREIGN SCHEMA', 'Use ordinary tables.'],
+  CreateEventTrigStmt: ['CREATE EVENT TRIGGER', 'Create it on each server.'],
+  CreateTrigStmt: [
+    'CREATE TRIGGER',
+    'Triggers may touch rows of other shards; do their work in the application.',
+  ],
+  RuleStmt: ['CREATE RULE', 'Rules rewrite statements behind the router; change the statements.'],
+  ReassignOwnedStmt: ['REASSIGN OWNED', 'Run it on each server.'],
+  DropOwnedStmt: ['DROP OWNED', 'Run it on each server.'],
+};
+
+export function refuseStatement(node: Node): never {
+  const known = refusedKinds[kindOf(node)];
+  if (known !== undefined) refuse(`${known[0]} is not supported`, known[1]);
+  const words = kindOf(node).replace(/Stmt$/, '').replace(/(?<=[a-z])(?=[A-Z])/g, ' ');
+  return refuse(
+    `this kind of statement (${words}) is not supported`,
+    'Run it on a direct connection to the servers.',
+  );
+}
