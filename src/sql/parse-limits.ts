@@ -10,6 +10,12 @@
  */
 export const MAIN_TOKENS_MAX = 3_000;
 
+/**
+ * Longest run of operator characters, which PostgreSQL's lexer splits in quadratic time (20 kB of `+` take 500 ms). An
+ * operator's name has 63 bytes at most; signs in a row (`1 - +-2`) are still accepted up to here.
+ */
+export const OPERATOR_BYTES_MAX = 256;
+
 /** Longest text parsed on the main thread, in bytes: few tokens may still carry long strings (about 5 ms here). */
 export const MAIN_TEXT_BYTES_MAX = 512 * 1024;
 

@@ -7,6 +7,7 @@ import {
   ENGINE_MEMORY_MAX,
   MAIN_TEXT_BYTES_MAX,
   MAIN_TOKENS_MAX,
+  OPERATOR_BYTES_MAX,
   WORKER_TEXT_BYTES_MAX,
   WORKER_TOKENS_MAX,
 } from './parse-limits.js';
@@ -35,6 +36,9 @@ export interface ParserOptions {
   /** When an unused worker is ended, in milliseconds. */
   readonly idleMs?: number;
 }
+
+/** Behind it stands the whole rest of the text. */
+const ENDLESS_COMMENT = 'unterminated /* comment at or near ';
 
 /**
  * PostgreSQL's own grammar (libpg-query 18) behind guards: no statement crashes, hangs or noticeably holds up the
@@ -81,6 +85,7 @@ export class Parser {
     const text = bytes.subarray(start, end);
     if (!isUtf8(text) || text.includes(0)) throw invalidEncoding(bytes, start, end);
     const tokens = countTokens(bytes, start, end, WORKER_TOKENS_MAX);
+    if (tokens < 0) throw tooComplex(`an operator is longer than ${OPERATOR_BYTES_MAX} characters`);
     if (tokens > WORKER_TOKENS_MAX) {
       throw tooComplex(`the text has more than ${WORKER_TOKENS_MAX} words, values and operators`);
     }
@@ -103,11 +108,14 @@ export class Parser {
     aside: boolean,
   ): ParsedStatement[] | Promise<ParsedStatement[]> {
     const blanked = Uint8Array.from(text);
-    blankComments(blanked);
+    const endless = blankComments(blanked);
     const moved = (error: unknown): never => {
       if (!(error instanceof SqlError) || error.position === undefined) throw error;
       const position = positionWithComments(error.position, blanked, text);
-      throw sqlError(error.state, error.message, { hint: error.hint, position });
+      const message = error.message.startsWith(ENDLESS_COMMENT)
+        ? `${ENDLESS_COMMENT}"${Buffer.from(text.subarray(endless)).toString()}"`
+        : error.message;
+      throw sqlError(error.state, message, { hint: error.hint, position });
     };
     if (aside) return this.#parseAside(Uint8Array.from(blanked)).catch(moved);
     if (this.#engine === null) return this.#parseLater(blanked).catch(moved);

@@ -1,3 +1,4 @@
+import { OPERATOR_BYTES_MAX } from './parse-limits.js';
 import { LiteralKind } from './literals.js';
 import { skipContinued } from './string-lexer.js';
 import {
@@ -19,12 +20,18 @@ import {
 
 const LOWER_E = 0x65;
 
+/** 1 for the characters that operators are made of (scan.l, op_chars). */
+const operatorBytes = new Uint8Array(256);
+for (const character of '~!@#^&|`?+-*/%<>=') operatorBytes[character.charCodeAt(0)] = 1;
+
 /**
  * Counts the tokens of a text, never too low: every operator character counts as one. Stops behind `max`, and where the
- * lexer would stop with an error. Parse time and the depth of the tree are bounded by this number.
+ * lexer would stop with an error; -1 for an operator beyond OPERATOR_BYTES_MAX. Parse time and the depth of the tree
+ * are bounded by these.
  */
 export function countTokens(bytes: Uint8Array, start: number, end: number, max: number): number {
   let count = 0;
+  let operatorStart = start;
   let i = start;
   while (i < end && count <= max) {
     const byte = bytes[i]!;
@@ -44,6 +51,12 @@ export function countTokens(bytes: Uint8Array, start: number, end: number, max: 
       continue;
     }
     count++;
+    if (operatorBytes[byte] === 1) {
+      if (i === start || operatorBytes[bytes[i - 1]!] === 0) operatorStart = i;
+      if (i - operatorStart >= OPERATOR_BYTES_MAX) return -1;
+      i++;
+      continue;
+    }
     i = tokenEnd(bytes, i, end);
     if (i < 0) return count;
   }
