@@ -1,6 +1,6 @@
 // @ts-check
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { StepError } from './project.mjs';
 
@@ -8,11 +8,17 @@ import { StepError } from './project.mjs';
 
 /**
  * The user that servers run as: null for "the one we are", since PostgreSQL refuses to run only as
- * root. Root hands over to `postgres`, else to `nobody`.
+ * root. Root hands over to the owner of what an ordinary user made before, else to `postgres`, else
+ * to `nobody`.
+ * @param {string} [folder] with data folders, where they may be there already
  * @returns {SystemUser | null}
  */
-export function serverUser() {
+export function serverUser(folder) {
   if (process.getuid?.() !== 0) return null;
+  const owner = folder === undefined ? undefined : statSync(folder, { throwIfNoEntry: false });
+  if (owner !== undefined && owner.uid !== 0) {
+    return { name: `user ${owner.uid}`, uid: owner.uid, gid: owner.gid };
+  }
   const users = readFileSync('/etc/passwd', 'utf8');
   for (const name of ['postgres', 'nobody']) {
     const match = new RegExp(`^${name}:[^:]*:(\\d+):(\\d+):`, 'm').exec(users);
