@@ -1,6 +1,6 @@
 import type { ServerAddress } from '../config/config.js';
 import type { Shard } from '../keyspace/topology.js';
-import type { ShardMetrics } from '../metrics/metrics.js';
+import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
 import { BackendError } from './backend-error.js';
@@ -80,6 +80,10 @@ export class Pool implements BackendOwner {
     this.logger = logger;
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.sweeper.unref();
+  }
+
+  get latency(): LatencyHistogram {
+    return this.metrics.latency;
   }
 
   get size(): number {

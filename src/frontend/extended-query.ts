@@ -701,7 +701,7 @@ export class ExtendedQuery {
     backend.requestFlush();
     session.busy = true;
     session.operation = new DescribeParameters((outcome) => {
-      if (outcome instanceof Buffer) this.finished = { ok: false, error: outcome };
+      if (Buffer.isBuffer(outcome)) this.finished = { ok: false, error: outcome };
       else statement.inferredTypes = outcome;
       session.resumeSoon();
     });

@@ -789,7 +789,7 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     const { work } = this;
     if (backend.startedAt !== 0) {
       const us = Math.round((performance.now() - backend.startedAt) * 1000);
-      this.context.metrics.shardLatency[backend.shard.index]!.observe(us);
+      backend.owner.latency.observe(us);
       backend.startedAt = 0;
     }
     if (this.pendingEffect !== null) this.applyEffect(this.pendingEffect, backend);

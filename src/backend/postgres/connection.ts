@@ -1,6 +1,7 @@
 import { assert } from '../../util/assert.js';
 import type { ServerAddress } from '../../config/config.js';
 import type { Shard } from '../../keyspace/topology.js';
+import type { LatencyHistogram } from '../../metrics/metrics.js';
 import type { SocketTransport, TransportHandler } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/codes.js';
@@ -48,6 +49,7 @@ export interface BackendSink {
 
 /** The pool behind a backend: its sink while nobody leases it, and where it goes back to. */
 export interface BackendOwner extends BackendSink {
+  readonly latency: LatencyHistogram;
   /** Takes back a backend that is between statements, outside a transaction. */
   release(backend: BackendConnection): void;
   /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */
