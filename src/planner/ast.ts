@@ -1,4 +1,12 @@
-import type { A_Const, ColumnRef, DefElem, Node, RangeVar, SelectStmt, TypeName } from '@pgsql/types';
+import type {
+  A_Const,
+  ColumnRef,
+  DefElem,
+  Node,
+  RangeVar,
+  SelectStmt,
+  TypeName,
+} from '@pgsql/types';
 
 /** The name of a node's kind, such as `SelectStmt`; `''` for the empty node (SQL's absent list element). */
 export function kindOf(node: Node): string {

@@ -34,7 +34,8 @@ export function copyFormat(
     forceNotNull: false,
     forceNull: false,
   };
-  for (const node of nodes ?? []) if ('DefElem' in node) readOption(node.DefElem, shardKey, options);
+  for (const node of nodes ?? [])
+    if ('DefElem' in node) readOption(node.DefElem, shardKey, options);
   return buildFormat(options);
 }
 
@@ -122,7 +123,11 @@ function buildFormat(options: Options): CopyFormat {
 function byteOf(text: string, option: string): number {
   const bytes = encoder.encode(text);
   if (bytes.length !== 1) {
-    refuse(`COPY ${option} must be a single one-byte character`, 'Use a character such as a comma.', 'invalid_parameter_value');
+    refuse(
+      `COPY ${option} must be a single one-byte character`,
+      'Use a character such as a comma.',
+      'invalid_parameter_value',
+    );
   }
   return bytes[0]!;
 }

@@ -148,7 +148,8 @@ function checkForeignKey(
   if (!own.keyspace.sharded || theirs.type === 'reference') return;
   if (own.type === 'sharded' && theirs.type === 'sharded') {
     const place = local.indexOf(own.shardKey);
-    const matched = foreign.length > 0 ? foreign[place] : local.length === 1 ? theirs.shardKey : null;
+    const matched =
+      foreign.length > 0 ? foreign[place] : local.length === 1 ? theirs.shardKey : null;
     const clears = ['n', 'd'].includes(constraint.fk_del_action ?? '');
     if (place >= 0 && matched === theirs.shardKey && !clears) return;
   }
@@ -166,9 +167,7 @@ function checkForeignKey(
 function homeOf(subject: Subject, context: StatementContext): Table | null {
   if (subject.table !== null) return subject.table;
   const keyspace = context.names.topology.defaultKeyspace;
-  return keyspace === null
-    ? null
-    : { type: 'unsharded', keyspace, schema: '', name: subject.name };
+  return keyspace === null ? null : { type: 'unsharded', keyspace, schema: '', name: subject.name };
 }
 
 function checkCommand(command: AlterTableCmd, subject: Subject, context: StatementContext): void {
@@ -194,4 +193,3 @@ function checkCommand(command: AlterTableCmd, subject: Subject, context: Stateme
     );
   }
 }
-

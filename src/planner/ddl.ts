@@ -1,4 +1,11 @@
-import type { AlterTableStmt, CreateStmt, DropStmt, IndexStmt, Node, VacuumStmt } from '@pgsql/types';
+import type {
+  AlterTableStmt,
+  CreateStmt,
+  DropStmt,
+  IndexStmt,
+  Node,
+  VacuumStmt,
+} from '@pgsql/types';
 import { bodyOf, defElemText, forEachChild, kindOf, qualifiedName } from './ast.js';
 import { checkAlterTable, checkCreateTable, checkIndex } from './ddl-constraints.js';
 import type { Plan } from './plan.js';
@@ -108,10 +115,19 @@ function planVacuum(statement: VacuumStmt): Plan {
 function planRename(node: Node, context: StatementContext): Plan {
   if ('RenameStmt' in node) {
     const { relation, subname, newname, renameType } = node.RenameStmt;
-    const found = relation === undefined ? null : context.names.find(relation.schemaname ?? null, relation.relname ?? '');
-    const key = found === null ? undefined : context.names.topology.tables.get(`${found.schema}.${found.name}`);
+    const found =
+      relation === undefined
+        ? null
+        : context.names.find(relation.schemaname ?? null, relation.relname ?? '');
+    const key =
+      found === null
+        ? undefined
+        : context.names.topology.tables.get(`${found.schema}.${found.name}`);
     if (key !== undefined && (renameType === 'OBJECT_TABLE' || isShardKey(key, subname))) {
-      const what = renameType === 'OBJECT_TABLE' ? `table "${key.name}"` : `shard key "${key.name}.${subname ?? ''}"`;
+      const what =
+        renameType === 'OBJECT_TABLE'
+          ? `table "${key.name}"`
+          : `shard key "${key.name}.${subname ?? ''}"`;
       refuse(
         `renaming ${what} to "${newname ?? ''}" is not supported: the configuration knows it by its name`,
         'Rename it on each server and in the configuration while nothing uses it.',
@@ -119,7 +135,10 @@ function planRename(node: Node, context: StatementContext): Plan {
     }
   } else if ('AlterObjectSchemaStmt' in node) {
     const { relation } = node.AlterObjectSchemaStmt;
-    const found = relation === undefined ? null : context.names.find(relation.schemaname ?? null, relation.relname ?? '');
+    const found =
+      relation === undefined
+        ? null
+        : context.names.find(relation.schemaname ?? null, relation.relname ?? '');
     if (found !== null && context.names.topology.tables.has(`${found.schema}.${found.name}`)) {
       refuse(
         `moving table "${found.name}" to another schema is not supported: the configuration knows it by its name`,
@@ -130,12 +149,18 @@ function planRename(node: Node, context: StatementContext): Plan {
   return everywhere(true);
 }
 
-function isShardKey(table: { type: string; shardKey?: string }, column: string | undefined): boolean {
+function isShardKey(
+  table: { type: string; shardKey?: string },
+  column: string | undefined,
+): boolean {
   return table.type === 'sharded' && table.shardKey === column;
 }
 
 /** CREATE SCHEMA may hold further CREATE statements. */
-function checkSchemaElements(elements: readonly Node[] | undefined, context: StatementContext): void {
+function checkSchemaElements(
+  elements: readonly Node[] | undefined,
+  context: StatementContext,
+): void {
   for (const element of elements ?? []) {
     if (planDdl(element, context) === null) {
       refuse('this element of CREATE SCHEMA is not supported', 'Run it as a statement of its own.');

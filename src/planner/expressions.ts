@@ -1,7 +1,15 @@
 import type { A_Expr, ColumnRef, FuncCall, Node, SubLink, TypeCast } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis, Place } from './analysis.js';
-import { bodyOf, columnRefOf, constOf, forEachChild, kindOf, qualifiedName, selectOf } from './ast.js';
+import {
+  bodyOf,
+  columnRefOf,
+  constOf,
+  forEachChild,
+  kindOf,
+  qualifiedName,
+  selectOf,
+} from './ast.js';
 import { assignAggregate, inspectFunction, inspectName, isAggregate } from './functions.js';
 import { typeFamily, type Variable } from './model.js';
 import { UNDETERMINED, type ParamHint } from './params.js';
@@ -53,7 +61,10 @@ export function visitExpression(
   const kind = kindOf(node);
   if (kind === '') return;
   if (!plainKinds.has(kind)) {
-    refuse(`expression ${kind} is not supported`, 'Write it in another way or compute it in the client.');
+    refuse(
+      `expression ${kind} is not supported`,
+      'Write it in another way or compute it in the client.',
+    );
   }
   if (kind === 'JsonObjectAgg' || kind === 'JsonArrayAgg') markJsonAggregate(node, place);
   forEachChild(bodyOf(node), (child) => {
@@ -276,10 +287,7 @@ function visitJsonQuery(
 }
 
 /** JSON_OBJECTAGG and JSON_ARRAYAGG: aggregates that are no function calls. Outer columns are taken as theirs too. */
-function markJsonAggregate(
-  node: Node,
-  place: Place,
-): void {
+function markJsonAggregate(node: Node, place: Place): void {
   const constructor = bodyOf(node).constructor as { over?: unknown } | undefined;
   if (constructor?.over !== undefined) place.scope.level.windows = true;
   for (let scope: Place['scope'] | null = place.scope; scope !== null; scope = scope.parent) {

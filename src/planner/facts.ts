@@ -240,7 +240,8 @@ function arrayValues(node: Node, column: Variable, analysis: Analysis): KeyValue
   if (constOf(node)?.sval !== undefined) return arrayLiteral(node, column.type, analysis);
   if (!('TypeCast' in node) || node.TypeCast.typeName === undefined) return null;
   const { arg, typeName } = node.TypeCast;
-  if (arg === undefined || typeName.arrayBounds === undefined || hasModifiers(typeName)) return null;
+  if (arg === undefined || typeName.arrayBounds === undefined || hasModifiers(typeName))
+    return null;
   const type = analysis.names.typeOid(typeName);
   if (type === 0) return null;
   if ('ParamRef' in arg) {
@@ -281,7 +282,8 @@ export function valueOf(node: Node, analysis: Analysis): KeyValue | null {
   if (constant !== null) return analysis.constants.value(constant);
   if (!('TypeCast' in node) || node.TypeCast.typeName === undefined) return null;
   const { arg, typeName } = node.TypeCast;
-  if (arg === undefined || hasModifiers(typeName) || typeName.arrayBounds !== undefined) return null;
+  if (arg === undefined || hasModifiers(typeName) || typeName.arrayBounds !== undefined)
+    return null;
   const type = analysis.names.typeOid(typeName);
   if (type === 0) return null;
   const value = 'TypeCast' in arg ? null : valueOf(arg, analysis);

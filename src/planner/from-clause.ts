@@ -231,8 +231,10 @@ function join(expression: JoinExpr, context: FromContext): FromItem {
 /** ON restricts both sides of an inner join, the nullable side of an outer one, and neither side of a full one. */
 function joinDomain(type: string, left: readonly Entry[], right: readonly Entry[]): Domain {
   const restricted = new Set<Entry>();
-  if (type === 'JOIN_INNER' || type === 'JOIN_LEFT') for (const entry of right) restricted.add(entry);
-  if (type === 'JOIN_INNER' || type === 'JOIN_RIGHT') for (const entry of left) restricted.add(entry);
+  if (type === 'JOIN_INNER' || type === 'JOIN_LEFT')
+    for (const entry of right) restricted.add(entry);
+  if (type === 'JOIN_INNER' || type === 'JOIN_RIGHT')
+    for (const entry of left) restricted.add(entry);
   return (entry) => restricted.has(entry);
 }
 

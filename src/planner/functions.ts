@@ -83,9 +83,7 @@ export function inspectName(schema: string | null, name: string, analysis: Analy
 
 function isUserMade(name: string, analysis: Analysis): boolean {
   const { catalog } = analysis.names;
-  return (
-    !catalog.volatileBuiltins.has(name) && analysis.names.userFunctions(null, name).length > 0
-  );
+  return !catalog.volatileBuiltins.has(name) && analysis.names.userFunctions(null, name).length > 0;
 }
 
 function refuseReaders(name: string): void {

@@ -186,7 +186,8 @@ function analyseWhere(
 ): string | null {
   if (where !== undefined && 'CurrentOfExpr' in where) {
     const name = where.CurrentOfExpr.cursor_name;
-    if (name === undefined) refuse('WHERE CURRENT OF a parameter is not supported', 'Name the cursor.');
+    if (name === undefined)
+      refuse('WHERE CURRENT OF a parameter is not supported', 'Name the cursor.');
     return name;
   }
   visitExpression(where, place, analysis);

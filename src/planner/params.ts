@@ -21,8 +21,7 @@ const elementTypes: ReadonlyMap<number, number> = new Map([
 
 /** How a use of a parameter fixes its type; `undetermined` where the planner cannot tell. */
 export type ParamHint =
-  | { readonly kind: 'scalar' | 'array'; readonly type: number }
-  | { readonly kind: 'undetermined' };
+  { readonly kind: 'scalar' | 'array'; readonly type: number } | { readonly kind: 'undetermined' };
 
 export const UNDETERMINED: ParamHint = { kind: 'undetermined' };
 

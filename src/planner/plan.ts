@@ -7,13 +7,7 @@ import type { SqlStateName } from '../errors/sqlstates.js';
  * "parameter 0") and read at execution. Closed: every runner table is a `Record<Plan['kind'], ...>`.
  */
 export type Plan =
-  | RoutePlan
-  | InsertSplitPlan
-  | CopyFromPlan
-  | BroadcastPlan
-  | LocalPlan
-  | RefusePlan
-  | EmptyPlan;
+  RoutePlan | InsertSplitPlan | CopyFromPlan | BroadcastPlan | LocalPlan | RefusePlan | EmptyPlan;
 
 interface PlanBase {
   /** The verb for metrics and logs: select, insert, update, delete, merge, copy, ddl, utility... */
@@ -78,7 +72,11 @@ export type ManyShards =
   /** UPDATE and DELETE: the affected-row counts add up; RETURNING rows are concatenated. */
   | { readonly kind: 'addTags' }
   /** COPY TO STDOUT: copy data of all shards in one stream. */
-  | { readonly kind: 'copyConcat'; readonly format: 'text' | 'csv' | 'binary'; readonly header: boolean }
+  | {
+      readonly kind: 'copyConcat';
+      readonly format: 'text' | 'csv' | 'binary';
+      readonly header: boolean;
+    }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
 
 export interface Refusal {

@@ -215,7 +215,15 @@ export class Planner {
       const key = contextKey(shape, context);
       this.#shapes.set(key, { kind: 'one', planned }, size + key.length);
     } else {
-      this.#keepVariant(planned, contextKey(shape, context), size, bytes, start, constants, literals);
+      this.#keepVariant(
+        planned,
+        contextKey(shape, context),
+        size,
+        bytes,
+        start,
+        constants,
+        literals,
+      );
     }
     if (this.#metrics !== null) {
       this.#metrics.planCacheEvictions = this.#texts.evictions + this.#shapes.evictions;

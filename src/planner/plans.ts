@@ -1,5 +1,12 @@
 import type { Keyspace } from '../keyspace/topology.js';
-import type { BroadcastPlan, LocalCommand, LocalPlan, RefusePlan, Refusal, RoutePlan } from './plan.js';
+import type {
+  BroadcastPlan,
+  LocalCommand,
+  LocalPlan,
+  RefusePlan,
+  Refusal,
+  RoutePlan,
+} from './plan.js';
 import { ANYWHERE, type Route } from './routing.js';
 
 /** A route without cursor, COPY or effect on settings. */

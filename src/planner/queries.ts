@@ -22,10 +22,7 @@ export function analyseQuery(
 ): Level {
   const level = newLevel(parent, analysis);
   if (select.intoClause !== undefined) {
-    refuse(
-      'SELECT INTO is not supported',
-      'Create the table first, then use INSERT ... SELECT.',
-    );
+    refuse('SELECT INTO is not supported', 'Create the table first, then use INSERT ... SELECT.');
   }
   const visible = analyseWith(select.withClause, level, outer, ctes, analysis);
   let scope: Scope;
@@ -87,7 +84,10 @@ export function analyseWith(
     const cte = node.CommonTableExpr;
     const name = cte.ctename ?? '';
     if (cte.search_clause !== undefined || cte.cycle_clause !== undefined) {
-      refuse(`SEARCH and CYCLE of WITH query "${name}" are not supported`, 'Track the path in a column.');
+      refuse(
+        `SEARCH and CYCLE of WITH query "${name}" are not supported`,
+        'Track the path in a column.',
+      );
     }
     const columns = stringsOf(cte.aliascolnames);
     const query = cte.ctequery;

@@ -15,7 +15,10 @@ export interface Route {
 
 const ONE_SHARD: ManyShards = {
   kind: 'refuse',
-  refusal: refusal('this statement runs on one shard only', 'Split it into one statement per shard.'),
+  refusal: refusal(
+    'this statement runs on one shard only',
+    'Split it into one statement per shard.',
+  ),
 };
 
 /** Any one shard of the cluster: no user table is involved. */
@@ -140,9 +143,13 @@ export function routeUnknown(analysis: Analysis): Route | null {
   );
 }
 
-function isConfigured(range: { schemaname?: string; relname?: string }, analysis: Analysis): boolean {
+function isConfigured(
+  range: { schemaname?: string; relname?: string },
+  analysis: Analysis,
+): boolean {
   const { tables } = analysis.names.topology;
-  if (range.schemaname !== undefined) return tables.has(`${range.schemaname}.${range.relname ?? ''}`);
+  if (range.schemaname !== undefined)
+    return tables.has(`${range.schemaname}.${range.relname ?? ''}`);
   for (const table of tables.values()) if (table.name === range.relname) return true;
   return false;
 }

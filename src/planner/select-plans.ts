@@ -131,4 +131,3 @@ function onlyOneShard(plan: RoutePlan, construct: string): RoutePlan {
   if (plan.many.kind === 'refuse') return plan;
   return { ...plan, many: { kind: 'refuse', refusal: severalShards(construct) } };
 }
-

@@ -90,7 +90,10 @@ export function checkSetting(effect: SettingEffect): void {
     );
   }
   if (value === null) return;
-  if (name === 'standard_conforming_strings' && !/^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(value)) {
+  if (
+    name === 'standard_conforming_strings' &&
+    !/^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(value)
+  ) {
     refuse(
       'standard_conforming_strings = off is not supported: strings would end elsewhere than Shardgate reads',
       "Write backslash escapes as E'...'.",

@@ -92,18 +92,15 @@ function drivingEntries(level: Level): Entry[] {
     if (entry.nullable) continue;
     if (entry.kind === 'table') out.push(entry);
     const { query } = entry;
-    if (query === null || query.references !== 1 || mergedConstruct(query, false) !== null) continue;
+    if (query === null || query.references !== 1 || mergedConstruct(query, false) !== null)
+      continue;
     out.push(...drivingEntries(query));
   }
   return out;
 }
 
 /** Whether rows of `other` only matter where their key is that of the driver's row. */
-function follows(
-  other: ShardedOccurrence,
-  driver: ShardedOccurrence,
-  analysis: Analysis,
-): boolean {
+function follows(other: ShardedOccurrence, driver: ShardedOccurrence, analysis: Analysis): boolean {
   if (other.entry === driver.entry) return true;
   if (!sameMapping(other, driver)) return false;
   const from = analysis.keyOf(other);

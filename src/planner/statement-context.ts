@@ -41,12 +41,18 @@ const walker: QueryWalker = {
               ? analyseMerge(node.MergeStmt, parent, ctes, analysis)
               : null;
     if (modification !== null) return modification.level;
-    return refuse('this WITH query is not supported', 'Its table must exist and be one that can be written.');
+    return refuse(
+      'this WITH query is not supported',
+      'Its table must exist and be one that can be written.',
+    );
   },
 };
 
 /** Runs one walk over a statement and completes what only its end can tell. */
-export function analyse<T>(context: StatementContext, walk: (analysis: Analysis) => T): [Analysis, T] {
+export function analyse<T>(
+  context: StatementContext,
+  walk: (analysis: Analysis) => T,
+): [Analysis, T] {
   const { names, constants, outcome } = context;
   const analysis = new Analysis(names, new Params(context.paramTypes), constants, walker);
   const result = walk(analysis);

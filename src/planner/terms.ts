@@ -31,7 +31,8 @@ function termsOf(
   for (const value of binding.values) {
     const inputType = inputTypeOf(value, binding.site, analysis);
     if (inputType === null) return null;
-    const own = inputType === TypeOid.unknown && binding.site !== key ? binding.site.type : inputType;
+    const own =
+      inputType === TypeOid.unknown && binding.site !== key ? binding.site.type : inputType;
     if (binding.stored === true && !keepsStored(own, key.type)) return null;
     const term = keyTerm(value, own, occurrence);
     if (term === null) return null;

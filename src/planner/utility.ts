@@ -73,7 +73,10 @@ function planTables(
     const found = context.names.relation(node.RangeVar);
     if (found.kind === 'unknown') return unknownTable(verb, node.RangeVar, context);
     if (found.kind === 'system') {
-      refuse(`${verb} of system catalog "${found.relation.name}" is not supported`, 'Leave it out.');
+      refuse(
+        `${verb} of system catalog "${found.relation.name}" is not supported`,
+        'Leave it out.',
+      );
     }
     first ??= found.table;
     if (first.keyspace !== found.table.keyspace) {
@@ -158,7 +161,9 @@ const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: s
 export function refuseStatement(node: Node): never {
   const known = refusedKinds[kindOf(node)];
   if (known !== undefined) refuse(`${known[0]} is not supported`, known[1]);
-  const words = kindOf(node).replace(/Stmt$/, '').replace(/(?<=[a-z])(?=[A-Z])/g, ' ');
+  const words = kindOf(node)
+    .replace(/Stmt$/, '')
+    .replace(/(?<=[a-z])(?=[A-Z])/g, ' ');
   return refuse(
     `this kind of statement (${words}) is not supported`,
     'Run it on a direct connection to the servers.',

@@ -1,5 +1,10 @@
 import type { A_Const } from '@pgsql/types';
-import { LiteralKind, literalTypeOid, type LiteralKindCode, type Literals } from '../sql/literals.js';
+import {
+  LiteralKind,
+  literalTypeOid,
+  type LiteralKindCode,
+  type Literals,
+} from '../sql/literals.js';
 import { positionOf } from '../sql/position.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import { constText } from './ast.js';

@@ -1,0 +1,148 @@
+import type {
+  Catalog,
+  CatalogColumn,
+  CatalogFunction,
+  CatalogRelation,
+} from '../keyspace/catalog.js';
+import {
+  builtinsQuery,
+  columnsQuery,
+  functionsQuery,
+  operatorsQuery,
+  relationsQuery,
+  typesQuery,
+} from './catalog-queries.js';
+
+/** Values in text format, in the query's column order. */
+export type CatalogRow = readonly (string | null)[];
+
+/** Runs one query on the catalog shard; rejects with whatever went wrong there. */
+export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
+
+/**
+ * Reads the catalog in one round: the queries are given all at once, so that a connection may pipeline them.
+ * `version` must be higher than that of the catalog it replaces.
+ */
+export async function loadCatalog(query: CatalogQuery, version: number): Promise<Catalog> {
+  const [relations, columns, functions, operators, builtins, types] = await Promise.all([
+    query(relationsQuery),
+    query(columnsQuery),
+    query(functionsQuery),
+    query(operatorsQuery),
+    query(builtinsQuery),
+    query(typesQuery),
+  ]);
+  return Object.freeze({
+    version,
+    relations: relationsOf(relations, columns),
+    functions: functionsOf(functions),
+    ...operatorsOf(operators),
+    ...builtinsOf(builtins),
+    types: typesOf(types),
+  });
+}
+
+function relationsOf(
+  relations: readonly CatalogRow[],
+  columns: readonly CatalogRow[],
+): Map<string, CatalogRelation> {
+  const columnsByTable = new Map<string, CatalogColumn[]>();
+  for (const row of columns) {
+    const key = `${text(row, 0)}.${text(row, 1)}`;
+    const list = columnsByTable.get(key);
+    if (list === undefined) columnsByTable.set(key, [columnOf(row)]);
+    else list.push(columnOf(row));
+  }
+  const out = new Map<string, CatalogRelation>();
+  for (const row of relations) {
+    const key = `${text(row, 0)}.${text(row, 1)}`;
+    out.set(key, {
+      schema: text(row, 0),
+      name: text(row, 1),
+      kind: text(row, 2),
+      hasTriggersOrRules: bool(row, 3),
+      hasReadingPolicies: bool(row, 4),
+      parent: row[5] ?? null,
+      columns: columnsByTable.get(key) ?? [],
+    });
+  }
+  return out;
+}
+
+const defaultKinds = ['constant', 'changing', 'sequence', 'function'] as const;
+const identities = ['a', 'd'] as const;
+
+function columnOf(row: CatalogRow): CatalogColumn {
+  const kind = defaultKinds.find((candidate) => candidate === row[10]);
+  return {
+    name: text(row, 2),
+    type: Number(row[3]),
+    typmod: Number(row[4]),
+    deterministicCollation: bool(row, 5),
+    notNull: bool(row, 6),
+    hasDefault: bool(row, 7),
+    generated: bool(row, 8),
+    identity: identities.find((candidate) => candidate === row[9]) ?? '',
+    ...(kind === undefined ? {} : { defaultKind: kind }),
+  };
+}
+
+function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]> {
+  const out = new Map<string, CatalogFunction[]>();
+  for (const row of rows) {
+    const name = text(row, 1);
+    const overloads = out.get(name) ?? [];
+    overloads.push({
+      schema: text(row, 0),
+      name,
+      kind: text(row, 2),
+      // Nothing known of what it is made of: the worst.
+      volatility: row[3] ?? 'v',
+      language: text(row, 4),
+    });
+    out.set(name, overloads);
+  }
+  return out;
+}
+
+function operatorsOf(
+  rows: readonly CatalogRow[],
+): Pick<Catalog, 'operators'> & { equalityOverloaded: boolean } {
+  const changing = rows.filter((row) => bool(row, 1)).map((row) => text(row, 0));
+  return {
+    operators: new Set(changing),
+    equalityOverloaded: rows.some((row) => bool(row, 2)),
+  };
+}
+
+function builtinsOf(
+  rows: readonly CatalogRow[],
+): Pick<Catalog, 'volatileBuiltins' | 'aggregates' | 'windowFunctions' | 'setReturning'> {
+  const names = (wanted: (row: CatalogRow) => boolean): Set<string> =>
+    new Set(rows.filter(wanted).map((row) => text(row, 0)));
+  return {
+    volatileBuiltins: names((row) => bool(row, 2)),
+    aggregates: names((row) => row[1] === 'a'),
+    windowFunctions: names((row) => row[1] === 'w'),
+    setReturning: names((row) => bool(row, 3)),
+  };
+}
+
+/** Built-in types by bare name, others by `schema.name`. */
+function typesOf(rows: readonly CatalogRow[]): Map<string, number> {
+  const out = new Map<string, number>();
+  for (const row of rows) {
+    const schema = text(row, 0);
+    const name = text(row, 1);
+    out.set(schema === 'pg_catalog' ? name : `${schema}.${name}`, Number(row[2]));
+  }
+  return out;
+}
+
+function text(row: CatalogRow, index: number): string {
+  return row[index] ?? '';
+}
+
+function bool(row: CatalogRow, index: number): boolean {
+  return row[index] === 't';
+}

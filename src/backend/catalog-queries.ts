@@ -1,0 +1,119 @@
+/*
+ * What the planner must know of the one schema that all shards hold, as a few queries that run side by side. They use
+ * only what PostgreSQL 14 to 18 have in common, and every role may run them.
+ */
+
+/** Node trees name functions by OID; these are the fields that do (PostgreSQL 18, primnodes.h). */
+const FUNCTION_FIELDS = `':(?:funcid|opfuncid|aggfnoid|winfnoid|elemfuncid|resultfunc) ([0-9]+)'`;
+/** OIDs from here on are not part of PostgreSQL itself (transam.h, FirstNormalObjectId). */
+const FIRST_USER_OID = 16384;
+const USER_SCHEMA = `NOT IN ('pg_catalog', 'information_schema')`;
+
+/** schema, name, kind, triggers or rules, reading policies, parent */
+export const relationsQuery = `
+SELECT n.nspname, c.relname, c.relkind,
+       EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+         OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
+       c.relrowsecurity AND EXISTS (
+         SELECT 1 FROM pg_catalog.pg_policy p,
+                LATERAL (SELECT coalesce(p.polqual::text, '') || coalesce(p.polwithcheck::text, '') AS tree) x
+         WHERE p.polrelid = c.oid
+           AND (x.tree ~ '[{](SUBLINK|SUBPLAN|QUERY) '
+                OR EXISTS (SELECT 1 FROM pg_catalog.regexp_matches(x.tree, ${FUNCTION_FIELDS}, 'g') m
+                           WHERE m[1]::oid >= ${FIRST_USER_OID}))),
+       (SELECT pn.nspname || '.' || pc.relname
+        FROM pg_catalog.pg_inherits i
+        JOIN pg_catalog.pg_class pc ON pc.oid = i.inhparent
+        JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
+        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1)
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+  AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'`;
+
+/**
+ * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
+ * default; in attnum order. A domain counts as its base type, with the modifier nearest to the column; its own default
+ * counts as the worst kind.
+ */
+export const columnsQuery = `
+WITH RECURSIVE domain_types (oid, base, typmod) AS (
+  SELECT t.oid, t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
+  UNION ALL
+  SELECT d.oid, t.typbasetype, CASE WHEN d.typmod = -1 THEN t.typtypmod ELSE d.typmod END
+  FROM domain_types d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+), base_types AS (
+  SELECT d.oid, d.base, d.typmod
+  FROM domain_types d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype <> 'd'
+), defaults AS (
+  SELECT d.adrelid, d.adnum, d.adbin::text AS tree FROM pg_catalog.pg_attrdef d
+), default_calls AS (
+  SELECT d.adrelid, d.adnum,
+         bool_or(p.proname = 'nextval' AND p.pronamespace = 'pg_catalog'::regnamespace) AS sequence,
+         bool_or(p.oid >= ${FIRST_USER_OID} AND p.provolatile <> 'i') AS of_user,
+         bool_or(p.provolatile <> 'i') AS changing
+  FROM defaults d, LATERAL pg_catalog.regexp_matches(d.tree, ${FUNCTION_FIELDS}, 'g') m
+  JOIN pg_catalog.pg_proc p ON p.oid = m[1]::oid
+  GROUP BY d.adrelid, d.adnum
+)
+SELECT n.nspname, c.relname, a.attname,
+       coalesce(b.base, a.atttypid),
+       CASE WHEN a.atttypmod = -1 THEN coalesce(b.typmod, -1) ELSE a.atttypmod END,
+       coalesce(l.collisdeterministic, true),
+       a.attnotnull, (a.atthasdef AND a.attgenerated = '') OR (NOT a.atthasdef AND y.typdefaultbin IS NOT NULL),
+       a.attgenerated <> '', a.attidentity,
+       CASE WHEN NOT a.atthasdef AND y.typdefaultbin IS NOT NULL THEN 'function'
+            WHEN NOT a.atthasdef OR a.attgenerated <> '' THEN ''
+            WHEN f.of_user THEN 'function'
+            WHEN f.sequence OR d.tree ~ '[{]NEXTVALUEEXPR ' THEN 'sequence'
+            WHEN f.changing OR d.tree ~ '[{](SQLVALUEFUNCTION|COERCEVIAIO|ARRAYCOERCEEXPR) ' THEN 'changing'
+            ELSE 'constant' END
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+LEFT JOIN base_types b ON b.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+LEFT JOIN defaults d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN default_calls f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+WHERE a.attnum > 0 AND NOT a.attisdropped
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+  AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+ORDER BY a.attrelid, a.attnum`;
+
+/** schema, name, kind, volatility, language. An aggregate is as volatile as the functions it is made of. */
+export const functionsQuery = `
+SELECT n.nspname, p.proname, p.prokind,
+       CASE WHEN p.prokind <> 'a' THEN p.provolatile::text ELSE (
+         SELECT CASE WHEN bool_or(f.provolatile = 'v') THEN 'v' WHEN bool_or(f.provolatile = 's') THEN 's' ELSE 'i' END
+         FROM pg_catalog.pg_aggregate a
+         JOIN pg_catalog.pg_proc f ON f.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggmfinalfn)
+         WHERE a.aggfnoid = p.oid) END,
+       l.lanname
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE n.nspname ${USER_SCHEMA}`;
+
+/** symbol, function is not immutable, is an equality of built-in types */
+export const operatorsQuery = `
+SELECT o.oprname, p.provolatile <> 'i',
+       o.oprname = '=' AND o.oprleft < ${FIRST_USER_OID} AND o.oprright < ${FIRST_USER_OID}
+FROM pg_catalog.pg_operator o
+JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+WHERE n.nspname ${USER_SCHEMA}`;
+
+/** name, kind, is volatile, returns a set: built-in functions, as far as they are anything but plain */
+export const builtinsQuery = `
+SELECT DISTINCT p.proname, p.prokind, p.provolatile = 'v', p.proretset
+FROM pg_catalog.pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace
+  AND (p.prokind <> 'f' OR p.provolatile = 'v' OR p.proretset)`;
+
+/** schema, name, OID */
+export const typesQuery = `
+SELECT n.nspname, t.typname, t.oid
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
