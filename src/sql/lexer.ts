@@ -82,12 +82,7 @@ export function skipIdentifier(bytes: Uint8Array, from: number, end: number): nu
 }
 
 /** Behind the closing `quote`, where a doubled one stands for itself: `'it''s'`, `"a""b"`. */
-export function skipDoubling(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  quote: number,
-): number {
+export function skipDoubling(bytes: Uint8Array, from: number, end: number, quote: number): number {
   for (let i = from; i < end; i++) {
     if (bytes[i] !== quote) continue;
     if (i + 1 < end && bytes[i + 1] === quote) i++;

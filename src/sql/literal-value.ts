@@ -163,7 +163,7 @@ function unicodeStringValue(
 ): boolean {
   // The string proper ends where its pieces do; a UESCAPE clause may follow within the span.
   let behind = skipDoubling(bytes, start + 3, end, QUOTE);
-  for (let piece = 0; ; ) {
+  for (let piece = 0; ;) {
     piece = continuationAfter(bytes, behind, end);
     if (piece < 0) break;
     behind = skipDoubling(bytes, piece, end, QUOTE);

@@ -1,4 +1,4 @@
-import { DOT, UNDERSCORE, identifierBytes, isDigit, isIdentifierStart } from './lexer.js';
+import { DOLLAR, DOT, UNDERSCORE, identifierBytes, isDigit, isIdentifierStart } from './lexer.js';
 import { LiteralKind, type LiteralKindCode } from './literals.js';
 
 /** A number's end (-1: refused by the lexer) and kind. One per scanner, so that numbers cost no object. */
@@ -14,12 +14,7 @@ const LOWER_E = 0x65;
 const ZERO = 0x30;
 
 /** Reads the number at `from`, which is a digit, or a dot before a digit (PostgreSQL 18, scan.l, "numeric"). */
-export function scanNumber(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  token: NumberToken,
-): void {
+export function scanNumber(bytes: Uint8Array, from: number, end: number, token: NumberToken): void {
   if (bytes[from] === ZERO && from + 1 < end && radixOf(bytes[from + 1]!) !== 0) {
     return scanRadixInteger(bytes, from, end, token);
   }
@@ -43,6 +38,7 @@ export function scanNumber(
     if (i < 0) return refuse(token);
   }
   if (i < end && isIdentifierStart(bytes[i]!)) return refuse(token);
+  if (i < end && bytes[i] === DOLLAR && endsInWord(bytes, from, i)) return refuse(token);
   token.end = i;
   if (decimal) token.kind = LiteralKind.decimal;
   else if (underscores) token.kind = kindOfValue(radixValue(bytes, from, i, ''));
@@ -51,6 +47,17 @@ export function scanNumber(
 
 function refuse(token: NumberToken): void {
   token.end = -1;
+}
+
+/**
+ * Whether a dollar sign at `to` would belong to an identifier that begins inside the number: in `1e5$` and `1_0$` the
+ * lexer's longest match is the digit 1 with the word e5$ or _0$ behind it, which is an error.
+ */
+function endsInWord(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = to - 1; i >= from && identifierBytes[bytes[i]!] === 1; i--) {
+    if (isIdentifierStart(bytes[i]!)) return true;
+  }
+  return false;
 }
 
 /** Behind digits with single underscores between them; negated where there were underscores. */
@@ -87,11 +94,7 @@ function scanRadixInteger(bytes: Uint8Array, from: number, end: number, token: N
   let i = from + 2;
   while (i < end) {
     if (digitValue(bytes[i]!) < radix) i++;
-    else if (
-      bytes[i] === UNDERSCORE &&
-      i + 1 < end &&
-      digitValue(bytes[i + 1]!) < radix
-    ) {
+    else if (bytes[i] === UNDERSCORE && i + 1 < end && digitValue(bytes[i + 1]!) < radix) {
       i += 2;
     } else break;
   }

@@ -13,8 +13,7 @@ import { TreeAssembler } from './tree-parts.js';
 
 /** A parsed tree as an object, or why there is none. */
 export type ThreadOutcome =
-  | { readonly kind: 'tree'; readonly tree: unknown }
-  | Exclude<ParseOutcome, { kind: 'tree' }>;
+  { readonly kind: 'tree'; readonly tree: unknown } | Exclude<ParseOutcome, { kind: 'tree' }>;
 
 interface Job {
   readonly text: Uint8Array;

@@ -5,8 +5,7 @@ import { packTree, type TreePart } from './tree-parts.js';
 
 /** To the worker: a text to parse, or the wish for the next part of the tree found. */
 export type WorkerRequest =
-  | { readonly kind: 'parse'; readonly text: Uint8Array }
-  | { readonly kind: 'next' };
+  { readonly kind: 'parse'; readonly text: Uint8Array } | { readonly kind: 'next' };
 
 /** From the worker: a part of the tree, `last` on the last one, or the outcome where there is no tree. */
 export type WorkerReply =

@@ -11,12 +11,7 @@ import {
   WORKER_TEXT_BYTES_MAX,
   WORKER_TOKENS_MAX,
 } from './parse-limits.js';
-import {
-  ParseEngine,
-  compileEngine,
-  type EngineCode,
-  type ParseOutcome,
-} from './parse-engine.js';
+import { ParseEngine, compileEngine, type EngineCode, type ParseOutcome } from './parse-engine.js';
 import { ParseThread } from './parse-thread.js';
 import { countTokens } from './token-count.js';
 

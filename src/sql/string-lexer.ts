@@ -35,7 +35,12 @@ export function isUnicodeIdentifier(bytes: Uint8Array, i: number, end: number): 
   );
 }
 
-export function skipPrefixed(bytes: Uint8Array, i: number, end: number, kind: LiteralKindCode): number {
+export function skipPrefixed(
+  bytes: Uint8Array,
+  i: number,
+  end: number,
+  kind: LiteralKindCode,
+): number {
   if (kind !== LiteralKind.unicodeString) return skipContinued(bytes, i + 2, end, kind);
   const behind = skipContinued(bytes, i + 3, end, kind);
   return behind < 0 ? -1 : skipUescape(bytes, behind, end);

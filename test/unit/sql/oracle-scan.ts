@@ -13,14 +13,17 @@ export async function loadOracle(): Promise<void> {
 }
 
 /**
- * The literals (comments included) that libpg-query's lexer finds; null where it raises an error. It makes tokens of
- * comments, which ends a string that PostgreSQL continues behind them, and joins no UESCAPE clause: `joined` tells.
+ * The literals (comments included) that libpg-query's lexer finds; null where it raises an error, undefined where it
+ * cannot say. It makes tokens of comments, which ends a string that PostgreSQL continues behind them, and joins no
+ * UESCAPE clause.
  */
-export function oracleLiterals(sql: string): OracleLiteral[] | null {
+export function oracleLiterals(sql: string): OracleLiteral[] | null | undefined {
   let tokens;
   try {
     ({ tokens } = scanSync(sql));
-  } catch {
+  } catch (error) {
+    // Its JSON does not escape every control byte of a token; that says nothing about the text.
+    if (error instanceof Error && error.message.includes('control character')) return undefined;
     return null;
   }
   const literals: OracleLiteral[] = [];

@@ -151,7 +151,8 @@ describe('oversized statements', () => {
     const parser = await makeParser();
     const waiting = [1, 2].map(() => outcome(parser, `SELECT 1${', 1'.repeat(50_000)}`));
     await parser.close();
-    for (const result of await Promise.all(waiting)) expect(result).toMatchObject({ code: '54001' });
+    for (const result of await Promise.all(waiting))
+      expect(result).toMatchObject({ code: '54001' });
   });
 });
 

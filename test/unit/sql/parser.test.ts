@@ -28,7 +28,9 @@ function errorOf(sql: string | Uint8Array): SqlError {
 }
 
 function textOf(sql: string, { start, length }: ParsedStatement): string {
-  return Buffer.from(sql).subarray(start, start + length).toString();
+  return Buffer.from(sql)
+    .subarray(start, start + length)
+    .toString();
 }
 
 describe('accepts', () => {
@@ -52,7 +54,7 @@ describe('statements of a text', () => {
   });
 
   test('each has its own bytes, semicolons inside strings and multibyte text notwithstanding', () => {
-    const sql = "SELECT 'ä;€'; UPDATE t SET a = $$;$$ ;DELETE FROM \"ö;\"";
+    const sql = 'SELECT \'ä;€\'; UPDATE t SET a = $$;$$ ;DELETE FROM "ö;"';
     expect(parse(sql).map((statement) => textOf(sql, statement).trim())).toEqual([
       "SELECT 'ä;€'",
       'UPDATE t SET a = $$;$$',
@@ -91,7 +93,11 @@ describe('encoding', () => {
     ['f8888080', '0xf8'],
     ['00', '0x00'],
   ])('bytes %s are refused by name', (hex, shown) => {
-    const text = Buffer.concat([Buffer.from("SELECT 'ä"), Buffer.from(hex, 'hex'), Buffer.from("'")]);
+    const text = Buffer.concat([
+      Buffer.from("SELECT 'ä"),
+      Buffer.from(hex, 'hex'),
+      Buffer.from("'"),
+    ]);
     // A sequence cut off by the text's end is shown as far as it goes.
     const cut = hex === 'c3' ? `${shown} 0x27` : shown;
     expect(errorOf(text)).toMatchObject({

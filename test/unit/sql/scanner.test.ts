@@ -20,11 +20,20 @@ describe('literals', () => {
     ['9223372036854775808', ['int8Edge 9223372036854775808']],
     ['9223372036854775809', ['bigInteger 9223372036854775809']],
     ['0000000000000000000000012', ['int4 0000000000000000000000012']],
-    ['0x7fffffff 0x80000000 0X80000001', ['int4 0x7fffffff', 'int4Edge 0x80000000', 'int8 0X80000001']],
+    [
+      '0x7fffffff 0x80000000 0X80000001',
+      ['int4 0x7fffffff', 'int4Edge 0x80000000', 'int8 0X80000001'],
+    ],
     ['0o17 0b101 0x_F', ['int4 0o17', 'int4 0b101', 'int4 0x_F']],
     ['1_000 3_000_000_000', ['int4 1_000', 'int8 3_000_000_000']],
-    ['0x8000000000000000 0xFFFFFFFFFFFFFFFFF', ['int8Edge 0x8000000000000000', 'bigInteger 0xFFFFFFFFFFFFFFFFF']],
-    ['1.5 .5 5. 1e5 1.5E-3 1.e+5', ['decimal 1.5', 'decimal .5', 'decimal 5.', 'decimal 1e5', 'decimal 1.5E-3', 'decimal 1.e+5']],
+    [
+      '0x8000000000000000 0xFFFFFFFFFFFFFFFFF',
+      ['int8Edge 0x8000000000000000', 'bigInteger 0xFFFFFFFFFFFFFFFFF'],
+    ],
+    [
+      '1.5 .5 5. 1e5 1.5E-3 1.e+5',
+      ['decimal 1.5', 'decimal .5', 'decimal 5.', 'decimal 1e5', 'decimal 1.5E-3', 'decimal 1.e+5'],
+    ],
     ['1..2', ['int4 1', 'int4 2']],
     ['1...2', ['int4 1', 'decimal .2']],
     ['-1 - 1 +1', ['int4 1', 'int4 1', 'int4 1']],
@@ -37,9 +46,13 @@ describe('literals', () => {
     ["U&'a' u&'b'", ["unicodeString U&'a'", "unicodeString u&'b'"]],
     ["U&'a' uescape '!' 5", ["unicodeString U&'a' uescape '!'", 'int4 5']],
     ["U&'a' uescapes '!'", ["unicodeString U&'a'", "string '!'"]],
-    ['$$a$$ $t$ $$ $t$ $$$$', ['dollarString $$a$$', 'dollarString $t$ $$ $t$', 'dollarString $$$$']],
+    [
+      '$$a$$ $t$ $$ $t$ $$$$',
+      ['dollarString $$a$$', 'dollarString $t$ $$ $t$', 'dollarString $$$$'],
+    ],
     ['1$$a$$', ['int4 1', 'dollarString $$a$$']],
     ['a$$b$$', []],
+    ['1e+5$$a$$', ['decimal 1e+5', 'dollarString $$a$$']],
     ["'a'\n'b'", ["string 'a'\n'b'"]],
     ["'a' 'b'", ["string 'a'", "string 'b'"]],
     ["'a' -- c\n'b'", ["string 'a' -- c\n'b'"]],
@@ -65,9 +78,12 @@ describe('literals', () => {
     }
   });
 
-  test.each(corpus.filter((sql) => sql !== '').map((sql) => [sql]))('PostgreSQL finds the same ones in: %s', (sql) => {
-    expect(ours(sql)).toEqual(theirs(sql));
-  });
+  test.each(corpus.filter((sql) => sql !== '').map((sql) => [sql]))(
+    'PostgreSQL finds the same ones in: %s',
+    (sql) => {
+      expect(ours(sql)).toEqual(theirs(sql));
+    },
+  );
 });
 
 function ours(sql: string): string[] {
@@ -96,6 +112,13 @@ function theirs(sql: string): string[] {
 function isUescapeOfIdentifier(sql: string, entry: string): boolean {
   return entry.startsWith('string') && /U&"/i.test(sql);
 }
+
+test('a dollar sign behind a number that ends like a word is the error it is to PostgreSQL', () => {
+  for (const sql of ['1e5$2', '1_0$2', '1.5_0$', '1e+5_0$', '0x1F$', '1e5$$a$$']) {
+    expect(oracleLiterals(sql), sql).toBeNull();
+    expect(scan(sql).literals.complete, sql).toBe(false);
+  }
+});
 
 describe('shape', () => {
   test.each([
@@ -139,7 +162,7 @@ describe('shape', () => {
   });
 
   test('is refused for an identifier whose name depends on a string', () => {
-    const { shape, literals } = scan("SELECT U&\"d!0061\" UESCAPE '!', 5");
+    const { shape, literals } = scan('SELECT U&"d!0061" UESCAPE \'!\', 5');
     expect(shape).toBeNull();
     expect(literals.complete).toBe(true);
   });

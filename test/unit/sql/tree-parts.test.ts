@@ -37,7 +37,10 @@ describe('a tree in parts', () => {
   });
 
   test('strings that look like references stay strings', () => {
-    const tree = { a: '{"$part":0}', b: Array.from({ length: 300 }, () => `${filler}{"$parts":[0]}`) };
+    const tree = {
+      a: '{"$part":0}',
+      b: Array.from({ length: 300 }, () => `${filler}{"$parts":[0]}`),
+    };
     expect(roundTrip(tree)).toEqual(tree);
   });
 
