@@ -21,6 +21,7 @@ import { forget, watch } from './watchdog-client.mjs';
  * @property {string | null} password of the superuser `postgres`
  * @property {string} logFile
  * @property {number} [preferredPort] taken where it is free; the next free one otherwise
+ * @property {AbortSignal} [signal] gives the start up
  */
 
 /** A crash leaves WAL to replay, which takes longer than any ordinary start. */
@@ -67,7 +68,7 @@ export class PostgresServer {
       const port = await choosePort(options, attempt);
       const logOffset = existsSync(options.logFile) ? statSync(options.logFile).size : 0;
       const server = new PostgresServer(options, port, launch(options, port));
-      const problem = await server.untilReady();
+      const problem = await server.untilReady(options.signal);
       if (problem === null) return server;
       await server.stop();
       const log = readFileSync(options.logFile, 'utf8').slice(logOffset);
@@ -126,11 +127,13 @@ export class PostgresServer {
 
   /**
    * @private
+   * @param {AbortSignal | undefined} signal
    * @returns {Promise<string | null>} why it will not become ready; null: it is
    */
-  async untilReady() {
+  async untilReady(signal) {
     const deadline = Date.now() + START_MS;
     while (Date.now() < deadline) {
+      if (signal?.aborted === true) return 'interrupted';
       if (this.child.pid === undefined) return 'the program could not be run';
       if (await answers(this.url())) return null;
       if (await this.endedWithin(POLL_MS)) return await this.exited;
@@ -186,8 +189,11 @@ async function answers(url) {
   }
 }
 
-/** @param {string} dataFolder */
-async function stopLeftover(dataFolder) {
+/**
+ * Stops the server that an earlier run left behind on a data folder, if there is one.
+ * @param {string} dataFolder
+ */
+export async function stopLeftover(dataFolder) {
   const signals = /** @type {const} */ (['SIGINT', 'SIGQUIT', 'SIGKILL']);
   for (const signal of signals) {
     const pid = await runningServer(dataFolder);

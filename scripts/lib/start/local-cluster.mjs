@@ -6,7 +6,7 @@ import pg from 'pg';
 import { makeDataFolder } from '../data-folder.mjs';
 import { nextFreePort } from '../ports.mjs';
 import { postgresBin } from '../postgres-binaries.mjs';
-import { PostgresServer } from '../postgres-server.mjs';
+import { PostgresServer, stopLeftover } from '../postgres-server.mjs';
 import { StepError } from '../project.mjs';
 import {
   canWorkIn,
@@ -26,9 +26,10 @@ const FIRST_PORT = 15432;
  * The five servers of `npm start`, created at the first one and kept.
  * @param {import('./state.mjs').State} state ports are written into it
  * @param {(server: PostgresServer) => void} started called for each as soon as it runs
+ * @param {AbortSignal} signal gives up
  * @returns {Promise<PostgresServer[]>}
  */
-export async function startServers(state, started) {
+export async function startServers(state, started, signal) {
   const preferred = join(homeFolder, 'servers');
   const user = serverUser(preferred);
   const bin = postgresBin(user);
@@ -36,6 +37,8 @@ export async function startServers(state, started) {
   if (!existsSync(join(folder, 'main'))) state.sample = 'none';
   writeState(state);
 
+  // Before ports are looked at, since leftovers hold theirs.
+  await Promise.all(serverNames.map((name) => stopLeftover(join(folder, name))));
   const ports = await choosePorts(state);
   const outcomes = await Promise.allSettled(
     serverNames.map(async (name) => {
@@ -46,9 +49,10 @@ export async function startServers(state, started) {
         console.log(`  ${name.padEnd(5)} creating...`);
         await makeDataFolder({ ...common, folder: dataFolder, durable: true, settings: {} });
       }
+      signal.throwIfAborted();
       const logFile = join(logFolder, `${name}.log`);
       const preferredPort = ports.get(name) ?? FIRST_PORT;
-      const options = { ...common, name, dataFolder, logFile, preferredPort };
+      const options = { ...common, name, dataFolder, logFile, preferredPort, signal };
       const server = await PostgresServer.start(options);
       started(server);
       await prepareDatabase(server, state.appPassword);

@@ -12,6 +12,11 @@ import { printSummary } from './summary.mjs';
 
 const DEFAULT_LISTEN_PORT = 6432;
 const DEFAULT_HTTP_PORT = 9400;
+/**
+ * One Ctrl-C comes twice: from the terminal, and from npm, which passes on what it gets. Nobody
+ * presses the second one that fast.
+ */
+const SAME_SIGNAL_MS = 500;
 /** As shells count: 128 + SIGINT. */
 const INTERRUPTED = 130;
 
@@ -31,16 +36,23 @@ export class LocalSession {
     this.servers = [];
     /** @private @type {ProxyProcess | null} */
     this.proxy = null;
-    /** @private */
-    this.stopping = false;
+    /** Aborted as soon as we stop, for whatever reason. @private */
+    this.stop = new AbortController();
     /** Settled when somebody asks us to stop. @private @type {Promise<void>} */
     this.interrupted = new Promise((resolve) => {
+      let first = 0;
       const onSignal = () => {
-        if (this.stopping) void this.killAll();
-        else resolve();
-        this.stopping = true;
+        if (this.stop.signal.aborted && Date.now() - first > SAME_SIGNAL_MS) void this.killAll();
+        first ||= Date.now();
+        this.stop.abort();
+        resolve();
       };
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal);
+      // Nobody reads us any more: the terminal was closed, or `| head` has seen enough.
+      process.stdout.on('error', () => {
+        this.stop.abort();
+        resolve();
+      });
     });
   }
 
@@ -50,19 +62,22 @@ export class LocalSession {
    */
   async run({ check }) {
     const unlock = lock();
+    const work = this.work(check);
     let exitCode = 0;
     try {
-      const work = this.work(check);
-      // A step that fails because Ctrl-C took its ground away is no failure.
-      const outcome = await Promise.race([work.then(() => 'done'), this.interrupted]);
-      if (outcome !== 'done') work.catch(() => {});
-      exitCode = outcome === 'done' || !check ? 0 : INTERRUPTED;
+      const done = await Promise.race([work.then(() => true), this.interrupted.then(() => false)]);
+      if (check && !done) exitCode = INTERRUPTED;
     } catch (error) {
       printFailure(error);
       exitCode = 1;
     }
-    this.stopping = true;
+    this.stop.abort();
+    console.log('\nStopping (Ctrl-C again to kill)...');
     await this.stopAll();
+    // A step that fails because it lost its ground is no news; what it started meanwhile must go.
+    await work.catch(() => {});
+    await this.stopAll();
+    console.log('Stopped.');
     unlock();
     return exitCode;
   }
@@ -74,12 +89,10 @@ export class LocalSession {
   async work(check) {
     const state = readState();
     console.log('Starting five PostgreSQL servers...');
-    const servers = await startServers(state, (server) => {
-      this.servers.push(server);
-      if (this.stopping) void server.stop();
-    });
+    const { signal } = this.stop;
+    const servers = await startServers(state, (server) => this.servers.push(server), signal);
     const endpoints = await writeConfig(state, servers);
-    if (this.stopping) return;
+    signal.throwIfAborted();
     console.log('Starting the proxy...');
     const url = `postgres://app@127.0.0.1:${endpoints.listenPort}/shop`;
     const proxy = new ProxyProcess(url);
@@ -98,7 +111,7 @@ export class LocalSession {
     printSummary(servers, endpoints);
     this.reportEndingServers();
     const reason = await proxy.exited;
-    if (!this.stopping) throw proxy.failure(`the proxy ended with ${reason}`);
+    if (!signal.aborted) throw proxy.failure(`the proxy ended with ${reason}`);
   }
 
   /**
@@ -108,7 +121,7 @@ export class LocalSession {
   reportEndingServers() {
     for (const server of this.servers) {
       void server.exited.then((reason) => {
-        if (this.stopping) return;
+        if (this.stop.signal.aborted) return;
         console.log(`Server ${server.name} ended (${reason}); its log is ${server.logFile}`);
         console.log('The proxy goes on with the others. Ctrl-C and npm start bring it back.');
       });
@@ -117,10 +130,8 @@ export class LocalSession {
 
   /** @private */
   async stopAll() {
-    console.log('\nStopping (Ctrl-C again to kill)...');
     await this.proxy?.stop();
     await Promise.all(this.servers.map((server) => server.stop()));
-    console.log('Stopped.');
   }
 
   /** @private */

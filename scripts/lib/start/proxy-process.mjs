@@ -77,6 +77,7 @@ export class ProxyProcess {
 
   /** Lets running transactions end, for a bounded time. */
   async stop() {
+    if (this.isGone) return;
     this.child.kill('SIGTERM');
     if (await this.goneWithin(DRAIN_MS)) return;
     // The second signal means: at once.

@@ -1,7 +1,7 @@
 // @ts-check
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { renameSync, writeFileSync } from 'node:fs';
+import { chownSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot, StepError } from '../project.mjs';
 
@@ -35,12 +35,15 @@ export function writeState(state) {
 }
 
 /**
- * Replaces a file in one step, readable by us alone: it holds passwords.
+ * Replaces a file in one step, readable by the folder's owner alone: it holds passwords.
  * @param {string} file
  * @param {string} text
  */
 export function writePrivately(file, text) {
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  // One start as root must not take the cluster from its owner.
+  const { uid, gid } = statSync(homeFolder);
+  if (process.getuid?.() === 0) chownSync(`${file}.new`, uid, gid);
   renameSync(`${file}.new`, file);
 }
 
