@@ -57,6 +57,7 @@ export class FanOut implements Operation {
   /** After a failure: the branch whose row was cut off in the middle still passes the rest of it. */
   private finishing: Branch | null = null;
   private described = false;
+  private ended = false;
   private copyInCount = 0;
   /** Called when every shard waits for copy data. */
   private readonly onCopyIn: (() => void) | null;
@@ -224,7 +225,9 @@ export class FanOut implements Operation {
       while (this.turn < this.branches.length && this.branches[this.turn]!.done) this.turn++;
       this.branches[this.turn]?.backend.resumeReading();
     }
-    if (!this.branches.every((each) => each.done)) return;
+    // Reading on from the next shard may have ended it all already.
+    if (this.ended || !this.branches.every((each) => each.done)) return;
+    this.ended = true;
     const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
     if (this.error !== null) this.options.onDone({ ok: false, error: this.error }, succeeded);
     else this.options.onDone({ ok: true, tag: this.mergedTag() }, succeeded);

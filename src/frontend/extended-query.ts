@@ -342,11 +342,11 @@ export class ExtendedQuery {
     session.resumeSoon();
   }
 
-  /** ReadyForQuery of a backend that was given up in the middle of a pipeline. */
-  onDroppedReady(backend: BackendConnection): void {
-    if (!this.returning.has(backend) || !backend.quiet) return;
-    this.returning.delete(backend);
+  /** Whether a ReadyForQuery is that of a backend given up in the middle of a pipeline, which goes back now. */
+  takeBack(backend: BackendConnection): boolean {
+    if (!this.returning.delete(backend)) return false;
     backend.owner.release(backend);
+    return true;
   }
 
   /** The unnamed statement and portal do not outlive a simple query. */

@@ -1,7 +1,7 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendWaiter, Pool } from '../backend/pool.js';
 import type { BackendConnection, BackendSink } from '../backend/postgres/connection.js';
-import { CAPTURE, DROP, PASS } from '../backend/postgres/expected-replies.js';
+import { DROP, PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
@@ -769,11 +769,8 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
       this.onStatementEnd(backend, status);
       return;
     }
-    if (this.operation !== null) {
-      this.operation.ready(backend, status);
-      return;
-    }
-    if (action === DROP || action === CAPTURE) this.extended.onDroppedReady(backend);
+    if (this.extended.takeBack(backend)) return;
+    this.operation?.ready(backend, status);
   }
 
   drained(): void {
