@@ -1,6 +1,7 @@
 import type { KeyMapper } from '../keyspace/vindex.js';
 import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
+import type { TextPosition } from '../sql/position.js';
 
 /**
  * Where one statement goes. Immutable, shared by every execution of its shape: values are named here ("literal 2",
@@ -54,6 +55,11 @@ export interface KeyTerm {
   readonly columnType: number;
   /** `table.column` for messages. */
   readonly column: string;
+  /**
+   * The statement stores the value in the column (INSERT), so NULL and NO_MATCH are errors: there is no shard that such
+   * a row would be found on again. Absent: the column is only compared with it, and such a value matches no row.
+   */
+  readonly stored?: boolean;
 }
 
 export type KeySource =
@@ -86,12 +92,7 @@ export interface Refusal {
   readonly hint: string;
 }
 
-/** A byte position of the text that holds for every statement of the shape: `delta` bytes after the end of literal
- *  `literal`, or after the text's start where `literal` is -1. */
-export interface TextPosition {
-  readonly literal: number;
-  readonly delta: number;
-}
+export type { TextPosition };
 
 /** INSERT .. VALUES into a sharded table. Rows of one shard: the text passes unchanged; else it is cut by row. */
 export interface InsertSplitPlan extends PlanBase {

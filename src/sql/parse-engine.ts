@@ -18,7 +18,7 @@ export type ParseOutcome =
   /** A tree beyond the limits, or an instance that overflowed its stack. */
   | { readonly kind: 'tooComplex'; readonly reason: string };
 
-/** Byte offsets in libpg-query's C structs of 32-bit pointers and ints: pg_query.h, PgQueryParseResult, PgQueryError. */
+/** Byte offsets in libpg-query's C structs of 32-bit fields: pg_query.h, PgQueryParseResult and PgQueryError. */
 const RESULT_TREE = 0;
 const RESULT_ERROR = 8;
 const ERROR_MESSAGE = 0;

@@ -26,6 +26,18 @@ import { isUnicodeIdentifier, prefixedKind, skipContinued, skipPrefixed } from '
 export const SHAPE_TEXT_MAX = 16_384;
 
 const shape = Buffer.allocUnsafeSlow(SHAPE_TEXT_MAX);
+
+/** The token last found by `scanToken`; one for all, so that tokens cost no object. */
+interface Token {
+  /** Behind the token; -1: the lexer refuses it. */
+  end: number;
+  /** 0: no literal, the token stands in the shape as it is. */
+  kind: LiteralKindCode | 0;
+  /** The text can have no shape. */
+  shapeless: boolean;
+}
+
+const token: Token = { end: 0, kind: 0, shapeless: false };
 const number: NumberToken = { end: 0, kind: LiteralKind.int4 };
 
 /**
@@ -43,100 +55,112 @@ export function scanShape(
   literals: Literals,
 ): string | null {
   literals.reset();
-  let cacheable = end - start <= SHAPE_TEXT_MAX;
+  let cacheable = shapeCacheable(end - start);
   let length = 0;
   /** Start of the verbatim run that is not yet in the shape. */
   let verbatim = start;
   let i = start;
   while (i < end) {
-    const first = i;
-    let kind: LiteralKindCode | 0 = 0;
-    switch (byteClasses[bytes[i]!]) {
-      case ByteClass.plain:
-        i++;
-        continue;
-      case ByteClass.stringPrefix:
-        kind = prefixedKind(bytes, i, end);
-        if (kind === 0) {
-          if (isUnicodeIdentifier(bytes, i, end)) {
-            // Its UESCAPE string, if any, decides over the name, so that the name is no part of the shape.
-            cacheable = false;
-            i += 2;
-          } else i = skipIdentifier(bytes, i + 1, end);
-          continue;
-        }
-        i = skipPrefixed(bytes, i, end, kind);
-        break;
-      case ByteClass.identifier:
-        do i++;
-        while (i < end && identifierBytes[bytes[i]!] === 1);
-        continue;
-      case ByteClass.digit:
-        scanNumber(bytes, i, end, number);
-        i = number.end;
-        kind = number.kind;
-        break;
-      case ByteClass.quote:
-        kind = LiteralKind.string;
-        i = skipContinued(bytes, i + 1, end, kind);
-        break;
-      case ByteClass.doubleQuote:
-        i = skipDoubling(bytes, i + 1, end, DOUBLE_QUOTE);
-        if (i < 0) return refused(literals);
-        if (cacheable && hasMarker(bytes, first, i)) cacheable = false;
-        continue;
-      case ByteClass.dollar: {
-        if (i + 1 < end && isDigit(bytes[i + 1]!)) {
-          i = skipParameter(bytes, i + 2, end);
-          if (i < 0) return refused(literals);
-          continue;
-        }
-        const delimiter = dollarDelimiter(bytes, i, end);
-        if (delimiter === 0) return refused(literals);
-        kind = LiteralKind.dollarString;
-        i = skipDollarString(bytes, i, end, delimiter);
-        break;
+    const byteClass = byteClasses[bytes[i]!];
+    if (byteClass === ByteClass.plain) {
+      i++;
+      continue;
+    }
+    if (byteClass === ByteClass.identifier) {
+      do i++;
+      while (i < end && identifierBytes[bytes[i]!] === 1);
+      continue;
+    }
+    scanToken(bytes, i, end);
+    const behind = token.end;
+    if (behind < 0) {
+      literals.complete = false;
+      return null;
+    }
+    if (token.shapeless) cacheable = false;
+    if (token.kind !== 0) {
+      literals.push(token.kind, i - start, behind - start);
+      if (cacheable) {
+        while (verbatim < i) shape[length++] = bytes[verbatim++]!;
+        shape[length++] = token.kind;
+        verbatim = behind;
       }
-      case ByteClass.minus:
-        if (i + 1 >= end || bytes[i + 1] !== MINUS) {
-          i++;
-          continue;
-        }
-        kind = LiteralKind.comment;
-        i = skipLineComment(bytes, i + 2, end);
-        break;
-      case ByteClass.slash:
-        if (i + 1 >= end || bytes[i + 1] !== STAR) {
-          i++;
-          continue;
-        }
-        kind = LiteralKind.comment;
-        i = skipBlockComment(bytes, i + 2, end);
-        break;
-      case ByteClass.dot:
-        if (i + 1 < end && isDigit(bytes[i + 1]!)) {
-          scanNumber(bytes, i, end, number);
-          i = number.end;
-          kind = number.kind;
-          break;
-        }
-        // Two dots are one token: the second one never begins a number.
-        i += i + 1 < end && bytes[i + 1] === DOT ? 2 : 1;
-        continue;
-      default:
-        return refused(literals);
     }
-    if (i < 0) return refused(literals);
-    literals.push(kind, first - start, i - start);
-    if (cacheable) {
-      while (verbatim < first) shape[length++] = bytes[verbatim++]!;
-      shape[length++] = kind;
-      verbatim = i;
-    }
+    i = behind;
   }
   if (!cacheable) return null;
   while (verbatim < end) shape[length++] = bytes[verbatim++]!;
   return latin1(shape, 0, length);
+}
+
+/** Finds the token at `i`, which begins with neither white space, punctuation nor a plain letter. */
+function scanToken(bytes: Uint8Array, i: number, end: number): void {
+  const next = i + 1 < end ? bytes[i + 1]! : 0;
+  token.kind = 0;
+  token.shapeless = false;
+  switch (byteClasses[bytes[i]!]) {
+    case ByteClass.stringPrefix:
+      scanPrefixed(bytes, i, end);
+      return;
+    case ByteClass.digit:
+      scanNumberToken(bytes, i, end);
+      return;
+    case ByteClass.quote:
+      token.kind = LiteralKind.string;
+      token.end = skipContinued(bytes, i + 1, end, LiteralKind.string);
+      return;
+    case ByteClass.doubleQuote:
+      token.end = skipDoubling(bytes, i + 1, end, DOUBLE_QUOTE);
+      token.shapeless = hasMarker(bytes, i, token.end);
+      return;
+    case ByteClass.dollar:
+      scanDollar(bytes, i, end);
+      return;
+    case ByteClass.minus:
+      token.kind = next === MINUS ? LiteralKind.comment : 0;
+      token.end = next === MINUS ? skipLineComment(bytes, i + 2, end) : i + 1;
+      return;
+    case ByteClass.slash:
+      token.kind = next === STAR ? LiteralKind.comment : 0;
+      token.end = next === STAR ? skipBlockComment(bytes, i + 2, end) : i + 1;
+      return;
+    case ByteClass.dot:
+      // Two dots are one token: the second one never begins a number.
+      if (isDigit(next)) scanNumberToken(bytes, i, end);
+      else token.end = next === DOT ? i + 2 : i + 1;
+      return;
+    default:
+      token.end = -1;
+  }
+}
+
+function scanNumberToken(bytes: Uint8Array, i: number, end: number): void {
+  scanNumber(bytes, i, end, number);
+  token.end = number.end;
+  token.kind = number.kind;
+}
+
+/** An identifier, or the string whose prefix the letter at `i` is. */
+function scanPrefixed(bytes: Uint8Array, i: number, end: number): void {
+  const kind = prefixedKind(bytes, i, end);
+  token.kind = kind;
+  if (kind !== 0) token.end = skipPrefixed(bytes, i, end, kind);
+  else if (isUnicodeIdentifier(bytes, i, end)) {
+    // Its UESCAPE string, if any, decides over the name, so that the name is no part of the shape.
+    token.shapeless = true;
+    token.end = i + 2;
+  } else token.end = skipIdentifier(bytes, i + 1, end);
+}
+
+/** A parameter `$n`, which is no literal, or a dollar-quoted string. */
+function scanDollar(bytes: Uint8Array, i: number, end: number): void {
+  if (i + 1 < end && isDigit(bytes[i + 1]!)) {
+    token.end = skipParameter(bytes, i + 2, end);
+    return;
+  }
+  const delimiter = dollarDelimiter(bytes, i, end);
+  token.kind = LiteralKind.dollarString;
+  token.end = delimiter === 0 ? -1 : skipDollarString(bytes, i, end, delimiter);
 }
 
 /** Whether scanShape gives a text of this many bytes a shape, if nothing else speaks against it. */
@@ -149,18 +173,15 @@ export function fingerprintText(bytes: Uint8Array, start: number, end: number): 
   return latin1(bytes, start, end);
 }
 
-const { latin1Slice } = Buffer.prototype as unknown as {
-  latin1Slice(this: Uint8Array, start: number, end: number): string;
-};
+interface Latin1Sliced {
+  readonly latin1Slice: (this: Uint8Array, start: number, end: number) => string;
+}
+
+const { latin1Slice } = Buffer.prototype as unknown as Latin1Sliced;
 
 /** Half the cost of `toString('latin1')` on short texts. */
 function latin1(bytes: Uint8Array, start: number, end: number): string {
   return latin1Slice.call(bytes, start, end);
-}
-
-function refused(literals: Literals): null {
-  literals.complete = false;
-  return null;
 }
 
 /** Behind `$n`; a letter right behind it is an error. */
