@@ -6,7 +6,7 @@ export interface Catalog {
   readonly relations: ReadonlyMap<string, CatalogRelation>;
   /** Functions, aggregates and procedures outside pg_catalog and information_schema, by bare name. */
   readonly functions: ReadonlyMap<string, readonly CatalogFunction[]>;
-  /** Symbols of user-defined operators whose functions are not IMMUTABLE (they may do anything). */
+  /** Symbols of user-defined operators whose functions are neither IMMUTABLE nor written in C (they may do anything). */
   readonly operators: ReadonlySet<string>;
   /** A user-defined `=` between built-in types exists, so that `column = value` may not mean equality. */
   readonly equalityOverloaded?: boolean;

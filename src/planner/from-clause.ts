@@ -1,9 +1,10 @@
 import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from '@pgsql/types';
+import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
 import { bodyOf, forEachChild, kindOf, rangeVarText, selectOf, stringsOf } from './ast.js';
 import { visitExpression } from './expressions.js';
 import { learnColumns, learnCondition, passesFilters, type Domain } from './facts.js';
-import { addEdge, Entry, Variable, type Level } from './model.js';
+import { addEdge, Entry, sameFamily, Variable, type Level } from './model.js';
 import { refuse } from './refusals.js';
 import { tableVariable, type Scope, type ScopeColumn, type ScopeItem } from './scopes.js';
 
@@ -261,8 +262,7 @@ function joinItems(
     const b = only(rightColumns, name);
     // A natural join with something of unknown columns may match more than is seen here, never less.
     if (a !== null && b !== null) learnColumns(a, b, domain);
-    const variable = type === 'JOIN_RIGHT' ? b : type === 'JOIN_FULL' ? null : a;
-    return { name, variable: a?.type === b?.type ? variable : null };
+    return { name, variable: mergedVariable(a, b, type) };
   });
   const rest = [...leftColumns, ...rightColumns].filter(({ name }) => !shared.includes(name));
   const whole: ScopeItem = {
@@ -279,6 +279,22 @@ function joinItems(
   if (alias === undefined) return [...hidden, whole];
   const using = { ...whole, name: alias, columns: merged, open: false, columnsVisible: false };
   return [...hidden, whole, using];
+}
+
+/**
+ * The side that a merged column of USING is. It has the common type of both, so only a side of that type is believed;
+ * an inner join's sides are equal, a full join's is a COALESCE of both.
+ */
+function mergedVariable(a: Variable | null, b: Variable | null, type: string): Variable | null {
+  if (a === null || b === null || type === 'JOIN_FULL' || !sameFamily(a.type, b.type)) return null;
+  const [first, second] = type === 'JOIN_RIGHT' ? [b, a] : [a, b];
+  if (intWidth(first.type) >= intWidth(second.type)) return first;
+  return type === 'JOIN_INNER' ? second : null;
+}
+
+/** Bytes of an integer type; 0 for every other type. */
+function intWidth(type: number): number {
+  return type === TypeOid.int8 ? 8 : type === TypeOid.int4 ? 4 : type === TypeOid.int2 ? 2 : 0;
 }
 
 function visibleColumns(items: readonly ScopeItem[]): ScopeColumn[] {

@@ -20,6 +20,10 @@ const serverReports =
 const readsNamedTables =
   /^((table|query|schema|database|cursor)_to_xml(schema|_and_xmlschema)?|ts_stat|ts_rewrite|dblink.*|lo_.*|loread|lowrite|crosstab.*|connectby)$/;
 
+/** Functions of well-known extensions (uuid-ossp, pgcrypto, unaccent, pg_trgm) that only compute. */
+const extensionFunctions =
+  /^(uuid_.*|gen_salt|gen_random_bytes|gen_random_uuid|pgp_.*|unaccent|show_limit|show_trgm|(strict_)?(word_)?similarity(_.*)?)$/;
+
 const sessionLocks = /^pg_(try_)?advisory_(lock|unlock)(_shared)?$/;
 const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
 
@@ -63,6 +67,10 @@ export function isAggregate(call: FuncCall, analysis: Analysis): boolean {
 export function inspectName(schema: string | null, name: string, analysis: Analysis): void {
   for (const overload of analysis.names.userFunctions(schema, name)) {
     if (overload.volatility !== 'i') {
+      if (overload.language === 'c' && extensionFunctions.test(name)) {
+        analysis.volatileFunction ??= name;
+        continue;
+      }
       refuse(
         `function "${name}" is not supported: it is not IMMUTABLE, so it may read or write tables ` +
           'of other shards',

@@ -144,7 +144,7 @@ function insertedKey(cell: Node, target: ShardedOccurrence, analysis: Analysis):
     );
   }
   const inputType = inputTypeOf(value, analysis.keyOf(target)!, analysis);
-  const term = inputType === null ? null : keyTerm(value, inputType, target);
+  const term = inputType === null ? null : keyTerm(value, inputType, target, true);
   if (term !== null) return term;
   return refuse(
     `the type of the value for shard key "${name}.${shardKey}" cannot be told or mapped`,

@@ -111,6 +111,7 @@ function sameTerms(a: readonly KeyTerm[], b: readonly KeyTerm[]): boolean {
     return (
       term.mapper === other.mapper &&
       term.inputType === other.inputType &&
+      term.stored === other.stored &&
       JSON.stringify(term.source) === JSON.stringify(other.source)
     );
   });

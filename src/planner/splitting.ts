@@ -21,6 +21,7 @@ export function splitQuery(top: Level, placement: Placement, analysis: Analysis)
   const drivers = drivingEntries(top)
     .map((entry) => placement.sharded.find((occurrence) => occurrence.entry === entry))
     .filter((occurrence) => occurrence !== undefined);
+  if (drivers.length === 0) return whole(undrivenConstruct(top, placement, analysis), placement);
   return splitBy(drivers, placement, analysis);
 }
 
@@ -46,7 +47,6 @@ function splitBy(
   if (analysis.readsCatalog) {
     return whole('an object identifier or a function that describes the server', placement);
   }
-  if (drivers.length === 0) return whole(undrivenConstruct(placement), placement);
   for (const driver of drivers) {
     if (placement.sharded.every((other) => follows(other, driver, analysis))) {
       return { kind: 'split', driver };
@@ -63,11 +63,31 @@ function splitBy(
   };
 }
 
-function undrivenConstruct(placement: Placement): string {
-  const table = placement.sharded[0]!.relation.name;
-  return placement.reference.length > 0
-    ? `an outer join or sub-select that keeps rows without a row of "${table}"`
-    : `a FROM clause that does not drive the query by rows of "${table}"`;
+/** Why no row of a sharded table stands for each row of the result. */
+function undrivenConstruct(level: Level, placement: Placement, analysis: Analysis): string {
+  for (const entry of level.entries) {
+    const table = analysis.tables.get(entry)?.relation.name;
+    if (entry.nullable && table !== undefined) {
+      return `an outer join that keeps rows without a row of "${table}"`;
+    }
+    const { query } = entry;
+    if (query === null || placement.sharded.every((other) => !contains(query, other.entry))) continue;
+    if (entry.nullable) return 'an outer join that keeps rows without a row of its sub-select';
+    if (query.references !== 1) return 'a WITH query that is used more than once';
+    const construct = mergedConstruct(query, false);
+    if (construct !== null) return `${construct} in a sub-select`;
+    return undrivenConstruct(query, placement, analysis);
+  }
+  return 'a sub-select that is not tied to a shard key';
+}
+
+function contains(level: Level, target: Entry): boolean {
+  return (
+    level.arms.some((arm) => contains(arm, target)) ||
+    level.entries.some(
+      (entry) => entry === target || (entry.query !== null && contains(entry.query, target)),
+    )
+  );
 }
 
 /** What makes a query more than the sum of its rows; null where nothing does. */

@@ -34,7 +34,7 @@ function termsOf(
     const own =
       inputType === TypeOid.unknown && binding.site !== key ? binding.site.type : inputType;
     if (binding.stored === true && !keepsStored(own, key.type)) return null;
-    const term = keyTerm(value, own, occurrence);
+    const term = keyTerm(value, own, occurrence, binding.stored === true);
     if (term === null) return null;
     terms.push(term);
   }
@@ -46,6 +46,7 @@ export function keyTerm(
   value: KeyValue,
   inputType: number,
   occurrence: ShardedOccurrence,
+  stored: boolean,
 ): KeyTerm | null {
   const { table, relation } = occurrence;
   const column = relation.columns.find((candidate) => candidate.name === table.shardKey)!;
@@ -57,6 +58,7 @@ export function keyTerm(
     inputType,
     columnType: column.type,
     column: `${table.name}.${table.shardKey}`,
+    ...(stored ? { stored } : {}),
   };
 }
 

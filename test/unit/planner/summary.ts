@@ -75,7 +75,7 @@ const typeNames = new Map(Object.entries(TypeOid).map(([name, oid]) => [oid as n
 
 /** `orders.customer_id = literal 0 (int4)`, shortened to what varies. */
 function termText(term: KeyTerm): string {
-  return `${term.column} = ${sourceText(term)} ${typeNames.get(term.inputType) ?? term.inputType}`;
+  return `${term.column} ${term.stored === true ? ':=' : '='} ${sourceText(term)} ${typeNames.get(term.inputType) ?? term.inputType}`;
 }
 
 function sourceText({ source }: KeyTerm): string {
