@@ -62,6 +62,13 @@ function copyTable(statement: CopyStmt, context: StatementContext): Plan {
 
 /** Copy data of several shards: one stream, with one header. */
 function together(many: ManyShards, statement: CopyStmt): ManyShards {
+  if (many.kind === 'counts') {
+    const problem = refusal(
+      'an aggregate function in COPY over several shards is not supported',
+      'Run the SELECT without COPY, or bind the shard key to a value.',
+    );
+    return { kind: 'refuse', refusal: problem };
+  }
   if (many.kind !== 'concat') return many;
   const { kind, header } = toOptions(statement);
   return { kind: 'copyConcat', format: kind, header };

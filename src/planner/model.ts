@@ -98,6 +98,8 @@ export class Level {
   /** The outputs hold a `*` over something whose columns are unknown. */
   openOutputs = false;
   aggregates = false;
+  /** Its only outputs are plain calls of count, which add up over shards. */
+  countsOnly = false;
   windows = false;
   distinct = false;
   distinctOn = false;

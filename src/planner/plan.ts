@@ -75,6 +75,8 @@ export type KeySource =
 export type ManyShards =
   /** Rows of all shards, in any order. */
   | { readonly kind: 'concat' }
+  /** Every shard gives one row of bigints, all made by count: they add up, column by column. */
+  | { readonly kind: 'counts' }
   /** UPDATE and DELETE: the affected-row counts add up; RETURNING rows are concatenated. */
   | { readonly kind: 'addTags' }
   /** COPY TO STDOUT: copy data of all shards in one stream. */

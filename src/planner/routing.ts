@@ -42,7 +42,7 @@ export function routeQuery(top: Level, analysis: Analysis): Route {
     return { shards: { kind: 'any', keyspace: placement.keyspace }, many: ONE_SHARD };
   }
   const split = splitQuery(top, placement, analysis);
-  return routeSharded(split, placement, analysis, { kind: 'concat' });
+  return routeSharded(split, placement, analysis, { kind: top.countsOnly ? 'counts' : 'concat' });
 }
 
 /** Routes an UPDATE or DELETE of a sharded or unsharded table. */

@@ -14,9 +14,24 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   const [analysis, level] = analyse(context, (walk) =>
     analyseQuery(statement, null, null, null, walk),
   );
+  level.countsOnly = countsOnly(statement, context);
   const route = routeQuery(level, analysis);
   if (analysis.effect !== null) checkSetting(analysis.effect);
   return { ...routePlan('select', writesOf(analysis), route), effect: analysis.effect };
+}
+
+/** Whether every output is `count(...)` as it stands: the one aggregate whose partial results simply add up. */
+function countsOnly(statement: SelectStmt, context: StatementContext): boolean {
+  const targets = statement.targetList ?? [];
+  if (targets.length === 0 || context.names.catalog.functions.has('count')) return false;
+  return targets.every((target) => {
+    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
+    if (value === undefined || !('FuncCall' in value)) return false;
+    const { funcname, agg_distinct, agg_within_group, over, func_variadic } = value.FuncCall;
+    if (over !== undefined || agg_distinct || agg_within_group || func_variadic) return false;
+    const name = (funcname ?? []).map((part) => ('String' in part ? part.String.sval : ''));
+    return name.join('.') === 'count' || name.join('.') === 'pg_catalog.count';
+  });
 }
 
 function writesOf(analysis: Analysis): boolean {

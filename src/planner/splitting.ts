@@ -71,7 +71,8 @@ function undrivenConstruct(level: Level, placement: Placement, analysis: Analysi
       return `an outer join that keeps rows without a row of "${table}"`;
     }
     const { query } = entry;
-    if (query === null || placement.sharded.every((other) => !contains(query, other.entry))) continue;
+    if (query === null || placement.sharded.every((other) => !contains(query, other.entry)))
+      continue;
     if (entry.nullable) return 'an outer join that keeps rows without a row of its sub-select';
     if (query.references !== 1) return 'a WITH query that is used more than once';
     const construct = mergedConstruct(query, false);
@@ -95,7 +96,7 @@ export function mergedConstruct(level: Level, top: boolean): string | null {
   if (level.arms.length > 0) return 'UNION, INTERSECT or EXCEPT';
   if (level.values) return 'VALUES';
   if (level.recursive) return 'WITH RECURSIVE';
-  if (level.aggregates) return 'an aggregate function';
+  if (level.aggregates && !(top && level.countsOnly)) return 'an aggregate function';
   if (level.windows) return 'a window function';
   if (level.distinct) return 'DISTINCT';
   if (level.grouped) return 'GROUP BY';
