@@ -86,6 +86,10 @@ export class Pool implements BackendOwner {
     return this.metrics.latency;
   }
 
+  get traffic(): { bytesIn: number; bytesOut: number } {
+    return this.metrics;
+  }
+
   get size(): number {
     return this.idle.length + this.leased.size + this.checking.size + this.connecting;
   }

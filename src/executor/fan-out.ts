@@ -2,6 +2,7 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
+import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
@@ -12,6 +13,8 @@ export type Merge =
   | { readonly kind: 'concat' }
   /** Copies of the same rows: the first shard's answer stands for all. */
   | { readonly kind: 'first' }
+  /** One row of bigints a shard; the client gets the sums. */
+  | { readonly kind: 'counts'; readonly sums: CountSums }
   /** COPY TO STDOUT streams joined into one. */
   | { readonly kind: 'copy'; readonly concat: CopyConcat };
 
@@ -143,6 +146,10 @@ export class FanOut implements Operation {
     }
     const position = this.branches.indexOf(branch);
     if (this.options.merge.kind === 'first' && position > 0) return true;
+    if (this.options.merge.kind === 'counts') {
+      this.options.merge.sums.push(position, buffer, start, end);
+      return true;
+    }
     if (position !== this.turn) return false;
     if (this.options.merge.kind === 'copy') {
       this.options.merge.concat.push(position, buffer, start, end, (bytes, from, to) => {
@@ -229,13 +236,19 @@ export class FanOut implements Operation {
     if (this.ended || !this.branches.every((each) => each.done)) return;
     this.ended = true;
     const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
+    if (this.error === null && this.options.merge.kind === 'counts') {
+      const row = this.options.merge.sums.row();
+      this.pass(this.branches[0]!, row, 0, row.length);
+    }
     if (this.error !== null) this.options.onDone({ ok: false, error: this.error }, succeeded);
     else this.options.onDone({ ok: true, tag: this.mergedTag() }, succeeded);
   }
 
   private mergedTag(): string {
     const tags = this.branches.map((branch) => branch.tag);
-    return this.options.merge.kind === 'first' ? tags[0]! : addTags(tags);
+    // Copies of one answer, or one row made of all: the first tag is the answer's.
+    const { kind } = this.options.merge;
+    return kind === 'first' || kind === 'counts' ? tags[0]! : addTags(tags);
   }
 
   private pass(branch: Branch, buffer: Buffer, start: number, end: number): void {

@@ -4,11 +4,13 @@ import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
 import { CopySplitter, type CopySink } from '../executor/copy/copy-splitter.js';
+import { CountSums } from '../executor/count-sums.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
 import { splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { BroadcastPlan, CopyFromPlan, InsertSplitPlan, Plan, Refusal, RoutePlan } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
+import { resultFormats } from '../protocol/frontend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Literals } from '../sql/literals.js';
 import type { Outcome } from '../transaction/operation.js';
@@ -157,7 +159,7 @@ export function startMultiRun(
     session,
     backends,
     {
-      merge: mergeOf(plan, backends.length),
+      merge: mergeOf(plan, backends.length, options.bind),
       send,
       firstLeads: plan.kind === 'broadcast' && plan.writes,
       endsWithSync: options.endsWithSync,
@@ -171,9 +173,12 @@ export function startMultiRun(
   fanOut.start();
 }
 
-function mergeOf(plan: ShardPlan, shardCount: number): Merge {
+function mergeOf(plan: ShardPlan, shardCount: number, bind: Buffer | null): Merge {
   if (plan.kind === 'broadcast') return { kind: 'first' };
   if (plan.kind === 'copyFrom') return { kind: plan.key === null ? 'first' : 'concat' };
+  if (plan.kind === 'route' && plan.many.kind === 'counts') {
+    return { kind: 'counts', sums: new CountSums(resultFormats(bind ?? NO_VALUES)) };
+  }
   if (plan.kind === 'route' && plan.many.kind === 'copyConcat') {
     const { format, header } = plan.many;
     return { kind: 'copy', concat: new CopyConcat(format, header, shardCount) };

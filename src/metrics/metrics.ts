@@ -26,6 +26,8 @@ export class ShardMetrics {
   readonly latency = new LatencyHistogram();
   /** From asking a pool for a backend to having it. */
   readonly wait = new LatencyHistogram();
+  bytesIn = 0;
+  bytesOut = 0;
   connects = 0;
   connectFailures = 0;
   closes = 0;
@@ -57,8 +59,6 @@ export class Metrics {
 
   clientBytesIn = 0;
   clientBytesOut = 0;
-  backendBytesIn = 0;
-  backendBytesOut = 0;
 
   planCacheTextHits = 0;
   planCacheShapeHits = 0;
@@ -158,8 +158,8 @@ const families: readonly FamilySpec<Metrics>[] = [
     out: m.clientBytesOut,
   })),
   labelled('counter', 'backend_bytes_total', 'Bytes exchanged with shards', 'direction', (m) => ({
-    in: m.backendBytesIn,
-    out: m.backendBytesOut,
+    in: m.shards.reduce((sum, shard) => sum + shard.bytesIn, 0),
+    out: m.shards.reduce((sum, shard) => sum + shard.bytesOut, 0),
   })),
   labelled('counter', 'plan_cache_hits_total', 'Plans found, by cache step', 'step', (m) => ({
     text: m.planCacheTextHits,

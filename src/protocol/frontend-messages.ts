@@ -105,6 +105,21 @@ export class BindLayout {
   }
 }
 
+/**
+ * Which result columns a Bind message asks for in binary; `rest` is the message from behind the statement's name, as
+ * `BindLayout` has found it sound.
+ */
+export function resultFormats(rest: Buffer): (column: number) => boolean {
+  let at = 2 + 2 * readUint16(rest, 0);
+  const values = readUint16(rest, at);
+  at += 2;
+  for (let i = 0; i < values; i++) at += 4 + Math.max(0, readInt32(rest, at));
+  const count = readUint16(rest, at);
+  const formats = Array.from({ length: count }, (_, i) => readUint16(rest, at + 2 + 2 * i) === 1);
+  if (count === 1) return () => formats[0]!;
+  return (column) => formats[column] ?? false;
+}
+
 /** Describe and Close: `S` statement or `P` portal, and its name. */
 export function readTarget(
   buffer: Buffer,

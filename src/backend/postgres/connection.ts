@@ -50,6 +50,7 @@ export interface BackendSink {
 /** The pool behind a backend: its sink while nobody leases it, and where it goes back to. */
 export interface BackendOwner extends BackendSink {
   readonly latency: LatencyHistogram;
+  readonly traffic: { bytesIn: number; bytesOut: number };
   /** Takes back a backend that is between statements, outside a transaction. */
   release(backend: BackendConnection): void;
   /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */
@@ -225,6 +226,7 @@ export class BackendConnection implements TransportHandler {
   /** Sends what was written. False: the server is slow, stop feeding it until `drained`. */
   flush(): boolean {
     if (this.out.size === 0) return !this.transport.congested;
+    this.owner.traffic.bytesOut += this.out.size;
     const done = this.transport.write(this.out.view());
     this.out.sent(done);
     return done;
@@ -233,6 +235,7 @@ export class BackendConnection implements TransportHandler {
   /** Sends bytes of someone else's buffer behind what was written. False: still in use until `drained`. */
   writeThrough(bytes: Uint8Array): boolean {
     this.flush();
+    this.owner.traffic.bytesOut += bytes.length;
     return this.transport.write(bytes);
   }
 
@@ -291,6 +294,7 @@ export class BackendConnection implements TransportHandler {
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     if (this.closed) return;
+    this.owner.traffic.bytesIn += end - start;
     let from = this.framer.join(buffer, start);
     this.buffer = buffer;
     this.end = end;
