@@ -1,15 +1,13 @@
 import type { BackendError } from '../backend/backend-error.js';
-import type { BackendWaiter, Pool } from '../backend/pool.js';
-import type { BackendConnection, BackendSink } from '../backend/postgres/connection.js';
-import { DROP, PASS } from '../backend/postgres/expected-replies.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
 import type { PlanContext } from '../planner/planner.js';
 import type { Plan, PlannedText, SettingEffect } from '../planner/plan.js';
-import { readErrorFields, readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
-import { Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../protocol/codes.js';
-import { Framer, readInt32 } from '../protocol/framing.js';
+import { readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
+import { Frontend, TxStatus } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
 import { Literals } from '../sql/literals.js';
@@ -17,24 +15,14 @@ import type { Operation, OperationHost, Outcome } from '../transaction/operation
 import { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { Logger } from '../util/logger.js';
 import { assert } from '../util/assert.js';
+import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { ExtendedQuery } from './extended-query.js';
+import { Leases, type LeaseHost } from './leases.js';
 import { startMultiRun } from './multi-run.js';
 import type { SessionContext } from './session-context.js';
-import { refusedSetting, SessionSettings, settingsSql } from './session-settings.js';
+import { refusedSetting, SessionSettings } from './session-settings.js';
 import { SimpleQuery } from './simple-query.js';
 import { parseSearchPath } from './search-path.js';
-
-/** Where the bytes of a COPY FROM STDIN go. */
-export interface CopyTarget {
-  /** Wire bytes of CopyData messages, whole or in pieces; `payload` is where the data itself stands. False: congested. */
-  data(buffer: Buffer, start: number, end: number): boolean;
-  /** True: `data` wants wire bytes as they are; false: payload only. */
-  readonly raw: boolean;
-  done(): void;
-  fail(reason: string): void;
-  /** The protocol was broken off: the COPY must not succeed. */
-  abort(): void;
-}
 
 /**
  * One client after login. Its messages are handled strictly in order: `pump` hands them out while the session is not
@@ -43,7 +31,7 @@ export interface CopyTarget {
  *   client bytes -> pump -> SimpleQuery | ExtendedQuery -> lease -> backend.out -> flush (one write a chunk)
  *   backend bytes -> connection.walk -> pass -> client, untouched; ready -> release -> pump
  */
-export class Session implements TransportHandler, BackendSink, BackendWaiter, OperationHost {
+export class Session implements TransportHandler, InputHandler, LeaseHost, OperationHost {
   readonly context: SessionContext;
   readonly work = new UnitOfWork();
   readonly settings = new SessionSettings();
@@ -68,21 +56,9 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
   private readonly transport: Transport;
   private readonly simple: SimpleQuery;
   private readonly extended: ExtendedQuery;
-  private readonly framer = new Framer();
-  private buffer: Buffer = NO_BYTES;
-  private at = 0;
-  private end = 0;
-  /** The chunk behind a large message that was assembled apart. */
-  private rest: { buffer: Buffer; at: number; end: number } | null = null;
-  private copyRemaining = 0;
-  private pumping = false;
-  private suspended = false;
-  private feedPaused = false;
-  private over = false;
-  private waitingOn: Pool | null = null;
-  private leaseError: SqlError | null = null;
-  /** Leased, but its settings are not yet this session's. */
-  private preparing: BackendConnection | null = null;
+  private readonly input: ClientInput;
+  private readonly leases = new Leases(this);
+  over = false;
   private readonly stalled = new Set<BackendConnection>();
   private plannedAside: { planned: PlannedText } | { error: unknown } | null = null;
   private planContextKey: string | null = null;
@@ -112,6 +88,7 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     this.simple = new SimpleQuery(this);
     this.extended = new ExtendedQuery(this);
     this.source.literals = this.literals;
+    this.input = new ClientInput(this, transport);
     transport.handler = this;
   }
 
@@ -154,7 +131,10 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     if (startup === null) return;
     try {
       const backend = this.lease(this.context.config.topology.catalogShard);
-      if (backend === null) return;
+      if (backend === null) {
+        this.flush();
+        return;
+      }
       this.startup = null;
       const parameters = new Map(backend.parameters);
       parameters.set('application_name', this.settings.get('application_name') ?? '');
@@ -182,31 +162,56 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     if (this.over) return;
     this.stopIdleTimer();
     this.context.metrics.clientBytesIn += end - start;
-    const from = this.framer.join(buffer, start);
-    if (from < 0) {
-      const taken = this.framer.assemble(buffer, start, end, 5);
-      const whole = this.framer.complete(5);
-      if (whole === null) return;
-      this.rest = { buffer, at: start + taken, end };
-      this.setInput(whole, 0, whole.length);
-    } else {
-      this.setInput(buffer, from, end);
+    this.input.onBytes(buffer, start, end);
+  }
+
+  onDrain(): void {
+    if (this.stalled.size > 0) {
+      const backends = [...this.stalled];
+      this.stalled.clear();
+      for (const backend of backends) backend.resumeReading();
     }
     this.pump();
   }
 
-  onDrain(): void {
-    if (this.stalled.size === 0) return;
-    const backends = [...this.stalled];
-    this.stalled.clear();
-    for (const backend of backends) backend.resumeReading();
+  /** Goes on with the client's messages. */
+  pump(): void {
+    if (this.startup === null) this.input.pump();
+    else this.finishWelcome();
+  }
+
+  get messageBytesMax(): number {
+    return this.context.config.limits.messageBytesMax;
+  }
+
+  onInputEnd(): void {
+    this.extended.endOfInput();
+  }
+
+  onPumped(): void {
+    this.flush();
+    this.startIdleTimer();
+  }
+
+  onMalformed(message: string, tooLarge: boolean): void {
+    this.fatal(tooLarge ? 'program_limit_exceeded' : 'protocol_violation', message);
+  }
+
+  onCopyData(buffer: Buffer, start: number, end: number): boolean {
+    try {
+      return this.copyTarget!.data(buffer, start, end);
+    } catch (error) {
+      this.copyTarget = null;
+      this.onThrown(Frontend.copyData, error);
+      return true;
+    }
   }
 
   onClose(): void {
     if (this.over) return;
     this.over = true;
     this.stopIdleTimer();
-    this.waitingOn?.giveUp(this);
+    this.leases.giveUp();
     this.operation = null;
     for (const backend of this.work.participants) {
       if (backend.quiet && backend.status === TxStatus.idle && backend.out.size === 0) {
@@ -217,77 +222,7 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     this.onClosed();
   }
 
-  /** Hands out messages while nothing must be waited for, then sends what came of them. */
-  pump(): void {
-    if (this.pumping || this.over) return;
-    if (this.startup !== null) {
-      this.finishWelcome();
-      return;
-    }
-    this.pumping = true;
-    try {
-      while (!this.busy && !this.isOver()) {
-        if (this.at < this.end) {
-          if (!this.step()) break;
-        } else if (this.rest !== null) {
-          const { buffer, at, end } = this.rest;
-          this.rest = null;
-          this.setInput(buffer, at, end);
-        } else {
-          this.extended.endOfInput();
-          break;
-        }
-      }
-    } finally {
-      this.pumping = false;
-    }
-    if (this.over) return;
-    this.flush();
-    const left = this.at < this.end || this.rest !== null;
-    if (this.busy && left) this.suspend();
-    else if (!left) this.unsuspend();
-    this.startIdleTimer();
-  }
-
-  /** Handles the message at `at`; false: it is not whole yet, or must wait. */
-  private step(): boolean {
-    const { buffer, at, end } = this;
-    if (this.copyRemaining > 0) return this.copyPiece(at, Math.min(end, at + this.copyRemaining));
-    if (end - at < 5) return this.keepRest();
-    const type = buffer[at]!;
-    const length = readInt32(buffer, at + 1);
-    if (length < 4 || length > MESSAGE_BYTES_MAX) {
-      this.fatal('protocol_violation', 'invalid message length');
-      return false;
-    }
-    const next = at + 1 + length;
-    if (type === Frontend.copyData) return this.startCopyData(at, next);
-    if (next > end) {
-      if (length > this.context.config.limits.messageBytesMax) {
-        this.fatal(
-          'program_limit_exceeded',
-          `message of ${length} bytes exceeds limits.message_size`,
-        );
-        return false;
-      }
-      return this.keepRest();
-    }
-    this.at = next;
-    if (!this.dispatch(type, buffer, at, next)) {
-      assert(this.busy || this.over, 'a message waits for nothing');
-      this.at = at;
-      return false;
-    }
-    return true;
-  }
-
-  private keepRest(): boolean {
-    this.framer.keep(this.buffer, this.at, this.end);
-    this.at = this.end;
-    return false;
-  }
-
-  private dispatch(type: number, buffer: Buffer, start: number, end: number): boolean {
+  onMessage(type: number, buffer: Buffer, start: number, end: number): boolean {
     if (this.copyTarget !== null) return this.dispatchInCopy(type, buffer, start, end);
     try {
       switch (type) {
@@ -384,71 +319,6 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     } catch (error) {
       return this.onThrown(Frontend.copyData, error);
     }
-  }
-
-  /** CopyData may be a gigabyte: it is handed on in pieces. */
-  private startCopyData(at: number, next: number): boolean {
-    const { end } = this;
-    const target = this.copyTarget;
-    if (target?.raw === true) {
-      // A run of whole messages is one write.
-      let stop = next;
-      while (end - stop >= 5 && this.buffer[stop] === Frontend.copyData) {
-        const length = readInt32(this.buffer, stop + 1);
-        if (length < 4 || length > MESSAGE_BYTES_MAX) break;
-        stop += 1 + length;
-      }
-      this.copyRemaining = stop - at;
-      return this.copyPiece(at, Math.min(stop, end));
-    }
-    this.copyRemaining = next - at - 5;
-    this.at = at + 5;
-    return this.copyRemaining === 0 || this.at === end
-      ? true
-      : this.copyPiece(this.at, Math.min(next, end));
-  }
-
-  private copyPiece(from: number, to: number): boolean {
-    this.copyRemaining -= to - from;
-    this.at = to;
-    // Without a target this is left over from a COPY that has failed.
-    if (this.copyTarget === null) return true;
-    try {
-      if (!this.copyTarget.data(this.buffer, from, to)) this.pauseFeed();
-    } catch (error) {
-      this.copyTarget = null;
-      return this.onThrown(Frontend.copyData, error);
-    }
-    return !this.feedPaused;
-  }
-
-  private setInput(buffer: Buffer, at: number, end: number): void {
-    this.buffer = buffer;
-    this.at = at;
-    this.end = end;
-  }
-
-  private suspend(): void {
-    if (this.suspended) return;
-    this.suspended = true;
-    this.transport.pause();
-  }
-
-  private unsuspend(): void {
-    if (!this.suspended || this.feedPaused) return;
-    this.suspended = false;
-    this.transport.resume();
-  }
-
-  /** A backend does not take copy data as fast as the client sends it. */
-  private pauseFeed(): void {
-    this.feedPaused = true;
-    this.busy = true;
-    this.suspend();
-  }
-
-  private isOver(): boolean {
-    return this.over;
   }
 
   /** Sends what has been written for backends and for the client. */
@@ -564,97 +434,16 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
 
   // ---------------------------------------------------------------- backends
 
-  /**
-   * The backend of this unit of work on a shard; null: wait, the message is handled again when there is one. Throws
-   * SqlError where the shard cannot be had.
-   */
   lease(shard: Shard): BackendConnection | null {
-    if (this.leaseError !== null) {
-      const error = this.leaseError;
-      this.leaseError = null;
-      throw error;
-    }
-    const { work } = this;
-    const held = work.participant(shard);
-    if (held !== null) return held;
-    const pool = this.context.cluster.pool(shard);
-    const backend = pool.tryLease();
-    if (backend === null) {
-      this.waitingOn = pool;
-      this.busy = true;
-      pool.wait(this);
-      // The answer may have come at once.
-      return this.isBusy() ? null : this.lease(shard);
-    }
-    return this.adopt(backend) ? backend : null;
+    return this.leases.lease(shard);
   }
 
-  /** The backends of several shards, in their order; null: wait. */
   leaseAll(shards: readonly Shard[]): BackendConnection[] | null {
-    const backends: BackendConnection[] = [];
-    for (const shard of shards) {
-      const backend = this.lease(shard);
-      if (backend === null) return null;
-      backends.push(backend);
-    }
-    return backends;
-  }
-
-  private isBusy(): boolean {
-    return this.busy;
-  }
-
-  onBackend(backend: BackendConnection): void {
-    this.waitingOn = null;
-    this.busy = false;
-    if (this.adopt(backend)) this.pump();
-    else this.flush();
-  }
-
-  onBackendError(error: BackendError): void {
-    this.waitingOn = null;
-    this.busy = false;
-    this.leaseError = error.toSqlError();
-    this.pump();
-  }
-
-  /** Makes a leased backend this session's; false: its settings come first. */
-  private adopt(backend: BackendConnection): boolean {
-    backend.sink = this;
-    this.work.participants.push(backend);
-    if (backend.settingsKey === this.settings.key) {
-      if (this.work.explicit) backend.query(this.work.joinSql(), DROP);
-      return true;
-    }
-    this.preparing = backend;
-    this.busy = true;
-    const applied = backend.settingsKey === null ? null : backend.settings;
-    backend.settingsKey = null;
-    backend.query(settingsSql(applied, this.settings.current), DROP);
-    backend.flush();
-    return false;
-  }
-
-  private onPrepared(backend: BackendConnection): void {
-    this.preparing = null;
-    this.busy = false;
-    if (this.leaseError !== null) {
-      // It cannot be brought to this session's settings: somebody else may use it from scratch.
-      this.dropParticipant(backend);
-      backend.owner.release(backend);
-    } else {
-      backend.settings = this.settings.current;
-      backend.settingsKey = this.settings.key;
-      if (this.work.explicit) backend.query(this.work.joinSql(), DROP);
-    }
-    this.pump();
+    return this.leases.leaseAll(shards);
   }
 
   dropParticipant(backend: BackendConnection): void {
-    const { participants, writers } = this.work;
-    const at = participants.indexOf(backend);
-    if (at >= 0) participants.splice(at, 1);
-    writers.delete(backend);
+    this.work.drop(backend);
     this.stalled.delete(backend);
   }
 
@@ -707,13 +496,8 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     start: number,
     end: number,
   ): void {
-    if (backend === this.preparing) {
-      const fields = readErrorFields(buffer, start, end);
-      const state = fields.get('C') === '42704' ? 'undefined_object' : 'invalid_parameter_value';
-      this.leaseError = sqlError(state, fields.get('M') ?? 'a setting was refused', {
-        hint: fields.get('H'),
-        detail: `while giving the session's settings to a backend of shard "${backend.shard.name}"`,
-      });
+    if (this.leases.isPreparing(backend)) {
+      this.leases.onSettingRefused(backend, buffer, start, end);
       return;
     }
     this.statementFailed = true;
@@ -761,8 +545,8 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
   }
 
   ready(backend: BackendConnection, status: number, action: number): void {
-    if (this.preparing === backend) {
-      this.onPrepared(backend);
+    if (this.leases.isPreparing(backend)) {
+      this.leases.onPrepared(backend);
       return;
     }
     if (action === PASS) {
@@ -774,11 +558,8 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
   }
 
   drained(): void {
-    if (!this.feedPaused) return;
-    if (this.work.participants.some((backend) => backend.congested)) return;
-    this.feedPaused = false;
-    this.busy = false;
-    this.pump();
+    if (!this.input.feeding) return;
+    if (!this.work.participants.some((backend) => backend.congested)) this.input.resumeFeed();
   }
 
   /** ReadyForQuery of the one backend whose answer the client got as it was. */
@@ -857,11 +638,8 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
     this.dropParticipant(backend);
     backend.owner.lost(backend);
     if (this.over) return;
-    if (backend === this.preparing) {
-      this.preparing = null;
-      this.busy = false;
-      this.leaseError = error.toSqlError();
-      this.pump();
+    if (this.leases.isPreparing(backend)) {
+      this.leases.onPreparingLost(error);
       return;
     }
     if (this.operation !== null) {
@@ -886,12 +664,8 @@ export class Session implements TransportHandler, BackendSink, BackendWaiter, Op
 
   /** A cancel request with this session's key. */
   cancel(): void {
-    if (this.waitingOn !== null) {
-      this.waitingOn.giveUp(this);
-      this.waitingOn = null;
-      this.busy = false;
-      this.leaseError = sqlError('query_canceled', 'canceling statement due to user request');
-      this.pump();
+    if (this.leases.giveUp()) {
+      this.leases.fail(sqlError('query_canceled', 'canceling statement due to user request'));
       return;
     }
     for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
@@ -1049,5 +823,4 @@ function firstRefusal(settings: ReadonlyMap<string, string>): SqlError | null {
 
 const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
 
-const NO_BYTES: Buffer = Buffer.alloc(0);
 const NO_TYPES: readonly number[] = [];

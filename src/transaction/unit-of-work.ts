@@ -55,6 +55,13 @@ export class UnitOfWork {
     return null;
   }
 
+  /** The backend is no longer part of this. */
+  drop(backend: BackendConnection): void {
+    const at = this.participants.indexOf(backend);
+    if (at >= 0) this.participants.splice(at, 1);
+    this.writers.delete(backend);
+  }
+
   /** The statement that began it. */
   get beginText(): string {
     return this.beginSql;

@@ -1,0 +1,203 @@
+import type { Transport } from '../net/transport.js';
+import { Frontend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
+import { Framer, readInt32 } from '../protocol/framing.js';
+import { assert } from '../util/assert.js';
+
+/** Where the bytes of a COPY FROM STDIN go. */
+export interface CopyTarget {
+  /** True: `data` wants CopyData messages as they are; false: their payload only. */
+  readonly raw: boolean;
+  /** Bytes, whole messages or pieces of one. False: congested, call again when drained. */
+  data(buffer: Buffer, start: number, end: number): boolean;
+  done(): void;
+  fail(reason: string): void;
+  /** The protocol was broken off: the COPY must not succeed. */
+  abort(): void;
+}
+
+/** Whoever handles the messages of a client. */
+export interface InputHandler {
+  /** True while the next message must wait. */
+  readonly busy: boolean;
+  readonly over: boolean;
+  readonly messageBytesMax: number;
+  readonly copyTarget: CopyTarget | null;
+  /** A whole message. False: it must wait, which made `busy` true; it is handed out again afterwards. */
+  onMessage(type: number, buffer: Buffer, start: number, end: number): boolean;
+  /** A piece of copy data for `copyTarget`; false: congested, nothing more before `resumeFeed`. */
+  onCopyData(buffer: Buffer, start: number, end: number): boolean;
+  /** Everything that came has been handled. */
+  onInputEnd(): void;
+  /** The pump has stopped: what it caused to be written is due. */
+  onPumped(): void;
+  onMalformed(message: string, tooLarge: boolean): void;
+}
+
+/**
+ * The bytes of one client, cut into messages and handed out strictly in order, one at a time. While the handler is
+ * busy nothing is handed out, and when more has come than that the socket is not read: the bytes stay where they are.
+ *
+ *   socket -> | Q...... | P B D E S |  pump: Q -> busy ... pump: P B D E S -> busy ...
+ */
+export class ClientInput {
+  private readonly handler: InputHandler;
+  private readonly transport: Transport;
+  private readonly framer = new Framer();
+  private buffer: Buffer = NO_BYTES;
+  private at = 0;
+  private end = 0;
+  /** The chunk behind a large message that was assembled apart. */
+  private rest: { readonly buffer: Buffer; readonly at: number; readonly end: number } | null = null;
+  /** Bytes of copy data still to come. */
+  private copyRemaining = 0;
+  private pumping = false;
+  private paused = false;
+  /** Copy data is not taken as fast as it comes. */
+  private feedBlocked = false;
+
+  constructor(handler: InputHandler, transport: Transport) {
+    this.handler = handler;
+    this.transport = transport;
+  }
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    const from = this.framer.join(buffer, start);
+    if (from < 0) {
+      const taken = this.framer.assemble(buffer, start, end, 5);
+      const whole = this.framer.complete(5);
+      if (whole === null) return;
+      this.rest = { buffer, at: start + taken, end };
+      this.set(whole, 0, whole.length);
+    } else {
+      this.set(buffer, from, end);
+    }
+    this.pump();
+  }
+
+  /** Hands out messages while nothing must be waited for. */
+  pump(): void {
+    const { handler } = this;
+    if (this.pumping || handler.over) return;
+    this.pumping = true;
+    try {
+      while (!this.blocked()) {
+        if (this.at < this.end) {
+          if (!this.step()) break;
+        } else if (this.rest !== null) {
+          const { buffer, at, end } = this.rest;
+          this.rest = null;
+          this.set(buffer, at, end);
+        } else {
+          handler.onInputEnd();
+          break;
+        }
+      }
+    } finally {
+      this.pumping = false;
+    }
+    if (handler.over) return;
+    handler.onPumped();
+    const left = this.at < this.end || this.rest !== null;
+    if (this.blocked() && (left || this.transport.congested)) this.pause();
+    else if (!this.blocked() && this.paused) this.resume();
+  }
+
+  /** Copy data is taken again. */
+  resumeFeed(): void {
+    if (!this.feedBlocked) return;
+    this.feedBlocked = false;
+    this.pump();
+  }
+
+  get feeding(): boolean {
+    return this.feedBlocked;
+  }
+
+  /** A client that does not read its answers gets no more of them: its messages wait. */
+  private blocked(): boolean {
+    const { handler } = this;
+    return handler.busy || handler.over || this.feedBlocked || this.transport.congested;
+  }
+
+  private pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.transport.pause();
+  }
+
+  private resume(): void {
+    this.paused = false;
+    this.transport.resume();
+  }
+
+  private set(buffer: Buffer, at: number, end: number): void {
+    this.buffer = buffer;
+    this.at = at;
+    this.end = end;
+  }
+
+  /** Handles the message at `at`; false: it is not whole yet, or must wait. */
+  private step(): boolean {
+    const { buffer, at, end, handler } = this;
+    if (this.copyRemaining > 0) return this.copyPiece(at, Math.min(end, at + this.copyRemaining));
+    if (end - at < 5) return this.keepRest();
+    const type = buffer[at]!;
+    const length = readInt32(buffer, at + 1);
+    if (length < 4 || length > MESSAGE_BYTES_MAX) {
+      handler.onMalformed('invalid message length', false);
+      return false;
+    }
+    const next = at + 1 + length;
+    if (type === Frontend.copyData) return this.startCopyData(at, next);
+    if (next > end) {
+      if (length > handler.messageBytesMax) {
+        handler.onMalformed(`message of ${length} bytes exceeds limits.message_size`, true);
+        return false;
+      }
+      return this.keepRest();
+    }
+    this.at = next;
+    if (handler.onMessage(type, buffer, at, next)) return true;
+    assert(handler.busy || handler.over, 'a message waits for nothing');
+    this.at = at;
+    return false;
+  }
+
+  private keepRest(): boolean {
+    this.framer.keep(this.buffer, this.at, this.end);
+    this.at = this.end;
+    return false;
+  }
+
+  /** CopyData may be a gigabyte: it is handed on in pieces. */
+  private startCopyData(at: number, next: number): boolean {
+    const { end } = this;
+    if (this.handler.copyTarget?.raw === true) {
+      // A run of whole messages is one write.
+      let stop = next;
+      while (end - stop >= 5 && this.buffer[stop] === Frontend.copyData) {
+        const length = readInt32(this.buffer, stop + 1);
+        if (length < 4 || length > MESSAGE_BYTES_MAX) break;
+        stop += 1 + length;
+      }
+      this.copyRemaining = stop - at;
+      return this.copyPiece(at, Math.min(stop, end));
+    }
+    this.copyRemaining = next - at - 5;
+    this.at = at + 5;
+    if (this.copyRemaining === 0 || this.at === end) return true;
+    return this.copyPiece(this.at, Math.min(next, end));
+  }
+
+  private copyPiece(from: number, to: number): boolean {
+    this.copyRemaining -= to - from;
+    this.at = to;
+    // Without a target this is left over from a COPY that has failed.
+    if (this.handler.copyTarget === null) return true;
+    if (this.handler.onCopyData(this.buffer, from, to)) return true;
+    this.feedBlocked = true;
+    return false;
+  }
+}
+
+const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -1,0 +1,152 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendWaiter, Pool } from '../backend/pool.js';
+import type { BackendConnection, BackendSink } from '../backend/postgres/connection.js';
+import { DROP } from '../backend/postgres/expected-replies.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { Shard } from '../keyspace/topology.js';
+import { readErrorFields } from '../protocol/backend-messages.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import type { SessionContext } from './session-context.js';
+import { settingsSql, type SessionSettings } from './session-settings.js';
+
+/** What leasing needs of its session. */
+export interface LeaseHost extends BackendSink {
+  readonly context: SessionContext;
+  readonly work: UnitOfWork;
+  readonly settings: SessionSettings;
+  busy: boolean;
+  pump(): void;
+}
+
+/**
+ * How a session comes by backends: at once, or by waiting in a pool's queue; then with its own settings on them, and
+ * inside its transaction. Who must wait gets null and the session is busy; the message is handled again afterwards and
+ * finds the backend among the participants, or the error thrown.
+ */
+export class Leases implements BackendWaiter {
+  private readonly host: LeaseHost;
+  private waitingOn: Pool | null = null;
+  private error: SqlError | null = null;
+  /** Leased, but its settings are not yet this session's. */
+  private preparing: BackendConnection | null = null;
+
+  constructor(host: LeaseHost) {
+    this.host = host;
+  }
+
+  /** The backend of this unit of work on a shard; null: wait. Throws SqlError where the shard cannot be had. */
+  lease(shard: Shard): BackendConnection | null {
+    const { host, error } = this;
+    if (error !== null) {
+      this.error = null;
+      throw error;
+    }
+    const held = host.work.participant(shard);
+    if (held !== null) return held;
+    const pool = host.context.cluster.pool(shard);
+    const backend = pool.tryLease();
+    if (backend !== null) return this.adopt(backend) ? backend : null;
+    this.waitingOn = pool;
+    host.busy = true;
+    pool.wait(this);
+    return this.answered() ? this.lease(shard) : null;
+  }
+
+  /** The backends of several shards, in their order; null: wait. */
+  leaseAll(shards: readonly Shard[]): BackendConnection[] | null {
+    const backends: BackendConnection[] = [];
+    for (const shard of shards) {
+      const backend = this.lease(shard);
+      if (backend === null) return null;
+      backends.push(backend);
+    }
+    return backends;
+  }
+
+  onBackend(backend: BackendConnection): void {
+    this.waitingOn = null;
+    this.host.busy = false;
+    if (this.adopt(backend)) this.host.pump();
+  }
+
+  onBackendError(error: BackendError): void {
+    this.waitingOn = null;
+    this.fail(error.toSqlError());
+  }
+
+  isPreparing(backend: BackendConnection): boolean {
+    return this.preparing === backend;
+  }
+
+  /** A backend refused a setting of this session. */
+  onSettingRefused(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    const fields = readErrorFields(buffer, start, end);
+    const state = fields.get('C') === '42704' ? 'undefined_object' : 'invalid_parameter_value';
+    this.error = sqlError(state, fields.get('M') ?? 'a setting was refused', {
+      hint: fields.get('H'),
+      detail: `while giving the session's settings to a backend of shard "${backend.shard.name}"`,
+    });
+  }
+
+  /** The settings have been taken, or not. */
+  onPrepared(backend: BackendConnection): void {
+    const { host } = this;
+    const { work, settings } = host;
+    this.preparing = null;
+    host.busy = false;
+    if (this.error !== null) {
+      // It cannot be brought to this session's settings: somebody else may use it from scratch.
+      work.drop(backend);
+      backend.owner.release(backend);
+    } else {
+      backend.settings = settings.current;
+      backend.settingsKey = settings.key;
+      if (work.explicit) backend.query(work.joinSql(), DROP);
+    }
+    host.pump();
+  }
+
+  onPreparingLost(error: BackendError): void {
+    this.preparing = null;
+    this.fail(error.toSqlError());
+  }
+
+  /** Gives up a wait in a pool's queue; false: there is none. */
+  giveUp(): boolean {
+    if (this.waitingOn === null) return false;
+    this.waitingOn.giveUp(this);
+    this.waitingOn = null;
+    return true;
+  }
+
+  /** The waiting statement fails with this. */
+  fail(error: SqlError): void {
+    this.error = error;
+    this.host.busy = false;
+    this.host.pump();
+  }
+
+  /** Makes a leased backend this session's; false: its settings come first. */
+  private adopt(backend: BackendConnection): boolean {
+    const { host } = this;
+    const { work, settings } = host;
+    backend.sink = host;
+    work.participants.push(backend);
+    if (backend.settingsKey === settings.key) {
+      if (work.explicit) backend.query(work.joinSql(), DROP);
+      return true;
+    }
+    this.preparing = backend;
+    host.busy = true;
+    const applied = backend.settingsKey === null ? null : backend.settings;
+    backend.settingsKey = null;
+    backend.query(settingsSql(applied, settings.current), DROP);
+    backend.flush();
+    return false;
+  }
+
+  /** The pool may have answered before `wait` returned. */
+  private answered(): boolean {
+    return this.waitingOn === null && this.preparing === null;
+  }
+}
