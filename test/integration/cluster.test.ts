@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
 import { Comparison } from '../support/oracle.js';
+import { clusterConfig } from '../support/proxy-config.js';
+import { startProxy } from '../support/proxy.js';
 import { serverNames, shardNames } from '../support/servers.js';
 import { WireClient } from '../support/wire-client.js';
 import { errorFields, int32, rowFields, rowTexts } from '../support/wire-messages.js';
@@ -145,5 +147,25 @@ describe('the wire client', () => {
     client.send(Buffer.concat([int32(8), int32(80877103)]));
     expect(await client.nextByte()).toBe('N');
     client.destroy();
+  });
+});
+
+describe('a proxy process', () => {
+  test('answers, says what it logs, and ends with code 0 on SIGTERM', async () => {
+    const config = clusterConfig(databases, { shop: { parcels: { shard_key: 'id' } } });
+    const proxy = await startProxy({ config });
+    const comparison = await Comparison.open(proxy.url, databases.urls.oracle);
+    await comparison.both('CREATE TABLE parcels (id int PRIMARY KEY, weight numeric)');
+    await comparison.both('INSERT INTO parcels VALUES (1, 2.5), (2, NULL)');
+    await comparison.expectSame('SELECT * FROM parcels WHERE id = $1', [1]);
+    await comparison.expectRefused('SELECT weight FROM parcels ORDER BY weight LIMIT 1');
+    await comparison.close();
+    expect(proxy.logs()).toContain('listening');
+    expect(await proxy.stop()).toBe(0);
+  });
+
+  test('that ends before it is ready fails with its log', async () => {
+    const config = { ...clusterConfig(databases), databse: 'typo' };
+    await expect(startProxy({ config })).rejects.toThrow(/did you mean|database/i);
   });
 });
