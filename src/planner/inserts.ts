@@ -1,8 +1,8 @@
 import type { InsertStmt, Node } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
-import { valueOf } from './facts.js';
-import { analyseInsert, type Insertion } from './modifications.js';
+import { valueOf } from './key-values.js';
+import { analyseInsert, type Insertion } from './insertions.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
 import type { InsertSplitPlan, KeyTerm, Plan, Refusal } from './plan.js';
 import { routePlan } from './plans.js';

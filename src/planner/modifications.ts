@@ -1,20 +1,17 @@
 import type {
   DeleteStmt,
-  InsertStmt,
   MergeStmt,
   Node,
   RangeVar,
   ReturningClause,
-  SelectStmt,
   UpdateStmt,
 } from '@pgsql/types';
 import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Analysis, CteScope, Place } from './analysis.js';
-import { isStarTarget, selectOf } from './ast.js';
 import { visitExpression } from './expressions.js';
-import { learnCondition, valueOf } from './facts.js';
+import { learnCondition } from './facts.js';
 import { analyseFrom, baseTable } from './from-clause.js';
-import { addEdge, type KeyValue, type Level, type Occurrence } from './model.js';
+import type { Level, Occurrence } from './model.js';
 import type { ParamHint } from './params.js';
 import { analyseTargets, analyseWith, newLevel } from './queries.js';
 import { refuse } from './refusals.js';
@@ -29,16 +26,8 @@ export interface Modification {
   readonly cursor: string | null;
 }
 
-export interface Insertion extends Modification {
-  /** Columns that values are given for, in order. */
-  readonly columns: readonly string[];
-  /** Rows of VALUES; null: INSERT ... SELECT or DEFAULT VALUES. */
-  readonly rows: readonly (readonly Node[])[] | null;
-  readonly select: SelectStmt | null;
-}
-
 /** The target table; null where it does not exist, so that PostgreSQL itself must say so. */
-function target(
+export function writeTarget(
   range: RangeVar | undefined,
   level: Level,
   analysis: Analysis,
@@ -62,7 +51,7 @@ export function analyseUpdate(
   const level = newLevel(parent, analysis);
   level.modifies = true;
   const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = target(statement.relation, level, analysis);
+  const found = writeTarget(statement.relation, level, analysis);
   if (found === null) return null;
   const { occurrence, item } = found;
   const from = analyseFrom(statement.fromClause, level, null, visible, analysis);
@@ -83,7 +72,7 @@ export function analyseDelete(
   const level = newLevel(parent, analysis);
   level.modifies = true;
   const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = target(statement.relation, level, analysis);
+  const found = writeTarget(statement.relation, level, analysis);
   if (found === null) return null;
   const { occurrence, item } = found;
   const using = analyseFrom(statement.usingClause, level, null, visible, analysis);
@@ -92,55 +81,6 @@ export function analyseDelete(
   const cursor = analyseWhere(statement.whereClause, place, level, analysis);
   analyseReturning(statement.returningClause, item, place, level, analysis);
   return { level, target: occurrence, returning: hasReturning(statement), cursor };
-}
-
-export function analyseInsert(
-  statement: InsertStmt,
-  parent: Level | null,
-  ctes: CteScope | null,
-  analysis: Analysis,
-): Insertion | null {
-  const level = newLevel(parent, analysis);
-  level.modifies = true;
-  const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = target(statement.relation, level, analysis);
-  if (found === null) return null;
-  const { occurrence, item } = found;
-  const columns = insertedColumns(statement, occurrence);
-  noteOmitted(statement, columns, occurrence, analysis);
-  const select = selectOf(statement.selectStmt);
-  const rows = select === null ? null : valuesRows(select);
-  // An identity column's given value is thrown away then.
-  const keepsKey = statement.override !== 'OVERRIDING_USER_VALUE';
-  const outer: Scope = { level, items: [], parent: null };
-  if (rows !== null) {
-    for (const row of rows) {
-      row.forEach((cell, index) => {
-        const column = columnOf(occurrence, columns[index]);
-        if (column !== null && 'SetToDefault' in cell) {
-          analysis.defaulted.push({ occurrence, column });
-        }
-        const hint = columnHint(column);
-        visitExpression(cell, { scope: outer, ctes: visible }, analysis, hint);
-      });
-    }
-    if (keepsKey) bindInsertedKey(rows, columns, occurrence, analysis);
-  } else if (select !== null) {
-    const query = analysis.walker.query(select, level, null, visible, analysis);
-    if (keepsKey) bindSelectedKey(query, select, columns, occurrence, analysis);
-  }
-  const place: Place = { scope: { level, items: [item], parent: null }, ctes: visible };
-  analyseConflict(statement, occurrence, item, place, analysis);
-  analyseReturning(statement.returningClause, item, place, level, analysis);
-  return {
-    level,
-    target: occurrence,
-    returning: hasReturning(statement),
-    cursor: null,
-    columns,
-    rows,
-    select: rows === null ? select : null,
-  };
 }
 
 /** MERGE: the source and the target are joined by ON; what it inserts is checked by the caller. */
@@ -153,7 +93,7 @@ export function analyseMerge(
   const level = newLevel(parent, analysis);
   level.modifies = true;
   const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = target(statement.relation, level, analysis);
+  const found = writeTarget(statement.relation, level, analysis);
   if (found === null) return null;
   const { occurrence, item } = found;
   const sources = statement.sourceRelation === undefined ? [] : [statement.sourceRelation];
@@ -174,7 +114,7 @@ export function analyseMerge(
   return { level, target: occurrence, returning: hasReturning(statement), cursor: null };
 }
 
-function hasReturning(statement: { returningClause?: ReturningClause }): boolean {
+export function hasReturning(statement: { returningClause?: ReturningClause }): boolean {
   return (statement.returningClause?.exprs?.length ?? 0) > 0;
 }
 
@@ -195,7 +135,7 @@ function analyseWhere(
   return null;
 }
 
-function analyseAssignments(
+export function analyseAssignments(
   targets: readonly Node[] | undefined,
   occurrence: Occurrence,
   place: Place,
@@ -222,28 +162,8 @@ function analyseAssignments(
   }
 }
 
-function analyseConflict(
-  statement: InsertStmt,
-  occurrence: Occurrence,
-  item: ScopeItem,
-  place: Place,
-  analysis: Analysis,
-): void {
-  const clause = statement.onConflictClause;
-  if (clause === undefined) return;
-  for (const node of clause.infer?.indexElems ?? []) {
-    if ('IndexElem' in node) visitExpression(node.IndexElem.expr, place, analysis);
-  }
-  visitExpression(clause.infer?.whereClause, place, analysis);
-  const excluded: ScopeItem = { ...item, name: 'excluded', schema: null, columnsVisible: false };
-  const scope: Scope = { ...place.scope, items: [item, excluded] };
-  const inner: Place = { scope, ctes: place.ctes };
-  analyseAssignments(clause.targetList, occurrence, inner, analysis);
-  visitExpression(clause.whereClause, inner, analysis);
-}
-
 /** RETURNING sees the row as `old` and `new` too, under the aliases that WITH gives them (PostgreSQL 18, 6.4). */
-function analyseReturning(
+export function analyseReturning(
   clause: ReturningClause | undefined,
   item: ScopeItem,
   place: Place,
@@ -267,114 +187,12 @@ function analyseReturning(
   level.outputs = analyseTargets(clause.exprs, { scope, ctes: place.ctes }, level, analysis);
 }
 
-function insertedColumns(statement: InsertStmt, occurrence: Occurrence): string[] {
-  const { table, relation } = occurrence;
-  if (statement.cols === undefined) return relation.columns.map((column) => column.name);
-  return statement.cols.map((node) => {
-    if (!('ResTarget' in node)) return '';
-    const name = node.ResTarget.name ?? '';
-    const steps = node.ResTarget.indirection?.length ?? 0;
-    if (steps > 0 && table?.type === 'sharded' && table.shardKey === name) {
-      refuse(
-        `inserting into a part of the shard key "${table.name}.${name}" is not supported`,
-        'Insert the whole value.',
-      );
-    }
-    return name;
-  });
-}
-
-/** Columns without a value take their default. */
-function noteOmitted(
-  statement: InsertStmt,
-  columns: readonly string[],
-  occurrence: Occurrence,
-  analysis: Analysis,
-): void {
-  const select = selectOf(statement.selectStmt);
-  const first = select?.valuesLists?.[0];
-  // Without a column list, values fill the first columns; a query is taken to fill them all.
-  const width =
-    select === null
-      ? 0
-      : first !== undefined && 'List' in first
-        ? (first.List.items?.length ?? 0)
-        : columns.length;
-  const filled = new Set(columns.slice(0, width));
-  for (const column of occurrence.relation.columns) {
-    if (!filled.has(column.name)) analysis.defaulted.push({ occurrence, column });
-  }
-}
-
-function valuesRows(select: SelectStmt): Node[][] | null {
-  const plain =
-    select.valuesLists !== undefined &&
-    select.sortClause === undefined &&
-    select.limitCount === undefined &&
-    select.limitOffset === undefined &&
-    select.withClause === undefined;
-  if (!plain) return null;
-  return select.valuesLists!.map((row) => ('List' in row ? (row.List.items ?? []) : []));
-}
-
-function columnOf(occurrence: Occurrence, name: string | undefined): CatalogColumn | null {
+/** The target's column of this name. */
+export function columnOf(occurrence: Occurrence, name: string | undefined): CatalogColumn | null {
   return occurrence.relation.columns.find((column) => column.name === name) ?? null;
 }
 
-function columnHint(column: CatalogColumn | null): ParamHint {
+/** The type that an assignment to the column gives to a parameter. */
+export function columnHint(column: CatalogColumn | null): ParamHint {
   return column === null ? { kind: 'undetermined' } : { kind: 'scalar', type: column.type };
-}
-
-/** INSERT ... VALUES: the key can only be one of the rows' values, where each is a constant or parameter. */
-function bindInsertedKey(
-  rows: readonly (readonly Node[])[],
-  columns: readonly string[],
-  occurrence: Occurrence,
-  analysis: Analysis,
-): void {
-  const key = analysis.keyOf(occurrence);
-  if (key === null || (columnOf(occurrence, key.name)?.typmod ?? -1) !== -1) return;
-  const place = columns.indexOf(key.name);
-  const values: KeyValue[] = [];
-  for (const row of rows) {
-    const cell = row[place];
-    const value = cell === undefined ? null : valueOf(cell, analysis);
-    if (value === null) return;
-    values.push(value);
-  }
-  key.bindings.push({ values, site: key, stored: true });
-}
-
-/** INSERT ... SELECT: what the key column gets is a column of the query, a constant or a parameter. */
-function bindSelectedKey(
-  query: Level,
-  select: SelectStmt,
-  columns: readonly string[],
-  occurrence: Occurrence,
-  analysis: Analysis,
-): void {
-  const key = analysis.keyOf(occurrence);
-  if (key === null || query.openOutputs) return;
-  // A length or precision may change the value on its way in.
-  if ((columnOf(occurrence, key.name)?.typmod ?? -1) !== -1) return;
-  const place = columns.indexOf(key.name);
-  const output = query.outputs[place];
-  if (output === undefined) return;
-  if (output.variable !== null) return addEdge(key, output.variable);
-  const value = selectedValue(select, place, query.outputs.length, analysis);
-  if (value !== null) key.bindings.push({ values: [value], site: key, stored: true });
-}
-
-function selectedValue(
-  select: SelectStmt,
-  place: number,
-  width: number,
-  analysis: Analysis,
-): KeyValue | null {
-  const targets = select.targetList ?? [];
-  const node = targets[place];
-  // Stars shift the places.
-  if (targets.length !== width || targets.some(isStarTarget)) return null;
-  if (node === undefined || !('ResTarget' in node)) return null;
-  return node.ResTarget.val === undefined ? null : valueOf(node.ResTarget.val, analysis);
 }

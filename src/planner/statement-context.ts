@@ -1,7 +1,8 @@
 import type { Literals } from '../sql/literals.js';
 import { Analysis } from './analysis.js';
 import { addEdge } from './model.js';
-import { analyseDelete, analyseInsert, analyseMerge, analyseUpdate } from './modifications.js';
+import { analyseInsert } from './insertions.js';
+import { analyseDelete, analyseMerge, analyseUpdate } from './modifications.js';
 import type { Names } from './names.js';
 import { passesFilters } from './facts.js';
 import { Params } from './params.js';
