@@ -1,4 +1,10 @@
-import { createHash, createHmac, pbkdf2 as pbkdf2Callback, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createHash,
+  createHmac,
+  pbkdf2 as pbkdf2Callback,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 
 /** SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides, as PostgreSQL speaks it. No sockets. */
@@ -26,7 +32,8 @@ export interface ScramVerifier {
 
 /** Reads a verifier as pg_authid holds it: `SCRAM-SHA-256$4096:salt$storedKey:serverKey`; null where it is none. */
 export function parseVerifier(text: string): ScramVerifier | null {
-  const match = /^SCRAM-SHA-256\$(\d{1,7}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$/.exec(text);
+  const match =
+    /^SCRAM-SHA-256\$(\d{1,7}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$/.exec(text);
   if (match === null) return null;
   const [, iterations, salt, storedKey, serverKey] = match;
   const verifier = {
@@ -82,7 +89,8 @@ export class ScramServer {
     bounded(message);
     const match = /^([ny]),((?:a=[^,]*)?),(.*)$/s.exec(message);
     if (match === null) throw new ScramError('malformed SCRAM message');
-    if (match[2] !== '') throw new ScramError('client uses authorization identity, but it is not supported');
+    if (match[2] !== '')
+      throw new ScramError('client uses authorization identity, but it is not supported');
     this.gs2Header = `${match[1]!},,`;
     this.clientFirstBare = match[3]!;
     const bare = /^n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?$/s.exec(this.clientFirstBare);
@@ -96,7 +104,9 @@ export class ScramServer {
   /** Takes client-final-message; answers server-final-message, or null where the proof is wrong. */
   final(message: string): string | null {
     bounded(message);
-    const match = /^(c=([A-Za-z0-9+/=]+),r=([\x21-\x2b\x2d-\x7e]+)),p=([A-Za-z0-9+/=]+)$/.exec(message);
+    const match = /^(c=([A-Za-z0-9+/=]+),r=([\x21-\x2b\x2d-\x7e]+)),p=([A-Za-z0-9+/=]+)$/.exec(
+      message,
+    );
     if (match === null) throw new ScramError('malformed SCRAM message');
     const [, withoutProof, binding, nonce, proofText] = match;
     if (Buffer.from(binding!, 'base64').toString() !== this.gs2Header) {
@@ -200,7 +210,25 @@ function xor(a: Buffer, b: Buffer): Buffer {
   return out;
 }
 
-/** SASLprep in essence: NFKC. Postgres falls back to the raw bytes where SASLprep refuses them. */
+/** RFC 3454 C.1.2: spaces that SASLprep makes plain ones. */
+const NON_ASCII_SPACE = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/gu;
+/** RFC 3454 B.1: characters that SASLprep drops (variation selectors and joiners, one by one). */
+const MAPPED_TO_NOTHING =
+  /\u00ad|\u034f|\u1806|\u180b|\u180c|\u180d|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/gu;
+/** RFC 3454 C.2 to C.9: what a prepared password must not hold. */
+const PROHIBITED =
+  /[\p{Cc}\p{Co}\p{Cs}\p{Noncharacter_Code_Point}]|[\u06dd\u070f\u180e\u2028\u2029\u2061-\u2063\u206a-\u206f\ufff9-\ufffd\u{1d173}-\u{1d17a}]|[\u2ff0-\u2ffb\u0340\u0341\u200e\u200f\u202a-\u202e\u{e0001}\u{e0020}-\u{e007f}]/u;
+
+/**
+ * SASLprep (RFC 4013) as pg_saslprep does it: ASCII stays as it is, and what is prohibited is taken raw. Its checks of
+ * direction and of characters younger than Unicode 3.2 are left out: they matter only where such a password also
+ * holds something that NFKC changes.
+ */
 function normalize(password: string): string {
-  return password.normalize('NFKC');
+  if (/^[\0-\x7f]*$/.test(password)) return password;
+  const prepared = password
+    .replace(NON_ASCII_SPACE, ' ')
+    .replace(MAPPED_TO_NOTHING, '')
+    .normalize('NFKC');
+  return prepared === '' || PROHIBITED.test(prepared) ? password : prepared;
 }
