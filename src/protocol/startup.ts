@@ -52,7 +52,8 @@ export function readStartup(buffer: Buffer, start: number, end: number): Startup
   while (at < end && buffer[at] !== 0) {
     const nameEnd = afterCString(buffer, at, end);
     const valueEnd = nameEnd < 0 ? -1 : afterCString(buffer, nameEnd, end);
-    if (valueEnd < 0) return malformed('invalid startup packet layout: expected terminator as last byte');
+    if (valueEnd < 0)
+      return malformed('invalid startup packet layout: expected terminator as last byte');
     const name = buffer.toString('utf8', at, nameEnd - 1);
     if (name.startsWith('_pq_.')) unknownOptions.push(name);
     else parameters.set(name, buffer.toString('utf8', nameEnd, valueEnd - 1));
@@ -85,10 +86,11 @@ export function readOptions(text: string): ReadonlyMap<string, string> | null {
   let inWord = false;
   for (let i = 0; i < text.length; i++) {
     const character = text[i]!;
-    if (character === '\\' && i + 1 < text.length) {
-      word += text[++i]!;
+    if (character === '\\') {
+      // A last backslash escapes nothing and vanishes.
+      word += text[++i] ?? '';
       inWord = true;
-    } else if (/\s/.test(character)) {
+    } else if (' \t\n\v\f\r'.includes(character)) {
       if (inWord) words.push(word);
       word = '';
       inWord = false;
@@ -107,7 +109,10 @@ export function readOptions(text: string): ReadonlyMap<string, string> | null {
     else return null;
     const equals = setting.indexOf('=');
     if (equals < 1) return null;
-    settings.set(setting.slice(0, equals).replaceAll('-', '_').toLowerCase(), setting.slice(equals + 1));
+    settings.set(
+      setting.slice(0, equals).replaceAll('-', '_').toLowerCase(),
+      setting.slice(equals + 1),
+    );
   }
   return settings;
 }
