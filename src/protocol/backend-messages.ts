@@ -108,10 +108,12 @@ export function readTag(buffer: Buffer, start: number, end: number): string {
 
 /** The columns of a DataRow in text; null is SQL NULL. Throws RangeError where lengths do not add up. */
 export function readDataRow(buffer: Buffer, start: number, end: number): (string | null)[] {
+  if (end - start < 7) throw new RangeError('data row without a column count');
   const count = buffer.readUInt16BE(start + 5);
   const values: (string | null)[] = [];
   let at = start + 7;
   for (let column = 0; column < count; column++) {
+    if (at + 4 > end) throw new RangeError('data row ends within a length');
     const length = buffer.readInt32BE(at);
     at += 4;
     if (length < 0) {
