@@ -86,7 +86,12 @@ export class Server {
       { version: config.topology.version },
     );
     logger.info(
-      { host: config.listen.host, port, http: this.http?.port, shards: config.topology.shards.length },
+      {
+        host: config.listen.host,
+        port,
+        http: this.http?.port,
+        shards: config.topology.shards.length,
+      },
       'listening',
     );
   }

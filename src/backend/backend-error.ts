@@ -30,7 +30,9 @@ export class BackendError extends Error {
 }
 
 const HINTS: Partial<Record<SqlStateName, string>> = {
-  sqlclient_unable_to_establish: 'The shard is down or refuses logins; try again, or look at /readyz.',
-  connection_failure: 'The statement may or may not have been executed; check before repeating a write.',
+  sqlclient_unable_to_establish:
+    'The shard is down or refuses logins; try again, or look at /readyz.',
+  connection_failure:
+    'The statement may or may not have been executed; check before repeating a write.',
   insufficient_resources: 'Raise pool.size or pool.queue_timeout, or shorten transactions.',
 };

@@ -51,7 +51,9 @@ export class Cluster {
     const options = poolOptions(config);
     const addresses = config.servers.map((servers) => servers.primary);
     const sameOptions = JSON.stringify(options) === JSON.stringify(this.options);
-    const old = new Map(this.pools.map((pool, i) => [poolKey(pool.shard, this.addresses[i]!), pool]));
+    const old = new Map(
+      this.pools.map((pool, i) => [poolKey(pool.shard, this.addresses[i]!), pool]),
+    );
     this.metrics.setShards(config.topology.shards.map((shard) => shard.name));
     this.options = options;
     this.addresses = addresses;

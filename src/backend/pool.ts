@@ -266,7 +266,10 @@ export class Pool implements BackendOwner {
   private onConnectFailure(error: BackendError): void {
     this.metrics.connectFailures++;
     if (this.lastError === null) {
-      this.logger.warn({ shard: this.shard.name, reason: error.message }, 'cannot connect to shard');
+      this.logger.warn(
+        { shard: this.shard.name, reason: error.message },
+        'cannot connect to shard',
+      );
     }
     this.lastError = error;
     this.backoffMs = Math.min(BACKOFF_MAX_MS, Math.max(BACKOFF_FIRST_MS, this.backoffMs * 2));
@@ -393,4 +396,3 @@ export class Pool implements BackendOwner {
     this.openWhereNeeded();
   }
 }
-

@@ -89,7 +89,10 @@ export class Authentication {
       if (mechanism !== 'SCRAM-SHA-256') {
         throw new ScramError('client selected an invalid SASL authentication mechanism');
       }
-      if (content.length < nameEnd + 5 || content.readInt32BE(nameEnd + 1) !== content.length - nameEnd - 5) {
+      if (
+        content.length < nameEnd + 5 ||
+        content.readInt32BE(nameEnd + 1) !== content.length - nameEnd - 5
+      ) {
         throw new ScramError('malformed SCRAM message');
       }
       const reply = this.scram.first(content.toString('utf8', nameEnd + 5));
@@ -106,7 +109,11 @@ export class Authentication {
 
   private answerMd5(content: Buffer): AuthStep {
     const response = content.toString('latin1', 0, Math.max(0, content.length - 1));
-    const expected = md5Response(this.user, this.password ?? randomBytes(16).toString('hex'), this.salt);
+    const expected = md5Response(
+      this.user,
+      this.password ?? randomBytes(16).toString('hex'),
+      this.salt,
+    );
     const fits = equalSecrets(response, expected) && this.known && this.password !== null;
     return fits ? accepted() : this.wrongPassword();
   }

@@ -47,7 +47,8 @@ export class ClientInput {
   private at = 0;
   private end = 0;
   /** The chunk behind a large message that was assembled apart. */
-  private rest: { readonly buffer: Buffer; readonly at: number; readonly end: number } | null = null;
+  private rest: { readonly buffer: Buffer; readonly at: number; readonly end: number } | null =
+    null;
   /** Bytes of copy data still to come. */
   private copyRemaining = 0;
   private pumping = false;

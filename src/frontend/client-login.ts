@@ -1,7 +1,11 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { SocketTransport, TransportHandler } from '../net/transport.js';
 import { secureServerTransport } from '../net/transport.js';
-import { writeError, writeParameterStatus, writeReadyForQuery } from '../protocol/backend-messages.js';
+import {
+  writeError,
+  writeParameterStatus,
+  writeReadyForQuery,
+} from '../protocol/backend-messages.js';
 import { Backend, Frontend, TxStatus } from '../protocol/codes.js';
 import { Framer, readInt32 } from '../protocol/framing.js';
 import {

@@ -60,6 +60,8 @@ export class ExtendedQuery {
   beginSql: string | null = null;
   /** A local or several-shard Execute has finished with this. */
   private finished: Outcome | null = null;
+  /** A shard could not tell the parameter types of the Execute that is being handled. */
+  private inferFailure: Buffer | null = null;
   private failedHere = new Set<BackendConnection>();
 
   constructor(session: Session) {
@@ -74,20 +76,14 @@ export class ExtendedQuery {
     const message = readParse(buffer, start, end);
     const { name, textStart, textEnd, paramTypes } = message;
     if (name !== '' && this.statements.has(name)) {
-      throw sqlError(
-        'duplicate_prepared_statement',
-        `prepared statement "${name}" already exists`,
-      );
+      throw sqlError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
     }
     const { session } = this;
     const planned = session.plan(buffer, textStart, textEnd, paramTypes, session.literals);
     if (planned === null) return false;
     this.inBatch = true;
     if (planned.statements.length > 1) {
-      throw sqlError(
-        'syntax_error',
-        'cannot insert multiple commands into a prepared statement',
-      );
+      throw sqlError('syntax_error', 'cannot insert multiple commands into a prepared statement');
     }
     const plan = onlyPlan(planned);
     this.refuseWhereFailed(plan);
@@ -141,7 +137,15 @@ export class ExtendedQuery {
       if (participant !== null) {
         return this.bindOn(participant, statement, plan, portalName, buffer, end);
       }
-      this.addPortal({ name: portalName, statement, plan, backend: null, shards: [], bind: null, done: false });
+      this.addPortal({
+        name: portalName,
+        statement,
+        plan,
+        backend: null,
+        shards: [],
+        bind: null,
+        done: false,
+      });
       this.reply(ready.bindComplete);
       return true;
     }
@@ -158,7 +162,15 @@ export class ExtendedQuery {
     }
     const bind = Buffer.from(buffer.subarray(layout.restStart, end));
     if (!this.answerUnsent()) return false;
-    this.addPortal({ name: portalName, statement, plan, backend: null, shards: [...shards], bind, done: false });
+    this.addPortal({
+      name: portalName,
+      statement,
+      plan,
+      backend: null,
+      shards: [...shards],
+      bind,
+      done: false,
+    });
     this.reply(ready.bindComplete);
     return true;
   }
@@ -172,7 +184,6 @@ export class ExtendedQuery {
 
   execute(buffer: Buffer, start: number, end: number): boolean {
     if (this.skipping) return true;
-    if (this.finished !== null) return this.finishExecute();
     if (!this.controlSettled()) return false;
     const { portal: name, rowsMax } = readExecute(buffer, start, end);
     const portal = this.portalNamed(name);
@@ -360,17 +371,15 @@ export class ExtendedQuery {
     if (this.portals.size === 0) return;
     if (transactionOver) this.portals.clear();
     else {
-      for (const [name, portal] of this.portals) if (portal.backend === null) this.portals.delete(name);
+      for (const [name, portal] of this.portals)
+        if (portal.backend === null) this.portals.delete(name);
     }
   }
 
   deallocate(name: string | null): void {
     if (name === null) this.statements.clear();
     else if (!this.statements.delete(name)) {
-      throw sqlError(
-        'invalid_sql_statement_name',
-        `prepared statement "${name}" does not exist`,
-      );
+      throw sqlError('invalid_sql_statement_name', `prepared statement "${name}" does not exist`);
     }
   }
 
@@ -619,13 +628,7 @@ export class ExtendedQuery {
     const backendHere = this.backendFor(shard, null);
     if (backendHere === null || !this.switchTo(backendHere)) return false;
     const serverName = this.ensureParsed(backendHere, statement);
-    backendHere.out
-      .begin(Frontend.bind)
-      .byte(0)
-      .bytes(serverName)
-      .byte(0)
-      .bytes(bind)
-      .end();
+    backendHere.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
     backendHere.expect(Expect.bind, DROP);
     backendHere.out.begin(Frontend.describe).byte(0x50).byte(0).end();
     backendHere.expect(Expect.describePortal, PASS);
@@ -653,8 +656,8 @@ export class ExtendedQuery {
       countRoute(session.context.metrics, plan, 0);
       const sql = statement.text.toString('utf8');
       if (!runLocal(session, plan.command, sql, finish)) return false;
-      // At once, or when the message is handled again.
-      return this.finished === null ? false : this.finishExecute();
+      this.goOn();
+      return true;
     }
     if (rowsMax > 0) {
       throw sqlError('feature_not_supported', 'row limits over several shards are not supported', {
@@ -678,6 +681,12 @@ export class ExtendedQuery {
     source.text = statement.text;
     source.textStart = 0;
     source.literals = statement.literals;
+    if (this.inferFailure !== null) {
+      this.finished = { ok: false, error: this.inferFailure };
+      this.inferFailure = null;
+      this.goOn();
+      return true;
+    }
     const placement = place(session, plan, portal.shards, statement.text, statement.literals);
     const backends = session.leaseAll(placement.shards);
     if (backends === null) return false;
@@ -701,7 +710,7 @@ export class ExtendedQuery {
     backend.requestFlush();
     session.busy = true;
     session.operation = new DescribeParameters((outcome) => {
-      if (Buffer.isBuffer(outcome)) this.finished = { ok: false, error: outcome };
+      if (Buffer.isBuffer(outcome)) this.inferFailure = outcome;
       else statement.inferredTypes = outcome;
       session.resumeSoon();
     });
@@ -744,7 +753,7 @@ export class ExtendedQuery {
         session.resumeSoon();
       },
     );
-    return false;
+    return true;
   }
 
   /** Points the value source at the copy of the Bind message that the portal keeps. */
@@ -756,10 +765,10 @@ export class ExtendedQuery {
     source.bind = message;
   }
 
-  /** The second visit of an Execute that took several steps. */
-  private finishExecute(): boolean {
-    const { session } = this;
-    const outcome = this.finished!;
+  /** Ends an Execute that took several steps, once its outcome is there. */
+  goOn(): void {
+    const { session, finished: outcome } = this;
+    if (outcome === null) return;
     this.finished = null;
     if (outcome.ok) writeCommandComplete(session.local, outcome.tag);
     else {
@@ -767,7 +776,6 @@ export class ExtendedQuery {
       this.unsent = [];
       session.writeFailure(outcome.error);
     }
-    return true;
   }
 
   // ---------------------------------------------------------------- transaction control in a pipeline

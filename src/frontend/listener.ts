@@ -73,7 +73,8 @@ export class Listener {
       context: this.context,
       tlsOptions: () => this.tlsOptions(),
       refusal: () => {
-        if (this.draining) return sqlError('cannot_connect_now', 'the database system is shutting down');
+        if (this.draining)
+          return sqlError('cannot_connect_now', 'the database system is shutting down');
         if (this.connections <= this.context.config.limits.maxClients) return null;
         return sqlError('too_many_connections', 'sorry, too many clients already', {
           hint: 'Raise limits.max_clients.',
@@ -89,7 +90,7 @@ export class Listener {
         if (refused) this.context.metrics.clientsRefused++;
         this.gone();
       },
-    }
+    };
   }
 
   private gone(): void {

@@ -222,10 +222,7 @@ const TRANSACTION_SETTINGS = new Set([
 function discard(session: Session, command: CommandOf<'discard'>, done: Done): boolean {
   if (command.what === 'all') {
     if (session.work.explicit) {
-      throw sqlError(
-        'active_sql_transaction',
-        'DISCARD ALL cannot run inside a transaction block',
-      );
+      throw sqlError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block');
     }
     session.settings.reset();
     session.deallocate(null);

@@ -8,7 +8,14 @@ import { CountSums } from '../executor/count-sums.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
 import { splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
-import type { BroadcastPlan, CopyFromPlan, InsertSplitPlan, Plan, Refusal, RoutePlan } from '../planner/plan.js';
+import type {
+  BroadcastPlan,
+  CopyFromPlan,
+  InsertSplitPlan,
+  Plan,
+  Refusal,
+  RoutePlan,
+} from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
@@ -77,9 +84,13 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
     const agreed = targets.resolve(selector.keyspace, selector.groups, session.source);
     shards = targets.shards;
     if (!agreed && plan.many.kind !== 'refuse') {
-      throw sqlError('feature_not_supported', 'the tables of this statement are bound to different shards', {
-        hint: 'Compare their shard keys with the same value.',
-      });
+      throw sqlError(
+        'feature_not_supported',
+        'the tables of this statement are bound to different shards',
+        {
+          hint: 'Compare their shard keys with the same value.',
+        },
+      );
     }
   } else if (selector.kind === 'all') {
     shards = selector.keyspace.shards;
@@ -143,7 +154,12 @@ export function startMultiRun(
   const prepared = texts.map((text) => preparedOf(text, options.paramTypes));
   const send = (backend: BackendConnection, position: number): void => {
     backend.parseUnnamed(prepared[prepared.length === 1 ? 0 : position]!, DROP);
-    backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(options.bind ?? NO_VALUES).end();
+    backend.out
+      .begin(Frontend.bind)
+      .byte(0)
+      .byte(0)
+      .bytes(options.bind ?? NO_VALUES)
+      .end();
     backend.expect(Expect.bind, DROP);
     if (options.describe) {
       backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
@@ -199,6 +215,10 @@ const NO_NAME = Buffer.alloc(0);
 /** No parameter formats, no parameters, no result formats. */
 const NO_VALUES = Buffer.alloc(6);
 
+function serverMajor(session: Session): number {
+  return Number.parseInt(session.context.serverParameters().get('server_version') ?? '', 10);
+}
+
 /** Every shard waits for data: the client's rows go to where they belong. */
 function receiveCopy(
   session: Session,
@@ -206,7 +226,7 @@ function receiveCopy(
   fanOut: FanOut,
   backends: readonly BackendConnection[],
 ): void {
-  const splitter = new CopySplitter(plan);
+  const splitter = new CopySplitter(plan, serverMajor(session) < 18);
   const byShard = new Map(backends.map((backend) => [backend.shard, backend]));
   let congested = false;
   const write = (backend: BackendConnection, bytes: Uint8Array, from: number, to: number): void => {

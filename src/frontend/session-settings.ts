@@ -89,7 +89,10 @@ export function settingsSql(applied: Values | null, wanted: Values): string {
 }
 
 function resetSql(name: string): string {
-  return `RESET ${name.split('.').map((part) => `"${part.replaceAll('"', '""')}"`).join('.')}`;
+  return `RESET ${name
+    .split('.')
+    .map((part) => `"${part.replaceAll('"', '""')}"`)
+    .join('.')}`;
 }
 
 const EMPTY: Values = new Map();

@@ -145,9 +145,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     } catch (error) {
       this.startup = null;
       if (!(error instanceof SqlError)) throw error;
-      this.sendFatal(
-        sqlError(error.state, error.message, { severity: 'FATAL', hint: error.hint }),
-      );
+      this.sendFatal(sqlError(error.state, error.message, { severity: 'FATAL', hint: error.hint }));
     }
   }
 
@@ -176,8 +174,19 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** Goes on with the client's messages. */
   pump(): void {
-    if (this.startup === null) this.input.pump();
-    else this.finishWelcome();
+    if (this.startup !== null) {
+      this.finishWelcome();
+      return;
+    }
+    if (!this.busy && !this.over && this.copyTarget === null) {
+      try {
+        this.simple.goOn();
+        this.extended.goOn();
+      } catch (error) {
+        this.onThrown(Frontend.query, error);
+      }
+    }
+    this.input.pump();
   }
 
   get messageBytesMax(): number {
@@ -307,7 +316,10 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
           const name = `0x${type.toString(16)}`;
           writeError(
             this.local,
-            sqlError('protocol_violation', `unexpected message type ${name} during COPY from stdin`),
+            sqlError(
+              'protocol_violation',
+              `unexpected message type ${name} during COPY from stdin`,
+            ),
           );
           this.fatal(
             'protocol_violation',
@@ -736,7 +748,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     const { participants } = work;
     if (participants.length === 0 && (shards.length === 1 || !work.explicit)) return;
     const first = shards[0]!;
-    if (shards.length === 1 && participants.length === 1 && participants[0]!.shard === first) return;
+    if (shards.length === 1 && participants.length === 1 && participants[0]!.shard === first)
+      return;
     if (work.isolation !== null && SNAPSHOT_LEVELS.has(work.isolation)) {
       throw sqlError(
         'feature_not_supported',

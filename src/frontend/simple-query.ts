@@ -22,7 +22,7 @@ import {
 import { countRoute } from './route-metrics.js';
 import type { Session } from './session.js';
 
-/** A Query message that takes several steps; it is visited again after each. */
+/** A Query that takes several steps; the session comes back to it after each. */
 interface Script {
   readonly planned: PlannedText;
   /** The Query's text, kept for as long as the script runs. */
@@ -62,7 +62,6 @@ export class SimpleQuery {
   }
 
   query(buffer: Buffer, start: number, end: number): boolean {
-    if (this.script !== null) return this.advance(this.script);
     const { session } = this;
     const textEnd = queryTextEnd(buffer, start, end);
     const planned = session.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
@@ -100,7 +99,13 @@ export class SimpleQuery {
       ending: 'no',
       error: null,
     };
-    return this.advance(this.script);
+    this.goOn();
+    return true;
+  }
+
+  /** Goes on with the script that runs, unless something must still be waited for. */
+  goOn(): void {
+    if (this.script !== null) this.advance(this.script);
   }
 
   /** Sends the message to one backend as it is; null: it takes more than that. */
@@ -118,7 +123,9 @@ export class SimpleQuery {
       backend = this.controlParticipant(plan);
       if (backend === null) return null;
       this.committing = plan.command.kind === 'commit' && !work.failed;
-      context.metrics.transactions[this.committing ? CommitKind.oneShard : CommitKind.rolledBack]!++;
+      context.metrics.transactions[
+        this.committing ? CommitKind.oneShard : CommitKind.rolledBack
+      ]!++;
     } else {
       if (plan.kind !== 'route' && plan.kind !== 'insertSplit') return null;
       const shards = shardsOf(session, plan);
@@ -173,7 +180,8 @@ export class SimpleQuery {
     const { session } = this;
     if (this.script !== null) {
       this.script.error = error;
-      return this.advance(this.script);
+      this.goOn();
+      return true;
     }
     session.writeFailure(error);
     session.writeReady();
@@ -237,9 +245,11 @@ export class SimpleQuery {
     if (plan.kind === 'local') {
       countRoute(session.context.metrics, plan, 0);
       const sql = text.toString('utf8', from, to);
-      return runLocal(session, plan.command, sql, (outcome) => {
-        script.outcome = outcome;
-      }) && script.outcome !== null;
+      return (
+        runLocal(session, plan.command, sql, (outcome) => {
+          script.outcome = outcome;
+        }) && script.outcome !== null
+      );
     }
     if (!isShardPlan(plan)) return true;
     return this.runOnShards(script, plan, from, to);

@@ -148,8 +148,7 @@ export function readExecute(
   const nameEnd = stringEnd(buffer, start + 5, end);
   exactly(nameEnd + 4, end);
   const rowsMax = readInt32(buffer, nameEnd);
-  const portal =
-    nameEnd === start + 6 ? '' : buffer.toString('utf8', start + 5, nameEnd - 1);
+  const portal = nameEnd === start + 6 ? '' : buffer.toString('utf8', start + 5, nameEnd - 1);
   return { portal, rowsMax: rowsMax < 0 ? 0 : rowsMax };
 }
 

@@ -29,11 +29,15 @@ export class Commits {
   /** Why it cannot. */
   refusal(shards: ReadonlySet<Shard>): SqlError {
     const names = [...shards].map((shard) => `"${shard.name}"`).join(', ');
-    return sqlError('feature_not_supported', `a transaction cannot write on several shards (${names})`, {
-      hint:
-        'Keep the writes of a transaction on one shard key, or set transactions.cross_shard: best_effort, ' +
-        'which commits shard by shard.',
-    });
+    return sqlError(
+      'feature_not_supported',
+      `a transaction cannot write on several shards (${names})`,
+      {
+        hint:
+          'Keep the writes of a transaction on one shard key, or set transactions.cross_shard: best_effort, ' +
+          'which commits shard by shard.',
+      },
+    );
   }
 
   /** Commits all participants; the operation becomes the session's. */

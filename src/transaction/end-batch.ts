@@ -49,12 +49,7 @@ export class EndBatch extends QuietOperation {
     return new EndBatch(backends, onDone);
   }
 
-  override failed(
-    _backend: BackendConnection,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  override failed(_backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
     this.error ??= Buffer.from(buffer.subarray(start, end));
   }
 

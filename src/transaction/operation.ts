@@ -25,8 +25,7 @@ export interface Operation {
 
 /** What a finished operation has to report; an ErrorResponse message as the shard sent it, or made from our own error. */
 export type Outcome =
-  | { readonly ok: true; readonly tag: string }
-  | { readonly ok: false; readonly error: Buffer };
+  { readonly ok: true; readonly tag: string } | { readonly ok: false; readonly error: Buffer };
 
 /** What operations need of their session. */
 export interface OperationHost {

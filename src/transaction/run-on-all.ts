@@ -49,12 +49,7 @@ export class RunOnAll extends QuietOperation {
     }
   }
 
-  override failed(
-    _backend: BackendConnection,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  override failed(_backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
     this.error ??= Buffer.from(buffer.subarray(start, end));
   }
 
@@ -69,6 +64,8 @@ export class RunOnAll extends QuietOperation {
 
   private close(backend: BackendConnection): void {
     if (!this.open.delete(backend) || this.open.size > 0) return;
-    this.onDone(this.error === null ? { ok: true, tag: this.tag } : { ok: false, error: this.error });
+    this.onDone(
+      this.error === null ? { ok: true, tag: this.tag } : { ok: false, error: this.error },
+    );
   }
 }

@@ -34,7 +34,13 @@ export interface BackendSink {
   /** DataRow or CopyData bytes under CAPTURE, whole or partial. False: not taken, offer them again on resume. */
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
   /** An ErrorResponse arrived, whatever its action; everything up to the next Sync is void. */
-  failed(backend: BackendConnection, action: number, buffer: Buffer, start: number, end: number): void;
+  failed(
+    backend: BackendConnection,
+    action: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void;
   /** The backend waits for copy data. */
   copyInStarted(backend: BackendConnection): void;
   /** Nothing is expected any more, though no ReadyForQuery came: `notifyWhenSettled` asked for this. */
@@ -316,7 +322,10 @@ export class BackendConnection implements TransportHandler {
     if (this.closed) return;
     this.closed = true;
     const reason = error === null ? 'the server closed the connection' : error.message;
-    this.sink.closed(this, this.fatal ?? new BackendError(this.shard.name, 'connection_failure', reason));
+    this.sink.closed(
+      this,
+      this.fatal ?? new BackendError(this.shard.name, 'connection_failure', reason),
+    );
   }
 
   private fatal: BackendError | null = null;
@@ -587,7 +596,11 @@ export class BackendConnection implements TransportHandler {
     if (this.closed) return;
     this.closed = true;
     this.transport.destroy();
-    const error = new BackendError(this.shard.name, 'connection_failure', `protocol violation: ${what}`);
+    const error = new BackendError(
+      this.shard.name,
+      'connection_failure',
+      `protocol violation: ${what}`,
+    );
     this.sink.closed(this, error);
   }
 }

@@ -270,7 +270,13 @@ export function cancelBackend(
 ): Promise<void> {
   return new Promise((resolve) => {
     const writer = new Writer(16);
-    const request = writer.beginUntyped().int32(CANCEL_REQUEST).int32(pid).int32(secret).end().take();
+    const request = writer
+      .beginUntyped()
+      .int32(CANCEL_REQUEST)
+      .int32(pid)
+      .int32(secret)
+      .end()
+      .take();
     const send = (transport: SocketTransport): void => {
       transport.write(request);
     };
@@ -278,7 +284,8 @@ export function cancelBackend(
       onBytes(buffer, start) {
         const agreed = buffer[start] === 0x53;
         if (!agreed) send(transport);
-        else transport = secureClientTransport(transport, tlsOptions(address), () => send(transport));
+        else
+          transport = secureClientTransport(transport, tlsOptions(address), () => send(transport));
       },
       onDrain() {
         // Sixteen bytes never wait.
