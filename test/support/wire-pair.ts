@@ -1,0 +1,93 @@
+import { expect } from 'vitest';
+import { WireClient, type WireOptions } from './wire-client.js';
+import { errorFields, summary, type WireMessage } from './wire-messages.js';
+
+export interface PairOptions {
+  /** How many ReadyForQuery the bytes are answered with; default 1. */
+  readonly syncs?: number;
+  /** Compare only the SQLSTATE and severity of errors and notices, where our words are better or Postgres's longer. */
+  readonly codesOnly?: boolean;
+  /** Rows of one answer may come in any order. */
+  readonly unordered?: boolean;
+}
+
+/** A byte-level session on the proxy and one on the oracle, given the same bytes. */
+export class WirePair {
+  readonly proxy: WireClient;
+  readonly oracle: WireClient;
+
+  private constructor(proxy: WireClient, oracle: WireClient) {
+    this.proxy = proxy;
+    this.oracle = oracle;
+  }
+
+  static async open(
+    proxyPort: number,
+    oraclePort: number,
+    options: Omit<WireOptions, 'port'>,
+  ): Promise<WirePair> {
+    const [proxy, oracle] = await Promise.all([
+      WireClient.login({ ...options, port: proxyPort }),
+      WireClient.login({ ...options, port: oraclePort }),
+    ]);
+    return new WirePair(proxy, oracle);
+  }
+
+  close(): void {
+    this.proxy.terminate();
+    this.oracle.terminate();
+  }
+
+  /**
+   * Sends the same to both and compares every message up to the last ReadyForQuery: types, rows, descriptions, tags,
+   * error fields, transaction states. Returns the proxy's.
+   */
+  async expectSame(
+    write: (client: WireClient) => void,
+    options: PairOptions = {},
+  ): Promise<WireMessage[]> {
+    const { syncs = 1 } = options;
+    const read = async (client: WireClient): Promise<WireMessage[]> => {
+      write(client);
+      const messages: WireMessage[] = [];
+      for (let i = 0; i < syncs; i++) messages.push(...(await client.until('Z')));
+      return messages;
+    };
+    const [proxy, oracle] = await Promise.all([read(this.proxy), read(this.oracle)]);
+    expect(summaries(proxy, options)).toEqual(summaries(oracle, options));
+    return proxy;
+  }
+}
+
+/** The message types in a row, as `1 2 T D C Z` without the blanks. */
+export function typesOf(messages: readonly WireMessage[]): string {
+  return messages.map((message) => message.type).join('');
+}
+
+/** SQLSTATEs of the errors among messages. */
+export function sqlStates(messages: readonly WireMessage[]): string[] {
+  return messages
+    .filter((message) => message.type === 'E')
+    .map((message) => errorFields(message)['C'] ?? '');
+}
+
+function summaries(messages: readonly WireMessage[], options: PairOptions): string[] {
+  const lines: string[] = [];
+  let rows: string[] = [];
+  for (const message of messages) {
+    const line = options.codesOnly === true ? shortSummary(message) : summary(message);
+    if (message.type === 'D' && options.unordered === true) {
+      rows.push(line);
+      continue;
+    }
+    lines.push(...rows.sort(), line);
+    rows = [];
+  }
+  return [...lines, ...rows.sort()];
+}
+
+function shortSummary(message: WireMessage): string {
+  if (message.type !== 'E' && message.type !== 'N') return summary(message);
+  const { S, C } = errorFields(message);
+  return `${message.type} ${S ?? ''} ${C ?? ''}`;
+}
