@@ -16,6 +16,8 @@ import { Commits } from './transaction/commits.js';
 import { errorField, type Logger } from './util/logger.js';
 
 const CATALOG_TIMEOUT_MS = 30_000;
+/** DDL through this proxy is seen at once; what others do to the schema, within this time. */
+const CATALOG_REFRESH_MS = 60_000;
 /** How often a start without shards is tried again. */
 const RETRY_MS = 500;
 
@@ -32,11 +34,14 @@ export class Server {
   private parser: Parser | null = null;
   private planner: Planner | null = null;
   private context: SessionContext | null = null;
+  private catalog: Catalog | null = null;
   private catalogVersion = 0;
+  private catalogLoadedAt = 0;
   private catalogProblem: string | null = 'not loaded yet';
   private parameters: ReadonlyMap<string, string> = new Map();
   private loading: Promise<void> | null = null;
   private loadAgain = false;
+  private catalogTimer: NodeJS.Timeout | undefined;
   private stopped = false;
 
   constructor(config: Config, file: string, logger: Logger) {
@@ -68,8 +73,11 @@ export class Server {
       cancels: new CancelKeys(),
       commits: new Commits(() => this.config.transactions.crossShard),
       reloadCatalog: () => this.reloadCatalog(),
+      catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       serverParameters: () => this.parameters,
     };
+    this.catalogTimer = setInterval(() => void this.reloadCatalog(), CATALOG_REFRESH_MS);
+    this.catalogTimer.unref();
     this.listener = new Listener(this.context);
     const port = await this.listener.listen();
     this.watch = watchConfig(
@@ -104,6 +112,7 @@ export class Server {
   async stop(): Promise<void> {
     this.stopped = true;
     this.watch?.close();
+    clearInterval(this.catalogTimer);
     await this.listener?.drain(this.config.drainTimeoutMs);
     this.cluster?.destroy();
     await this.http?.close();
@@ -115,7 +124,9 @@ export class Server {
     const before = this.config;
     this.config = config;
     this.context!.config = config;
+    // Plans name shards of the topology that they were made for: both change in one step.
     this.cluster!.update(config);
+    this.planner!.update(config.topology, this.catalog!);
     void this.reloadCatalog();
     if (before.listen.port !== config.listen.port || before.listen.host !== config.listen.host) {
       this.logger.warn('listen.host and listen.port take effect at the next start');
@@ -130,6 +141,7 @@ export class Server {
       try {
         const catalog = await this.load();
         this.catalogProblem = null;
+        this.catalog = catalog;
         return catalog;
       } catch (error) {
         this.catalogProblem = (error as Error).message;
@@ -148,7 +160,9 @@ export class Server {
     this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
     const query = (sql: string): Promise<(string | null)[][]> =>
       cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
-    return loadCatalog(query, ++this.catalogVersion);
+    const catalog = await loadCatalog(query, ++this.catalogVersion);
+    this.catalogLoadedAt = performance.now();
+    return catalog;
   }
 
   /** One load at a time; who asks while one runs gets the next, which sees its changes. */
@@ -168,8 +182,11 @@ export class Server {
       this.loadAgain = false;
       try {
         const catalog = await this.load();
-        this.planner!.update(this.config.topology, catalog);
         this.catalogProblem = null;
+        // The same schema again: plans and prepared statements stay.
+        if (this.catalog !== null && sameSchema(catalog, this.catalog)) continue;
+        this.catalog = catalog;
+        this.planner!.update(this.config.topology, catalog);
       } catch (error) {
         this.catalogProblem = (error as Error).message;
         this.logger.error(errorField(error), 'the catalog cannot be loaded; the old one stays');
@@ -185,4 +202,16 @@ export class Server {
     if (this.stopped) reasons.push('stopping');
     return { ready: reasons.length === 0, reasons };
   }
+}
+
+/** Whether two loads of the catalog say the same. */
+function sameSchema(a: Catalog, b: Catalog): boolean {
+  return fingerprint(a) === fingerprint(b);
+}
+
+function fingerprint(catalog: Catalog): string {
+  return JSON.stringify({ ...catalog, version: 0 }, (_key, value: unknown) => {
+    if (value instanceof Map) return [...(value as Map<unknown, unknown>)];
+    return value instanceof Set ? [...(value as Set<unknown>)] : value;
+  });
 }

@@ -87,7 +87,10 @@ export class ExtendedQuery {
     }
     const plan = onlyPlan(planned);
     this.refuseWhereFailed(plan);
-    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
+    if (plan.kind === 'refuse') {
+      if (session.seesFreshCatalog(plan.refusal)) return false;
+      throw refusalError(plan.refusal);
+    }
     const rest = buffer.subarray(textStart, end);
     const { searchPathKey } = session.contextFor(NO_TYPES);
     const statement: ClientStatement = {

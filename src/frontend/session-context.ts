@@ -20,6 +20,8 @@ export interface SessionContext {
   readonly commits: Commits;
   /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */
   readonly reloadCatalog: () => Promise<void>;
+  /** Since the catalog was last loaded. */
+  readonly catalogAgeMs: () => number;
   /** ParameterStatus values of a fresh backend. */
   readonly serverParameters: () => ReadonlyMap<string, string>;
 }

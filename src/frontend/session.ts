@@ -5,7 +5,7 @@ import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
 import type { PlanContext } from '../planner/planner.js';
-import type { Plan, PlannedText, SettingEffect } from '../planner/plan.js';
+import type { Plan, PlannedText, Refusal, SettingEffect } from '../planner/plan.js';
 import { readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
 import { Frontend, TxStatus } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
@@ -722,6 +722,21 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     });
   }
 
+  /**
+   * A table that the catalog does not know may have been made past this proxy: true, once in a while, when the catalog
+   * is loaded again first and the message is to be handled anew.
+   */
+  seesFreshCatalog(refusal: Refusal): boolean {
+    const { context } = this;
+    if (refusal.state !== 'undefined_table' || context.catalogAgeMs() < CATALOG_FRESH_MS)
+      return false;
+    this.busy = true;
+    void context.reloadCatalog().then(() => {
+      this.resumeSoon();
+    });
+    return true;
+  }
+
   onSimpleQuery(): void {
     this.extended.onSimpleQuery();
   }
@@ -833,6 +848,9 @@ function firstRefusal(settings: ReadonlyMap<string, string>): SqlError | null {
   }
   return null;
 }
+
+/** Clients that ask for tables that do not exist must not keep the shards busy with catalog queries. */
+const CATALOG_FRESH_MS = 1000;
 
 const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
 

@@ -81,6 +81,7 @@ export class SimpleQuery {
       }
       this.refuseWhereFailed(whole);
       if (whole.kind === 'refuse') {
+        if (session.seesFreshCatalog(whole.refusal)) return false;
         countRoute(session.context.metrics, whole, 0);
         throw refusalError(whole.refusal);
       }
