@@ -1,0 +1,90 @@
+// @ts-check
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { anyFreePort } from '../../scripts/lib/ports.mjs';
+import { projectRoot } from '../../scripts/lib/project.mjs';
+import { Child } from './child.mjs';
+import { database, shardNames } from './database-servers.mjs';
+
+/** @typedef {import('./cleanup.mjs').Cleanup} Cleanup */
+/** @typedef {import('./database-servers.mjs').Servers} Servers */
+
+/**
+ * Where statements are sent.
+ * @typedef {object} Target
+ * @property {string} name
+ * @property {number} port on 127.0.0.1
+ * @property {string} database
+ * @property {number | null} pid of the proxy; null: there is none
+ */
+
+/** Backends for each shard, or for the one server: nobody waits, so queueing is not measured. */
+export const POOL_SIZE = 40;
+
+/** The quarters of the keyspace ids, in the order of the shards. */
+const ranges = ['-40', '40-80', '80-c0', 'c0-'];
+
+/**
+ * @typedef {object} RunningProxy
+ * @property {Target} target
+ * @property {() => Promise<void>} stop
+ */
+
+/**
+ * Starts `node dist/main.js` over the four shards, with the tables of config/pgbench.yaml.
+ * @param {Servers} servers
+ * @param {Cleanup} cleanup
+ * @param {string | null} profileFolder for --cpu-prof
+ * @returns {Promise<RunningProxy>}
+ */
+export async function startShardgate(servers, cleanup, profileFolder) {
+  const port = await anyFreePort();
+  const configFile = join(servers.folder, `shardgate-${port}.yaml`);
+  // JSON is YAML.
+  writeFileSync(configFile, JSON.stringify(configuration(servers, port), null, 2));
+  const nodeArgs = [];
+  if (profileFolder !== null) {
+    const folder = resolve(projectRoot, profileFolder);
+    mkdirSync(folder, { recursive: true });
+    nodeArgs.push('--cpu-prof', `--cpu-prof-dir=${folder}`);
+  }
+  const args = [...nodeArgs, 'dist/main.js', '--config', configFile];
+  const child = new Child('Shardgate', process.execPath, args, null, projectRoot);
+  cleanup.add(() => child.stop());
+  await child.untilReady(`postgres://postgres@127.0.0.1:${port}/${database}`);
+  return {
+    target: { name: 'Shardgate', port, database, pid: child.pid },
+    stop: () => child.stop(),
+  };
+}
+
+/**
+ * @param {Servers} servers
+ * @param {number} port
+ */
+function configuration(servers, port) {
+  return {
+    listen: { host: '127.0.0.1', port },
+    database,
+    auth: { method: 'trust', users: [{ name: 'postgres', role: 'admin' }] },
+    pool: { size: POOL_SIZE },
+    log: { level: 'warn' },
+    drain_timeout: '1s',
+    keyspaces: {
+      bench: {
+        vindexes: { by_id: { type: 'hash' } },
+        shards: servers.shards.map((server, i) => ({
+          name: shardNames[i],
+          range: ranges[i],
+          primary: server.url(database),
+        })),
+        tables: {
+          pgbench_accounts: { shard_key: 'aid', vindex: 'by_id' },
+          pgbench_tellers: { shard_key: 'tid', vindex: 'by_id' },
+          pgbench_branches: { shard_key: 'bid', vindex: 'by_id' },
+          pgbench_history: { shard_key: 'aid', vindex: 'by_id' },
+        },
+      },
+    },
+  };
+}
