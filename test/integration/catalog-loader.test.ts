@@ -1,0 +1,167 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadCatalog, type CatalogRow } from '../../src/backend/catalog-loader.js';
+import type { Catalog } from '../../src/keyspace/catalog.js';
+import { TypeOid } from '../../src/keyspace/type-oids.js';
+import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
+
+const schema = `
+  create domain short as varchar(5);
+  create domain shorter as short default 'x';
+  create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+  create function harmless(int) returns int immutable language sql as 'select 1';
+  create function reading() returns int volatile language sql as 'select 1';
+  create sequence numbers;
+  create type mood as enum ('good', 'bad');
+  create table things (
+    id serial primary key,
+    number int generated always as identity,
+    made timestamptz default now(),
+    label text default upper('x'),
+    code short,
+    named shorter,
+    folded text collate folding,
+    read int default reading(),
+    computed int default harmless(1),
+    twice int generated always as (id + 1) stored,
+    uid uuid default gen_random_uuid(),
+    day date default current_date,
+    feeling mood default 'good',
+    next int default nextval('numbers'),
+    gone int
+  );
+  alter table things drop column gone;
+  create table parts (a int, b int) partition by hash (a);
+  create table part_0 partition of parts for values with (modulus 1, remainder 0);
+  create view seen as select 1 as one;
+  create function act() returns trigger language plpgsql as 'begin return new; end';
+  create table watched (a int references things (id));
+  create trigger acts before insert on watched for each row execute function act();
+  create table own (a int);
+  alter table own enable row level security;
+  create policy mine on own using (a = current_setting('my.id')::int);
+  create table guarded (a int);
+  alter table guarded enable row level security;
+  create policy mine on guarded using (a in (select id from things));
+  create operator <~> (leftarg = int, rightarg = int, function = int4eq);
+  create function odd(int, int) returns bool volatile language sql as 'select true';
+  create operator <!> (leftarg = int, rightarg = int, function = odd);
+  create aggregate total_of (int) (sfunc = int4pl, stype = int);
+`;
+
+let databases: DatabaseSet;
+let client: pg.Client;
+let catalog: Catalog;
+
+beforeAll(async () => {
+  databases = await createDatabaseSet('catalog_loader');
+  client = new pg.Client({ connectionString: databases.urls.oracle });
+  await client.connect();
+  await client.query(schema);
+  catalog = await load(1);
+});
+
+afterAll(async () => {
+  await client.end();
+  await databases.drop();
+});
+
+/** One query after the other, as a connection runs them anyway. */
+function load(version: number): Promise<Catalog> {
+  const types = { getTypeParser: () => (value: unknown) => value };
+  let turn: Promise<unknown> = Promise.resolve();
+  const query = (text: string): Promise<readonly CatalogRow[]> => {
+    const result = turn.then(() => client.query({ text, rowMode: 'array', types }));
+    turn = result;
+    return result.then(({ rows }) => rows as unknown as CatalogRow[]);
+  };
+  return loadCatalog(query, version);
+}
+
+const things = (name: string) =>
+  catalog.relations.get('public.things')!.columns.find((column) => column.name === name)!;
+
+describe('loadCatalog', () => {
+  it('gives columns in order, without dropped ones', () => {
+    const names = catalog.relations.get('public.things')!.columns.map(({ name }) => name);
+    expect(names.slice(0, 4)).toEqual(['id', 'number', 'made', 'label']);
+    expect(names).not.toContain('gone');
+    expect(names.at(-1)).toBe('next');
+  });
+
+  it('reads domains as their base type with its modifier', () => {
+    expect(things('code')).toMatchObject({ type: TypeOid.varchar, typmod: 9 });
+    expect(things('named')).toMatchObject({ type: TypeOid.varchar, typmod: 9 });
+    expect(things('id')).toMatchObject({ type: TypeOid.int4, typmod: -1 });
+  });
+
+  it('tells what defaults do', () => {
+    const kinds = Object.fromEntries(
+      catalog.relations
+        .get('public.things')!
+        .columns.map((column) => [column.name, column.defaultKind]),
+    );
+    expect(kinds).toEqual({
+      id: 'sequence',
+      number: undefined,
+      made: 'changing',
+      label: 'constant',
+      code: undefined,
+      // A domain's default is not looked into.
+      named: 'function',
+      folded: undefined,
+      read: 'function',
+      computed: 'constant',
+      twice: undefined,
+      uid: 'changing',
+      day: 'changing',
+      feeling: 'constant',
+      next: 'sequence',
+    });
+  });
+
+  it('tells identity and generated columns', () => {
+    expect(things('number')).toMatchObject({ identity: 'a', hasDefault: false });
+    expect(things('twice')).toMatchObject({ generated: true, hasDefault: false });
+  });
+
+  it('tells nondeterministic collations', () => {
+    expect(things('folded').deterministicCollation).toBe(false);
+    expect(things('label').deterministicCollation).toBe(true);
+  });
+
+  it('tells partitions, views, triggers and policies that read', () => {
+    const relation = (name: string) => catalog.relations.get(`public.${name}`)!;
+    expect(relation('parts')).toMatchObject({ kind: 'p', parent: null });
+    expect(relation('part_0')).toMatchObject({ kind: 'r', parent: 'public.parts' });
+    expect(relation('seen')).toMatchObject({ kind: 'v', hasTriggersOrRules: false });
+    expect(relation('watched').hasTriggersOrRules).toBe(true);
+    expect(relation('things').hasTriggersOrRules).toBe(false);
+    expect(relation('own').hasReadingPolicies).toBe(false);
+    expect(relation('guarded').hasReadingPolicies).toBe(true);
+  });
+
+  it('knows the system catalogs', () => {
+    expect(catalog.relations.get('pg_catalog.pg_class')!.columns.length).toBeGreaterThan(30);
+    expect(catalog.relations.get('information_schema.tables')!.kind).toBe('v');
+    expect(catalog.types.get('int8')).toBe(TypeOid.int8);
+    expect(catalog.volatileBuiltins).toContain('nextval');
+    expect(catalog.volatileBuiltins).not.toContain('lower');
+    expect(catalog.aggregates).toContain('string_agg');
+    expect(catalog.windowFunctions).toContain('row_number');
+    expect(catalog.setReturning).toContain('generate_series');
+  });
+
+  it('knows what users made', async () => {
+    expect(catalog.functions.get('harmless')![0]).toMatchObject({ volatility: 'i' });
+    expect(catalog.functions.get('reading')![0]).toMatchObject({ volatility: 'v', kind: 'f' });
+    expect(catalog.functions.get('total_of')![0]).toMatchObject({ volatility: 'i', kind: 'a' });
+    expect([...catalog.operators]).toEqual(['<!>']);
+    expect(catalog.types.get('public.mood')).toBeGreaterThan(16_383);
+    expect(catalog.equalityOverloaded).toBe(false);
+    await client.query(`
+      create function alike(int, text) returns bool immutable language sql as 'select true';
+      create operator = (leftarg = int, rightarg = text, function = alike)`);
+    expect((await load(2)).equalityOverloaded).toBe(true);
+  });
+});
