@@ -40,8 +40,8 @@ export async function measureParts(seconds) {
   return `### Parts of the hot path\n\n${table(['operation', 'ns'], rows)}`;
 }
 
-/** What results are put into. @type {unknown} */
-export let lastResult = null;
+/** What results are put into. @type {{ last: unknown }} */
+const results = { last: null };
 
 /**
  * @param {Micro} micro
@@ -51,7 +51,7 @@ export let lastResult = null;
 async function time({ name, run, operations = 1 }, seconds) {
   const bench = new Bench({ time: seconds * 250, warmupTime: seconds * 100 });
   bench.add(name, () => {
-    for (let i = 0; i < CALLS_PER_SAMPLE; i++) lastResult = run();
+    for (let i = 0; i < CALLS_PER_SAMPLE; i++) results.last = run();
   });
   await bench.run();
   const result = bench.tasks[0]?.result;
