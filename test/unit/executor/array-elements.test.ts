@@ -135,7 +135,8 @@ describe('arrays in binary format', () => {
 
   test('cut off anywhere it is no array', () => {
     const whole = binaryArray([2], [bytes('ab'), bytes('c')]);
-    for (let end = 0; end < whole.length; end++) expect(elements(whole.subarray(0, end))).toBeNull();
+    for (let end = 0; end < whole.length; end++)
+      expect(elements(whole.subarray(0, end))).toBeNull();
   });
 
   test('random bytes neither throw nor spin', () => {
