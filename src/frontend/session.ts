@@ -519,7 +519,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     }
     this.context.metrics.errors.add(readSqlState(buffer, start, end), 'shard');
     this.pendingEffect = null;
-    if (this.copyTarget !== null) this.copyTarget = null;
+    if (this.copyTarget !== null) {
+      this.copyTarget = null;
+      // ReadyForQuery is still to come; a pipeline goes on to its Sync.
+      if (!this.extended.inBatch) this.busy = true;
+    }
     if (this.work.explicit) this.work.failed = true;
     this.extended.onBackendError(backend);
   }
@@ -667,8 +671,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     this.copyTarget = null;
-    this.writeFailure(error.toSqlError());
-    if (this.work.explicit) this.work.failed = true;
+    const committing = this.extended.committing || this.simple.committing;
+    this.writeFailure(committing ? unknownOutcome(error) : error.toSqlError());
     this.extended.onBackendLost(backend);
   }
 
@@ -840,6 +844,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
 /** Names of UTF-8 that drivers send; the backends speak it already. */
 const UTF8_NAMES = /^'?(utf-?8|unicode)'?$/i;
+
+function unknownOutcome(error: BackendError): SqlError {
+  const message = `shard "${error.shard}" was lost while it committed: ${error.message}`;
+  return sqlError('transaction_resolution_unknown', message, {
+    hint: 'The transaction may or may not have been committed; look before repeating it.',
+  });
+}
 
 function firstRefusal(settings: ReadonlyMap<string, string>): SqlError | null {
   for (const [name, value] of settings) {
