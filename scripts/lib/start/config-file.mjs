@@ -19,7 +19,7 @@ export function newConfig({ listenPort, httpPort, shardPorts }, password) {
   const url = (name) => `"postgres://app:${password}@127.0.0.1:${shardPorts.get(name)}/shop"`;
   return `# The cluster of \`npm start\`. Edit it freely: it is kept between starts, and the running proxy
 # takes changes over when the file is saved. Only ports are rewritten, where they had to move.
-# \`node dist/main.js check .shardgate/shardgate.yaml\` explains mistakes by line.
+# \`node dist/main.js check\` with this file's name explains mistakes by line.
 
 listen: { host: 127.0.0.1, port: ${listenPort} }
 http: { host: 127.0.0.1, port: ${httpPort} }   # /metrics /healthz /readyz
@@ -115,7 +115,7 @@ function parse(text) {
   const document = parseDocument(text);
   const [problem] = document.errors;
   if (problem !== undefined) {
-    throw new StepError('.shardgate/shardgate.yaml is not valid YAML', [
+    throw new StepError('shardgate.yaml is not valid YAML', [
       ...problem.message.split('\n'),
       'Correct it, or delete it to get a new one.',
     ]);

@@ -2,11 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { chownSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { projectRoot, StepError } from '../project.mjs';
 
-/** Everything of `npm start` is below this folder; deleting it starts afresh. */
-export const homeFolder = join(projectRoot, '.shardgate');
+/**
+ * Everything of `npm start` is below this folder; deleting it starts afresh. SHARDGATE_HOME names another one,
+ * for a second cluster beside the first.
+ */
+export const homeFolder = resolve(process.env['SHARDGATE_HOME'] ?? join(projectRoot, '.shardgate'));
 export const configFile = join(homeFolder, 'shardgate.yaml');
 export const logFolder = join(homeFolder, 'logs');
 const stateFile = join(homeFolder, 'state.json');

@@ -1,6 +1,6 @@
 // @ts-check
 import { relative } from 'node:path';
-import { configFile, logFolder } from './state.mjs';
+import { configFile, homeFolder, logFolder } from './state.mjs';
 
 /**
  * Says what runs where, and what to do with it.
@@ -37,5 +37,5 @@ Try:
   -- no shard key: all four shards answer
   SELECT id, name FROM customers WHERE country = 'NZ';
 
-Ctrl-C stops everything; the data stays in .shardgate/ for the next npm start.`);
+Ctrl-C stops everything; the data stays in ${here(homeFolder)}/ for the next npm start.`);
 }
