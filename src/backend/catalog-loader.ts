@@ -20,8 +20,8 @@ export type CatalogRow = readonly (string | null)[];
 export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
 
 /**
- * Reads the catalog in one round: the queries are given all at once, so that a connection may pipeline them.
- * `version` must be higher than that of the catalog it replaces.
+ * Reads the catalog in one round: the queries are given all at once, so that a connection may
+ * pipeline them. `version` must be higher than that of the catalog it replaces.
  */
 export async function loadCatalog(query: CatalogQuery, version: number): Promise<Catalog> {
   const [relations, columns, functions, operators, builtins, types] = await Promise.all([

@@ -1,14 +1,25 @@
-/** What the shards' catalogs say of the one schema that they all hold. Loaded at start and after DDL; frozen. */
+/**
+ * What the shards' catalogs say of the one schema that they all hold. Loaded at start and after
+ * DDL; frozen.
+ */
 export interface Catalog {
   /** Grows by one at each load; plans made under another version are stale. */
   readonly version: number;
   /** By `schema.name`; system schemas included (their relations by name and kind, with columns). */
   readonly relations: ReadonlyMap<string, CatalogRelation>;
-  /** Functions, aggregates and procedures outside pg_catalog and information_schema, by bare name. */
+  /**
+   * Functions, aggregates and procedures outside pg_catalog and information_schema, by bare name.
+   */
   readonly functions: ReadonlyMap<string, readonly CatalogFunction[]>;
-  /** Symbols of user-defined operators whose functions are neither IMMUTABLE nor written in C (they may do anything). */
+  /**
+   * Symbols of user-defined operators whose functions are neither IMMUTABLE nor written in C (they
+   * may do anything).
+   */
   readonly operators: ReadonlySet<string>;
-  /** A user-defined `=` between built-in types exists, so that `column = value` may not mean equality. */
+  /**
+   * A user-defined `=` between built-in types exists, so that `column = value` may not mean
+   * equality.
+   */
   readonly equalityOverloaded?: boolean;
   /** Built-in volatile functions by bare name (random, nextval, clock_timestamp...). */
   readonly volatileBuiltins: ReadonlySet<string>;
@@ -17,14 +28,20 @@ export interface Catalog {
   readonly windowFunctions: ReadonlySet<string>;
   /** Built-in set-returning functions. */
   readonly setReturning: ReadonlySet<string>;
-  /** Type name (`int8`, `schema.mood`) to OID on the catalog shard; domains give their base type in `domainBase`. */
+  /**
+   * Type name (`int8`, `schema.mood`) to OID on the catalog shard; domains give their base type in
+   * `domainBase`.
+   */
   readonly types: ReadonlyMap<string, number>;
 }
 
 export interface CatalogRelation {
   readonly schema: string;
   readonly name: string;
-  /** pg_class.relkind: r table, p partitioned, v view, m materialized view, S sequence, f foreign, c composite. */
+  /**
+   * pg_class.relkind: r table, p partitioned, v view, m materialized view, S sequence, f foreign, c
+   * composite.
+   */
   readonly kind: string;
   readonly hasTriggersOrRules: boolean;
   /** Row security policies that read other tables or call user-defined functions. */
@@ -39,15 +56,19 @@ export interface CatalogColumn {
   readonly name: string;
   /** Type OID; for a domain, that of its base type. */
   readonly type: number;
-  /** pg_attribute.atttypmod (for a domain its pg_type.typtypmod); -1 or absent: none. `Vindex.mapper` takes it. */
+  /**
+   * pg_attribute.atttypmod (for a domain its pg_type.typtypmod); -1 or absent: none.
+   * `Vindex.mapper` takes it.
+   */
   readonly typmod?: number;
   /** False: `=` on this column does not mean equal bytes, so hashing it would be wrong. */
   readonly deterministicCollation: boolean;
   readonly notNull: boolean;
   readonly hasDefault: boolean;
   /**
-   * What the default computes: a value that is the same on every shard at any time, one that changes (`now()`,
-   * `random()`), the next value of a sequence, or whatever a user-defined function does. Absent: not known.
+   * What the default computes: a value that is the same on every shard at any time, one that
+   * changes (`now()`, `random()`), the next value of a sequence, or whatever a user-defined
+   * function does. Absent: not known.
    */
   readonly defaultKind?: 'constant' | 'changing' | 'sequence' | 'function';
   /** GENERATED ALWAYS AS (...) STORED or VIRTUAL. */
@@ -63,6 +84,9 @@ export interface CatalogFunction {
   readonly kind: string;
   /** pg_proc.provolatile: i, s, v. */
   readonly volatility: string;
-  /** Internal and C functions of extensions cannot be told from their text; SQL and PL ones may read tables. */
+  /**
+   * Internal and C functions of extensions cannot be told from their text; SQL and PL ones may read
+   * tables.
+   */
   readonly language: string;
 }

@@ -33,7 +33,10 @@ export interface Place {
   readonly ctes: CteScope | null;
 }
 
-/** The parts of the walk that its other parts need without importing them, since queries nest in everything. */
+/**
+ * The parts of the walk that its other parts need without importing them, since queries nest in
+ * everything.
+ */
 export interface QueryWalker {
   /** Analyses a query below `parent`; `scope` is what it sees of the queries around it. */
   query(
@@ -48,8 +51,8 @@ export interface QueryWalker {
 }
 
 /**
- * Everything the planner learns of one statement in one walk. Filled by queries.ts, expressions.ts and facts.ts; read
- * by routing.ts, which decides where the statement goes.
+ * Everything the planner learns of one statement in one walk. Filled by queries.ts, expressions.ts
+ * and facts.ts; read by routing.ts, which decides where the statement goes.
  */
 export class Analysis {
   readonly names: Names;
@@ -68,7 +71,10 @@ export class Analysis {
   systemColumn: string | null = null;
   /** A volatile function, or one whose value differs from shard to shard (`now()`). */
   volatileFunction: string | null = null;
-  /** A function or cast that reads the system catalogs, so that every session must ask the same shard. */
+  /**
+   * A function or cast that reads the system catalogs, so that every session must ask the same
+   * shard.
+   */
   readsCatalog = false;
   /** Calls that change something although the statement only reads (`nextval`). */
   writes = false;

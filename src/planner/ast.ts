@@ -8,7 +8,10 @@ import type {
   TypeName,
 } from '@pgsql/types';
 
-/** The name of a node's kind, such as `SelectStmt`; `''` for the empty node (SQL's absent list element). */
+/**
+ * The name of a node's kind, such as `SelectStmt`; `''` for the empty node (SQL's absent list
+ * element).
+ */
 export function kindOf(node: Node): string {
   for (const kind in node) return kind;
   return '';
@@ -115,7 +118,10 @@ export function defElemText(element: DefElem): string | null {
   return null;
 }
 
-/** Calls `visit` for each node that stands in a field of `body`, at any depth of unwrapped structures between. */
+/**
+ * Calls `visit` for each node that stands in a field of `body`, at any depth of unwrapped
+ * structures between.
+ */
 export function forEachChild(body: unknown, visit: (node: Node) => void): void {
   if (body === null || typeof body !== 'object') return;
   if (Array.isArray(body)) {

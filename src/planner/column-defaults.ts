@@ -2,14 +2,19 @@ import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Analysis } from './analysis.js';
 import { refuse } from './refusals.js';
 
-/** What a column gets where no value is given; a column without default gets NULL, which is constant. */
+/**
+ * What a column gets where no value is given; a column without default gets NULL, which is
+ * constant.
+ */
 export function defaultKind(column: CatalogColumn): NonNullable<CatalogColumn['defaultKind']> {
   if (column.identity !== '') return 'sequence';
   if (!column.hasDefault) return 'constant';
   return column.defaultKind ?? 'function';
 }
 
-/** Each shard counts its sequences by itself, and functions may read tables that it does not hold. */
+/**
+ * Each shard counts its sequences by itself, and functions may read tables that it does not hold.
+ */
 export function checkDefaults(analysis: Analysis): void {
   for (const { occurrence, column } of analysis.defaulted) {
     if (occurrence.table?.keyspace.sharded !== true || column.generated) continue;

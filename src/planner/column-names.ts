@@ -2,8 +2,8 @@ import type { Node } from '@pgsql/types';
 import { qualifiedName, selectOf, stringsOf } from './ast.js';
 
 /**
- * The name that PostgreSQL gives to an unnamed output column (PostgreSQL 18, parse_target.c FigureColnameInternal).
- * It matters where it hides a column of a query further out.
+ * The name that PostgreSQL gives to an unnamed output column (PostgreSQL 18, parse_target.c
+ * FigureColnameInternal). It matters where it hides a column of a query further out.
  */
 export function figureColumnName(node: Node | undefined): string {
   return named(node)?.name ?? '?column?';

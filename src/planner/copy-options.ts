@@ -18,7 +18,9 @@ interface Options {
   forceNull: boolean;
 }
 
-/** Reads the options; wrong ones are left to PostgreSQL, which refuses them before any data comes. */
+/**
+ * Reads the options; wrong ones are left to PostgreSQL, which refuses them before any data comes.
+ */
 export function copyFormat(
   nodes: readonly Node[] | undefined,
   shardKey: string | null,

@@ -17,7 +17,10 @@ import { analyse, type StatementContext } from './statement-context.js';
 import { planSelect } from './select-plans.js';
 import { unknownTable } from './utility.js';
 
-/** COPY ... FROM STDIN and COPY ... TO STDOUT; files and programs belong to a server, not to the cluster. */
+/**
+ * COPY ... FROM STDIN and COPY ... TO STDOUT; files and programs belong to a server, not to the
+ * cluster.
+ */
 export function planCopy(statement: CopyStmt, context: StatementContext): Plan {
   const from = statement.is_from === true;
   if (statement.filename !== undefined || statement.is_program === true) {

@@ -163,7 +163,10 @@ function checkForeignKey(
   );
 }
 
-/** Where the rows of a table live; the default keyspace for tables that the configuration does not name. */
+/**
+ * Where the rows of a table live; the default keyspace for tables that the configuration does not
+ * name.
+ */
 function homeOf(subject: Subject, context: StatementContext): Table | null {
   if (subject.table !== null) return subject.table;
   const keyspace = context.names.topology.defaultKeyspace;

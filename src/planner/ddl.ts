@@ -27,7 +27,9 @@ const plainDdl = new Set(
   ).split(' '),
 );
 
-/** Plans DDL for every shard of the cluster; null where the statement is none that is known here. */
+/**
+ * Plans DDL for every shard of the cluster; null where the statement is none that is known here.
+ */
 export function planDdl(node: Node, context: StatementContext): Plan | null {
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, context);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, context);

@@ -16,7 +16,10 @@ import { UNDETERMINED, type ParamHint } from './params.js';
 import { refuse } from './refusals.js';
 import { resolveColumn } from './scopes.js';
 
-/** Nodes that only combine the values of their children. Anything that is not known by name is refused. */
+/**
+ * Nodes that only combine the values of their children. Anything that is not known by name is
+ * refused.
+ */
 const plainKinds = new Set(
   (
     'BoolExpr NullTest BooleanTest CaseExpr CaseWhen CoalesceExpr MinMaxExpr A_ArrayExpr RowExpr ' +
@@ -32,8 +35,9 @@ const plainKinds = new Set(
 const comparisons = new Set(['=', '<>', '!=', '<', '>', '<=', '>=']);
 
 /**
- * Walks one expression: resolves its columns, notes how parameters are used, inspects functions and operators, and
- * analyses the queries inside. `hint` is the type its place gives to a bare parameter.
+ * Walks one expression: resolves its columns, notes how parameters are used, inspects functions and
+ * operators, and analyses the queries inside. `hint` is the type its place gives to a bare
+ * parameter.
  */
 export function visitExpression(
   node: Node | undefined,
@@ -72,7 +76,10 @@ export function visitExpression(
   });
 }
 
-/** The table column that an expression is, seen through casts that keep bytes (text, varchar); else null. */
+/**
+ * The table column that an expression is, seen through casts that keep bytes (text, varchar); else
+ * null.
+ */
 export function bareColumn(
   node: Node | undefined,
   place: Place,
@@ -161,7 +168,10 @@ function visitOperator(expression: A_Expr, place: Place, analysis: Analysis): vo
   }
 }
 
-/** One side of a comparison with `other` (undefined: no comparison): a list (BETWEEN) and rows go item by item. */
+/**
+ * One side of a comparison with `other` (undefined: no comparison): a list (BETWEEN) and rows go
+ * item by item.
+ */
 function visitAgainst(
   node: Node | undefined,
   other: Node | undefined,
@@ -286,7 +296,10 @@ function visitJsonQuery(
   analysis.walker.query(select, place.scope.level, place.scope, place.ctes, analysis);
 }
 
-/** JSON_OBJECTAGG and JSON_ARRAYAGG: aggregates that are no function calls. Outer columns are taken as theirs too. */
+/**
+ * JSON_OBJECTAGG and JSON_ARRAYAGG: aggregates that are no function calls. Outer columns are taken
+ * as theirs too.
+ */
 function markJsonAggregate(node: Node, place: Place): void {
   const constructor = bodyOf(node).constructor as { over?: unknown } | undefined;
   if (constructor?.over !== undefined) place.scope.level.windows = true;

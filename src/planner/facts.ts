@@ -12,13 +12,16 @@ import {
   type Variable,
 } from './model.js';
 
-/** Which of the level's entries a condition restricts: rows that fail it do not matter for the result. */
+/**
+ * Which of the level's entries a condition restricts: rows that fail it do not matter for the
+ * result.
+ */
 export type Domain = (entry: Entry) => boolean;
 
 /**
- * Learns from a condition (WHERE, ON) what columns can only be equal to. Only the AND-ed conjuncts count, and an OR
- * whose every arm binds the same column; all else binds nothing. The condition must have been visited before, so that
- * the queries inside it are known.
+ * Learns from a condition (WHERE, ON) what columns can only be equal to. Only the AND-ed conjuncts
+ * count, and an OR whose every arm binds the same column; all else binds nothing. The condition
+ * must have been visited before, so that the queries inside it are known.
  */
 export function learnCondition(
   node: Node | undefined,
@@ -192,7 +195,9 @@ function keyColumn(node: Node | undefined, place: Place, analysis: Analysis): Va
   return column !== null && column.deterministic && column.type !== 0 ? column : null;
 }
 
-/** `x IN (SELECT y ...)` as a conjunct: a semi-join, x = y for the rows that matter on either side. */
+/**
+ * `x IN (SELECT y ...)` as a conjunct: a semi-join, x = y for the rows that matter on either side.
+ */
 function learnMembership(link: SubLink, domain: Domain, place: Place, analysis: Analysis): void {
   if (link.subLinkType !== 'ANY_SUBLINK') return;
   if (link.operName !== undefined && !isOperator(link.operName, '=')) return;
@@ -211,8 +216,8 @@ function learnMembership(link: SubLink, domain: Domain, place: Place, analysis: 
 }
 
 /**
- * Whether a filter on this output of a query may as well be applied to the rows that the query reads: nothing between
- * counts, cuts or orders rows across values of the column.
+ * Whether a filter on this output of a query may as well be applied to the rows that the query
+ * reads: nothing between counts, cuts or orders rows across values of the column.
  */
 export function passesFilters(query: Level, output: Variable): boolean {
   if (query.limited || query.locking || query.windows || query.distinctOn || query.recursive) {

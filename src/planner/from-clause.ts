@@ -14,7 +14,9 @@ export interface FromItem {
   readonly entries: readonly Entry[];
 }
 
-/** The surroundings of a FROM item: its query, what lies around the query, and what LATERAL may see. */
+/**
+ * The surroundings of a FROM item: its query, what lies around the query, and what LATERAL may see.
+ */
 interface FromContext {
   readonly level: Level;
   readonly outer: Scope | null;
@@ -23,7 +25,10 @@ interface FromContext {
   readonly analysis: Analysis;
 }
 
-/** Analyses a FROM list (or USING of DELETE); `before` are items of the same level that LATERAL sees too. */
+/**
+ * Analyses a FROM list (or USING of DELETE); `before` are items of the same level that LATERAL sees
+ * too.
+ */
 export function analyseFrom(
   list: readonly Node[] | undefined,
   level: Level,
@@ -70,7 +75,10 @@ function rangeVar(range: RangeVar, context: FromContext): FromItem {
   return baseTable(range, context.level, analysis, false);
 }
 
-/** A base table as a FROM item or as the target of a data-modifying statement. The relation must be known. */
+/**
+ * A base table as a FROM item or as the target of a data-modifying statement. The relation must be
+ * known.
+ */
 export function baseTable(
   range: RangeVar,
   level: Level,
@@ -131,7 +139,9 @@ function derivedTable(range: RangeSubselect, context: FromContext): FromItem {
   return { items: [item], entries: [entry] };
 }
 
-/** The columns of a derived table: each one can only have the value of the column that it passes on. */
+/**
+ * The columns of a derived table: each one can only have the value of the column that it passes on.
+ */
 function derivedItem(
   entry: Entry,
   query: Level,
@@ -229,7 +239,10 @@ function join(expression: JoinExpr, context: FromContext): FromItem {
   return { items: joinItems(expression, left.items, right.items, type, domain), entries };
 }
 
-/** ON restricts both sides of an inner join, the nullable side of an outer one, and neither side of a full one. */
+/**
+ * ON restricts both sides of an inner join, the nullable side of an outer one, and neither side of
+ * a full one.
+ */
 function joinDomain(type: string, left: readonly Entry[], right: readonly Entry[]): Domain {
   const restricted = new Set<Entry>();
   if (type === 'JOIN_INNER' || type === 'JOIN_LEFT')

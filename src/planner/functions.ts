@@ -4,7 +4,9 @@ import { constOf, qualifiedName } from './ast.js';
 import { Entry, type Level } from './model.js';
 import { refuse } from './refusals.js';
 
-/** Volatile built-ins without effects: each call gives another value, on whichever shard it runs. */
+/**
+ * Volatile built-ins without effects: each call gives another value, on whichever shard it runs.
+ */
 const harmlessVolatile = new Set(
   (
     'random random_normal clock_timestamp timeofday gen_random_uuid uuidv4 uuidv7 array_sample ' +
@@ -12,7 +14,10 @@ const harmlessVolatile = new Set(
   ).split(' '),
 );
 
-/** Volatile built-ins that only report on the server they run on: asked on the catalog shard, as psql does. */
+/**
+ * Volatile built-ins that only report on the server they run on: asked on the catalog shard, as
+ * psql does.
+ */
 const serverReports =
   /^(pg_(table|relation|total_relation|indexes|database|tablespace)_size|pg_stat_get_.*|pg_is_.*|pg_jit_available|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_partition_(tree|ancestors)|pg_current_wal_.*|pg_last_.*|pg_lock_status|pg_show_.*|pg_prepared_xact|pg_get_multixact_members|pg_xact_status|txid_status|pg_collation_actual_version|pg_database_collation_actual_version|pg_sequence_last_value|pg_notification_queue_usage|pg_current_logfile|pg_hba_file_rules|pg_ident_file_mappings)$/;
 
@@ -20,7 +25,9 @@ const serverReports =
 const readsNamedTables =
   /^((table|query|schema|database|cursor)_to_xml(schema|_and_xmlschema)?|ts_stat|ts_rewrite|dblink.*|lo_.*|loread|lowrite|crosstab.*|connectby)$/;
 
-/** Functions of well-known extensions (uuid-ossp, pgcrypto, unaccent, pg_trgm) that only compute. */
+/**
+ * Functions of well-known extensions (uuid-ossp, pgcrypto, unaccent, pg_trgm) that only compute.
+ */
 const extensionFunctions =
   /^(uuid_.*|gen_salt|gen_random_bytes|gen_random_uuid|pgp_.*|unaccent|show_limit|show_trgm|(strict_)?(word_)?similarity(_.*)?)$/;
 
@@ -31,13 +38,16 @@ const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
 const catalogFunctions =
   /^(pg_.*|has_.*_privilege|to_reg.*|format_type|(obj|col|shobj)_description|row_security_active|txid_.*|inet_.*)$/;
 
-/** Stable functions whose value differs between shards, so that the copies of a reference table would differ. */
+/**
+ * Stable functions whose value differs between shards, so that the copies of a reference table
+ * would differ.
+ */
 const differsByShard =
   /^(now|statement_timestamp|transaction_timestamp|age|pg_.*|txid_.*|inet_.*|to_reg.*)$/;
 
 /**
- * Learns what a call does beyond computing a value, and refuses what a shard alone cannot answer. Sets the level's
- * aggregate and window flags.
+ * Learns what a call does beyond computing a value, and refuses what a shard alone cannot answer.
+ * Sets the level's aggregate and window flags.
  */
 export function inspectFunction(call: FuncCall, place: Place, analysis: Analysis): void {
   const { schema, name } = qualifiedName(call.funcname);
@@ -53,7 +63,9 @@ export function inspectFunction(call: FuncCall, place: Place, analysis: Analysis
   else if (name === 'set_config') recordSetting(call, analysis);
 }
 
-/** Whether a call is an aggregate, so that its arguments belong to another level than they stand at. */
+/**
+ * Whether a call is an aggregate, so that its arguments belong to another level than they stand at.
+ */
 export function isAggregate(call: FuncCall, analysis: Analysis): boolean {
   const { schema, name } = qualifiedName(call.funcname);
   return (
@@ -154,7 +166,10 @@ function inspectEffect(name: string, analysis: Analysis): void {
   );
 }
 
-/** nextval('seq'): the sequence must be a constant, and it counts as a table that the statement uses. */
+/**
+ * nextval('seq'): the sequence must be a constant, and it counts as a table that the statement
+ * uses.
+ */
 function useSequence(name: string, call: FuncCall, place: Place, analysis: Analysis): void {
   const constant = stringArgument(call.args?.[0]);
   const text = constant === null ? null : analysis.constants.pinned(constant);
@@ -227,7 +242,9 @@ function recordSetting(call: FuncCall, analysis: Analysis): void {
   analysis.effect = { name: name.toLowerCase(), value, local: isLocal };
 }
 
-/** Marks the levels that an aggregate over outer columns really belongs to (PostgreSQL 18, 4.2.7). */
+/**
+ * Marks the levels that an aggregate over outer columns really belongs to (PostgreSQL 18, 4.2.7).
+ */
 export function assignAggregate(own: Level, levels: ReadonlySet<Level>): void {
   if (levels.size === 0 || levels.has(own)) return;
   for (const level of levels) level.aggregates = true;

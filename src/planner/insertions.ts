@@ -144,7 +144,10 @@ function valuesRows(select: SelectStmt): Node[][] | null {
   return select.valuesLists!.map((row) => ('List' in row ? (row.List.items ?? []) : []));
 }
 
-/** INSERT ... VALUES: the key can only be one of the rows' values, where each is a constant or parameter. */
+/**
+ * INSERT ... VALUES: the key can only be one of the rows' values, where each is a constant or
+ * parameter.
+ */
 function bindInsertedKey(
   rows: readonly (readonly Node[])[],
   columns: readonly string[],
@@ -164,7 +167,9 @@ function bindInsertedKey(
   key.bindings.push({ values, site: key, stored: true });
 }
 
-/** INSERT ... SELECT: what the key column gets is a column of the query, a constant or a parameter. */
+/**
+ * INSERT ... SELECT: what the key column gets is a column of the query, a constant or a parameter.
+ */
 function bindSelectedKey(
   query: Level,
   select: SelectStmt,

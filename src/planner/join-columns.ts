@@ -5,7 +5,10 @@ import { learnColumns, type Domain } from './facts.js';
 import { sameFamily, type Variable } from './model.js';
 import type { ScopeColumn, ScopeItem } from './scopes.js';
 
-/** The names that a join gives to its query: those of its sides, hidden or merged as USING and aliases say. */
+/**
+ * The names that a join gives to its query: those of its sides, hidden or merged as USING and
+ * aliases say.
+ */
 export function joinItems(
   expression: JoinExpr,
   left: readonly ScopeItem[],
@@ -23,7 +26,8 @@ export function joinItems(
   const merged = shared.map((name): ScopeColumn => {
     const a = only(leftColumns, name);
     const b = only(rightColumns, name);
-    // A natural join with something of unknown columns may match more than is seen here, never less.
+    // A natural join with something of unknown columns may match more than is seen here, never
+    // less.
     if (a !== null && b !== null) learnColumns(a, b, domain);
     return { name, variable: mergedVariable(a, b, type) };
   });
@@ -45,8 +49,8 @@ export function joinItems(
 }
 
 /**
- * The side that a merged column of USING is. It has the common type of both, so only a side of that type is believed;
- * an inner join's sides are equal, a full join's is a COALESCE of both.
+ * The side that a merged column of USING is. It has the common type of both, so only a side of that
+ * type is believed; an inner join's sides are equal, a full join's is a COALESCE of both.
  */
 function mergedVariable(a: Variable | null, b: Variable | null, type: string): Variable | null {
   if (a === null || b === null || type === 'JOIN_FULL' || !sameFamily(a.type, b.type)) return null;

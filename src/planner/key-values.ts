@@ -6,8 +6,8 @@ import { typeFamily, type KeyValue, type Variable } from './model.js';
 import { keepsValue } from './params.js';
 
 /**
- * A constant or parameter, with casts that keep its value: strings take the cast's type, integers stay integers.
- * Null for every other expression.
+ * A constant or parameter, with casts that keep its value: strings take the cast's type, integers
+ * stay integers. Null for every other expression.
  */
 export function valueOf(node: Node, analysis: Analysis): KeyValue | null {
   if ('ParamRef' in node) {
@@ -29,7 +29,10 @@ export function valueOf(node: Node, analysis: Analysis): KeyValue | null {
   return null;
 }
 
-/** The elements of an array that a column of this variable is compared with; null where they cannot be told. */
+/**
+ * The elements of an array that a column of this variable is compared with; null where they cannot
+ * be told.
+ */
 export function arrayValues(node: Node, column: Variable, analysis: Analysis): KeyValue[] | null {
   if ('ParamRef' in node) {
     return [{ source: { kind: 'paramArray', index: (node.ParamRef.number ?? 0) - 1 }, type: 0 }];
@@ -38,7 +41,8 @@ export function arrayValues(node: Node, column: Variable, analysis: Analysis): K
     const values = (node.A_ArrayExpr.elements ?? []).map((item) => valueOf(item, analysis));
     const known = values.filter((value) => value !== null);
     if (known.length !== values.length || known.length === 0) return null;
-    // ARRAY[...] finds its type without the column: only items that say theirs, and agree, can be believed.
+    // ARRAY[...] finds its type without the column: only items that say theirs, and agree, can be
+    // believed.
     const agree = known.every(
       (value) =>
         value.type !== 0 &&
@@ -75,8 +79,9 @@ function arrayLiteral(node: Node, type: number, analysis: Analysis): KeyValue[] 
 }
 
 /**
- * Whether untyped items of a list are read as the column's type, as KeyValues says. A list with a numeric in it is
- * numeric altogether, and so on: there, strings and parameters would mean something else.
+ * Whether untyped items of a list are read as the column's type, as KeyValues says. A list with a
+ * numeric in it is numeric altogether, and so on: there, strings and parameters would mean
+ * something else.
  */
 export function hasCommonType(values: readonly KeyValue[], column: Variable): boolean {
   const isUntyped = (value: KeyValue): boolean => value.type === 0 || isUntypedString(value);

@@ -3,15 +3,16 @@ import type { Table } from '../keyspace/topology.js';
 import type { KeySource } from './plan.js';
 
 /**
- * What the analysis knows of one statement: query levels, the tables that occur in them, and one variable for each
- * column that anything was said about.
+ * What the analysis knows of one statement: query levels, the tables that occur in them, and one
+ * variable for each column that anything was said about.
  *
  *     Level ──< Entry (FROM item) ──< Variable (column) ──> Variable   "my value can only be that one's"
  *                     │                         └─────────> KeyValues  "... or one of these"
  *                     └ Occurrence (a base table)
  *
- * An edge t.k -> x means: rows of t whose k differs from x do not matter for the statement's result, so t may be read
- * without them. Edges are directed because outer joins are: ON binds the nullable side by the other, never back.
+ * An edge t.k -> x means: rows of t whose k differs from x do not matter for the statement's
+ * result, so t may be read without them. Edges are directed because outer joins are: ON binds the
+ * nullable side by the other, never back.
  */
 export class Variable {
   readonly entry: Entry;
@@ -36,7 +37,10 @@ export interface KeyValues {
   readonly values: readonly KeyValue[];
   /** The column that the comparison names: untyped values take its type. */
   readonly site: Variable;
-  /** The column is set to these values, which converts them: only values of its own type stay what they are. */
+  /**
+   * The column is set to these values, which converts them: only values of its own type stay what
+   * they are.
+   */
   readonly stored?: boolean;
 }
 
@@ -46,7 +50,10 @@ export interface KeyValue {
   readonly type: number;
 }
 
-/** One item of a FROM list that yields rows: a base table, a derived table (or CTE reference), or something opaque. */
+/**
+ * One item of a FROM list that yields rows: a base table, a derived table (or CTE reference), or
+ * something opaque.
+ */
 export class Entry {
   readonly level: Level;
   readonly kind: 'table' | 'derived' | 'opaque';
@@ -113,7 +120,9 @@ export class Level {
   /** Aliases after FOR UPDATE OF; null: all of them. */
   lockedNames: readonly string[] | null = null;
   values = false;
-  /** An INSERT, UPDATE, DELETE or MERGE: what RETURNING gives out says nothing of what is changed. */
+  /**
+   * An INSERT, UPDATE, DELETE or MERGE: what RETURNING gives out says nothing of what is changed.
+   */
   modifies = false;
   recursive = false;
   /** The arms of a set operation; empty for every other query. */
@@ -126,7 +135,10 @@ export class Level {
   }
 }
 
-/** Whether a value of one type equals a value of the other exactly if their bytes (as a vindex reads them) agree. */
+/**
+ * Whether a value of one type equals a value of the other exactly if their bytes (as a vindex reads
+ * them) agree.
+ */
 export function sameFamily(a: number, b: number): boolean {
   return a !== 0 && typeFamily(a) === typeFamily(b);
 }

@@ -162,7 +162,10 @@ export function analyseAssignments(
   }
 }
 
-/** RETURNING sees the row as `old` and `new` too, under the aliases that WITH gives them (PostgreSQL 18, 6.4). */
+/**
+ * RETURNING sees the row as `old` and `new` too, under the aliases that WITH gives them (PostgreSQL
+ * 18, 6.4).
+ */
 export function analyseReturning(
   clause: ReturningClause | undefined,
   item: ScopeItem,

@@ -13,8 +13,8 @@ const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 const NONE: readonly CatalogFunction[] = [];
 
 /**
- * Finds what names mean: relations, types and functions, by the session's search path, as PostgreSQL does
- * (PostgreSQL 18, 5.10.3: pg_catalog comes first unless the path names it).
+ * Finds what names mean: relations, types and functions, by the session's search path, as
+ * PostgreSQL does (PostgreSQL 18, 5.10.3: pg_catalog comes first unless the path names it).
  */
 export class Names {
   readonly topology: Topology;
@@ -101,7 +101,8 @@ export class Names {
 
   #configuredAncestor(relation: CatalogRelation): Table | null {
     let parent = relation.parent;
-    // Bounded, since a broken catalog must not hang the session; partition trees are a few levels deep.
+    // Bounded, since a broken catalog must not hang the session; partition trees are a few levels
+    // deep.
     for (let depth = 0; parent !== null && depth < 32; depth++) {
       const table = this.topology.tables.get(parent);
       if (table !== undefined) return table;

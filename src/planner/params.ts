@@ -3,7 +3,10 @@ import { typeFamily } from './model.js';
 
 const INT8 = TypeOid.int8;
 
-/** Element type by array type OID (PostgreSQL 18, pg_type.dat), for the types that can be shard keys. */
+/**
+ * Element type by array type OID (PostgreSQL 18, pg_type.dat), for the types that can be shard
+ * keys.
+ */
 const elementTypes: ReadonlyMap<number, number> = new Map([
   [1000, TypeOid.bool],
   [1001, TypeOid.bytea],
@@ -26,8 +29,9 @@ export type ParamHint =
 export const UNDETERMINED: ParamHint = { kind: 'undetermined' };
 
 /**
- * What is known of the types of `$n`. PostgreSQL gives an untyped parameter the type of its first use, in an order
- * that is not the text's; so a parameter that is used in several ways is only believed where all uses agree.
+ * What is known of the types of `$n`. PostgreSQL gives an untyped parameter the type of its first
+ * use, in an order that is not the text's; so a parameter that is used in several ways is only
+ * believed where all uses agree.
  */
 export class Params {
   /** Highest `$n` used. */
@@ -48,8 +52,9 @@ export class Params {
   }
 
   /**
-   * The type in which parameter `index` arrives where it is compared with a column of `columnType`, `castType` around
-   * it (0: none); `unknown` stands for the column's own type. Null: it cannot be told.
+   * The type in which parameter `index` arrives where it is compared with a column of `columnType`,
+   * `castType` around it (0: none); `unknown` stands for the column's own type. Null: it cannot be
+   * told.
    */
   inputType(index: number, castType: number, columnType: number, array: boolean): number | null {
     const given = this.#given[index] ?? 0;

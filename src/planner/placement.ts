@@ -8,7 +8,10 @@ export interface ShardedOccurrence extends Occurrence {
   readonly table: ShardedTable;
 }
 
-/** The tables of a statement by what their rows' places mean for it. All user tables are of one keyspace. */
+/**
+ * The tables of a statement by what their rows' places mean for it. All user tables are of one
+ * keyspace.
+ */
 export interface Placement {
   /** Null: no user table. */
   readonly keyspace: Keyspace | null;
@@ -19,7 +22,10 @@ export interface Placement {
   readonly system: readonly Occurrence[];
 }
 
-/** Sorts the tables of a statement; refuses what no shard has together, and tables that the planner cannot follow. */
+/**
+ * Sorts the tables of a statement; refuses what no shard has together, and tables that the planner
+ * cannot follow.
+ */
 export function placementOf(analysis: Analysis): Placement {
   const sharded: ShardedOccurrence[] = [];
   const reference: Occurrence[] = [];

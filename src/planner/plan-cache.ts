@@ -1,7 +1,8 @@
 /**
- * A map bounded in bytes that forgets what was not asked for lately. Two generations: what is used moves to the young
- * one; when that is full it becomes the old one, and the former old one is dropped at once. A hit costs one or two Map
- * look-ups and no bookkeeping, where a linked list would be touched each time.
+ * A map bounded in bytes that forgets what was not asked for lately. Two generations: what is used
+ * moves to the young one; when that is full it becomes the old one, and the former old one is
+ * dropped at once. A hit costs one or two Map look-ups and no bookkeeping, where a linked list
+ * would be touched each time.
  */
 export class PlanCache<V> {
   readonly #generationBytes: number;
@@ -56,7 +57,10 @@ export class PlanCache<V> {
     this.#youngBytes += bytes;
   }
 
-  /** Entries do not keep their own size; what moves between generations counts as the average of the old one. */
+  /**
+   * Entries do not keep their own size; what moves between generations counts as the average of the
+   * old one.
+   */
   #averageBytes(): number {
     return this.#oldBytes / Math.max(1, this.#old.size);
   }

@@ -4,8 +4,9 @@ import type { SqlStateName } from '../errors/sqlstates.js';
 import type { TextPosition } from '../sql/position.js';
 
 /**
- * Where one statement goes. Immutable, shared by every execution of its shape: values are named here ("literal 2",
- * "parameter 0") and read at execution. Closed: every runner table is a `Record<Plan['kind'], ...>`.
+ * Where one statement goes. Immutable, shared by every execution of its shape: values are named
+ * here ("literal 2", "parameter 0") and read at execution. Closed: every runner table is a
+ * `Record<Plan['kind'], ...>`.
  */
 export type Plan =
   RoutePlan | InsertSplitPlan | CopyFromPlan | BroadcastPlan | LocalPlan | RefusePlan | EmptyPlan;
@@ -13,19 +14,30 @@ export type Plan =
 interface PlanBase {
   /** The verb for metrics and logs: select, insert, update, delete, merge, copy, ddl, utility... */
   readonly verb: string;
-  /** Whether a transaction that ran this has something to commit (writes, row locks, or calls that may write). */
+  /**
+   * Whether a transaction that ran this has something to commit (writes, row locks, or calls that
+   * may write).
+   */
   readonly writes: boolean;
 }
 
-/** The statement's text goes unchanged to the selected shards; one shard's answer passes through as bytes. */
+/**
+ * The statement's text goes unchanged to the selected shards; one shard's answer passes through as
+ * bytes.
+ */
 export interface RoutePlan extends PlanBase {
   readonly kind: 'route';
   readonly shards: ShardSelector;
   /** What happens when the selector names more than one shard. */
   readonly many: ManyShards;
-  /** What a successful execution changes in the session's settings (`set_config` with constants). */
+  /**
+   * What a successful execution changes in the session's settings (`set_config` with constants).
+   */
   readonly effect: SettingEffect | null;
-  /** Cursor statements: DECLARE binds a cursor name to the shard it ran on; FETCH, MOVE and CLOSE follow it. */
+  /**
+   * Cursor statements: DECLARE binds a cursor name to the shard it ran on; FETCH, MOVE and CLOSE
+   * follow it.
+   */
   readonly cursor: { readonly action: 'declare' | 'use'; readonly name: string } | null;
   /** The statement runs COPY, so that the answer switches to copy mode. */
   readonly copy: 'none' | 'in' | 'out';
@@ -34,11 +46,16 @@ export interface RoutePlan extends PlanBase {
 export type ShardSelector =
   /** This shard (an unsharded keyspace). */
   | { readonly kind: 'shard'; readonly shard: Shard }
-  /** Any one shard of the keyspace, or of the whole cluster; the transaction's own where it has one. */
+  /**
+   * Any one shard of the keyspace, or of the whole cluster; the transaction's own where it has one.
+   */
   | { readonly kind: 'any'; readonly keyspace: Keyspace | null }
   /** The cluster's catalog shard. */
   | { readonly kind: 'catalog' }
-  /** The shards of the key values. Every group must give the same one shard, or `many` decides over their union. */
+  /**
+   * The shards of the key values. Every group must give the same one shard, or `many` decides over
+   * their union.
+   */
   | {
       readonly kind: 'keys';
       readonly keyspace: Keyspace;
@@ -50,14 +67,18 @@ export type ShardSelector =
 export interface KeyTerm {
   readonly source: KeySource;
   readonly mapper: KeyMapper;
-  /** Type whose text or binary form the value has: the cast's or parameter's type; `unknown` = the column's type. */
+  /**
+   * Type whose text or binary form the value has: the cast's or parameter's type; `unknown` = the
+   * column's type.
+   */
   readonly inputType: number;
   readonly columnType: number;
   /** `table.column` for messages. */
   readonly column: string;
   /**
-   * The statement stores the value in the column (INSERT), so NULL and NO_MATCH are errors: there is no shard that such
-   * a row would be found on again. Absent: the column is only compared with it, and such a value matches no row.
+   * The statement stores the value in the column (INSERT), so NULL and NO_MATCH are errors: there
+   * is no shard that such a row would be found on again. Absent: the column is only compared with
+   * it, and such a value matches no row.
    */
   readonly stored?: boolean;
 }
@@ -96,7 +117,10 @@ export interface Refusal {
 
 export type { TextPosition };
 
-/** INSERT .. VALUES into a sharded table. Rows of one shard: the text passes unchanged; else it is cut by row. */
+/**
+ * INSERT .. VALUES into a sharded table. Rows of one shard: the text passes unchanged; else it is
+ * cut by row.
+ */
 export interface InsertSplitPlan extends PlanBase {
   readonly kind: 'insertSplit';
   readonly keyspace: Keyspace;
@@ -107,11 +131,17 @@ export interface InsertSplitPlan extends PlanBase {
     readonly end: TextPosition;
     readonly key: KeyTerm;
   }[];
-  /** Non-null: rows of several shards are refused (RETURNING, ON CONFLICT on something shards cannot see...). */
+  /**
+   * Non-null: rows of several shards are refused (RETURNING, ON CONFLICT on something shards cannot
+   * see...).
+   */
   readonly manyRefusal: Refusal | null;
 }
 
-/** COPY table FROM STDIN into a sharded table (split by key) or a reference table (copied to every shard). */
+/**
+ * COPY table FROM STDIN into a sharded table (split by key) or a reference table (copied to every
+ * shard).
+ */
 export interface CopyFromPlan extends PlanBase {
   readonly kind: 'copyFrom';
   readonly keyspace: Keyspace;
@@ -159,7 +189,9 @@ export interface BroadcastPlan extends PlanBase {
   readonly ddl: boolean;
   /** False: Postgres forbids it inside a transaction (CREATE INDEX CONCURRENTLY, VACUUM). */
   readonly transactional: boolean;
-  /** Writes to a reference table answer with one shard's tag and rows; sharded TRUNCATE and DDL too. */
+  /**
+   * Writes to a reference table answer with one shard's tag and rows; sharded TRUNCATE and DDL too.
+   */
 }
 
 /** Handled by the session itself, with a backend's help where settings must be checked. */
@@ -178,7 +210,9 @@ export type LocalCommand =
   | {
       readonly kind: 'set';
       readonly effect: SettingEffect;
-      /** Further settings of the same statement (SET TRANSACTION ISOLATION LEVEL ..., READ ONLY). */
+      /**
+       * Further settings of the same statement (SET TRANSACTION ISOLATION LEVEL ..., READ ONLY).
+       */
       readonly more?: readonly SettingEffect[];
     }
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
@@ -210,9 +244,9 @@ export interface EmptyPlan extends PlanBase {
 export interface PlannedText {
   readonly statements: readonly PlannedStatement[];
   /**
-   * One plan that carries the whole text as it stands, exactly as one Postgres would run it: the only statement's
-   * plan; or, for several statements that all go to one and the same place, a route or broadcast. Null: the
-   * statements go to different places and must be run one by one.
+   * One plan that carries the whole text as it stands, exactly as one Postgres would run it: the
+   * only statement's plan; or, for several statements that all go to one and the same place, a
+   * route or broadcast. Null: the statements go to different places and must be run one by one.
    */
   readonly whole: Plan | null;
   /** Highest `$n` used. */
@@ -220,7 +254,10 @@ export interface PlannedText {
   /** Catalog and topology versions it was made under. */
   readonly catalogVersion: number;
   readonly topologyVersion: number;
-  /** True once a shard has accepted this text in Parse: later ones can be answered at once. Set by the session. */
+  /**
+   * True once a shard has accepted this text in Parse: later ones can be answered at once. Set by
+   * the session.
+   */
   validated: boolean;
 }
 

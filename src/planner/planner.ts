@@ -34,7 +34,10 @@ export interface PlanMetrics {
 
 /** Texts beyond this are not looked up as they are: such texts hold literals. */
 const RAW_TEXT_MAX = 2_048;
-/** Plans of texts without literals: BEGIN, COMMIT and statements with parameters only. Some 8,000 of them. */
+/**
+ * Plans of texts without literals: BEGIN, COMMIT and statements with parameters only. Some 8,000 of
+ * them.
+ */
 const TEXT_CACHE_BYTES = 16 * 1024 * 1024;
 /** Plans by shape. Some 16,000 of them; an application has hundreds. */
 const SHAPE_CACHE_BYTES = 32 * 1024 * 1024;
@@ -45,7 +48,9 @@ const ROW_BYTES = 256;
 /** Plans that depend on values are kept for this many sets of values of a shape. */
 const VARIANTS_MAX = 64;
 
-/** What is kept under a shape: a plan for all its texts, or plans by the values that they depend on. */
+/**
+ * What is kept under a shape: a plan for all its texts, or plans by the values that they depend on.
+ */
 type ShapeEntry =
   | { readonly kind: 'one'; readonly planned: PlannedText }
   | {
@@ -55,9 +60,9 @@ type ShapeEntry =
     };
 
 /**
- * Text -> plan, in three steps that get dearer: the text itself (if it holds no literal), its shape, and only then the
- * parser. Everything below is pure; a plan is a function of the text, the session's names and types, the topology and
- * the catalog.
+ * Text -> plan, in three steps that get dearer: the text itself (if it holds no literal), its
+ * shape, and only then the parser. Everything below is pure; a plan is a function of the text, the
+ * session's names and types, the topology and the catalog.
  */
 export class Planner {
   readonly #parser: Parser;
@@ -102,9 +107,10 @@ export class Planner {
   }
 
   /**
-   * The plan of the UTF-8 text `bytes[start, end)`. Fills `literals` with this text's literals, which plans refer to.
-   * A promise only for oversized texts that are not cached. Throws (or rejects with) SqlError: whatever the parser
-   * finds wrong (42601, 22021, 54001); statements that cannot be answered are plans of kind `refuse`.
+   * The plan of the UTF-8 text `bytes[start, end)`. Fills `literals` with this text's literals,
+   * which plans refer to. A promise only for oversized texts that are not cached. Throws (or
+   * rejects with) SqlError: whatever the parser finds wrong (42601, 22021, 54001); statements that
+   * cannot be answered are plans of kind `refuse`.
    */
   plan(
     bytes: Uint8Array,

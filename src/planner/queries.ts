@@ -67,7 +67,10 @@ function lockRows(clause: LockingClause, level: Level, analysis: Analysis): void
   level.locking = true;
 }
 
-/** Analyses the queries of a WITH clause in order; each sees those before it, recursive ones themselves too. */
+/**
+ * Analyses the queries of a WITH clause in order; each sees those before it, recursive ones
+ * themselves too.
+ */
 export function analyseWith(
   clause: WithClause | undefined,
   level: Level,
@@ -93,7 +96,8 @@ export function analyseWith(
     const query = cte.ctequery;
     if (query === undefined) continue;
     if ('SelectStmt' in query) {
-      // The level is known only once its query is analysed; a recursive reference counts on a stand-in.
+      // The level is known only once its query is analysed; a recursive reference counts on a
+      // stand-in.
       const standIn: Cte = { level: new Level(level), columns, open: true };
       standIn.level.references = 0;
       if (clause.recursive === true) known.set(name, standIn);

@@ -8,8 +8,9 @@ import { refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
 /**
- * A write to a reference table runs as it stands on every shard of its keyspace, so it must do the same on each: read
- * only copies, and compute nothing that depends on the shard, the moment or the order of rows.
+ * A write to a reference table runs as it stands on every shard of its keyspace, so it must do the
+ * same on each: read only copies, and compute nothing that depends on the shard, the moment or the
+ * order of rows.
  */
 export function planReferenceWrite(
   verb: string,

@@ -2,8 +2,8 @@ import type { SqlStateName } from '../errors/sqlstates.js';
 import type { Refusal } from './plan.js';
 
 /**
- * Thrown inside the planner by whatever meets a construct that has no exact plan; caught by `planStatement`, which
- * turns it into a RefusePlan. It never leaves the planner.
+ * Thrown inside the planner by whatever meets a construct that has no exact plan; caught by
+ * `planStatement`, which turns it into a RefusePlan. It never leaves the planner.
  */
 export class Refused extends Error {
   override readonly name = 'Refused';
@@ -24,7 +24,10 @@ export function refusal(
   return { state, message, hint };
 }
 
-/** Gives up on the statement: `message` names the construct and the table, `hint` says what to do instead. */
+/**
+ * Gives up on the statement: `message` names the construct and the table, `hint` says what to do
+ * instead.
+ */
 export function refuse(message: string, hint: string, state?: SqlStateName): never {
   throw new Refused(refusal(message, hint, state));
 }

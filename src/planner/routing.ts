@@ -57,7 +57,10 @@ export function routeModification(target: Occurrence, analysis: Analysis): Route
   return routeSharded(split, placement, analysis, { kind: 'addTags' });
 }
 
-/** Routes a statement that only one shard may run: every sharded table must be bound. `reason`: why not several. */
+/**
+ * Routes a statement that only one shard may run: every sharded table must be bound. `reason`: why
+ * not several.
+ */
 export function routeToOne(analysis: Analysis, reason: Refusal): Route {
   const placement = placementOf(analysis);
   if (analysis.effect !== null) refuseEffect();
@@ -118,8 +121,9 @@ function sameTerms(a: readonly KeyTerm[], b: readonly KeyTerm[]): boolean {
 }
 
 /**
- * Tables that the catalog does not know. A default keyspace is where they would live, and PostgreSQL there answers with
- * its own error; elsewhere, a shard might hold an empty shell that the catalog has not seen yet, so it is not asked.
+ * Tables that the catalog does not know. A default keyspace is where they would live, and
+ * PostgreSQL there answers with its own error; elsewhere, a shard might hold an empty shell that
+ * the catalog has not seen yet, so it is not asked.
  */
 export function routeUnknown(analysis: Analysis): Route | null {
   const range = analysis.unknownRelations[0];
@@ -157,7 +161,8 @@ function isConfigured(
 
 function checkEffect(top: Level, analysis: Analysis): void {
   if (analysis.effect === null) return;
-  // Called for no row, or for many, or under a condition: then nobody can tell what the session has become.
+  // Called for no row, or for many, or under a condition: then nobody can tell what the session has
+  // become.
   if (analysis.levels.length > 1 || top.entries.length > 0) refuseEffect();
 }
 
@@ -180,7 +185,9 @@ function refuseReferenceLocks(placement: Placement, analysis: Analysis): void {
   }
 }
 
-/** Whether a locking clause of the level reaches an entry: in its FROM, or in derived tables there. */
+/**
+ * Whether a locking clause of the level reaches an entry: in its FROM, or in derived tables there.
+ */
 function locks(level: Level, target: Entry, names: readonly string[] | null): boolean {
   return level.entries.some((entry) => {
     if (names !== null && !names.includes(entry.alias)) return false;

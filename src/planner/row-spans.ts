@@ -11,9 +11,9 @@ const OPEN = 0x28;
 const CLOSE = 0x29;
 
 /**
- * Finds the rows behind VALUES of an INSERT, which the parse tree does not locate. `[from, to)` are the statement's
- * offsets in the text, which begins at `bytes[textStart]`. Null where the text is not as expected; the caller checks
- * the number of rows against the tree.
+ * Finds the rows behind VALUES of an INSERT, which the parse tree does not locate. `[from, to)` are
+ * the statement's offsets in the text, which begins at `bytes[textStart]`. Null where the text is
+ * not as expected; the caller checks the number of rows against the tree.
  */
 export function findRows(
   bytes: Uint8Array,

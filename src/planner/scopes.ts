@@ -9,7 +9,9 @@ export interface ScopeColumn {
   readonly variable: Variable | null;
 }
 
-/** One name space item, as PostgreSQL's parser keeps them (parse_relation.c, ParseNamespaceItem). */
+/**
+ * One name space item, as PostgreSQL's parser keeps them (parse_relation.c, ParseNamespaceItem).
+ */
 export interface ScopeItem {
   /** Alias or table name; null: an unnamed join. */
   readonly name: string | null;
@@ -18,7 +20,10 @@ export interface ScopeItem {
   readonly columns: readonly ScopeColumn[];
   /** It may have more columns than are known here. */
   readonly open: boolean;
-  /** Its columns can be called without a prefix (those of a join's sides go through the join's own item). */
+  /**
+   * Its columns can be called without a prefix (those of a join's sides go through the join's own
+   * item).
+   */
   readonly columnsVisible: boolean;
   /** A base table, whose system columns can be called too. */
   readonly relation: CatalogRelation | null;
@@ -55,7 +60,8 @@ export function resolveColumn(reference: ColumnRef, scope: Scope): ResolvedColum
   if (fields.length === 1) return resolveBare(last, scope);
   const found = findItem(names.slice(0, -1), scope);
   if (found === null) {
-    // `row.field.subfield`, `column.field`: an expression over something that does not name a key by itself.
+    // `row.field.subfield`, `column.field`: an expression over something that does not name a key
+    // by itself.
     return { kind: 'none', field: last };
   }
   const column = columnOf(found.item, last, found.level);
@@ -114,7 +120,10 @@ function findItem(
   return null;
 }
 
-/** The variable of a base table's column, made when it is first asked for; null where there is no such column. */
+/**
+ * The variable of a base table's column, made when it is first asked for; null where there is no
+ * such column.
+ */
 export function tableVariable(
   entry: Entry,
   relation: CatalogRelation,

@@ -20,7 +20,10 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   return { ...routePlan('select', writesOf(analysis), route), effect: analysis.effect };
 }
 
-/** Whether every output is `count(...)` as it stands: the one aggregate whose partial results simply add up. */
+/**
+ * Whether every output is `count(...)` as it stands: the one aggregate whose partial results simply
+ * add up.
+ */
 function countsOnly(statement: SelectStmt, context: StatementContext): boolean {
   const targets = statement.targetList ?? [];
   if (targets.length === 0 || context.names.catalog.functions.has('count')) return false;

@@ -5,7 +5,10 @@ import { localPlan } from './plans.js';
 import { refuse } from './refusals.js';
 import { quoteIdentifier } from '../sql/quote.js';
 
-/** Settings whose list items SET quotes as identifiers (PostgreSQL 18, guc_tables.c, GUC_LIST_QUOTE). */
+/**
+ * Settings whose list items SET quotes as identifiers (PostgreSQL 18, guc_tables.c,
+ * GUC_LIST_QUOTE).
+ */
 const quotedLists = new Set([
   'search_path',
   'temp_tablespaces',
@@ -41,7 +44,10 @@ function setPlan(effects: readonly SettingEffect[]): Plan {
   return localPlan('set', { kind: 'set', effect, ...(more.length === 0 ? {} : { more }) });
 }
 
-/** SET TRANSACTION sets `transaction_*` for the transaction, SESSION CHARACTERISTICS `default_transaction_*`. */
+/**
+ * SET TRANSACTION sets `transaction_*` for the transaction, SESSION CHARACTERISTICS
+ * `default_transaction_*`.
+ */
 function transactionSettings(statement: VariableSetStmt): SettingEffect[] {
   if (statement.name === 'TRANSACTION SNAPSHOT') {
     refuse(
@@ -80,7 +86,10 @@ function settingValue(name: string, args: readonly Node[]): string {
 /** Encodings in which text keeps the bytes that Shardgate and the shards see alike. */
 const clientEncodings = new Set(['utf8', 'unicode', 'sqlascii']);
 
-/** Refuses settings under which the proxy would read statements or keys in another way than the shards. */
+/**
+ * Refuses settings under which the proxy would read statements or keys in another way than the
+ * shards.
+ */
 export function checkSetting(effect: SettingEffect): void {
   const { name, value } = effect;
   if (name === 'session_authorization') {
@@ -107,7 +116,10 @@ export function checkSetting(effect: SettingEffect): void {
   }
 }
 
-/** Encoding names compare without case and punctuation (PostgreSQL 18, encnames.c clean_encoding_name). */
+/**
+ * Encoding names compare without case and punctuation (PostgreSQL 18, encnames.c
+ * clean_encoding_name).
+ */
 function plainEncoding(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '');
 }

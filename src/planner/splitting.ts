@@ -7,8 +7,9 @@ import type { Refusal } from './plan.js';
 /**
  * Whether the shards' own answers, put together, are the statement's answer.
  *
- * They are where every result row comes from exactly one row of one sharded table (the driver), and every other sharded
- * table only matters in rows whose key equals the driver's: each shard then holds all that its driver rows meet.
+ * They are where every result row comes from exactly one row of one sharded table (the driver), and
+ * every other sharded table only matters in rows whose key equals the driver's: each shard then
+ * holds all that its driver rows meet.
  */
 export type Split =
   | { readonly kind: 'split'; readonly driver: ShardedOccurrence }
@@ -106,7 +107,10 @@ export function mergedConstruct(level: Level, top: boolean): string | null {
   return null;
 }
 
-/** Entries of which every result row holds exactly one row: not null-extended, and below plain queries only. */
+/**
+ * Entries of which every result row holds exactly one row: not null-extended, and below plain
+ * queries only.
+ */
 function drivingEntries(level: Level): Entry[] {
   const out: Entry[] = [];
   for (const entry of level.entries) {

@@ -24,7 +24,10 @@ export interface StatementContext {
   /** The statement's own bytes, as offsets in the text. */
   readonly start: number;
   readonly end: number;
-  /** Told by the planners of statements: what the whole text must not be cached for, and its parameters. */
+  /**
+   * Told by the planners of statements: what the whole text must not be cached for, and its
+   * parameters.
+   */
   readonly outcome: { cacheable: boolean; paramCount: number };
 }
 

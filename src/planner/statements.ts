@@ -20,9 +20,14 @@ import {
   refuseStatement,
 } from './utility.js';
 
-/** Statements whose plans may be kept under their shape; all others are planned anew where they hold literals. */
+/**
+ * Statements whose plans may be kept under their shape; all others are planned anew where they hold
+ * literals.
+ */
 const shapedKinds = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt']);
-/** Statements whose plans depend on their text alone, so that the text may be a key. DDL never is. */
+/**
+ * Statements whose plans depend on their text alone, so that the text may be a key. DDL never is.
+ */
 const textKinds = new Set([
   ...shapedKinds,
   'TransactionStmt',
@@ -36,7 +41,10 @@ const textKinds = new Set([
   'DeclareCursorStmt',
 ]);
 
-/** Plans one statement; what cannot be answered exactly becomes a RefusePlan. Throws nothing but bugs. */
+/**
+ * Plans one statement; what cannot be answered exactly becomes a RefusePlan. Throws nothing but
+ * bugs.
+ */
 export function planStatement(node: Node, context: StatementContext): Plan {
   const kind = kindOf(node);
   const { outcome, literals } = context;

@@ -5,8 +5,8 @@ import type { ShardedOccurrence } from './placement.js';
 import type { KeyTerm } from './plan.js';
 
 /**
- * The values that a table's shard key is bound to, as terms of a plan: the shortest list there is. Null where the key
- * is not bound, or only to values that cannot be mapped.
+ * The values that a table's shard key is bound to, as terms of a plan: the shortest list there is.
+ * Null where the key is not bound, or only to values that cannot be mapped.
  */
 export function keyTerms(occurrence: ShardedOccurrence, analysis: Analysis): KeyTerm[] | null {
   const key = analysis.keyOf(occurrence);
@@ -62,7 +62,10 @@ export function keyTerm(
   };
 }
 
-/** The type that a value arrives in beside `site`; `unknown` stands for the site's own. Null: cannot be told. */
+/**
+ * The type that a value arrives in beside `site`; `unknown` stands for the site's own. Null: cannot
+ * be told.
+ */
 export function inputTypeOf(value: KeyValue, site: Variable, analysis: Analysis): number | null {
   const { source } = value;
   if (source.kind === 'param' || source.kind === 'paramArray') {

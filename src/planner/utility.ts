@@ -50,7 +50,9 @@ export function planLock(statement: LockStmt, context: StatementContext): Plan {
   );
 }
 
-/** TRUNCATE: on every shard of the tables' keyspace; CASCADE may reach tables of other keyspaces. */
+/**
+ * TRUNCATE: on every shard of the tables' keyspace; CASCADE may reach tables of other keyspaces.
+ */
 export function planTruncate(statement: TruncateStmt, context: StatementContext): Plan {
   const cascade = statement.behavior === 'DROP_CASCADE';
   const broadcast = (keyspace: Keyspace): Plan =>
@@ -102,7 +104,10 @@ function planTables(
   return routePlan(verb, true, route);
 }
 
-/** PostgreSQL itself says that the table does not exist, on a shard where it may be looked for in safety. */
+/**
+ * PostgreSQL itself says that the table does not exist, on a shard where it may be looked for in
+ * safety.
+ */
 export function unknownTable(verb: string, range: RangeVar, context: StatementContext): Plan {
   const home = context.names.topology.defaultKeyspace;
   if (home?.sharded === false) {

@@ -20,12 +20,15 @@ export const NULL_VALUE: KeyValue = {
 };
 
 /**
- * Names the constants and byte positions of one text so that they hold for every text of its shape; where the text
- * has no shape, the plan serves this text only and constants are taken as they are.
+ * Names the constants and byte positions of one text so that they hold for every text of its shape;
+ * where the text has no shape, the plan serves this text only and constants are taken as they are.
  */
 export class TextConstants {
   readonly #literals: Literals | null;
-  /** Literals whose values the plan depends on; comments and others only have their kind in the shape. */
+  /**
+   * Literals whose values the plan depends on; comments and others only have their kind in the
+   * shape.
+   */
   readonly dependsOn = new Set<number>();
 
   /** `literals` null: the text has no shape. */
@@ -33,7 +36,10 @@ export class TextConstants {
     this.#literals = literals;
   }
 
-  /** A constant as a key value; null where it cannot be one (bit strings) or cannot be found in the text. */
+  /**
+   * A constant as a key value; null where it cannot be one (bit strings) or cannot be found in the
+   * text.
+   */
   value(constant: A_Const): KeyValue | null {
     if (constant.isnull === true) return NULL_VALUE;
     if (constant.bsval !== undefined) return null;
@@ -84,7 +90,10 @@ export class TextConstants {
 const INT8_MAX = 9223372036854775807n;
 const INT8_MIN = -9223372036854775808n;
 
-/** PostgreSQL 18, parse_node.c make_const: an integer has the smallest of int4, int8 and numeric that holds it. */
+/**
+ * PostgreSQL 18, parse_node.c make_const: an integer has the smallest of int4, int8 and numeric
+ * that holds it.
+ */
 function plannedType(constant: A_Const, text: string): number {
   if (constant.sval !== undefined) return TypeOid.unknown;
   if (constant.ival !== undefined) return TypeOid.int4;

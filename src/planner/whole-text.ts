@@ -2,8 +2,8 @@ import type { Plan } from './plan.js';
 import { broadcastPlan, routePlan } from './plans.js';
 
 /**
- * One plan that carries a text of several statements as it stands, exactly as one Postgres would run it. Null where
- * they do not provably all go to one and the same place.
+ * One plan that carries a text of several statements as it stands, exactly as one Postgres would
+ * run it. Null where they do not provably all go to one and the same place.
  */
 export function wholePlan(plans: readonly Plan[]): Plan | null {
   if (plans.length === 0) return { kind: 'empty', verb: 'empty', writes: false };
@@ -11,7 +11,10 @@ export function wholePlan(plans: readonly Plan[]): Plan | null {
   return wholeBroadcast(plans) ?? wholeRoute(plans);
 }
 
-/** DDL scripts: every statement on every shard of the same keyspace or cluster, in one transaction each. */
+/**
+ * DDL scripts: every statement on every shard of the same keyspace or cluster, in one transaction
+ * each.
+ */
 function wholeBroadcast(plans: readonly Plan[]): Plan | null {
   const first = plans[0]!;
   if (first.kind !== 'broadcast') return null;

@@ -15,10 +15,11 @@ import { shopCatalog, shopTopology } from '../unit/planner/shop.js';
 
 /*
  * Goal: no plan gives an answer that one Postgres would not give.
- * Method: random SELECTs near the edge of what can be routed (random-queries.ts) are planned; where the planner does
- * not refuse, the shards that it names run the statement, and the rows put together must be those of one Postgres
- * that holds all the data. The tables are small and full of equal keys, so that a wrong route shows.
- * FUZZ_SECONDS makes it run longer, FUZZ_SEED repeats a run.
+ * Method: random SELECTs near the edge of what can be routed (random-queries.ts) are planned; where
+ * the planner does not refuse, the shards that it names run the statement, and the rows put
+ * together must be those of one Postgres that holds all the data. The tables are small and full of
+ * equal keys, so that a wrong route shows. FUZZ_SECONDS makes it run longer, FUZZ_SEED repeats a
+ * run.
  */
 
 const shapes: Readonly<Record<string, Shape>> = {

@@ -7,9 +7,9 @@ import { shopCatalog, shopTopology } from '../unit/planner/shop.js';
 import { summarize, type Summary } from '../unit/planner/summary.js';
 
 /*
- * Golden plans: what becomes of a statement in the cluster of test/unit/planner/shop.ts. One file a subject;
- * refused.json holds what is refused. A change of a plan must be seen: run with UPDATE_PLANS=1 to write the files
- * anew, and read the difference.
+ * Golden plans: what becomes of a statement in the cluster of test/unit/planner/shop.ts. One file a
+ * subject; refused.json holds what is refused. A change of a plan must be seen: run with
+ * UPDATE_PLANS=1 to write the files anew, and read the difference.
  */
 
 interface Golden {

@@ -1,4 +1,7 @@
-/** Uniform numbers in [0, 1) from a seed (mulberry32), so that a failing statement can be made again. */
+/**
+ * Uniform numbers in [0, 1) from a seed (mulberry32), so that a failing statement can be made
+ * again.
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -29,10 +32,10 @@ interface Named {
 const VALUE_MAX = 14;
 
 /**
- * Writes random SELECTs over the given tables: joins of every kind, sub-selects in FROM, WHERE and the select list,
- * LATERAL, WITH, set operations, grouping, limits. They are made to be near the edge of what can be routed: keys are
- * compared with one another and with one favourite value again and again. LIMIT comes with a total order, so that
- * every statement has one right answer.
+ * Writes random SELECTs over the given tables: joins of every kind, sub-selects in FROM, WHERE and
+ * the select list, LATERAL, WITH, set operations, grouping, limits. They are made to be near the
+ * edge of what can be routed: keys are compared with one another and with one favourite value again
+ * and again. LIMIT comes with a total order, so that every statement has one right answer.
  */
 export class RandomQueries {
   readonly #random: () => number;

@@ -40,7 +40,10 @@ const types: Readonly<Record<string, number>> = {
   regclass: 2205,
 };
 
-/** `name type`, and behind it: `serial`, `now()`, `= constant`, `nondeterministic`, `identity`, `generated`, `(n)`. */
+/**
+ * `name type`, and behind it: `serial`, `now()`, `= constant`, `nondeterministic`, `identity`,
+ * `generated`, `(n)`.
+ */
 export function column(text: string): CatalogColumn {
   const [name = '', type = '', ...rest] = text.split(' ');
   const option = rest.join(' ');
