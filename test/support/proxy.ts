@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyFreePort } from '../../scripts/lib/ports.mjs';
 import { projectRoot } from '../../scripts/lib/project.mjs';
-import { forget, watch } from '../../scripts/lib/watchdog-client.mjs';
+import { forget, removeAtEnd, watch } from '../../scripts/lib/watchdog-client.mjs';
 import type { ProxyConfig } from './proxy-config.js';
 
 export interface ProxyOptions {
@@ -60,6 +60,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 async function launch({ config, env }: ProxyOptions): Promise<Proxy> {
   const { port, httpPort, text } = await withPorts(config);
   const folder = mkdtempSync(join(tmpdir(), 'shardgate-proxy-'));
+  removeAtEnd(folder);
   const configFile = join(folder, 'shardgate.yaml');
   writeFileSync(configFile, text, { mode: 0o600 });
   const child = spawn(process.execPath, ['dist/main.js', '--config', configFile], {
