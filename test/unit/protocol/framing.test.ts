@@ -155,15 +155,15 @@ describe('large messages', () => {
 
   test('byte by byte the buffer grows in steps, not with every byte', () => {
     const large = message('d', Buffer.alloc(100_000, 3));
-    const start = performance.now();
-    expectSame(
-      frames(
-        Array.from(large, (byte) => Buffer.from([byte])),
-        8,
-      ),
-      [large],
-    );
-    expect(performance.now() - start).toBeLessThan(2000);
+    const framer = new Framer();
+    framer.keep(large, 0, 9);
+    const sizes = new Set<number>();
+    for (let at = 9; at < large.length; at++) {
+      framer.assemble(large, at, at + 1, 5);
+      sizes.add(framer.heldBytes);
+    }
+    expect(framer.complete(5)!.equals(large)).toBe(true);
+    expect(sizes.size).toBeLessThan(20);
   });
 });
 
