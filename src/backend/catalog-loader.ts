@@ -10,6 +10,7 @@ import {
   functionsQuery,
   operatorsQuery,
   relationsQuery,
+  schemasQuery,
   typesQuery,
 } from './catalog-queries.js';
 
@@ -24,16 +25,18 @@ export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
  * pipeline them. `version` must be higher than that of the catalog it replaces.
  */
 export async function loadCatalog(query: CatalogQuery, version: number): Promise<Catalog> {
-  const [relations, columns, functions, operators, builtins, types] = await Promise.all([
+  const [relations, columns, functions, operators, builtins, types, schemas] = await Promise.all([
     query(relationsQuery),
     query(columnsQuery),
     query(functionsQuery),
     query(operatorsQuery),
     query(builtinsQuery),
     query(typesQuery),
+    query(schemasQuery),
   ]);
   return Object.freeze({
     version,
+    schemas: new Set(schemas.map((row) => text(row, 0))),
     relations: relationsOf(relations, columns),
     functions: functionsOf(functions),
     ...operatorsOf(operators),

@@ -121,3 +121,6 @@ SELECT n.nspname, t.typname, t.oid
 FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
+
+/** Names of all schemas: CREATE makes its object in the first of the search path that exists. */
+export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;

@@ -67,6 +67,7 @@ export class ShardTargets {
     if (term.source.kind === 'paramArray') return this.addArray(keyspace, term, source);
     const outcome = this.map(term, source);
     if (outcome === MAPPED) this.add(keyspace.shardOf(this.id.hi, this.id.lo));
+    else if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term.column);
     else if (outcome === UNREADABLE) throw unreadable(term.column);
     return outcome !== INVALID;
   }

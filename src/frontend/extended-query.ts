@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE, DROP, Expect, PASS } from '../backend/postgres/expected-replies.js';
-import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
@@ -12,6 +12,7 @@ import { EndBatch } from '../transaction/end-batch.js';
 import type { Outcome } from '../transaction/operation.js';
 import { DescribeParameters } from '../executor/describe-parameters.js';
 import type { ClientStatement, Portal } from './client-statement.js';
+import { ClientStatements } from './client-statements.js';
 import { endsFailedTransaction, runLocal } from './local-commands.js';
 import {
   isShardPlan,
@@ -21,6 +22,8 @@ import {
   startMultiRun,
   type ShardPlan,
 } from './multi-run.js';
+import { Pipeline } from './pipeline.js';
+import { Portals } from './portals.js';
 import { countRoute } from './route-metrics.js';
 import type { Session } from './session.js';
 
@@ -40,19 +43,11 @@ export class ExtendedQuery {
   /** Something of a pipeline has been handled since the last Sync. */
   inBatch = false;
   private readonly session: Session;
-  private readonly statements = new Map<string, ClientStatement>();
-  private unnamed: ClientStatement | null = null;
-  private readonly portals = new Map<string, Portal>();
+  private readonly statements: ClientStatements;
+  private readonly portals = new Portals();
+  private readonly pipeline: Pipeline;
   /** Parsed by the client, not yet answered: the next Bind or Describe decides where it goes. */
   private unsent: ClientStatement[] = [];
-  /** The backend that got the last message of this pipeline. */
-  private current: BackendConnection | null = null;
-  /** Backends that got something since the last Sync. */
-  private readonly touched = new Set<BackendConnection>();
-  /** Executed something since the last Sync: their implicit transaction matters. */
-  private readonly dirty = new Set<BackendConnection>();
-  /** Given up in the middle of a pipeline, waiting for their last answer. */
-  private readonly returning = new Set<BackendConnection>();
   /** A transaction command has been passed on: its effect must be known before anything follows but Sync. */
   private awaitsControl = false;
   /** The pass-through COMMIT of this pipeline, for what ReadyForQuery means. */
@@ -62,10 +57,14 @@ export class ExtendedQuery {
   private finished: Outcome | null = null;
   /** A shard could not tell the parameter types of the Execute that is being handled. */
   private inferFailure: Buffer | null = null;
-  private failedHere = new Set<BackendConnection>();
+  /** An error of our own that earlier answers of the pipeline go before. */
+  private refusal: SqlError | null = null;
 
   constructor(session: Session) {
     this.session = session;
+    this.pipeline = new Pipeline(session);
+    const { context } = session;
+    this.statements = new ClientStatements(() => context.config.limits.preparedStatementsPerClient);
   }
 
   // ---------------------------------------------------------------- messages
@@ -75,9 +74,7 @@ export class ExtendedQuery {
     if (!this.controlSettled()) return false;
     const message = readParse(buffer, start, end);
     const { name, textStart, textEnd, paramTypes } = message;
-    if (name !== '' && this.statements.has(name)) {
-      throw sqlError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
-    }
+    this.statements.assertFree(name);
     const { session } = this;
     const planned = session.plan(buffer, textStart, textEnd, paramTypes, session.literals);
     if (planned === null) return false;
@@ -102,9 +99,9 @@ export class ExtendedQuery {
       prepared: session.context.texts.intern(rest, `${planned.catalogVersion}\0${searchPathKey}`),
       inferredTypes: null,
     };
-    this.store(statement);
+    this.statements.add(statement);
     if (isShardPlan(plan)) this.unsent.push(statement);
-    else this.reply(ready.parseComplete);
+    else this.pipeline.reply(ready.parseComplete);
     return true;
   }
 
@@ -114,7 +111,7 @@ export class ExtendedQuery {
     const { session } = this;
     const { layout } = session.source;
     layout.read(buffer, start, end);
-    const statement = this.statementNamed(
+    const statement = this.statements.named(
       buffer.toString('utf8', layout.statementStart, layout.statementEnd),
     );
     const portalName =
@@ -140,7 +137,7 @@ export class ExtendedQuery {
       if (participant !== null) {
         return this.bindOn(participant, statement, plan, portalName, buffer, end);
       }
-      this.addPortal({
+      this.portals.addLocal({
         name: portalName,
         statement,
         plan,
@@ -149,7 +146,7 @@ export class ExtendedQuery {
         bind: null,
         done: false,
       });
-      this.reply(ready.bindComplete);
+      this.pipeline.reply(ready.bindComplete);
       return true;
     }
     const { source } = session;
@@ -159,13 +156,13 @@ export class ExtendedQuery {
     source.bind = buffer;
     const shards = shardsOf(session, plan);
     if (shards.length === 1 && !(plan.kind === 'copyFrom')) {
-      const backend = this.backendFor(shards[0]!, plan);
+      const backend = this.pipeline.backendFor(shards[0]!, plan);
       if (backend === null) return false;
       return this.bindOn(backend, statement, plan, portalName, buffer, end);
     }
     const bind = Buffer.from(buffer.subarray(layout.restStart, end));
     if (!this.answerUnsent()) return false;
-    this.addPortal({
+    this.portals.addLocal({
       name: portalName,
       statement,
       plan,
@@ -174,7 +171,7 @@ export class ExtendedQuery {
       bind,
       done: false,
     });
-    this.reply(ready.bindComplete);
+    this.pipeline.reply(ready.bindComplete);
     return true;
   }
 
@@ -189,18 +186,18 @@ export class ExtendedQuery {
     if (this.skipping) return true;
     if (!this.controlSettled()) return false;
     const { portal: name, rowsMax } = readExecute(buffer, start, end);
-    const portal = this.portalNamed(name);
+    const portal = this.portals.named(name);
     const { plan, backend, statement } = portal;
     this.inBatch = true;
     const { session } = this;
     if (backend === null) return this.executeHere(portal, rowsMax);
-    if (!this.switchTo(backend)) return false;
+    if (!this.pipeline.switchTo(backend)) return false;
     countRoute(session.context.metrics, plan, 1);
     if (plan.writes) session.noteWrite(backend);
     backend.out.bytes(buffer, start, end);
     backend.expect(Expect.execute, PASS);
     if (backend.startedAt === 0) backend.startedAt = performance.now();
-    this.dirty.add(backend);
+    this.pipeline.execute(backend);
     if (plan.kind === 'route') {
       if (plan.effect !== null) session.pendingEffect = plan.effect;
       // The client may have sent Sync already, which copy-in ignores: nothing goes on before COPY has begun.
@@ -221,62 +218,56 @@ export class ExtendedQuery {
     this.inBatch = true;
     if (kind === 'statement') {
       if (!this.answerUnsent()) return false;
-      if (name === '') this.unnamed = null;
-      else this.statements.delete(name);
+      this.statements.close(name);
     } else {
-      const portal = this.portals.get(name);
-      const { backend } = portal ?? { backend: null };
+      const backend = this.portals.backendOf(name);
+      if (backend !== null && !this.pipeline.switchTo(backend)) return false;
+      this.portals.close(name);
       if (backend !== null) {
-        if (!this.switchTo(backend)) return false;
         backend.out.bytes(buffer, start, end);
         backend.expect(Expect.close, PASS);
-        this.portals.delete(name);
         return true;
       }
-      this.portals.delete(name);
     }
-    this.reply(ready.closeComplete);
+    this.pipeline.reply(ready.closeComplete);
     return true;
   }
 
   flush(): boolean {
     if (this.skipping) return true;
     if (!this.answerUnsent()) return false;
-    for (const backend of this.touched) if (!backend.quiet) backend.requestFlush();
+    this.pipeline.flush();
     return true;
   }
 
   sync(): boolean {
     const { session } = this;
     if (!this.skipping && !this.answerUnsent()) return false;
-    const touched = [...this.touched].filter((backend) =>
-      session.work.participants.includes(backend),
-    );
-    const failed = this.skipping;
+    const { backends } = this.pipeline;
+    const failed = new Set(this.pipeline.failed);
+    const skipped = this.skipping;
     this.startBatch();
-    if (touched.length === 0) {
+    if (backends.length === 0) {
       session.writeReady();
       if (!session.work.explicit) session.releaseAll();
       return true;
     }
     session.busy = true;
-    // One backend: its own ReadyForQuery is the client's.
-    if (touched.length === 1 && !(failed && !this.failedHere.has(touched[0]!))) {
-      touched[0]!.sync(PASS);
-      this.failedHere.clear();
+    // One backend: its own ReadyForQuery is the client's, unless it must undo what it does not know to have failed.
+    if (backends.length === 1 && !(skipped && !failed.has(backends[0]!))) {
+      backends[0]!.sync(PASS);
       return true;
     }
-    const succeeded = new Set(touched.filter((backend) => !this.failedHere.has(backend)));
-    this.failedHere.clear();
     const done = (error: Buffer | null): void => {
       session.operation = null;
       if (error !== null) session.writeFailure(error);
       session.endBatch();
     };
-    if (!failed) session.operation = EndBatch.sync(touched, done);
+    if (!skipped) session.operation = EndBatch.sync(backends, done);
     else {
-      const undo = session.work.explicit ? new Set<BackendConnection>() : succeeded;
-      session.operation = EndBatch.rollBack(touched, undo, () => done(null));
+      const succeeded = backends.filter((backend) => !failed.has(backend));
+      const undo = new Set(session.work.explicit ? [] : succeeded);
+      session.operation = EndBatch.rollBack(backends, undo, () => done(null));
     }
     return true;
   }
@@ -295,45 +286,43 @@ export class ExtendedQuery {
 
   /** An error of our own: the client skips to Sync, and so do we. */
   refuse(error: SqlError): boolean {
-    const { session } = this;
     this.inBatch = true;
-    const { current } = this;
-    if (current !== null && !current.quiet) {
-      // Earlier answers come first, and an earlier error would make this one void.
-      session.pendingRefusal = error;
-      current.notifyWhenSettled();
-      session.busy = true;
-      this.skipping = true;
-      return true;
-    }
     this.skipping = true;
-    this.unsent = [];
-    session.writeFailure(error);
+    this.refusal = error;
+    this.goOn();
     return true;
+  }
+
+  /** Earlier answers come first, and an earlier error would make this one void. */
+  private finishRefusal(error: SqlError): void {
+    try {
+      if (!this.answerUnsent() || !this.pipeline.settled()) return;
+    } catch (earlier) {
+      if (!(earlier instanceof SqlError)) throw earlier;
+      this.unsent = [];
+      this.refusal = earlier;
+      this.goOn();
+      return;
+    }
+    this.refusal = null;
+    this.session.writeFailure(error);
   }
 
   onBackendError(backend: BackendConnection): void {
     if (!this.inBatch) return;
-    this.failedHere.add(backend);
+    this.pipeline.failed.add(backend);
     this.awaitsControl = false;
     this.skipping = true;
     this.unsent = [];
     // What waited for this backend's answers goes on, and is dropped.
-    if (this.session.pendingRefusal !== null || this.session.busy) {
-      this.session.pendingRefusal = null;
-      this.session.resumeSoon();
-    }
+    this.refusal = null;
+    if (this.session.busy) this.session.resumeSoon();
   }
 
   onBackendLost(backend: BackendConnection): void {
     const { session } = this;
-    this.touched.delete(backend);
-    this.dirty.delete(backend);
-    this.returning.delete(backend);
-    for (const [name, portal] of this.portals) {
-      if (portal.backend === backend) this.portals.delete(name);
-    }
-    if (this.current === backend) this.current = null;
+    this.pipeline.lost(backend);
+    this.portals.dropAllOf(backend);
     if (this.inBatch) {
       this.skipping = true;
       session.goOn();
@@ -346,88 +335,34 @@ export class ExtendedQuery {
 
   onSettled(_backend: BackendConnection): void {
     const { session } = this;
-    if (session.pendingRefusal !== null) {
-      const error = session.pendingRefusal;
-      session.pendingRefusal = null;
-      this.unsent = [];
-      session.writeFailure(error);
-    }
     if (this.awaitsControl) this.controlDone();
     session.resumeSoon();
   }
 
-  /** Whether a ReadyForQuery is that of a backend given up in the middle of a pipeline, which goes back now. */
   takeBack(backend: BackendConnection): boolean {
-    if (!this.returning.delete(backend)) return false;
-    backend.owner.release(backend);
-    return true;
+    return this.pipeline.takeBack(backend);
+  }
+
+  /** The session ends. */
+  abandon(): void {
+    this.pipeline.abandon();
   }
 
   /** The unnamed statement and portal do not outlive a simple query. */
   onSimpleQuery(): void {
-    this.unnamed = null;
-    this.portals.delete('');
+    this.statements.close('');
+    this.portals.close('');
   }
 
-  /** Portals die with their transaction; the unnamed ones and those of implicit transactions at Sync. */
   endPortals(transactionOver: boolean): void {
-    if (this.portals.size === 0) return;
-    if (transactionOver) this.portals.clear();
-    else {
-      for (const [name, portal] of this.portals)
-        if (portal.backend === null) this.portals.delete(name);
-    }
+    this.portals.end(transactionOver);
   }
 
   deallocate(name: string | null): void {
-    if (name === null) this.statements.clear();
-    else if (!this.statements.delete(name)) {
-      throw sqlError('invalid_sql_statement_name', `prepared statement "${name}" does not exist`);
-    }
+    this.statements.deallocate(name);
   }
 
   // ---------------------------------------------------------------- statements and portals
-
-  private store(statement: ClientStatement): void {
-    if (statement.name === '') {
-      this.unnamed = statement;
-      return;
-    }
-    const max = this.session.context.config.limits.preparedStatementsPerClient;
-    if (this.statements.size >= max) {
-      throw sqlError(
-        'program_limit_exceeded',
-        `more than ${max} prepared statements in one session`,
-        { hint: 'Close statements that are no longer used, or raise limits.prepared_statements.' },
-      );
-    }
-    this.statements.set(statement.name, statement);
-  }
-
-  private statementNamed(name: string): ClientStatement {
-    const statement = name === '' ? this.unnamed : this.statements.get(name);
-    if (statement !== null && statement !== undefined) return statement;
-    const text =
-      name === ''
-        ? 'unnamed prepared statement does not exist'
-        : `prepared statement "${name}" does not exist`;
-    throw sqlError('invalid_sql_statement_name', text);
-  }
-
-  private portalNamed(name: string): Portal {
-    const portal = this.portals.get(name);
-    if (portal === undefined) {
-      throw sqlError('invalid_cursor_name', `portal "${name}" does not exist`);
-    }
-    return portal;
-  }
-
-  private addPortal(portal: Portal): void {
-    if (portal.name !== '' && this.portals.has(portal.name)) {
-      throw sqlError('duplicate_cursor', `cursor "${portal.name}" already exists`);
-    }
-    this.portals.set(portal.name, portal);
-  }
 
   /** Plans again what was planned under another schema or topology; false: wait. */
   private refresh(statement: ClientStatement): boolean {
@@ -464,7 +399,7 @@ export class ExtendedQuery {
     buffer: Buffer,
     end: number,
   ): boolean {
-    if (!this.switchTo(backend)) return false;
+    if (!this.pipeline.switchTo(backend)) return false;
     this.sendUnsent(backend);
     const serverName = this.ensureParsed(backend, statement);
     const { layout } = this.session.source;
@@ -475,7 +410,7 @@ export class ExtendedQuery {
       .bytes(buffer, layout.statementEnd, end)
       .end();
     backend.expect(Expect.bind, PASS);
-    this.portals.set(portalName, {
+    this.portals.addRemote({
       name: portalName,
       statement,
       plan,
@@ -511,7 +446,7 @@ export class ExtendedQuery {
     for (const statement of this.unsent) {
       const { prepared } = statement;
       if (statement.name === '') backend.parseUnnamed(prepared, PASS);
-      else if (backend.knows(prepared)) this.reply(ready.parseComplete);
+      else if (backend.knows(prepared)) this.pipeline.reply(ready.parseComplete);
       else backend.parse(prepared, PASS);
     }
     this.unsent = [];
@@ -522,89 +457,37 @@ export class ExtendedQuery {
     const { unsent, session } = this;
     if (unsent.length === 0) return true;
     if (unsent.every((statement) => statement.prepared.validated)) {
-      for (let i = 0; i < unsent.length; i++) this.reply(ready.parseComplete);
+      for (let i = 0; i < unsent.length; i++) this.pipeline.reply(ready.parseComplete);
       this.unsent = [];
       return true;
     }
     const plan = onlyPlan(unsent.at(-1)!.planned);
-    const backend = this.backendFor(homeShard(session, plan as ShardPlan, this.current), null);
-    if (backend === null || !this.switchTo(backend)) return false;
+    const backend = this.pipeline.backendFor(
+      homeShard(session, plan as ShardPlan, this.pipeline.current),
+      null,
+    );
+    if (backend === null || !this.pipeline.switchTo(backend)) return false;
     this.sendUnsent(backend);
     return true;
   }
 
-  /**
-   * The backend of a shard for this pipeline; null: wait. A backend that only parsed or described is given back first,
-   * so that a client does not hold two for nothing.
-   */
-  private backendFor(shard: Shard, plan: Plan | null): BackendConnection | null {
-    const { session } = this;
-    const { work } = session;
-    const held = work.participant(shard);
-    if (held === null && !work.explicit) {
-      for (const backend of [...work.participants]) {
-        if (this.dirty.has(backend)) continue;
-        if (!this.giveBack(backend)) return null;
-      }
-    }
-    if (plan !== null) session.assertMayUse([shard], plan);
-    return held ?? session.lease(shard);
-  }
-
-  /** Gives back a backend in the middle of a pipeline; false: its answers are still to come. */
-  private giveBack(backend: BackendConnection): boolean {
-    if (!this.touched.has(backend)) return true;
-    if (!backend.quiet) {
-      this.waitFor(backend);
-      return false;
-    }
-    this.touched.delete(backend);
-    if (this.current === backend) this.current = null;
-    this.session.dropParticipant(backend);
-    this.returning.add(backend);
-    backend.sync(DROP);
-    backend.flush();
-    return true;
-  }
-
-  /** Makes a backend the one that the next messages go to; false: another one must answer first. */
-  private switchTo(backend: BackendConnection): boolean {
-    const { current } = this;
-    if (current !== null && current !== backend && !current.quiet) {
-      this.waitFor(current);
-      return false;
-    }
-    this.current = backend;
-    this.touched.add(backend);
-    return true;
-  }
-
-  private waitFor(backend: BackendConnection): void {
-    this.session.busy = true;
-    backend.notifyWhenSettled();
-  }
-
-  /** Bytes for the client behind everything that is expected. */
-  private reply(payload: Buffer): void {
-    const { current, session } = this;
-    if (current !== null && !current.quiet) current.synthesize(payload);
-    else session.local.bytes(payload);
-  }
-
   private describeStatement(name: string): boolean {
-    const statement = this.statementNamed(name);
+    const statement = this.statements.named(name);
     if (!this.refresh(statement)) return false;
     const plan = onlyPlan(statement.planned);
     this.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     this.inBatch = true;
     if (!isShardPlan(plan)) {
-      this.reply(NO_PARAMETERS);
-      this.reply(ready.noData);
+      this.pipeline.reply(NO_PARAMETERS);
+      this.pipeline.reply(ready.noData);
       return true;
     }
-    const backend = this.backendFor(homeShard(this.session, plan, this.current), null);
-    if (backend === null || !this.switchTo(backend)) return false;
+    const backend = this.pipeline.backendFor(
+      homeShard(this.session, plan, this.pipeline.current),
+      null,
+    );
+    if (backend === null || !this.pipeline.switchTo(backend)) return false;
     this.sendUnsent(backend);
     const serverName = this.ensureParsed(backend, statement);
     backend.out.begin(Frontend.describe).byte(0x53).bytes(serverName).byte(0).end();
@@ -613,23 +496,23 @@ export class ExtendedQuery {
   }
 
   private describePortal(name: string): boolean {
-    const portal = this.portalNamed(name);
+    const portal = this.portals.named(name);
     const { backend, plan, statement, bind } = portal;
     this.refuseWhereFailed(plan);
     if (backend !== null) {
-      if (!this.switchTo(backend)) return false;
+      if (!this.pipeline.switchTo(backend)) return false;
       backend.out.begin(Frontend.describe).byte(0x50).cstring(name).end();
       backend.expect(Expect.describePortal, PASS);
       return true;
     }
     if (!isShardPlan(plan) || bind === null) {
-      this.reply(ready.noData);
+      this.pipeline.reply(ready.noData);
       return true;
     }
     // Any of its shards describes the rows: bound there for this only.
     const shard = portal.shards[0]!;
-    const backendHere = this.backendFor(shard, null);
-    if (backendHere === null || !this.switchTo(backendHere)) return false;
+    const backendHere = this.pipeline.backendFor(shard, null);
+    if (backendHere === null || !this.pipeline.switchTo(backendHere)) return false;
     const serverName = this.ensureParsed(backendHere, statement);
     backendHere.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
     backendHere.expect(Expect.bind, DROP);
@@ -641,12 +524,9 @@ export class ExtendedQuery {
   // ---------------------------------------------------------------- executed by the session
 
   private executeHere(portal: Portal, rowsMax: number): boolean {
-    const { session, current } = this;
+    const { session } = this;
     const { plan, statement } = portal;
-    if (current !== null && !current.quiet) {
-      this.waitFor(current);
-      return false;
-    }
+    if (!this.pipeline.settled()) return false;
     if (plan.kind === 'empty') {
       session.local.bytes(ready.emptyQueryResponse);
       return true;
@@ -719,10 +599,9 @@ export class ExtendedQuery {
     });
   }
 
-  /** The backend gets something within this pipeline. */
+  /** The backend executes something within this pipeline. */
   touch(backend: BackendConnection): void {
-    this.touched.add(backend);
-    this.dirty.add(backend);
+    this.pipeline.execute(backend);
   }
 
   private runPlacement(
@@ -749,7 +628,7 @@ export class ExtendedQuery {
       (outcome, succeeded) => {
         if (!outcome.ok) {
           for (const backend of backends) {
-            if (!succeeded.includes(backend)) this.failedHere.add(backend);
+            if (!succeeded.includes(backend)) this.pipeline.failed.add(backend);
           }
         }
         finish(outcome);
@@ -770,7 +649,8 @@ export class ExtendedQuery {
 
   /** Ends an Execute that took several steps, once its outcome is there. */
   goOn(): void {
-    const { session, finished: outcome } = this;
+    const { session, finished: outcome, refusal } = this;
+    if (refusal !== null) this.finishRefusal(refusal);
     if (outcome === null) return;
     this.finished = null;
     if (outcome.ok) writeCommandComplete(session.local, outcome.tag);
@@ -797,13 +677,9 @@ export class ExtendedQuery {
   /** False: a transaction command is on its way, and what follows depends on it. */
   private controlSettled(): boolean {
     if (!this.awaitsControl) return true;
-    const { current } = this;
-    if (current === null || current.quiet) {
-      this.controlDone();
-      return true;
-    }
-    this.waitFor(current);
-    return false;
+    if (!this.pipeline.settled()) return false;
+    this.controlDone();
+    return true;
   }
 
   /** A passed-on COMMIT or ROLLBACK has succeeded in the middle of a pipeline. */
@@ -813,7 +689,7 @@ export class ExtendedQuery {
     session.onTransactionEnd(this.committing);
     session.work.end();
     this.committing = false;
-    this.dirty.clear();
+    this.pipeline.forgetExecuted();
   }
 
   /** Everything so far is answered by the Sync that is being handled. */
@@ -822,9 +698,7 @@ export class ExtendedQuery {
     this.inBatch = false;
     this.awaitsControl = false;
     this.unsent = [];
-    this.current = null;
-    this.touched.clear();
-    this.dirty.clear();
+    this.pipeline.reset();
   }
 }
 

@@ -1,7 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
-import type { LocalCommand, SettingEffect } from '../planner/plan.js';
+import type { LocalCommand } from '../planner/plan.js';
 import { writeNotice } from '../protocol/backend-messages.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
@@ -33,7 +33,7 @@ export function runLocal(
     case 'rollbackTo':
       return savepoint(session, command, done);
     case 'set':
-      return set(session, command.effect, sql, done);
+      return set(session, command, sql, done);
     case 'discard':
       return discard(session, command, done);
     case 'deallocate':
@@ -164,7 +164,9 @@ const SAVEPOINT_VERBS = {
 } as const;
 
 /** SET and RESET: checked by a backend, which also tells the client of changed parameters. */
-function set(session: Session, effect: SettingEffect, sql: string, done: Done): boolean {
+function set(session: Session, command: CommandOf<'set'>, sql: string, done: Done): boolean {
+  const { effect } = command;
+  const effects = [effect, ...(command.more ?? [])];
   const { work } = session;
   const { topology } = session.context.config;
   const refusal = refusedSetting(effect.name, effect.value);
@@ -175,7 +177,9 @@ function set(session: Session, effect: SettingEffect, sql: string, done: Done): 
     // Nobody to check it yet: every participant will run it when it joins.
     if (TRANSACTION_SETTINGS.has(effect.name)) {
       work.remember(sql);
-      if (effect.name === 'transaction_isolation') work.isolation = effect.value;
+      for (const each of effects) {
+        if (each.name === 'transaction_isolation') work.isolation = each.value;
+      }
       done({ ok: true, tag });
       return true;
     }
@@ -189,7 +193,7 @@ function set(session: Session, effect: SettingEffect, sql: string, done: Done): 
     work.explicit = explicit;
     if (backend === null) return false;
     runOnParticipants(session, sql, (outcome) => {
-      if (outcome.ok) session.applyEffect(effect, backend);
+      if (outcome.ok) for (const each of effects) session.applyEffect(each, backend);
       session.releaseAll();
       done(outcome);
     });
@@ -199,7 +203,7 @@ function set(session: Session, effect: SettingEffect, sql: string, done: Done): 
     if (outcome.ok) {
       if (effect.local) work.remember(sql);
       else {
-        session.applyEffect(effect, null);
+        for (const each of effects) session.applyEffect(each, null);
         for (const backend of work.participants) markApplied(session, backend);
       }
     }

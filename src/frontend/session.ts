@@ -64,8 +64,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private planContextKey: string | null = null;
   private planContext: PlanContext | null = null;
   private statementFailed = false;
-  /** An error of our own that waits for earlier answers of the pipeline. */
-  pendingRefusal: SqlError | null = null;
   /** Settings of the startup message are with a backend. */
   private startup: {
     readonly announce: (parameters: ReadonlyMap<string, string>) => void;
@@ -221,6 +219,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.over = true;
     this.stopIdleTimer();
     this.leases.giveUp();
+    this.extended.abandon();
     this.operation = null;
     for (const backend of this.work.participants) {
       if (backend.quiet && backend.status === TxStatus.idle && backend.out.size === 0) {

@@ -72,7 +72,8 @@ export class SimpleQuery {
     source.textStart = start + 5;
     source.literals = session.literals;
     source.bind = null;
-    const { whole } = planned;
+    // A text with transaction commands of its own is whole only where no transaction is open.
+    const whole = work.explicit && planned.statements.length > 1 ? null : planned.whole;
     if (whole !== null) {
       if (whole.kind === 'empty') {
         session.local.bytes(ready.emptyQueryResponse);

@@ -5,6 +5,8 @@
 export interface Catalog {
   /** Grows by one at each load; plans made under another version are stale. */
   readonly version: number;
+  /** Names of all schemas; absent: not loaded, and taken to be those of `relations` and `public`. */
+  readonly schemas?: ReadonlySet<string>;
   /** By `schema.name`; system schemas included (their relations by name and kind, with columns). */
   readonly relations: ReadonlyMap<string, CatalogRelation>;
   /**

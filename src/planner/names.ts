@@ -37,9 +37,20 @@ export class Names {
     return null;
   }
 
+  #hasRelations(schema: string): boolean {
+    for (const relation of this.catalog.relations.values()) {
+      if (relation.schema === schema) return true;
+    }
+    return false;
+  }
+
   /** The schema in which an unqualified CREATE makes its object. */
   creationSchema(): string {
-    return this.#path.find((schema) => schema !== 'pg_catalog') ?? 'public';
+    const exists = (schema: string): boolean =>
+      this.catalog.schemas === undefined
+        ? schema === 'public' || this.#hasRelations(schema)
+        : this.catalog.schemas.has(schema);
+    return this.#path.find((schema) => schema !== 'pg_catalog' && exists(schema)) ?? 'public';
   }
 
   /** What a table name in a statement stands for. Refuses what rows cannot be routed for. */

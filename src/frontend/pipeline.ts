@@ -1,0 +1,142 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { DROP } from '../backend/postgres/expected-replies.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Plan } from '../planner/plan.js';
+import type { Session } from './session.js';
+
+/**
+ * The backends that the messages since the last Sync went to. The client sees answers in the order of its messages, so
+ * a backend must have answered everything before another one gets something.
+ */
+export class Pipeline {
+  /** The backend that got the last message. */
+  current: BackendConnection | null = null;
+  /** Those whose part failed. */
+  readonly failed = new Set<BackendConnection>();
+  /** Got something since the last Sync. */
+  private readonly touched = new Set<BackendConnection>();
+  /** Executed something since the last Sync: their implicit transaction matters. */
+  private readonly dirty = new Set<BackendConnection>();
+  /** Given up before Sync, waiting for their last answer. */
+  private readonly returning = new Set<BackendConnection>();
+  private readonly session: Session;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** Those that got something and are still this session's. */
+  get backends(): BackendConnection[] {
+    const { participants } = this.session.work;
+    return [...this.touched].filter((backend) => participants.includes(backend));
+  }
+
+  /**
+   * The backend of a shard; null: wait. A backend that only parsed or described is given back first, so that a client
+   * does not hold two for nothing.
+   */
+  backendFor(shard: Shard, plan: Plan | null): BackendConnection | null {
+    const { session } = this;
+    const { work } = session;
+    const held = work.participant(shard);
+    if (held === null && !work.explicit) {
+      for (const backend of [...work.participants]) {
+        if (!this.dirty.has(backend) && !this.giveBack(backend)) return null;
+      }
+    }
+    if (plan !== null) session.assertMayUse([shard], plan);
+    return held ?? session.lease(shard);
+  }
+
+  /** Makes a backend the one that the next messages go to; false: another one must answer first. */
+  switchTo(backend: BackendConnection): boolean {
+    const { current } = this;
+    if (current !== null && current !== backend && !current.quiet) {
+      this.waitFor(current);
+      return false;
+    }
+    this.current = backend;
+    this.touched.add(backend);
+    return true;
+  }
+
+  /** True when everything sent so far is answered; false: wait. */
+  settled(): boolean {
+    const { current } = this;
+    if (current === null || current.quiet) return true;
+    this.waitFor(current);
+    return false;
+  }
+
+  /** Bytes for the client behind everything that is expected. */
+  reply(payload: Buffer): void {
+    const { current, session } = this;
+    if (current !== null && !current.quiet) current.synthesize(payload);
+    else session.local.bytes(payload);
+  }
+
+  /** The backend executes something within this pipeline. */
+  execute(backend: BackendConnection): void {
+    this.touched.add(backend);
+    this.dirty.add(backend);
+  }
+
+  /** What was executed so far has been committed or rolled back. */
+  forgetExecuted(): void {
+    this.dirty.clear();
+  }
+
+  /** Asks for the answers so far, without a Sync. */
+  flush(): void {
+    for (const backend of this.touched) if (!backend.quiet) backend.requestFlush();
+  }
+
+  /** Sync: a new pipeline begins. */
+  reset(): void {
+    this.current = null;
+    this.touched.clear();
+    this.dirty.clear();
+    this.failed.clear();
+  }
+
+  lost(backend: BackendConnection): void {
+    this.touched.delete(backend);
+    this.dirty.delete(backend);
+    this.failed.delete(backend);
+    this.returning.delete(backend);
+    if (this.current === backend) this.current = null;
+  }
+
+  /** Whether a ReadyForQuery is that of a backend given up before Sync, which goes back now. */
+  takeBack(backend: BackendConnection): boolean {
+    if (!this.returning.delete(backend)) return false;
+    backend.owner.release(backend);
+    return true;
+  }
+
+  /** The session ends: what is on its way back is the pool's. */
+  abandon(): void {
+    for (const backend of this.returning) backend.owner.abandon(backend);
+    this.returning.clear();
+  }
+
+  private giveBack(backend: BackendConnection): boolean {
+    if (!this.touched.has(backend)) return true;
+    if (!backend.quiet) {
+      this.waitFor(backend);
+      return false;
+    }
+    this.touched.delete(backend);
+    if (this.current === backend) this.current = null;
+    this.session.dropParticipant(backend);
+    this.returning.add(backend);
+    backend.sync(DROP);
+    backend.flush();
+    return true;
+  }
+
+  private waitFor(backend: BackendConnection): void {
+    this.session.busy = true;
+    backend.notifyWhenSettled();
+  }
+}
