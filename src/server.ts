@@ -12,7 +12,7 @@ import type { Catalog } from './keyspace/catalog.js';
 import { Metrics } from './metrics/metrics.js';
 import { Planner } from './planner/planner.js';
 import { Parser } from './sql/parser.js';
-import { Commits } from './transaction/commits.js';
+import { TwoPhase } from './transaction/two-phase.js';
 import { errorField, type Logger } from './util/logger.js';
 
 const CATALOG_TIMEOUT_MS = 30_000;
@@ -28,6 +28,7 @@ export class Server {
   private readonly logger: Logger;
   private readonly metrics = new Metrics();
   private cluster: Cluster | null = null;
+  private twoPhase: TwoPhase | null = null;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
   private watch: ConfigWatch | null = null;
@@ -61,7 +62,9 @@ export class Server {
       const isReady = (): { ready: boolean; reasons: readonly string[] } => this.readiness();
       this.http = await startHttp({ host, port, metrics, isReady, log: logger });
     }
+    this.twoPhase = new TwoPhase(() => this.config, logger, process.env);
     const catalog = await this.firstCatalog();
+    await this.twoPhase.start();
     this.planner = new Planner(this.parser, config.topology, catalog, metrics);
     this.context = {
       config,
@@ -71,7 +74,7 @@ export class Server {
       metrics,
       logger,
       cancels: new CancelKeys(),
-      commits: new Commits(() => this.config.transactions.crossShard),
+      commits: this.twoPhase.commits,
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       serverParameters: () => this.parameters,
@@ -115,6 +118,7 @@ export class Server {
     clearInterval(this.catalogTimer);
     await this.listener?.drain(this.config.drainTimeoutMs);
     this.cluster?.destroy();
+    this.twoPhase?.stop();
     await this.http?.close();
     this.parser?.close();
     this.logger.info('stopped');
@@ -199,6 +203,7 @@ export class Server {
       ({ shard, reason }) => `shard "${shard}": ${reason}`,
     );
     if (this.catalogProblem !== null) reasons.push(`catalog: ${this.catalogProblem}`);
+    if (this.context === null) reasons.push('starting');
     if (this.stopped) reasons.push('stopping');
     return { ready: reasons.length === 0, reasons };
   }

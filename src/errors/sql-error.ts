@@ -30,6 +30,10 @@ export class SqlError extends Error {
   }
 }
 
-export function sqlError(state: SqlStateName, message: string, fields: SqlErrorFields = {}): SqlError {
+export function sqlError(
+  state: SqlStateName,
+  message: string,
+  fields: SqlErrorFields = {},
+): SqlError {
   return new SqlError(state, message, fields);
 }

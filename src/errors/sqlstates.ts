@@ -1,16 +1,37 @@
 /** The one table of SQLSTATEs that Shardgate itself raises (PostgreSQL 18, Appendix A). */
 export const sqlstates = {
-  warning_no_active_transaction: { code: '25P01', when: 'COMMIT or SAVEPOINT outside a transaction block' },
-  active_sql_transaction: { code: '25001', when: 'BEGIN, or a command that must stand alone, inside a transaction block' },
+  warning_no_active_transaction: {
+    code: '25P01',
+    when: 'COMMIT or SAVEPOINT outside a transaction block',
+  },
+  active_sql_transaction: {
+    code: '25001',
+    when: 'BEGIN, or a command that must stand alone, inside a transaction block',
+  },
   in_failed_sql_transaction: { code: '25P02', when: 'A statement after an error, before ROLLBACK' },
-  idle_in_transaction_session_timeout: { code: '25P03', when: 'A transaction stayed idle too long' },
+  idle_in_transaction_session_timeout: {
+    code: '25P03',
+    when: 'A transaction stayed idle too long',
+  },
   connection_exception: { code: '08000', when: 'A shard could not be reached or broke off' },
-  connection_failure: { code: '08006', when: 'A shard closed the connection in the middle of a statement' },
-  sqlclient_unable_to_establish: { code: '08001', when: 'A shard refused or did not answer a new connection' },
+  connection_failure: {
+    code: '08006',
+    when: 'A shard closed the connection in the middle of a statement',
+  },
+  sqlclient_unable_to_establish: {
+    code: '08001',
+    when: 'A shard refused or did not answer a new connection',
+  },
   transaction_resolution_unknown: { code: '08007', when: 'A shard was lost while it committed' },
   protocol_violation: { code: '08P01', when: 'Bytes that do not follow the wire protocol' },
-  feature_not_supported: { code: '0A000', when: 'A statement that cannot be answered exactly over several shards' },
-  invalid_authorization_specification: { code: '28000', when: 'No user name, or the user may not log in' },
+  feature_not_supported: {
+    code: '0A000',
+    when: 'A statement that cannot be answered exactly over several shards',
+  },
+  invalid_authorization_specification: {
+    code: '28000',
+    when: 'No user name, or the user may not log in',
+  },
   invalid_password: { code: '28P01', when: 'Wrong password or unknown user' },
   invalid_catalog_name: { code: '3D000', when: 'The database is not the configured one' },
   invalid_sql_statement_name: { code: '26000', when: 'A prepared statement that does not exist' },
@@ -21,10 +42,16 @@ export const sqlstates = {
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   undefined_function: { code: '42883', when: 'A fast-path function call' },
-  invalid_parameter_value: { code: '22023', when: 'A value that a setting or format code cannot take' },
+  invalid_parameter_value: {
+    code: '22023',
+    when: 'A value that a setting or format code cannot take',
+  },
   character_not_in_repertoire: { code: '22021', when: 'Text that is not valid in its encoding' },
   invalid_escape_sequence: { code: '22025', when: 'A Unicode escape that is cut short' },
-  nonstandard_use_of_escape_character: { code: '22P06', when: 'A backslash escape that PostgreSQL holds for unsafe' },
+  nonstandard_use_of_escape_character: {
+    code: '22P06',
+    when: 'A backslash escape that PostgreSQL holds for unsafe',
+  },
   invalid_text_representation: { code: '22P02', when: 'A shard key value that is not of its type' },
   numeric_value_out_of_range: { code: '22003', when: 'A shard key value out of its type’s range' },
   bad_copy_file_format: { code: '22P04', when: 'COPY data that does not follow its format' },
@@ -34,9 +61,15 @@ export const sqlstates = {
   admin_shutdown: { code: '57P01', when: 'Shardgate is stopping' },
   cannot_connect_now: { code: '57P03', when: 'Shardgate is starting or stopping' },
   too_many_connections: { code: '53300', when: 'limits.max_clients is reached' },
-  insufficient_resources: { code: '53000', when: 'No backend became free within pool.queue_timeout' },
+  insufficient_resources: {
+    code: '53000',
+    when: 'No backend became free within pool.queue_timeout',
+  },
   program_limit_exceeded: { code: '54000', when: 'A message or answer above a configured limit' },
-  statement_too_complex: { code: '54001', when: 'A statement that is nested too deeply or too large to parse in time' },
+  statement_too_complex: {
+    code: '54001',
+    when: 'A statement that is nested too deeply or too large to parse in time',
+  },
   config_file_error: { code: 'F0000', when: 'The configuration file cannot be used' },
   object_not_in_prerequisite_state: { code: '55000', when: 'Something must be set up first' },
   internal_error: { code: 'XX000', when: 'A fault in Shardgate; the session ends' },

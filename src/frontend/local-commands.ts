@@ -100,7 +100,7 @@ function endTransaction(
     done(outcome);
   };
   const { participants } = work;
-  const kind = commits ? CommitKind.oneShard : CommitKind.rolledBack;
+  const kind = commits ? context.commits.kindOf(work) : CommitKind.rolledBack;
   context.metrics.transactions[kind]!++;
   if (participants.length === 0) {
     finish({ ok: true, tag: commits ? 'COMMIT' : 'ROLLBACK' });

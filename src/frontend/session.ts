@@ -222,6 +222,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.extended.abandon();
     this.operation = null;
     for (const backend of this.work.participants) {
+      // A commit that has begun goes on without its client, and gives its backends back itself.
+      if (backend.sink !== this) continue;
       if (backend.quiet && backend.status === TxStatus.idle && backend.out.size === 0) {
         backend.owner.release(backend);
       } else backend.owner.abandon(backend);
@@ -788,12 +790,15 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** Commits every participant of the explicit transaction. */
   commitParticipants(done: (outcome: Outcome) => void): void {
     this.busy = true;
-    const finish = (outcome: Outcome): void => {
+    this.operation = null;
+    if (this.catalogStale && this.extended.inBatch) {
+      // The Sync behind a change of the catalog must wait until that is loaded.
+      for (const backend of this.work.participants) this.extended.touch(backend);
+    }
+    this.context.commits.commit(this, (outcome) => {
       done(outcome);
       this.resumeSoon();
-    };
-    if (this.inPipeline) this.runInPipeline('COMMIT', this.work.participants, finish);
-    else this.operation = this.context.commits.commit(this, finish);
+    });
   }
 
   /** Runs a statement without rows on backends, through the extended protocol and without Sync. */

@@ -1,0 +1,77 @@
+import type { Config } from '../config/config.js';
+import type { Logger } from '../util/logger.js';
+import { Commits } from './commits.js';
+import { crashHook } from './crash-points.js';
+import { Recovery, RECOVERY_DEFAULTS, type RecoveryOptions } from './recovery.js';
+import { RecoveryLinks } from './recovery-links.js';
+import { TwoPhaseShards } from './two-phase-shards.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Commits over several shards, and the recovery of those that were cut off: everything wired together. */
+export class TwoPhase {
+  readonly commits: Commits;
+  private readonly recovery: Recovery;
+  private readonly links: RecoveryLinks;
+
+  /**
+   * `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts), SHARDGATE_RECOVERY_AGE_MS and
+   * SHARDGATE_RECOVERY_INTERVAL_MS (see RecoveryOptions).
+   */
+  constructor(config: () => Config, logger: Logger, env: Environment) {
+    const crashPoint = crashHook(env);
+    const links = new RecoveryLinks(config, logger);
+    const query: RecoveryLinks['query'] = (shard, sql, timeoutMs) =>
+      links.query(shard, sql, timeoutMs);
+    const shards = new TwoPhaseShards(query, logger);
+    const policy = (): Config['transactions']['crossShard'] => config().transactions.crossShard;
+    const recovery = new Recovery(
+      {
+        topology: () => config().topology,
+        enabled: () => policy() === 'two_phase',
+        query,
+        shards,
+        logger,
+        crashPoint,
+      },
+      recoveryOptions(env),
+    );
+    this.links = links;
+    this.recovery = recovery;
+    this.commits = new Commits({
+      policy,
+      problem: (shard) => shards.problem(shard),
+      logger,
+      crashPoint,
+      learn: (deciding, transaction) => recovery.learn(deciding, transaction),
+      finishElsewhere: async (shard, gid, decision) => {
+        await recovery.finish(shard, gid, decision);
+      },
+    });
+  }
+
+  /** Resolves when the shards that can be reached are ready; recovery goes on from there. */
+  start(): Promise<void> {
+    return this.recovery.start();
+  }
+
+  stop(): void {
+    this.recovery.stop();
+    this.links.close();
+  }
+}
+
+function recoveryOptions(env: Environment): RecoveryOptions {
+  const { ageMs, intervalMs } = RECOVERY_DEFAULTS;
+  return {
+    ageMs: millisecondsOf(env, 'SHARDGATE_RECOVERY_AGE_MS', ageMs),
+    intervalMs: millisecondsOf(env, 'SHARDGATE_RECOVERY_INTERVAL_MS', intervalMs),
+  };
+}
+
+function millisecondsOf(env: Environment, name: string, otherwise: number): number {
+  const text = env[name];
+  if (text === undefined || text === '') return otherwise;
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`${name}: ${text} is no number of milliseconds`);
+  return Number(text);
+}
