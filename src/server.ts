@@ -120,7 +120,7 @@ export class Server {
     this.cluster?.destroy();
     this.twoPhase?.stop();
     await this.http?.close();
-    this.parser?.close();
+    await this.parser?.close();
     this.logger.info('stopped');
   }
 

@@ -20,6 +20,12 @@ export class BackendError extends Error {
     this.fields = fields;
   }
 
+  /** A server that says why it ends the connection. */
+  static fromServer(shard: string, fields: ReadonlyMap<string, string>): BackendError {
+    const message = fields.get('M') ?? 'the server closed the connection';
+    return new BackendError(shard, 'connection_failure', message, fields);
+  }
+
   /** As a client is told: which shard, what happened, what to do. */
   toSqlError(): SqlError {
     return sqlError(this.state, `shard "${this.shard}": ${this.message}`, {

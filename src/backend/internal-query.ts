@@ -2,7 +2,8 @@ import { readDataRow, readErrorFields } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import { BackendError } from './backend-error.js';
 import type { BackendWaiter, Pool } from './pool.js';
-import type { BackendConnection, BackendSink } from './postgres/connection.js';
+import type { BackendSink } from './postgres/backend-sink.js';
+import type { BackendConnection } from './postgres/connection.js';
 import { CAPTURE } from './postgres/expected-replies.js';
 
 /** A query of our own (catalog, health) on a pooled backend; the one place where promises meet backends. */

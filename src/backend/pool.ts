@@ -4,7 +4,8 @@ import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
 import { BackendError } from './backend-error.js';
-import { BackendConnection, type BackendOwner } from './postgres/connection.js';
+import type { BackendOwner } from './postgres/backend-sink.js';
+import { BackendConnection } from './postgres/connection.js';
 import { DROP } from './postgres/expected-replies.js';
 import { loginToBackend } from './postgres/login.js';
 
@@ -149,7 +150,7 @@ export class Pool implements BackendOwner {
     }
     backend.sink = this;
     // A cancel that is still on its way must not hit the next client's statement.
-    backend.whenNoCancelInFlight(() => this.handOn(backend));
+    backend.cancels.whenDelivered(() => this.handOn(backend));
   }
 
   /**

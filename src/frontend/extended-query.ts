@@ -427,15 +427,15 @@ export class ExtendedQuery {
     const { prepared } = statement;
     const { metrics } = this.session.context;
     if (statement.name === '') {
-      if (backend.unnamed !== prepared) backend.parseUnnamed(prepared, DROP);
+      if (backend.statements.unnamed !== prepared) backend.statements.parseUnnamed(prepared, DROP);
       return NO_NAME;
     }
-    if (backend.knows(prepared)) {
+    if (backend.statements.knows(prepared)) {
       metrics.preparedHits++;
-      backend.touch(prepared);
+      backend.statements.touch(prepared);
     } else {
       metrics.preparedMisses++;
-      backend.parse(prepared, DROP);
+      backend.statements.parse(prepared, DROP);
     }
     return prepared.name;
   }
@@ -445,9 +445,9 @@ export class ExtendedQuery {
     if (this.unsent.length === 0) return;
     for (const statement of this.unsent) {
       const { prepared } = statement;
-      if (statement.name === '') backend.parseUnnamed(prepared, PASS);
-      else if (backend.knows(prepared)) this.pipeline.reply(ready.parseComplete);
-      else backend.parse(prepared, PASS);
+      if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
+      else if (backend.statements.knows(prepared)) this.pipeline.reply(ready.parseComplete);
+      else backend.statements.parse(prepared, PASS);
     }
     this.unsent = [];
   }
@@ -587,7 +587,7 @@ export class ExtendedQuery {
   private inferTypes(statement: ClientStatement, backend: BackendConnection): void {
     const { session } = this;
     this.touch(backend);
-    backend.parseUnnamed(statement.prepared, DROP);
+    backend.statements.parseUnnamed(statement.prepared, DROP);
     backend.out.begin(Frontend.describe).byte(0x53).byte(0).end();
     backend.expect(Expect.describeStatement, CAPTURE);
     backend.requestFlush();

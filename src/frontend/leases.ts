@@ -1,6 +1,7 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendWaiter, Pool } from '../backend/pool.js';
-import type { BackendConnection, BackendSink } from '../backend/postgres/connection.js';
+import type { BackendSink } from '../backend/postgres/backend-sink.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DROP } from '../backend/postgres/expected-replies.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';

@@ -153,7 +153,7 @@ export function startMultiRun(
   const { plan, texts } = placement;
   const prepared = texts.map((text) => preparedOf(text, options.paramTypes));
   const send = (backend: BackendConnection, position: number): void => {
-    backend.parseUnnamed(prepared[prepared.length === 1 ? 0 : position]!, DROP);
+    backend.statements.parseUnnamed(prepared[prepared.length === 1 ? 0 : position]!, DROP);
     backend.out
       .begin(Frontend.bind)
       .byte(0)

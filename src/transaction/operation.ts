@@ -23,7 +23,7 @@ export interface Operation {
   lost(backend: BackendConnection, error: BackendError): void;
 }
 
-/** What a finished operation has to report; an ErrorResponse message as the shard sent it, or made from our own error. */
+/** What a finished operation reports; an ErrorResponse message as the shard sent it, or made from our own error. */
 export type Outcome =
   { readonly ok: true; readonly tag: string } | { readonly ok: false; readonly error: Buffer };
 

@@ -1,5 +1,6 @@
 import type { BackendError } from '../backend/backend-error.js';
-import type { BackendConnection, BackendSink } from '../backend/postgres/connection.js';
+import type { BackendSink } from '../backend/postgres/backend-sink.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';

@@ -1,7 +1,6 @@
 import { assert } from '../../util/assert.js';
 import type { ServerAddress } from '../../config/config.js';
 import type { Shard } from '../../keyspace/topology.js';
-import type { LatencyHistogram } from '../../metrics/metrics.js';
 import type { SocketTransport, TransportHandler } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/codes.js';
@@ -17,55 +16,9 @@ import {
   type ReplyAction,
 } from './expected-replies.js';
 import { cancelBackend, type BackendLogin } from './login.js';
-import { writeParse, type PreparedText } from './prepared-text.js';
-
-/** Whoever leases a backend gets its answers through this. */
-export interface BackendSink {
-  /** Bytes for the client, whole or partial messages. False: they are still in use, stop reading until resumed. */
-  pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
-  /** A message whose action is CAPTURE, whole; data rows and copy data come through `capturedData`. */
-  captured(
-    backend: BackendConnection,
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void;
-  /** DataRow or CopyData bytes under CAPTURE, whole or partial. False: not taken, offer them again on resume. */
-  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
-  /** An ErrorResponse arrived, whatever its action; everything up to the next Sync is void. */
-  failed(
-    backend: BackendConnection,
-    action: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void;
-  /** The backend waits for copy data. */
-  copyInStarted(backend: BackendConnection): void;
-  /** Nothing is expected any more, though no ReadyForQuery came: `notifyWhenSettled` asked for this. */
-  settled(backend: BackendConnection): void;
-  /** ReadyForQuery answered a Sync or Query. */
-  ready(backend: BackendConnection, status: number, action: number): void;
-  /** What was written has left; `congested` turned false. */
-  drained(backend: BackendConnection): void;
-  /** The connection is gone; it belongs to nobody any more. */
-  closed(backend: BackendConnection, error: BackendError): void;
-}
-
-/** The pool behind a backend: its sink while nobody leases it, and where it goes back to. */
-export interface BackendOwner extends BackendSink {
-  readonly latency: LatencyHistogram;
-  readonly traffic: { bytesIn: number; bytesOut: number };
-  /** Takes back a backend that is between statements, outside a transaction. */
-  release(backend: BackendConnection): void;
-  /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */
-  abandon(backend: BackendConnection): void;
-  /** Closes a backend whose state cannot be trusted. */
-  discard(backend: BackendConnection): void;
-  /** A leased backend broke off. */
-  lost(backend: BackendConnection): void;
-}
+import { PendingCancels } from './pending-cancels.js';
+import type { BackendOwner, BackendSink } from './backend-sink.js';
+import { BackendStatements } from './backend-statements.js';
 
 /** A message that is neither a row nor copy data and larger than this comes from no sane server. */
 const MESSAGE_BYTES_SANE = 64 * 1024 * 1024;
@@ -93,8 +46,8 @@ export class BackendConnection implements TransportHandler {
   /** Session settings that differ from the connection's start, as the key of whoever set them; null: unknown. */
   settingsKey: string | null = '';
   settings: ReadonlyMap<string, string> = NO_SETTINGS;
-  /** What the unnamed statement holds. */
-  unnamed: PreparedText | null = null;
+  /** What it has prepared. */
+  readonly statements: BackendStatements;
   idleSince = 0;
   /** Set by whoever leases it: the statement's start, for the latency metric. */
   startedAt = 0;
@@ -102,13 +55,11 @@ export class BackendConnection implements TransportHandler {
   private readonly address: ServerAddress;
   private readonly secret: number;
   private readonly expected = new ExpectedReplies();
-  private readonly prepared = new Set<PreparedText>();
-  private readonly preparedMax: number;
-  /** Texts of the Parse entries that are still expected, in order. */
-  private readonly parsing: PreparedText[] = [];
   private readonly framer = new Framer();
   private buffer: Buffer = NO_BYTES;
   private at = 0;
+  /** Where the bytes begin that are to be passed in one piece. */
+  private runStart = 0;
   private end = 0;
   /** Bytes of a data message that are still to come; they follow the action of the message's head. */
   private dataRemaining = 0;
@@ -118,8 +69,7 @@ export class BackendConnection implements TransportHandler {
   /** ReadyForQuery has been passed on and waits, with everybody's next step, for the client to read. */
   private readyHeld = false;
   private settleWanted = false;
-  private cancelsInFlight = 0;
-  private afterCancels: (() => void) | null = null;
+  readonly cancels = new PendingCancels();
 
   constructor(
     shard: Shard,
@@ -135,7 +85,7 @@ export class BackendConnection implements TransportHandler {
     this.pid = login.pid;
     this.secret = login.secret;
     this.parameters = login.parameters;
-    this.preparedMax = preparedMax;
+    this.statements = new BackendStatements(this, preparedMax);
     this.sink = owner;
     this.transport.handler = this;
   }
@@ -191,44 +141,6 @@ export class BackendConnection implements TransportHandler {
     this.out.begin(Frontend.flush).end();
   }
 
-  knows(text: PreparedText): boolean {
-    return this.prepared.has(text);
-  }
-
-  /** Marks as recently used, so that it is closed last. */
-  touch(text: PreparedText): void {
-    if (this.prepared.size < this.preparedMax / 2) return;
-    this.prepared.delete(text);
-    this.prepared.add(text);
-  }
-
-  /** Parses the text under its shared name, closing the least recently used one where there are too many. */
-  parse(text: PreparedText, action: ReplyAction): void {
-    if (this.prepared.size >= this.preparedMax) {
-      const oldest = this.prepared.values().next().value!;
-      this.prepared.delete(oldest);
-      this.out.begin(Frontend.close).byte(0x53).bytes(oldest.name).byte(0).end();
-      this.expect(Expect.close, DROP);
-    }
-    this.prepared.add(text);
-    this.parsing.push(text);
-    writeParse(this.out, text.name, text.parseRest);
-    this.expect(Expect.parse, action);
-  }
-
-  parseUnnamed(text: PreparedText, action: ReplyAction): void {
-    this.unnamed = text;
-    this.parsing.push(text);
-    writeParse(this.out, NO_BYTES, text.parseRest);
-    this.expect(Expect.parse, action);
-  }
-
-  /** All prepared statements are gone (DEALLOCATE ALL, DISCARD ALL ran on it). */
-  forgetPrepared(): void {
-    this.prepared.clear();
-    this.unnamed = null;
-  }
-
   /** Sends what was written. False: the server is slow, stop feeding it until `drained`. */
   flush(): boolean {
     if (this.out.size === 0) return !this.transport.congested;
@@ -265,22 +177,9 @@ export class BackendConnection implements TransportHandler {
     return this.paused;
   }
 
-  /** Cancels what runs. `whenSafe` of the pool waits until the signal can no longer hit a later statement. */
+  /** Cancels what runs. */
   cancel(): void {
-    this.cancelsInFlight++;
-    void cancelBackend(this.address, this.pid, this.secret, CANCEL_TIMEOUT_MS).then(() => {
-      this.cancelsInFlight--;
-      if (this.cancelsInFlight > 0) return;
-      const then = this.afterCancels;
-      this.afterCancels = null;
-      then?.();
-    });
-  }
-
-  /** Calls back at once, or when the last cancel request has been delivered. */
-  whenNoCancelInFlight(then: () => void): void {
-    if (this.cancelsInFlight === 0) then();
-    else this.afterCancels = then;
+    this.cancels.send(cancelBackend(this.address, this.pid, this.secret, CANCEL_TIMEOUT_MS));
   }
 
   /** Says goodbye and closes. */
@@ -341,100 +240,90 @@ export class BackendConnection implements TransportHandler {
     this.end = end;
   }
 
-  /** Walks whole messages, and data messages as far as they are there. */
+  /** Walks whole messages, and data messages as far as they are there; what passes leaves in runs. */
   private walk(): void {
-    const { buffer, end } = this;
-    let at = this.at;
-    let runStart = at;
     this.walking = true;
+    this.runStart = this.at;
     if (this.readyHeld) {
       this.readyHeld = false;
-      this.onReady(buffer[at - 1]!);
+      this.onReady(this.buffer[this.at - 1]!);
     }
-    while (at < end && !this.paused && !this.closed) {
-      if (this.dataRemaining > 0) {
-        const take = Math.min(this.dataRemaining, end - at);
-        const action = this.expected.headAction;
-        if (action === CAPTURE && !this.sink.capturedData(this, buffer, at, at + take)) {
-          this.pauseReading();
-          break;
-        }
-        this.dataRemaining -= take;
-        at += take;
-        if (action !== PASS) runStart = at;
-        continue;
-      }
-      if (end - at < 5) break;
-      const type = buffer[at]!;
-      const length = readInt32(buffer, at + 1);
-      if (length < 4 || length > MESSAGE_BYTES_MAX) {
-        this.violation(`message length ${length}`);
-        break;
-      }
-      const next = at + 1 + length;
-      if (type === Backend.dataRow || type === Backend.copyData) {
-        // Contiguous rows are one piece for the sink; a row that is cut off passes as far as it came.
-        const action = this.expected.headAction;
-        if (action === PASS) {
-          this.dataRemaining = Math.max(0, next - end);
-          at = Math.min(next, end);
-          continue;
-        }
-        if (action === CAPTURE) {
-          const stop = this.dataRunEnd(at);
-          if (!this.sink.capturedData(this, buffer, at, stop)) {
-            this.dataRemaining = 0;
-            this.pauseReading();
-            break;
-          }
-          at = stop;
-          runStart = at;
-          continue;
-        }
-        this.dataRemaining = Math.max(0, next - end);
-        runStart = this.passRun(runStart, at, Math.min(next, end));
-        at = runStart;
-        continue;
-      }
-      if (next > end) {
-        if (length > MESSAGE_BYTES_SANE) this.violation(`message length ${length}`);
-        break;
-      }
-      if (type === Backend.readyForQuery) {
-        // Whoever is told of the end may lease this backend to somebody else: everything before goes out first.
-        if (this.expected.headAction === PASS) {
-          at = next;
-          if (runStart < at) this.passRun(runStart, at, at);
-        } else {
-          at = this.passRun(runStart, at, next);
-        }
-        runStart = at;
-        if (this.paused) {
-          // The client has not taken the bytes yet and they lie in our buffer: not over before it has.
-          this.readyHeld = true;
-          break;
-        }
-        this.at = at;
-        this.onReady(buffer[at - 1]!);
-        continue;
-      }
-      const verdict = this.onMessage(type, at, next);
-      if (verdict !== PASS) runStart = this.passRun(runStart, at, next);
-      at = next;
-      if (this.expected.headKind === Expect.synthetic) {
-        runStart = this.passRun(runStart, at, at);
-        this.passSynthetics();
-      }
-    }
+    while (this.at < this.end && !this.paused && !this.closed) if (!this.walkMessage()) break;
     this.walking = false;
     if (this.closed) return;
-    if (runStart < at) this.passRun(runStart, at, at);
-    this.at = at;
-    if (at < end && !this.paused) this.keepRest(at, end);
+    this.passRun(this.at);
+    if (this.at < this.end && !this.paused) {
+      this.framer.keep(this.buffer, this.at, this.end);
+      this.at = this.end;
+    }
     if (this.settleWanted && this.expected.empty && !this.paused) {
       this.settleWanted = false;
       this.sink.settled(this);
     }
+  }
+
+  /** One message, or a run of rows; false: it is not whole yet. */
+  private walkMessage(): boolean {
+    const { buffer, at, end } = this;
+    if (this.dataRemaining > 0) {
+      this.walkData(Math.min(at + this.dataRemaining, end));
+      return true;
+    }
+    if (end - at < 5) return false;
+    const type = buffer[at]!;
+    const length = readInt32(buffer, at + 1);
+    if (length < 4 || length > MESSAGE_BYTES_MAX) {
+      this.violation(`message length ${length}`);
+      return false;
+    }
+    const next = at + 1 + length;
+    if (type === Backend.dataRow || type === Backend.copyData) {
+      // The sink gets contiguous rows in one piece; a row that is cut off goes as far as it came.
+      const whole = this.expected.headAction === CAPTURE ? this.dataRunEnd(at) : next;
+      this.dataRemaining = whole - at;
+      this.walkData(Math.min(whole, end));
+      return true;
+    }
+    if (next > end) {
+      if (length > MESSAGE_BYTES_SANE) this.violation(`message length ${length}`);
+      return false;
+    }
+    if (type === Backend.readyForQuery) {
+      this.walkReady(next);
+      return true;
+    }
+    const action = this.onMessage(type, at, next);
+    this.at = next;
+    if (action !== PASS) this.leaveOut(at);
+    if (this.expected.headKind === Expect.synthetic) this.passSynthetics();
+    return true;
+  }
+
+  /** Row or copy data up to `to`, of which `dataRemaining` bytes are still to come. */
+  private walkData(to: number): void {
+    const { at } = this;
+    const action = this.expected.headAction;
+    if (action === CAPTURE) {
+      this.passRun(at);
+      if (!this.sink.capturedData(this, this.buffer, at, to)) {
+        this.pauseReading();
+        return;
+      }
+    }
+    this.dataRemaining -= to - at;
+    this.at = to;
+    if (action !== PASS) this.leaveOut(at);
+  }
+
+  /** Whoever is told of the end may lease this backend to somebody else: everything before goes out first. */
+  private walkReady(next: number): void {
+    const { at } = this;
+    this.at = next;
+    if (this.expected.headAction === PASS) this.passRun(next);
+    else this.leaveOut(at);
+    // The client has not taken the bytes yet and they lie in our buffer: not over before it has.
+    if (this.paused) this.readyHeld = true;
+    else this.onReady(this.buffer[next - 1]!);
   }
 
   /** Bytes still to come of the row or copy data that was handed out last, before the piece now handed out. */
@@ -448,37 +337,35 @@ export class BackendConnection implements TransportHandler {
     this.requestFlush();
   }
 
-  private keepRest(at: number, end: number): void {
-    this.framer.keep(this.buffer, at, end);
-    this.at = end;
+  /** Passes the run that ends at `to`. */
+  private passRun(to: number): void {
+    const { runStart } = this;
+    this.runStart = to;
+    if (runStart < to && !this.sink.pass(this, this.buffer, runStart, to)) this.pauseReading();
   }
 
-  /** Passes `[from, to)`; answers where the next run starts. */
-  private passRun(from: number, to: number, next: number): number {
-    if (from < to && !this.sink.pass(this, this.buffer, from, to)) this.pauseReading();
-    return next;
+  /** The bytes from `from` to where the walk is now are not passed: the run before them goes out. */
+  private leaveOut(from: number): void {
+    this.passRun(from);
+    this.runStart = this.at;
   }
 
-  /** End of the contiguous data messages at `at`; sets `dataRemaining` where the last one is cut off. */
+  /** End of the contiguous data messages at `at`, which may lie behind the bytes that have come. */
   private dataRunEnd(at: number): number {
     const { buffer, end } = this;
     let stop = at;
     while (end - stop >= 5) {
       const type = buffer[stop]!;
-      if (type !== Backend.dataRow && type !== Backend.copyData) return stop;
+      if (type !== Backend.dataRow && type !== Backend.copyData) break;
       const length = readInt32(buffer, stop + 1);
-      if (length < 4 || length > MESSAGE_BYTES_MAX) return stop;
-      const next = stop + 1 + length;
-      if (next > end) {
-        this.dataRemaining = next - end;
-        return end;
-      }
-      stop = next;
+      if (length < 4 || length > MESSAGE_BYTES_MAX) break;
+      stop += 1 + length;
     }
     return stop;
   }
 
   private passSynthetics(): void {
+    this.passRun(this.at);
     while (this.expected.headKind === Expect.synthetic) {
       const payload = this.expected.popSynthetic();
       if (!this.sink.pass(this, payload, 0, payload.length)) this.pauseReading();
@@ -494,7 +381,7 @@ export class BackendConnection implements TransportHandler {
       case Backend.parseComplete:
         if (kind !== Expect.parse) return this.unexpected(type);
         expected.pop();
-        this.parsing.shift()!.validated = true;
+        this.statements.parsed();
         break;
       case Backend.bindComplete:
         if (kind !== Expect.bind) return this.unexpected(type);
@@ -547,12 +434,7 @@ export class BackendConnection implements TransportHandler {
     if (expected.empty) {
       // Unasked: the server says why it will close the connection (57P01 and the like).
       const fields = readErrorFields(this.buffer, start, end);
-      this.fatal = new BackendError(
-        this.shard.name,
-        'connection_failure',
-        fields.get('M') ?? 'the server closed the connection',
-        fields,
-      );
+      this.fatal = BackendError.fromServer(this.shard.name, fields);
       return;
     }
     while (
@@ -561,11 +443,7 @@ export class BackendConnection implements TransportHandler {
       expected.headKind !== Expect.query
     ) {
       if (expected.headKind === Expect.synthetic) expected.popSynthetic();
-      else if (expected.pop() === Expect.parse) {
-        const text = this.parsing.shift()!;
-        this.prepared.delete(text);
-        if (this.unnamed === text) this.unnamed = null;
-      }
+      else if (expected.pop() === Expect.parse) this.statements.refused();
     }
     this.sink.failed(this, action, this.buffer, start, end);
   }
@@ -581,7 +459,7 @@ export class BackendConnection implements TransportHandler {
     expected.pop();
     this.status = status;
     // A simple query destroys the unnamed statement.
-    if (kind === Expect.query) this.unnamed = null;
+    if (kind === Expect.query) this.statements.unnamed = null;
     this.sink.ready(this, status, action);
     if (this.expected.headKind === Expect.synthetic) this.passSynthetics();
   }

@@ -1,4 +1,4 @@
-import { Writer } from '../../protocol/writer.js';
+import type { Writer } from '../../protocol/writer.js';
 import { Frontend } from '../../protocol/codes.js';
 
 /**

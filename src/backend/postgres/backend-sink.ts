@@ -1,0 +1,51 @@
+import type { LatencyHistogram } from '../../metrics/metrics.js';
+import type { BackendError } from '../backend-error.js';
+import type { BackendConnection } from './connection.js';
+
+/** Whoever leases a backend gets its answers through this. */
+export interface BackendSink {
+  /** Bytes for the client, whole or partial messages. False: they are still in use, stop reading until resumed. */
+  pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
+  /** A message whose action is CAPTURE, whole; data rows and copy data come through `capturedData`. */
+  captured(
+    backend: BackendConnection,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void;
+  /** DataRow or CopyData bytes under CAPTURE, whole or partial. False: not taken, offer them again on resume. */
+  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
+  /** An ErrorResponse arrived, whatever its action; everything up to the next Sync is void. */
+  failed(
+    backend: BackendConnection,
+    action: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void;
+  /** The backend waits for copy data. */
+  copyInStarted(backend: BackendConnection): void;
+  /** Nothing is expected any more, though no ReadyForQuery came: `notifyWhenSettled` asked for this. */
+  settled(backend: BackendConnection): void;
+  /** ReadyForQuery answered a Sync or Query. */
+  ready(backend: BackendConnection, status: number, action: number): void;
+  /** What was written has left; `congested` turned false. */
+  drained(backend: BackendConnection): void;
+  /** The connection is gone; it belongs to nobody any more. */
+  closed(backend: BackendConnection, error: BackendError): void;
+}
+
+/** The pool behind a backend: its sink while nobody leases it, and where it goes back to. */
+export interface BackendOwner extends BackendSink {
+  readonly latency: LatencyHistogram;
+  readonly traffic: { bytesIn: number; bytesOut: number };
+  /** Takes back a backend that is between statements, outside a transaction. */
+  release(backend: BackendConnection): void;
+  /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */
+  abandon(backend: BackendConnection): void;
+  /** Closes a backend whose state cannot be trusted. */
+  discard(backend: BackendConnection): void;
+  /** A leased backend broke off. */
+  lost(backend: BackendConnection): void;
+}

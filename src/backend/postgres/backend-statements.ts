@@ -1,0 +1,68 @@
+import { Frontend } from '../../protocol/codes.js';
+import type { BackendConnection } from './connection.js';
+import { DROP, Expect, type ReplyAction } from './expected-replies.js';
+import { writeParse, type PreparedText } from './prepared-text.js';
+
+/** What one backend has prepared: texts under their shared names, and the unnamed statement. */
+export class BackendStatements {
+  /** What the unnamed statement holds. */
+  unnamed: PreparedText | null = null;
+  private readonly backend: BackendConnection;
+  private readonly max: number;
+  /** Least recently used first. */
+  private readonly named = new Set<PreparedText>();
+  /** Texts of the Parse messages that are not answered yet, in order. */
+  private readonly parsing: PreparedText[] = [];
+
+  constructor(backend: BackendConnection, max: number) {
+    this.backend = backend;
+    this.max = max;
+  }
+
+  knows(text: PreparedText): boolean {
+    return this.named.has(text);
+  }
+
+  /** Marks as recently used, so that it is closed last. */
+  touch(text: PreparedText): void {
+    if (this.named.size < this.max / 2) return;
+    this.named.delete(text);
+    this.named.add(text);
+  }
+
+  /** Parses the text under its shared name, closing the least recently used one where there are too many. */
+  parse(text: PreparedText, action: ReplyAction): void {
+    const { backend } = this;
+    if (this.named.size >= this.max) {
+      const oldest = this.named.values().next().value!;
+      this.named.delete(oldest);
+      backend.out.begin(Frontend.close).byte(0x53).bytes(oldest.name).byte(0).end();
+      backend.expect(Expect.close, DROP);
+    }
+    this.named.add(text);
+    this.parsing.push(text);
+    writeParse(backend.out, text.name, text.parseRest);
+    backend.expect(Expect.parse, action);
+  }
+
+  parseUnnamed(text: PreparedText, action: ReplyAction): void {
+    this.unnamed = text;
+    this.parsing.push(text);
+    writeParse(this.backend.out, NO_NAME, text.parseRest);
+    this.backend.expect(Expect.parse, action);
+  }
+
+  /** The next Parse has been accepted. */
+  parsed(): void {
+    this.parsing.shift()!.validated = true;
+  }
+
+  /** The next Parse has failed or was skipped. */
+  refused(): void {
+    const text = this.parsing.shift()!;
+    this.named.delete(text);
+    if (this.unnamed === text) this.unnamed = null;
+  }
+}
+
+const NO_NAME: Buffer = Buffer.alloc(0);

@@ -1,0 +1,22 @@
+/** Cancel requests on their way: until they are delivered the backend must run nothing else. */
+export class PendingCancels {
+  private inFlight = 0;
+  private afterwards: (() => void) | null = null;
+
+  /** `delivered` settles when the server has got the request; it never rejects. */
+  send(delivered: Promise<void>): void {
+    this.inFlight++;
+    void delivered.then(() => {
+      this.inFlight--;
+      if (this.inFlight > 0) return;
+      const then = this.afterwards;
+      this.afterwards = null;
+      then?.();
+    });
+  }
+
+  whenDelivered(then: () => void): void {
+    if (this.inFlight === 0) then();
+    else this.afterwards = then;
+  }
+}
