@@ -1,115 +1,145 @@
-import type { CopyFormat } from '../../planner/plan.js';
-import type { KeyField, RowKind, RowReader } from './copy-splitter.js';
-import { LineEnds } from './line-ends.js';
-import { equals } from './text-rows.js';
+import { sqlError } from '../../errors/sql-error.js';
+import { CsvKeyReader, type CsvFormat } from './csv-key.js';
+import { CR, END_OF_DATA, LF, LineEnds } from './line-ends.js';
+import { LineFields } from './line-fields.js';
+import type { RowReader } from './row-reader.js';
+import type { RowRouter } from './row-router.js';
+import type { ShardKey } from './shard-key.js';
+import { isText } from './text-key.js';
+import { byteSet } from './text-rows.js';
 
-type CsvFormat = Extract<CopyFormat, { kind: 'csv' }>;
+const BACKSLASH = 0x5c;
+const DOT = 0x2e;
+const END_MARKER = Uint8Array.of(BACKSLASH, DOT);
 
-const LF = 0x0a;
-const CR = 0x0d;
-const END_MARKER = Buffer.from('\\.', 'latin1');
+/** What the byte in front of the next one was: its meaning depends on the next one. */
+type Pending = 'nothing' | 'escape' | 'return';
 
-/** Rows of COPY's CSV format (PostgreSQL 18, COPY, File Formats). */
+/** Rows of COPY's CSV format (PostgreSQL 18, COPY, File Formats: CSV Format; CopyReadLineText). */
 export class CsvRows implements RowReader {
   private readonly format: CsvFormat;
-  private readonly field: number;
-  private readonly lineEnds = new LineEnds(true);
+  /** A line of `\.` ends the data, as it did before PostgreSQL 18. */
   private readonly endMarker: boolean;
-  private headerDue: boolean;
+  private readonly router: RowRouter;
+  private readonly fields: LineFields;
+  private readonly lineEnds = new LineEnds(true);
+  /** By byte: 1 where a line cannot just be walked over. */
+  private readonly breaksField: Uint8Array;
+  private readonly breaksLine: Uint8Array;
+  private readonly breaksQuotes: Uint8Array;
+  private quoted = false;
+  private pending: Pending = 'nothing';
+  /** The current line is an end marker. */
+  private isMarker = false;
 
-  constructor(format: CsvFormat, field: number, endMarker: boolean) {
-    this.endMarker = endMarker;
+  constructor(
+    format: CsvFormat,
+    columnCount: number,
+    key: ShardKey,
+    router: RowRouter,
+    endMarker: boolean,
+  ) {
+    checkCharacters(format, endMarker);
     this.format = format;
-    this.field = field;
-    this.headerDue = format.header;
+    this.endMarker = endMarker;
+    this.router = router;
+    const reader = new CsvKeyReader(format, key);
+    this.fields = new LineFields(router, key, reader, columnCount, format.header);
+    this.breaksLine = byteSet(LF, CR, format.quote);
+    this.breaksField = byteSet(LF, CR, format.quote, format.delimiter);
+    this.breaksQuotes = byteSet(format.quote, format.escape);
   }
 
-  rowEnd(bytes: Buffer, start: number, end: number): number {
-    const { quote, escape } = this.format;
-    const newline = bytes.indexOf(LF, start);
-    if (newline < 0 || newline >= end) return -1;
-    const firstQuote = bytes.indexOf(quote, start);
-    if (firstQuote < 0 || firstQuote > newline) return this.endAt(bytes, start, newline);
-    let quoted = false;
-    for (let at = firstQuote; at < end; at++) {
-      const byte = bytes[at]!;
-      if (quoted && byte === escape && escape !== quote) {
-        const next = bytes[at + 1];
-        if (at + 1 < end && (next === quote || next === escape)) at++;
-      } else if (byte === quote) quoted = !quoted;
-      else if (byte === LF && !quoted) return this.endAt(bytes, start, at);
-    }
-    return -1;
-  }
-
-  readRow(bytes: Buffer, start: number, end: number, key: KeyField): RowKind {
-    const stop = this.lineEnds.contentEnd(bytes, start, end);
-    if (this.headerDue) {
-      this.headerDue = false;
-      return 'for all';
-    }
-    if (this.endMarker && equals(bytes, start, stop, END_MARKER)) return 'end of data';
+  read(bytes: Buffer, start: number, end: number): void {
+    const { router, fields } = this;
     let at = start;
-    for (let field = 0; ; field++) {
-      const wanted = field === this.field;
-      const next = this.readField(bytes, at, stop, wanted ? key : null);
-      if (wanted) return this.kindOf(key);
-      if (next === stop) return 'incomplete';
-      at = next + 1;
-    }
-  }
-
-  private endAt(bytes: Buffer, start: number, newline: number): number {
-    this.lineEnds.check(bytes, start, newline);
-    return newline + 1;
-  }
-
-  private wasQuoted = false;
-
-  private kindOf(key: KeyField): RowKind {
-    const { nullText, defaultText, forceNotNull, forceNull } = this.format;
-    const isNull = equals(key.bytes, key.start, key.end, nullText);
-    if (isNull && (this.wasQuoted ? forceNull : !forceNotNull)) return 'null key';
-    if (!this.wasQuoted && defaultText !== null) {
-      if (equals(key.bytes, key.start, key.end, defaultText)) return 'default key';
-    }
-    return 'row';
-  }
-
-  /** Walks the field at `from`; answers where its delimiter stands, or `stop`. `out` gets its value. */
-  private readField(bytes: Buffer, from: number, stop: number, out: KeyField | null): number {
-    const { delimiter, quote, escape } = this.format;
-    let quoted = false;
-    let sawQuote = false;
-    const value = out === null ? null : new Uint8Array(stop - from);
-    let length = 0;
-    let at = from;
-    for (; at < stop; at++) {
-      let byte = bytes[at]!;
-      if (!quoted) {
-        if (byte === delimiter) break;
-        if (byte === CR) throw this.lineEnds.strayReturn();
-        if (byte === quote) {
-          quoted = true;
-          sawQuote = true;
-          continue;
-        }
-      } else {
-        const next = at + 1 < stop ? bytes[at + 1] : -1;
-        if (byte === escape && (next === quote || next === escape)) byte = bytes[++at]!;
-        else if (byte === quote) {
-          quoted = false;
-          continue;
-        }
+    while (at < end && !router.ended) {
+      if (this.pending !== 'nothing') {
+        at = this.afterPending(bytes[at]!, at);
+        continue;
       }
-      if (value !== null) value[length++] = byte;
+      let breaks = this.breaksQuotes;
+      if (!this.quoted) breaks = fields.seeksKey ? this.breaksField : this.breaksLine;
+      while (at < end && breaks[bytes[at]!] === 0) at++;
+      if (at < end) {
+        if (this.quoted) this.inQuotes(bytes[at]!);
+        else this.atBreak(bytes[at]!, at);
+        at++;
+      }
     }
-    if (out !== null) {
-      out.bytes = value!;
-      out.start = 0;
-      out.end = length;
-      this.wasQuoted = sawQuote;
+  }
+
+  finish(): void {
+    if (this.pending === 'return') {
+      this.lineEnds.afterReturn(END_OF_DATA);
+      this.endLine(0);
+    } else if (this.router.rowBegun) {
+      // The last line needs no newline, and is no marker without one. Quotes that never end are for a shard to refuse.
+      if (this.quoted && !this.router.routed) this.fields.giveUp();
+      this.fields.endContent(0);
+      this.fields.endLine(0);
     }
-    return at;
+  }
+
+  private inQuotes(byte: number): void {
+    // Where both are one character, two of them toggle twice: the same lines, the same fields.
+    if (byte === this.format.quote) this.quoted = false;
+    else this.pending = 'escape';
+  }
+
+  private atBreak(byte: number, at: number): void {
+    if (byte === this.format.quote) this.quoted = true;
+    else if (byte === LF) {
+      this.lineEnds.lineFeed();
+      this.endContent(at);
+      this.endLine(at + 1);
+    } else if (byte === CR) {
+      const ends = this.lineEnds.carriageReturn();
+      this.endContent(at);
+      if (ends) this.endLine(at + 1);
+      else this.pending = 'return';
+    } else this.fields.delimiter(at);
+  }
+
+  private afterPending(byte: number, at: number): number {
+    const { pending } = this;
+    this.pending = 'nothing';
+    if (pending === 'return') {
+      const next = this.lineEnds.afterReturn(byte) ? at + 1 : at;
+      this.endLine(next);
+      return next;
+    }
+    const { quote, escape } = this.format;
+    return byte === quote || byte === escape ? at + 1 : at;
+  }
+
+  private endContent(at: number): void {
+    const { router } = this;
+    if (this.endMarker && !router.routed && router.offset(at) === END_MARKER.length) {
+      const end = router.rowBytes(at);
+      this.isMarker = isText(router.row, router.rowBase, end, END_MARKER);
+    }
+    if (!this.isMarker) this.fields.endContent(at);
+  }
+
+  private endLine(at: number): void {
+    if (this.isMarker) this.router.endData();
+    else this.fields.endLine(at);
+  }
+}
+
+/** Refuses characters that Postgres reads as two things at once. */
+function checkCharacters(format: CsvFormat, endMarker: boolean): void {
+  const { quote, escape, delimiter } = format;
+  if ([quote, escape].some((byte) => byte === LF || byte === CR)) {
+    throw sqlError('feature_not_supported', 'COPY with a newline as QUOTE or ESCAPE', {
+      hint: 'Use a printable character.',
+    });
+  }
+  if (endMarker && [quote, delimiter].some((byte) => byte === BACKSLASH || byte === DOT)) {
+    throw sqlError('feature_not_supported', 'COPY of CSV with \\ or . as QUOTE or DELIMITER', {
+      detail: 'Before PostgreSQL 18 a line of \\. ends CSV data.',
+      hint: 'Use another character.',
+    });
   }
 }
