@@ -87,6 +87,9 @@ function endTransaction(
     done({ ok: true, tag: command.kind === 'commit' ? 'COMMIT' : 'ROLLBACK' });
     return true;
   }
+  const { participants } = work;
+  // One participant begins the next transaction by itself; so does each one after a ROLLBACK.
+  const chainsThere = command.chain && (!commits || participants.length === 1);
   const finish = (outcome: Outcome): void => {
     const { isolation } = work;
     const joinSql = work.beginText;
@@ -96,20 +99,20 @@ function endTransaction(
       session.settingsAtBegin = session.settings.current;
       work.begin(joinSql, isolation);
     }
-    session.endTransaction();
+    session.endTransaction(outcome.ok && chainsThere);
     done(outcome);
   };
-  const { participants } = work;
   const kind = commits ? context.commits.kindOf(work) : CommitKind.rolledBack;
   context.metrics.transactions[kind]!++;
   if (participants.length === 0) {
     finish({ ok: true, tag: commits ? 'COMMIT' : 'ROLLBACK' });
     return true;
   }
-  if (!commits) {
+  if (!commits || chainsThere) {
     // Participants of a transaction that failed by our own word would still commit.
-    runOnParticipants(session, 'ROLLBACK', (outcome) => {
-      finish(outcome.ok ? { ok: true, tag: 'ROLLBACK' } : outcome);
+    const tag = commits ? 'COMMIT' : 'ROLLBACK';
+    runOnParticipants(session, command.chain ? `${tag} AND CHAIN` : tag, (outcome) => {
+      finish(outcome.ok ? { ok: true, tag } : outcome);
     });
     return true;
   }
@@ -192,9 +195,12 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
     const backend = session.lease(topology.catalogShard);
     work.explicit = explicit;
     if (backend === null) return false;
-    runOnParticipants(session, sql, (outcome) => {
+    // In a pipeline that has not said BEGIN, an error behind this undoes it: the backend stays until Sync.
+    const stays = session.inPipeline && !explicit;
+    const run = stays ? runOnParticipants : runAtOnce;
+    run(session, sql, (outcome) => {
       if (outcome.ok) for (const each of effects) session.applyEffect(each, backend);
-      session.releaseAll();
+      if (!stays) session.releaseAll();
       done(outcome);
     });
     return true;
@@ -240,23 +246,29 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
  * one would commit what came before.
  */
 function runOnParticipants(session: Session, sql: string, done: Done): void {
-  const { participants } = session.work;
-  const finish = (outcome: Outcome): void => {
-    done(outcome);
-    session.resumeSoon();
-  };
-  if (session.inPipeline) {
-    session.runInPipeline(sql, participants, finish);
+  if (!session.inPipeline) {
+    runAtOnce(session, sql, done);
     return;
   }
+  session.runInPipeline(sql, session.work.participants, (outcome) => {
+    done(outcome);
+    session.resumeSoon();
+  });
+}
+
+/** As a simple query, which is over when it is answered. */
+function runAtOnce(session: Session, sql: string, done: Done): void {
   session.busy = true;
   session.operation = new RunOnAll(
-    participants,
+    session.work.participants,
     sql,
     (buffer, start, end) => {
       session.local.bytes(buffer, start, end);
     },
-    finish,
+    (outcome) => {
+      done(outcome);
+      session.resumeSoon();
+    },
   );
 }
 

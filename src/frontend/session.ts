@@ -634,12 +634,16 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** `committed` false: settings made in the transaction are void. */
   onTransactionEnd(committed: boolean): void {
     if (this.settingsAtBegin === null) return;
-    if (!committed && this.settingsAtBegin !== this.settings.current) {
-      this.settings.restore(this.settingsAtBegin);
-      // What they ran inside the transaction has been undone there as well, but not what came with the lease.
-      for (const backend of this.work.participants) backend.settingsKey = null;
-    }
+    if (!committed) this.restoreSettings(this.settingsAtBegin);
     this.settingsAtBegin = null;
+  }
+
+  /** A transaction that changed settings has failed or was rolled back: they are what they were. */
+  restoreSettings(before: ReadonlyMap<string, string>): void {
+    if (before === this.settings.current) return;
+    this.settings.restore(before);
+    // What they ran inside the transaction has been undone there as well, but not what came with the lease.
+    for (const backend of this.work.participants) backend.settingsKey = null;
   }
 
   applyEffect(effect: SettingEffect, backend: BackendConnection | null): void {
@@ -823,10 +827,10 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     });
   }
 
-  /** An explicit transaction has ended by our own doing. */
-  endTransaction(): void {
+  /** An explicit transaction has ended by our own doing; `chained`: its participants have begun the next one. */
+  endTransaction(chained: boolean): void {
     this.extended.endPortals(true);
-    if (!this.inPipeline) this.releaseAll();
+    if (!chained && !this.inPipeline) this.releaseAll();
   }
 
   /** A Query or pipeline that the session answered itself is over. */

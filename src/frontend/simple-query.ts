@@ -30,12 +30,14 @@ interface Script {
   index: number;
   /** Outcome of the statement at `index`; null while it has not run. */
   outcome: Outcome | null;
-  /** CommandComplete of the last statement, held back until everything is committed. */
+  /** CommandComplete of the statement before `index`; that of the last one is held back until all is committed. */
   tag: string | null;
   /** Backends that ran something without Sync. */
   readonly open: Set<BackendConnection>;
   /** Those whose last statement succeeded. */
   readonly succeeded: Set<BackendConnection>;
+  /** The session's settings when the implicit transaction began: an error brings them back. */
+  settingsBefore: ReadonlyMap<string, string>;
   ending: 'no' | 'started' | 'done';
   error: SqlError | Buffer | null;
 }
@@ -56,9 +58,13 @@ export class SimpleQuery {
     this.session = session;
   }
 
-  /** A script runs: what it sends to backends has no Sync of its own. */
+  /** A script of several steps runs: what it sends to backends has no Sync of its own. */
   get running(): boolean {
-    return this.script !== null;
+    const { script } = this;
+    if (script === null) return false;
+    return (
+      script.open.size > 0 || (script.planned.statements.length > 1 && !this.session.work.explicit)
+    );
   }
 
   query(buffer: Buffer, start: number, end: number): boolean {
@@ -98,6 +104,7 @@ export class SimpleQuery {
       tag: null,
       open: new Set(),
       succeeded: new Set(),
+      settingsBefore: session.settings.current,
       ending: 'no',
       error: null,
     };
@@ -206,7 +213,6 @@ export class SimpleQuery {
 
   /** Goes on with a script; true: the Query is answered. */
   private advance(script: Script): boolean {
-    const { session } = this;
     while (script.error === null && script.ending === 'no') {
       if (script.outcome !== null) {
         const { outcome } = script;
@@ -215,8 +221,7 @@ export class SimpleQuery {
           script.error = outcome.error;
           break;
         }
-        if (script.tag !== null) writeCommandComplete(session.local, script.tag);
-        script.tag = outcome.tag === '' ? null : outcome.tag;
+        if (outcome.tag !== '') script.tag = outcome.tag;
         script.index++;
       }
       if (script.index === script.planned.statements.length) break;
@@ -235,6 +240,10 @@ export class SimpleQuery {
     const { session } = this;
     const { planned, text } = script;
     const { plan, start, end } = planned.statements[script.index]!;
+    if (script.tag !== null && plan.kind !== 'empty') {
+      writeCommandComplete(session.local, script.tag);
+      script.tag = null;
+    }
     this.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     const single = planned.statements.length === 1;
@@ -244,17 +253,28 @@ export class SimpleQuery {
       script.outcome = { ok: true, tag: '' };
       return true;
     }
-    if (plan.kind === 'local') {
-      countRoute(session.context.metrics, plan, 0);
-      const sql = text.toString('utf8', from, to);
-      return (
-        runLocal(session, plan.command, sql, (outcome) => {
-          script.outcome = outcome;
-        }) && script.outcome !== null
-      );
-    }
+    if (plan.kind === 'local')
+      return this.runLocally(script, plan, text.toString('utf8', from, to));
     if (!isShardPlan(plan)) return true;
     return this.runOnShards(script, plan, from, to);
+  }
+
+  private runLocally(script: Script, plan: LocalPlan, sql: string): boolean {
+    const { session } = this;
+    const { work } = session;
+    countRoute(session.context.metrics, plan, 0);
+    const wasExplicit = work.explicit;
+    const onDone = (outcome: Outcome): void => {
+      if (this.running) {
+        for (const backend of work.participants) {
+          script.open.add(backend);
+          if (outcome.ok) script.succeeded.add(backend);
+        }
+      }
+      if (wasExplicit && !work.explicit) script.settingsBefore = session.settings.current;
+      script.outcome = outcome;
+    };
+    return runLocal(session, plan.command, sql, onDone) && script.outcome !== null;
   }
 
   private runOnShards(script: Script, plan: ShardPlan, from: number, to: number): boolean {
@@ -318,8 +338,10 @@ export class SimpleQuery {
       return false;
     }
     this.script = null;
-    if (script.error !== null) session.writeFailure(script.error);
-    else if (script.tag !== null) writeCommandComplete(session.local, script.tag);
+    if (script.error !== null) {
+      if (!work.explicit) session.restoreSettings(script.settingsBefore);
+      session.writeFailure(script.error);
+    } else if (script.tag !== null) writeCommandComplete(session.local, script.tag);
     session.endBatch();
     return true;
   }
