@@ -1,0 +1,254 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { crashPoints, type CrashPoint } from '../../src/transaction/crash-points.js';
+import type { Proxy } from '../support/proxy.js';
+import { startRelay, type Cut, type Relay } from '../support/relay.js';
+import {
+  connectTo,
+  dataShards,
+  errorOf,
+  openTwoPhaseScene,
+  withPrimary,
+  type TwoPhaseScene,
+} from '../support/two-phase-scene.js';
+
+/*
+ * Goal: whatever dies while a transaction over three shards commits, afterwards all shards have it or none, as the
+ * decision says, and nothing is left prepared. Method: the proxy kills itself at every step of the protocol, backends
+ * are terminated, connections are cut at the exact message; then a fresh proxy recovers.
+ */
+const writers = ['s1', 's0', 's2'] as const;
+const everywhere = ['s0', 's1', 's2'];
+let scene: TwoPhaseScene;
+
+beforeAll(async () => {
+  scene = await openTwoPhaseScene('two_phase_crash');
+});
+beforeEach(async () => {
+  await scene.databases.onEach(dataShards, 'DELETE FROM items');
+});
+afterAll(async () => {
+  await scene.close();
+});
+
+/** Writes on s1 (which decides), s0 and s2, reads on s3; answers what COMMIT says, or its error. */
+async function transact(
+  proxy: Proxy,
+  batch: string,
+  slots: readonly number[] = [1],
+): Promise<unknown> {
+  const client = await connectTo(proxy.url);
+  try {
+    await client.query('BEGIN');
+    for (const shard of writers) {
+      for (const slot of slots) {
+        await client.query('INSERT INTO items VALUES ($1, $2, $3)', [
+          scene.ids[shard],
+          slot,
+          batch,
+        ]);
+      }
+    }
+    await client.query('SELECT * FROM items WHERE id = $1', [scene.ids.s3]);
+    return (await client.query('COMMIT')).command;
+  } catch (error) {
+    return error;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Runs a fresh proxy until it has recovered everything. */
+async function recover(): Promise<void> {
+  const proxy = await scene.startProxy();
+  await scene.untilNothingIsPrepared();
+  await proxy.stop();
+}
+
+async function untilGone(proxy: Proxy): Promise<void> {
+  await expect.poll(() => isAlive(proxy.pid), { timeout: 10_000 }).toBe(false);
+  await proxy.kill();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('the proxy is killed', () => {
+  /** What must be there afterwards; null: either all or nothing. */
+  const outcomes: Readonly<Partial<Record<CrashPoint, readonly string[] | null>>> = {
+    'before-prepare': [],
+    'prepare-sent': [],
+    'first-prepared': [],
+    prepared: [],
+    'decision-sent': null,
+    decided: everywhere,
+    'first-finished': everywhere,
+    finished: everywhere,
+  };
+
+  test.each(Object.entries(outcomes))('at %s', async (point, expected) => {
+    const proxy = await scene.startProxy({ SHARDGATE_CRASH_POINT: point });
+    const answer = await transact(proxy, point);
+    expect(answer).toBeInstanceOf(Error);
+    await untilGone(proxy);
+    await recover();
+    const found = await scene.shardsWith(point);
+    if (expected === null) expect([[], everywhere]).toContainEqual(found);
+    else expect(found).toEqual(expected);
+  });
+
+  test('before it undoes what failed', async () => {
+    const proxy = await scene.startProxy({ SHARDGATE_CRASH_POINT: 'before-undo' });
+    // The second row of a slot fails when the transaction ends: on the last shard the others are prepared by then.
+    expect(await transact(proxy, 'undone', [1, 1])).toBeInstanceOf(Error);
+    await untilGone(proxy);
+    await recover();
+    expect(await scene.shardsWith('undone')).toEqual([]);
+  });
+
+  const duringRecovery: readonly (readonly [left: CrashPoint, again: CrashPoint, string[]])[] = [
+    ['prepared', 'recovery-settled', []],
+    ['prepared', 'recovery-finished-leg', []],
+    ['decided', 'recovery-settled', everywhere],
+    ['decided', 'recovery-finished-leg', everywhere],
+  ];
+  test.each(duringRecovery)('at %s, and the next one at %s', async (left, again, expected) => {
+    const first = await scene.startProxy({ SHARDGATE_CRASH_POINT: left });
+    await transact(first, `${left} ${again}`);
+    await untilGone(first);
+    expect(await scene.prepared()).toHaveLength(2);
+    const second = await scene.startProxy({ SHARDGATE_CRASH_POINT: again }).catch(() => null);
+    if (second !== null) await untilGone(second);
+    await recover();
+    expect(await scene.shardsWith(`${left} ${again}`)).toEqual(expected);
+  });
+
+  test('at every point that there is', () => {
+    const tested = new Set([
+      ...Object.keys(outcomes),
+      ...duringRecovery.map(([, again]) => again),
+      'before-undo',
+    ]);
+    expect([...tested].sort()).toEqual([...crashPoints].sort());
+  });
+
+  test('and two others recover at the same time', async () => {
+    const first = await scene.startProxy({ SHARDGATE_CRASH_POINT: 'decided' });
+    await transact(first, 'contended');
+    await untilGone(first);
+    const both = await Promise.all([scene.startProxy(), scene.startProxy()]);
+    await scene.untilNothingIsPrepared();
+    await Promise.all(both.map((proxy) => proxy.stop()));
+    expect(await scene.shardsWith('contended')).toEqual(everywhere);
+    for (const proxy of both) expect(proxy.logs()).not.toContain('"level":"error"');
+  });
+});
+
+describe('a backend is terminated', () => {
+  /** Ends the backends of one shard that run or ran something like this. */
+  const terminate = async (shard: 's0' | 's1', like: string): Promise<number> => {
+    const rows = await scene.databases.query(
+      shard,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'shardgate' AND query LIKE $1`,
+      [like],
+    );
+    return rows.length;
+  };
+  const cases = [
+    ['the one that decides', 's1', '%shardgate.decisions%'],
+    ['one that prepares', 's0', '%PREPARE TRANSACTION%'],
+  ] as const;
+
+  test.each(cases)('%s, during the vote: nothing is committed', async (_which, shard, like) => {
+    const proxy = await scene.startProxy();
+    const commit = transact(proxy, `slow ${shard}`);
+    await expect.poll(() => terminate(shard, like), { timeout: 5000, interval: 20 }).toBe(1);
+    expect(await commit).toMatchObject({ code: '08006' });
+    await scene.untilNothingIsPrepared();
+    expect(await scene.shardsWith(`slow ${shard}`)).toEqual([]);
+    // The same proxy goes on.
+    expect(await transact(proxy, 'afterwards')).toBe('COMMIT');
+    await proxy.stop();
+  });
+
+  test('between two statements: the transaction has failed', async () => {
+    const proxy = await scene.startProxy();
+    const client = await connectTo(proxy.url);
+    await client.query('BEGIN');
+    for (const shard of writers) {
+      await client.query(`INSERT INTO items VALUES ($1, 1, 'between')`, [scene.ids[shard]]);
+    }
+    await client.query('SAVEPOINT here');
+    expect(await terminate('s0', '%')).toBeGreaterThan(0);
+    await sleep(200);
+    const again = client.query('SELECT * FROM items WHERE id = $1', [scene.ids.s0]);
+    await errorOf(again);
+    // What s0 held is lost, so going back to a savepoint cannot save the transaction.
+    await client.query('ROLLBACK TO here').catch(() => undefined);
+    await client.query('COMMIT').catch(() => undefined);
+    expect(await scene.shardsWith('between')).toEqual([]);
+    await client.end();
+    await proxy.stop();
+  });
+});
+
+describe('a connection breaks off', () => {
+  let relay: Relay;
+  let proxy: Proxy;
+
+  const cases: readonly (readonly [string, 's0' | 's1', string, Cut, unknown, string[]])[] = [
+    ['before the decision arrives', 's1', 'Q\0\0\0\x0bCOMMIT\0', 'before', { code: '08006' }, []],
+    ['behind the decision', 's1', 'Q\0\0\0\x0bCOMMIT\0', 'after', 'COMMIT', everywhere],
+    ['before a leg is prepared', 's0', 'PREPARE TRANSACTION', 'before', { code: '08006' }, []],
+    ['behind a leg being prepared', 's0', 'PREPARE TRANSACTION', 'after', { code: '08006' }, []],
+    ['before a leg commits', 's0', 'COMMIT PREPARED', 'before', 'COMMIT', everywhere],
+    ['behind a leg committing', 's0', 'COMMIT PREPARED', 'after', 'COMMIT', everywhere],
+  ];
+  test.each(cases)('%s', async (name, shard, text, cut, answer, expected) => {
+    relay = await startRelay(scene.databases.urls[shard]);
+    proxy = await scene.startProxy({}, withPrimary(scene.config, shard, relay.url));
+    relay.cutAt(text, cut);
+    const said = await transact(proxy, name);
+    await relay.cutHappened();
+    if (typeof answer === 'string') expect(said).toBe(answer);
+    else expect(said).toMatchObject(answer as object);
+    // Whoever was told COMMIT reads his writes.
+    if (answer === 'COMMIT') expect(await scene.shardsWith(name)).toEqual(expected);
+    await scene.untilNothingIsPrepared();
+    expect(await scene.shardsWith(name)).toEqual(expected);
+    await proxy.stop();
+    await relay.close();
+  });
+
+  const lasting: readonly (readonly [string, Cut, string[]])[] = [
+    ['before the decision arrives', 'before', []],
+    ['behind the decision', 'after', everywhere],
+  ];
+  test.each(lasting)('%s, and the shard stays away', async (name, cut, expected) => {
+    const batch = `away ${name}`;
+    relay = await startRelay(scene.databases.urls.s1);
+    proxy = await scene.startProxy({}, withPrimary(scene.config, 's1', relay.url));
+    relay.cutAt('Q\0\0\0\x0bCOMMIT\0', cut);
+    const commit = transact(proxy, batch);
+    await relay.cutHappened();
+    relay.setOpen(false);
+    expect(await commit).toMatchObject({
+      code: '08007',
+      detail: expect.stringContaining('shardgate:shop/s1:') as string,
+    });
+    // The outcome is open, so both legs wait.
+    expect(await scene.prepared()).toHaveLength(2);
+    relay.setOpen(true);
+    await scene.untilNothingIsPrepared();
+    expect(await scene.shardsWith(batch)).toEqual(expected);
+    await proxy.stop();
+    await relay.close();
+  });
+});

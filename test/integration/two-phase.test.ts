@@ -1,0 +1,276 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type pg from 'pg';
+import type { Proxy } from '../support/proxy.js';
+import {
+  connectTo,
+  errorOf,
+  openTwoPhaseScene,
+  dataShards,
+  dataShardSchema,
+  withPrimary,
+  type DataShard,
+  type TwoPhaseScene,
+} from '../support/two-phase-scene.js';
+import { WireClient } from '../support/wire-client.js';
+import { int32 } from '../support/wire-messages.js';
+
+/* Transactions that write on several shards: all of it is committed, or nothing. */
+let scene: TwoPhaseScene;
+let proxy: Proxy;
+let client: pg.Client;
+
+beforeAll(async () => {
+  scene = await openTwoPhaseScene('two_phase');
+  proxy = await scene.startProxy();
+  client = await connectTo(proxy.url);
+});
+beforeEach(async () => {
+  await scene.databases.onEach(dataShards, 'DELETE FROM items');
+});
+afterAll(async () => {
+  await client.end();
+  await proxy.stop();
+  await scene.close();
+});
+
+/** 1234 and 5678, as the protocol has it. */
+const CANCEL_REQUEST = (1234 << 16) | 5678;
+
+/** One row per shard, in one transaction that is still open; the first shard will decide. */
+async function writeOn(shards: readonly DataShard[], batch: string): Promise<void> {
+  await client.query('BEGIN');
+  for (const shard of shards) {
+    await client.query('INSERT INTO items VALUES ($1, 1, $2)', [scene.ids[shard], batch]);
+  }
+}
+
+describe('a transaction over several shards', () => {
+  test('commits everywhere and leaves nothing prepared', async () => {
+    await writeOn(['s1', 's0', 's3'], 'all');
+    expect(await scene.shardsWith('all')).toEqual([]);
+    const result = await client.query('COMMIT');
+    expect(result.command).toBe('COMMIT');
+    expect(await scene.shardsWith('all')).toEqual(['s0', 's1', 's3']);
+    expect(await scene.prepared()).toEqual([]);
+  });
+
+  test('is decided by a row on the shard that wrote first', async () => {
+    await writeOn(['s2', 's1'], 'decided');
+    await client.query('COMMIT');
+    const rows = await scene.databases.query(
+      's2',
+      'SELECT gid, outcome FROM shardgate.decisions ORDER BY decided_at DESC LIMIT 1',
+    );
+    expect(rows).toEqual([[expect.stringMatching(/^shardgate:shop\/s2:[0-9a-f-]{36}$/), 'commit']]);
+  });
+
+  test('rolls back everywhere on ROLLBACK', async () => {
+    await writeOn(['s0', 's1'], 'rolled back');
+    await client.query('ROLLBACK');
+    expect(await scene.shardsWith('rolled back')).toEqual([]);
+  });
+
+  test('rolls back everywhere when a statement has failed', async () => {
+    await writeOn(['s0', 's1'], 'failed');
+    await expect(
+      client.query('SELECT 1 / 0 FROM items WHERE id = $1', [scene.ids.s1]),
+    ).rejects.toMatchObject({ code: '22012' });
+    const result = await client.query('COMMIT');
+    expect(result.command).toBe('ROLLBACK');
+    expect(await scene.shardsWith('failed')).toEqual([]);
+  });
+
+  test('needs no decision where one shard wrote and others were read', async () => {
+    const before = (await scene.decisions()).size;
+    await writeOn(['s1'], 'one writer');
+    await client.query('SELECT * FROM items WHERE id = $1', [scene.ids.s2]);
+    await client.query('COMMIT');
+    expect(await scene.shardsWith('one writer')).toEqual(['s1']);
+    expect((await scene.decisions()).size).toBe(before);
+  });
+
+  test('keeps what was written before a savepoint and drops what came behind it', async () => {
+    await writeOn(['s0', 's1'], 'kept');
+    await client.query('SAVEPOINT here');
+    await client.query(`INSERT INTO items VALUES ($1, 1, 'dropped')`, [scene.ids.s2]);
+    await client.query('ROLLBACK TO here');
+    await client.query('COMMIT');
+    expect(await scene.shardsWith('kept')).toEqual(['s0', 's1']);
+    expect(await scene.shardsWith('dropped')).toEqual([]);
+  });
+
+  test('goes on in the next one after COMMIT AND CHAIN', async () => {
+    await writeOn(['s0', 's1'], 'chained');
+    await client.query('COMMIT AND CHAIN');
+    await client.query(`INSERT INTO items VALUES ($1, 2, 'behind')`, [scene.ids.s0]);
+    await client.query(`INSERT INTO items VALUES ($1, 2, 'behind')`, [scene.ids.s2]);
+    await client.query('ROLLBACK');
+    expect(await scene.shardsWith('chained')).toEqual(['s0', 's1']);
+    expect(await scene.shardsWith('behind')).toEqual([]);
+  });
+
+  test('commits as a whole when one text or one pipeline holds it', async () => {
+    const { s0, s3 } = scene.ids;
+    await client.query(
+      `BEGIN; INSERT INTO items VALUES (${s0}, 1, 'text'); INSERT INTO items VALUES (${s3}, 1, 'text'); COMMIT`,
+    );
+    expect(await scene.shardsWith('text')).toEqual(['s0', 's3']);
+    const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
+    const statements = [
+      'BEGIN',
+      `INSERT INTO items VALUES (${s0}, 1, 'pipe')`,
+      `INSERT INTO items VALUES (${s3}, 1, 'pipe')`,
+      'COMMIT',
+      `SELECT batch FROM items WHERE id = ${s3}`,
+    ];
+    for (const sql of statements) {
+      wire.parse('', sql);
+      wire.bind();
+      wire.execute();
+    }
+    wire.sync();
+    const answers = await wire.until('Z');
+    expect(answers.map(({ type }) => type).join('')).toBe('12C12C12C12C12DCZ');
+    expect(answers.at(-1)!.body.toString()).toBe('I');
+    expect(await scene.shardsWith('pipe')).toEqual(['s0', 's3']);
+    wire.terminate();
+  });
+});
+
+describe('constraints and triggers that wait for the end of the transaction', () => {
+  const cases: readonly (readonly [where: string, violator: DataShard])[] = [
+    ['the shard that decides', 's0'],
+    ['another shard', 's2'],
+  ];
+  test.each(cases)('undo all of it when they fail on %s', async (_where, violator) => {
+    await writeOn(['s0', 's1', 's2'], 'violating');
+    await client.query(`INSERT INTO items VALUES ($1, 1, 'violating')`, [scene.ids[violator]]);
+    const error = await errorOf(client.query('COMMIT'));
+    expect(error).toMatchObject({ code: '23505', constraint: 'items_id_slot_key' });
+    expect(await scene.shardsWith('violating')).toEqual([]);
+    expect(await scene.prepared()).toEqual([]);
+    // The session is outside a transaction, and well.
+    await writeOn(['s0', 's1'], 'afterwards');
+    await client.query('COMMIT');
+    expect(await scene.shardsWith('afterwards')).toEqual(['s0', 's1']);
+  });
+
+  test('are heard by the client', async () => {
+    const heard: string[] = [];
+    const listen = (notice: { readonly message?: string | undefined }): void => {
+      heard.push(notice.message ?? '');
+    };
+    client.on('notice', listen);
+    await client.query('BEGIN');
+    await client.query(`INSERT INTO items VALUES ($1, 11, 'talking')`, [scene.ids.s0]);
+    await client.query(`INSERT INTO items VALUES ($1, 12, 'talking')`, [scene.ids.s1]);
+    await client.query('COMMIT');
+    client.off('notice', listen);
+    expect(heard.sort()).toEqual(['talking on 11', 'talking on 12']);
+  });
+
+  test('go on when the client vanishes in the middle of its COMMIT', async () => {
+    const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
+    wire.query('BEGIN');
+    await wire.until('Z');
+    for (const shard of ['s0', 's1'] as const) {
+      wire.query(`INSERT INTO items VALUES (${scene.ids[shard]}, 1, 'slow orphan')`);
+      await wire.until('Z');
+    }
+    wire.query('COMMIT');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    wire.destroy();
+    await expect
+      .poll(() => scene.shardsWith('slow orphan'), { timeout: 5000 })
+      .toEqual(['s0', 's1']);
+    await scene.untilNothingIsPrepared();
+  });
+
+  test('may be cancelled, which rolls all of it back', async () => {
+    await writeOn(['s0', 's1'], 'slow cancel');
+    const commit = errorOf(client.query('COMMIT'));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const { processID, secretKey } = client as unknown as Record<string, number>;
+    const canceller = await WireClient.open({ port: proxy.port });
+    canceller.send(Buffer.concat([16, CANCEL_REQUEST, processID!, secretKey!].map(int32)));
+    expect(await commit).toMatchObject({ code: '57014' });
+    expect(await scene.shardsWith('slow cancel')).toEqual([]);
+    expect(await scene.prepared()).toEqual([]);
+  });
+});
+
+describe('what PostgreSQL does not let anybody prepare', () => {
+  test('is an error of its own and undoes all of it', async () => {
+    // The first shard decides, which is not prepared: the second one has the temporary table.
+    await client.query('BEGIN');
+    await client.query(`INSERT INTO items VALUES ($1, 0, 'temp')`, [scene.ids.s0]);
+    await client.query(`INSERT INTO items VALUES ($1, 1, 'temp')`, [scene.ids.s1]);
+    const error = await errorOf(client.query('COMMIT'));
+    expect(error).toMatchObject({
+      code: '0A000',
+      message: 'cannot PREPARE a transaction that has operated on temporary objects',
+    });
+    expect(await scene.shardsWith('temp')).toEqual([]);
+    expect(await scene.prepared()).toEqual([]);
+  });
+});
+
+describe('settings of the session', () => {
+  test('another role commits over several shards, and stays in force', async () => {
+    await scene.databases.onEach(
+      ['main', 's0', 's1', 's2', 's3'],
+      `DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object THEN END $$;
+       GRANT ALL ON items TO clerk`,
+    );
+    await client.query('SET ROLE clerk');
+    await writeOn(['s0', 's1', 's2'], 'clerk');
+    await client.query('COMMIT');
+    expect(await scene.shardsWith('clerk')).toEqual(['s0', 's1', 's2']);
+    for (const shard of ['s0', 's1', 's2'] as const) {
+      const { rows } = await client.query<{ user: string }>(
+        'SELECT current_user AS user FROM items WHERE id = $1',
+        [scene.ids[shard]],
+      );
+      expect(rows).toEqual([{ user: 'clerk' }]);
+    }
+    await client.query('RESET ROLE');
+    await client.query('BEGIN');
+    await client.query('SET LOCAL ROLE clerk');
+    await client.query(`INSERT INTO items VALUES ($1, 2, 'local')`, [scene.ids.s0]);
+    await client.query(`INSERT INTO items VALUES ($1, 2, 'local')`, [scene.ids.s1]);
+    await client.query('COMMIT');
+    expect(await scene.shardsWith('local')).toEqual(['s0', 's1']);
+  });
+
+  test('synchronous_commit = off does not loosen the decision', async () => {
+    await client.query('SET synchronous_commit = off');
+    await writeOn(['s0', 's1'], 'loose');
+    await client.query('COMMIT');
+    await client.query('RESET synchronous_commit');
+    expect(await scene.shardsWith('loose')).toEqual(['s0', 's1']);
+  });
+});
+
+test('shards may share a server, which knows a prepared transaction by name only', async () => {
+  const second = new URL(scene.databases.urls.s0);
+  const name = `${scene.databases.name}_second`;
+  second.pathname = `/${name}`;
+  await scene.databases.query('s0', `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  await scene.databases.query('s0', `CREATE DATABASE ${name}`);
+  const there = await connectTo(second.href);
+  await there.query(dataShardSchema);
+  const config = withPrimary(scene.config, 's1', second.href);
+  const crowded = await scene.startProxy({}, config);
+  const user = await connectTo(crowded.url);
+  await user.query('BEGIN');
+  for (const shard of ['s2', 's0', 's1'] as const) {
+    await user.query(`INSERT INTO items VALUES ($1, 1, 'crowd')`, [scene.ids[shard]]);
+  }
+  await user.query('COMMIT');
+  expect(await scene.shardsWith('crowd')).toEqual(['s0', 's2']);
+  const { rows } = await there.query('SELECT batch FROM items');
+  expect(rows).toEqual([{ batch: 'crowd' }]);
+  await Promise.all([user.end(), there.end()]);
+  await crowded.stop();
+  await scene.databases.query('s0', `DROP DATABASE ${name} WITH (FORCE)`);
+});

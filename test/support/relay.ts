@@ -1,0 +1,96 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** What a relay does when the watched text comes by from the client. */
+export type Cut =
+  /** Nothing gets through, and both ends are cut: the server never hears it. */
+  | 'before'
+  /** The server gets it, the client never hears the answer. */
+  | 'after';
+
+/** A TCP relay in front of a server, for losing a connection at an exact place of what is said. */
+export interface Relay {
+  /** The server's URL with the relay's address. */
+  readonly url: string;
+  /** Cuts the next connection whose client sends this text. */
+  cutAt(text: string, cut: Cut): void;
+  /** Resolves when that has happened. */
+  cutHappened(): Promise<void>;
+  /** False: every connection is cut and new ones are refused, until true. */
+  setOpen(open: boolean): void;
+  close(): Promise<void>;
+}
+
+/** How long a message that the server shall still get has to reach it, before its connection ends. */
+const DELIVER_MS = 300;
+
+export async function startRelay(serverUrl: string): Promise<Relay> {
+  const target = new URL(serverUrl);
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let isOpen = true;
+  let wanted: { readonly text: string; readonly cut: Cut } | null = null;
+  let happened: () => void = () => undefined;
+  let cutDone: Promise<void> = Promise.resolve();
+
+  const end = (pair: readonly [Socket, Socket]): void => {
+    pairs.delete(pair);
+    for (const socket of pair) socket.destroy();
+  };
+  const server: Server = createServer((client) => {
+    if (!isOpen) {
+      client.destroy();
+      return;
+    }
+    const upstream = connect(Number(target.port), target.hostname);
+    const pair = [client, upstream] as const;
+    pairs.add(pair);
+    let deaf = false;
+    client.on('data', (chunk: Buffer) => {
+      if (wanted === null || !chunk.includes(wanted.text)) {
+        upstream.write(chunk);
+        return;
+      }
+      const { cut } = wanted;
+      wanted = null;
+      if (cut === 'before') {
+        end(pair);
+        happened();
+        return;
+      }
+      deaf = true;
+      upstream.write(chunk);
+      setTimeout(() => {
+        end(pair);
+        happened();
+      }, DELIVER_MS);
+    });
+    upstream.on('data', (chunk: Buffer) => {
+      if (!deaf) client.write(chunk);
+    });
+    for (const socket of pair) {
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        end(pair);
+      });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = new URL(serverUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String((server.address() as { port: number }).port);
+  return {
+    url: url.href,
+    cutAt: (text, cut) => {
+      wanted = { text, cut };
+      cutDone = new Promise((resolve) => (happened = resolve));
+    },
+    cutHappened: () => cutDone,
+    setOpen: (open) => {
+      isOpen = open;
+      if (!open) for (const pair of [...pairs]) end(pair);
+    },
+    close: () => {
+      for (const pair of [...pairs]) end(pair);
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
