@@ -117,9 +117,10 @@ export class FakeServer {
   static async start(serve: Script = answerQueries, login: Script = trust): Promise<FakeServer> {
     const server = net.createServer();
     const fake = new FakeServer(server, await listen(server));
+    let nextPid = 100;
     server.on('connection', (socket) => {
       fake.sockets.add(socket);
-      const connection = new FakeConnection(socket, 100 + fake.connections.length);
+      const connection = new FakeConnection(socket, nextPid++);
       void fake.run(connection, serve, login);
     });
     return fake;
