@@ -22,6 +22,7 @@ import { startMultiRun } from './multi-run.js';
 import type { SessionContext } from './session-context.js';
 import { refusedSetting, SessionSettings } from './session-settings.js';
 import { SimpleQuery } from './simple-query.js';
+import { TransactionControl } from './transaction-control.js';
 import { parseSearchPath } from './search-path.js';
 
 /**
@@ -34,11 +35,13 @@ import { parseSearchPath } from './search-path.js';
 export class Session implements TransportHandler, InputHandler, LeaseHost, OperationHost {
   readonly context: SessionContext;
   readonly work = new UnitOfWork();
+  readonly control = new TransactionControl(this.work);
   readonly settings = new SessionSettings();
   readonly user: string;
   readonly logger: Logger;
   /** Messages of our own for the client; sent before anything that passes through. */
   readonly local = new Writer(512);
+  private readonly reports = new Writer(64);
   readonly source = new ValueSource();
   readonly targets = new ShardTargets();
   readonly literals = new Literals();
@@ -384,8 +387,14 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (this.work.explicit) this.work.failed = true;
   }
 
+  /** A ParameterStatus message for the client; it goes before the next ReadyForQuery, as Postgres sends them. */
+  report(buffer: Buffer, start: number, end: number): void {
+    this.reports.bytes(buffer, start, end);
+  }
+
   /** Answers ReadyForQuery by ourselves, when no backend does. */
   writeReady(): void {
+    if (this.reports.size > 0) this.local.bytes(this.reports.take());
     writeReadyForQuery(this.local, this.work.status);
   }
 
@@ -593,8 +602,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     work.failed = status === TxStatus.failed;
     if (status === TxStatus.idle) {
       if (wasExplicit) {
-        const committing = this.extended.committing || this.simple.committing;
-        this.onTransactionEnd(committing && !this.statementFailed);
+        this.onTransactionEnd(this.control.committing && !this.statementFailed);
       }
       work.end();
       this.extended.endPortals(true);
@@ -602,7 +610,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     if (!wasExplicit) {
-      work.begin(this.simple.beginSql ?? this.extended.beginSql ?? 'BEGIN', null);
+      work.begin(this.control.beginSql ?? 'BEGIN', null);
       this.settingsAtBegin = this.settings.current;
     }
     this.extended.endPortals(false);
@@ -627,7 +635,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.busy = false;
     this.operation = null;
     this.statementFailed = false;
-    this.simple.statementOver();
+    this.control.reset();
     this.pump();
   }
 
@@ -676,8 +684,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     this.copyTarget = null;
-    const committing = this.extended.committing || this.simple.committing;
-    this.writeFailure(committing ? unknownOutcome(error) : error.toSqlError());
+    this.writeFailure(this.control.committing ? unknownOutcome(error) : error.toSqlError());
     this.extended.onBackendLost(backend);
   }
 

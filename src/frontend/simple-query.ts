@@ -4,13 +4,11 @@ import { SqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { LocalPlan, Plan, PlannedText } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
-import { TxStatus } from '../protocol/codes.js';
 import { queryTextEnd } from '../protocol/frontend-messages.js';
 import { offsetOf } from '../sql/position.js';
 import { EndBatch } from '../transaction/end-batch.js';
 import type { Outcome } from '../transaction/operation.js';
-import { abortedError } from './extended-query.js';
-import { endsFailedTransaction, runLocal } from './local-commands.js';
+import { runLocal } from './local-commands.js';
 import {
   isShardPlan,
   place,
@@ -47,10 +45,6 @@ interface Script {
  * everything else is run statement by statement as one implicit transaction, as Postgres does with several statements.
  */
 export class SimpleQuery {
-  /** The passed-through text holds COMMIT, for what ReadyForQuery means. */
-  committing = false;
-  /** The BEGIN of a passed-through text of several statements. */
-  beginSql: string | null = null;
   private readonly session: Session;
   private script: Script | null = null;
 
@@ -86,7 +80,7 @@ export class SimpleQuery {
         session.writeReady();
         return true;
       }
-      this.refuseWhereFailed(whole);
+      session.control.refuseWhereFailed(whole);
       if (whole.kind === 'refuse') {
         if (session.seesFreshCatalog(whole.refusal)) return false;
         countRoute(session.context.metrics, whole, 0);
@@ -126,14 +120,14 @@ export class SimpleQuery {
     end: number,
   ): boolean | null {
     const { session } = this;
-    const { work, context } = session;
+    const { context } = session;
     let backend: BackendConnection | null;
     if (plan.kind === 'local') {
-      backend = this.controlParticipant(plan);
+      backend = session.control.backendFor(plan.command);
       if (backend === null) return null;
-      this.committing = plan.command.kind === 'commit' && !work.failed;
+      session.control.passed(plan.command, () => '');
       context.metrics.transactions[
-        this.committing ? CommitKind.oneShard : CommitKind.rolledBack
+        session.control.committing ? CommitKind.oneShard : CommitKind.rolledBack
       ]!++;
     } else {
       if (plan.kind !== 'route' && plan.kind !== 'insertSplit') return null;
@@ -157,31 +151,18 @@ export class SimpleQuery {
 
   /** Transaction commands within a text that passes through as a whole. */
   private noteControl(planned: PlannedText, buffer: Buffer, textStart: number): void {
+    const { session } = this;
+    const { literals } = session;
     for (const { plan, start, end } of planned.statements) {
       if (plan.kind !== 'local') continue;
-      const { literals } = this.session;
-      if (plan.command.kind === 'commit') this.committing = true;
-      if (plan.command.kind === 'rollback') this.committing = false;
-      if (plan.command.kind === 'begin') {
-        this.beginSql = buffer.toString(
+      session.control.passed(plan.command, () =>
+        buffer.toString(
           'utf8',
           textStart + offsetOf(start, literals),
           textStart + offsetOf(end, literals),
-        );
-      }
+        ),
+      );
     }
-  }
-
-  /** COMMIT and ROLLBACK of a transaction on one backend. */
-  private controlParticipant(plan: LocalPlan): BackendConnection | null {
-    const { work } = this.session;
-    const { command } = plan;
-    if (!work.explicit || work.participants.length !== 1) return null;
-    const [participant] = work.participants;
-    // Failed by our own word: the backend does not know, so the session must do it.
-    if (work.failed && participant!.status !== TxStatus.failed) return null;
-    const ends = command.kind === 'commit' || command.kind === 'rollback';
-    return ends && !command.chain ? participant! : null;
   }
 
   /** An error of our own ends the whole Query. */
@@ -196,17 +177,6 @@ export class SimpleQuery {
     session.writeReady();
     if (!session.work.explicit) session.releaseAll();
     return true;
-  }
-
-  statementOver(): void {
-    this.committing = false;
-    this.beginSql = null;
-  }
-
-  private refuseWhereFailed(plan: Plan): void {
-    if (!this.session.work.failed || plan.kind === 'empty') return;
-    if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
-    throw abortedError();
   }
 
   // ---------------------------------------------------------------- scripts
@@ -244,7 +214,7 @@ export class SimpleQuery {
       writeCommandComplete(session.local, script.tag);
       script.tag = null;
     }
-    this.refuseWhereFailed(plan);
+    session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     const single = planned.statements.length === 1;
     const from = single ? 0 : offsetOf(start, session.literals);
@@ -330,8 +300,11 @@ export class SimpleQuery {
         session.operation = null;
         session.resumeSoon();
       };
-      if (script.error === null) session.operation = EndBatch.sync(open, done);
-      else {
+      if (script.error === null) {
+        session.operation = EndBatch.sync(open, done, (buffer, from, to) => {
+          session.report(buffer, from, to);
+        });
+      } else {
         const undo = work.explicit ? NOBODY : script.succeeded;
         session.operation = EndBatch.rollBack(open, undo, () => done(null));
       }

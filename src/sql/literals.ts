@@ -65,6 +65,16 @@ export class Literals {
     this.count = index + 1;
   }
 
+  /** The same spans, kept while this object goes on to other texts. */
+  copy(): Literals {
+    const copy = new Literals();
+    for (let i = 0; i < this.count; i++) {
+      copy.push(this.kinds[i]! as LiteralKindCode, this.starts[i]!, this.ends[i]!);
+    }
+    copy.complete = this.complete;
+    return copy;
+  }
+
   /**
    * The first literal that starts at or behind `offset`, comments skipped; -1 where there is none. A negated
    * constant's location in the parse tree is its minus sign, so the literal itself is found this way.

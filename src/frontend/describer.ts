@@ -1,0 +1,66 @@
+import { DROP, Expect, PASS } from '../backend/postgres/expected-replies.js';
+import type { Plan } from '../planner/plan.js';
+import { ready } from '../protocol/backend-messages.js';
+import { Backend, Frontend } from '../protocol/codes.js';
+import { Writer } from '../protocol/writer.js';
+import type { ClientStatement, Portal } from './client-statement.js';
+import { isShardPlan } from './multi-run.js';
+import type { ParseQueue } from './parse-queue.js';
+import type { Pipeline } from './pipeline.js';
+
+/**
+ * Answers Describe. Every shard has every table, so any of them can say what a statement takes and gives. False from
+ * either method: a backend must be waited for, call again.
+ */
+export class Describer {
+  private readonly pipeline: Pipeline;
+  private readonly parses: ParseQueue;
+
+  constructor(pipeline: Pipeline, parses: ParseQueue) {
+    this.pipeline = pipeline;
+    this.parses = parses;
+  }
+
+  statement(statement: ClientStatement, plan: Plan): boolean {
+    const { pipeline, parses } = this;
+    if (!isShardPlan(plan)) {
+      pipeline.reply(NO_PARAMETERS);
+      pipeline.reply(ready.noData);
+      return true;
+    }
+    const backend = parses.home(plan);
+    if (backend === null) return false;
+    parses.sendTo(backend);
+    const serverName = parses.nameOn(backend, statement);
+    backend.out.begin(Frontend.describe).byte(0x53).bytes(serverName).byte(0).end();
+    backend.expect(Expect.describeStatement, PASS);
+    return true;
+  }
+
+  portal(portal: Portal): boolean {
+    const { pipeline } = this;
+    const { backend, plan, statement, bind, name } = portal;
+    if (backend !== null) {
+      if (!pipeline.switchTo(backend)) return false;
+      backend.out.begin(Frontend.describe).byte(0x50).cstring(name).end();
+      backend.expect(Expect.describePortal, PASS);
+      return true;
+    }
+    if (!isShardPlan(plan) || bind === null) {
+      pipeline.reply(ready.noData);
+      return true;
+    }
+    // Any of its shards describes the rows: bound there for this only.
+    const one = pipeline.backendFor(portal.shards[0]!, null);
+    if (one === null || !pipeline.switchTo(one)) return false;
+    const serverName = this.parses.nameOn(one, statement);
+    one.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
+    one.expect(Expect.bind, DROP);
+    one.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+    one.expect(Expect.describePortal, PASS);
+    return true;
+  }
+}
+
+/** ParameterDescription of a statement without parameters. */
+const NO_PARAMETERS = new Writer(16).begin(Backend.parameterDescription).int16(0).end().take();

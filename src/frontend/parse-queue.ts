@@ -1,0 +1,113 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { DROP, PASS } from '../backend/postgres/expected-replies.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Plan, PlannedText } from '../planner/plan.js';
+import { ready } from '../protocol/backend-messages.js';
+import type { ClientStatement } from './client-statement.js';
+import type { ShardPlan } from './multi-run.js';
+import type { Pipeline } from './pipeline.js';
+import type { Session } from './session.js';
+
+/**
+ * Parse messages that the client has sent and that nobody has answered yet: the Bind or Describe behind them decides
+ * which backend judges the text. A text that a backend has accepted before is answered at once where nothing follows,
+ * since a client may wait for that answer while others hold every backend.
+ */
+export class ParseQueue {
+  private readonly session: Session;
+  private readonly pipeline: Pipeline;
+  private waiting: ClientStatement[] = [];
+
+  constructor(session: Session, pipeline: Pipeline) {
+    this.session = session;
+    this.pipeline = pipeline;
+  }
+
+  get empty(): boolean {
+    return this.waiting.length === 0;
+  }
+
+  add(statement: ClientStatement): void {
+    this.waiting.push(statement);
+  }
+
+  /** An error makes them void. */
+  clear(): void {
+    this.waiting = [];
+  }
+
+  /** Sends them to the backend that gets the next message; the client sees the answers in its order. */
+  sendTo(backend: BackendConnection): void {
+    if (this.waiting.length === 0) return;
+    for (const statement of this.waiting) {
+      const { prepared } = statement;
+      if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
+      else if (backend.statements.knows(prepared)) this.pipeline.reply(ready.parseComplete);
+      else backend.statements.parse(prepared, PASS);
+    }
+    this.waiting = [];
+  }
+
+  /** Answers them without a Bind: known texts at once, others by any backend that may judge them; false: wait. */
+  answer(): boolean {
+    const { waiting, pipeline } = this;
+    if (waiting.length === 0) return true;
+    if (waiting.every((statement) => statement.prepared.validated)) {
+      for (let i = 0; i < waiting.length; i++) pipeline.reply(ready.parseComplete);
+      this.waiting = [];
+      return true;
+    }
+    const backend = this.home(onlyPlan(waiting.at(-1)!.planned) as ShardPlan);
+    if (backend === null) return false;
+    this.sendTo(backend);
+    return true;
+  }
+
+  /** A backend that can parse and describe a statement, made the current one; null: wait. */
+  home(plan: ShardPlan): BackendConnection | null {
+    const { pipeline, session } = this;
+    const backend = pipeline.backendFor(homeShard(session, plan, pipeline.current), null);
+    return backend !== null && pipeline.switchTo(backend) ? backend : null;
+  }
+
+  /** The statement's name on the backend, parsed there now if need be. */
+  nameOn(backend: BackendConnection, statement: ClientStatement): Buffer {
+    const { prepared } = statement;
+    const { statements } = backend;
+    const { metrics } = this.session.context;
+    if (statement.name === '') {
+      if (statements.unnamed !== prepared) statements.parseUnnamed(prepared, DROP);
+      return NO_NAME;
+    }
+    if (statements.knows(prepared)) {
+      metrics.preparedHits++;
+      statements.touch(prepared);
+    } else {
+      metrics.preparedMisses++;
+      statements.parse(prepared, DROP);
+    }
+    return prepared.name;
+  }
+}
+
+/** Any shard that has the statement's tables; one that is held already costs nothing. */
+function homeShard(session: Session, plan: ShardPlan, current: BackendConnection | null): Shard {
+  const { topology } = session.context.config;
+  let candidates: readonly Shard[];
+  if (plan.kind === 'route') {
+    const { shards } = plan;
+    if (shards.kind === 'shard') return shards.shard;
+    if (shards.kind === 'catalog') return topology.catalogShard;
+    candidates = shards.keyspace?.shards ?? topology.shards;
+  } else candidates = plan.keyspace?.shards ?? topology.shards;
+  if (current !== null && candidates.includes(current.shard)) return current.shard;
+  const held = session.work.participants.find((backend) => candidates.includes(backend.shard));
+  return held?.shard ?? session.context.cluster.pickAny(candidates);
+}
+
+/** The plan of a text of one statement, or of none. */
+export function onlyPlan(planned: PlannedText): Plan {
+  return planned.whole ?? planned.statements[0]!.plan;
+}
+
+const NO_NAME: Buffer = Buffer.alloc(0);

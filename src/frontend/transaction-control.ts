@@ -1,0 +1,59 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { LocalCommand, Plan } from '../planner/plan.js';
+import { TxStatus } from '../protocol/codes.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import { endsFailedTransaction } from './local-commands.js';
+
+/**
+ * BEGIN, COMMIT and ROLLBACK that go to a backend as the client sent them; what they did is known when it answers.
+ */
+export class TransactionControl {
+  /** What passes through commits, unless it fails. */
+  committing = false;
+  /** The BEGIN that passes through, to be repeated on backends that join later. */
+  beginSql: string | null = null;
+  private readonly work: UnitOfWork;
+
+  constructor(work: UnitOfWork) {
+    this.work = work;
+  }
+
+  /** The one backend of the transaction, where COMMIT or ROLLBACK can go to it as it is; null: the session does it. */
+  backendFor(command: LocalCommand): BackendConnection | null {
+    const { work } = this;
+    if (!work.explicit || work.participants.length !== 1) return null;
+    const participant = work.participants[0]!;
+    // Failed by our own word: the backend does not know.
+    if (work.failed && participant.status !== TxStatus.failed) return null;
+    const ends = command.kind === 'commit' || command.kind === 'rollback';
+    return ends && !command.chain ? participant : null;
+  }
+
+  /** A command has been passed on. `sql`: its text. */
+  passed(command: LocalCommand, sql: () => string): void {
+    if (command.kind === 'commit') this.committing = !this.work.failed;
+    else if (command.kind === 'rollback') this.committing = false;
+    else if (command.kind === 'begin') this.beginSql = sql();
+  }
+
+  /** What passed through is over. */
+  reset(): void {
+    this.committing = false;
+    this.beginSql = null;
+  }
+
+  /** Throws SqlError 25P02 for what a failed transaction does not take. */
+  refuseWhereFailed(plan: Plan): void {
+    if (!this.work.failed || plan.kind === 'empty') return;
+    if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
+    throw abortedError();
+  }
+}
+
+function abortedError(): SqlError {
+  return sqlError(
+    'in_failed_sql_transaction',
+    'current transaction is aborted, commands ignored until end of transaction block',
+  );
+}
