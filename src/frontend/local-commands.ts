@@ -1,13 +1,14 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
-import type { LocalCommand } from '../planner/plan.js';
+import type { LocalCommand, SettingEffect } from '../planner/plan.js';
+import { Backend } from '../protocol/codes.js';
 import { writeNotice } from '../protocol/backend-messages.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import type { Session } from './session.js';
-import { refusedSetting } from './session-settings.js';
+import { refusedSetting, settingsSql } from './session-settings.js';
 
 type Done = (outcome: Outcome) => void;
 type CommandOf<K extends LocalCommand['kind']> = Extract<LocalCommand, { kind: K }>;
@@ -188,35 +189,76 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
     }
     const shard = topology.catalogShard;
     if (session.lease(shard) === null) return false;
-  } else if (!joined && work.participants.length === 0) {
-    // Outside a transaction: settings of a session must not begin one.
-    const explicit = work.explicit;
-    work.explicit = false;
-    const backend = session.lease(topology.catalogShard);
-    work.explicit = explicit;
-    if (backend === null) return false;
-    // In a pipeline that has not said BEGIN, an error behind this undoes it: the backend stays until Sync.
-    const stays = session.inPipeline && !explicit;
-    const run = stays ? runOnParticipants : runAtOnce;
-    run(session, sql, (outcome) => {
-      if (outcome.ok) for (const each of effects) session.applyEffect(each, backend);
-      if (!stays) session.releaseAll();
-      done(outcome);
-    });
-    return true;
+  } else if (!joined) {
+    return setApart(session, effects, tag, sql, done);
   }
-  runOnParticipants(session, sql, (outcome) => {
+  const { text, known } = setText(session, effect, sql);
+  runOnParticipants(session, text, (outcome) => {
     if (outcome.ok) {
       if (effect.local) work.remember(sql);
       else {
         for (const each of effects) session.applyEffect(each, null);
-        for (const backend of work.participants) markApplied(session, backend);
+        for (const backend of work.participants) {
+          if (known) markApplied(session, backend);
+          else backend.settingsKey = null;
+        }
       }
     }
-    done(outcome);
+    done(outcome.ok ? { ok: true, tag } : outcome);
   });
   return true;
 }
+
+/** A setting of the session outside a transaction, or before its first statement: it must not begin one. */
+function setApart(
+  session: Session,
+  effects: readonly SettingEffect[],
+  tag: string,
+  sql: string,
+  done: Done,
+): boolean {
+  const { work, context } = session;
+  const { explicit } = work;
+  if (work.participants.length === 0) {
+    work.explicit = false;
+    const backend = session.lease(context.config.topology.catalogShard);
+    work.explicit = explicit;
+    if (backend === null) return false;
+  }
+  // In a pipeline that has not said BEGIN, an error behind this undoes it: the backend stays until Sync.
+  const stays = session.inPipeline && !explicit;
+  const run = stays ? runOnParticipants : runAtOnce;
+  const { text, known } = setText(session, effects[0]!, sql);
+  run(session, text, (outcome) => {
+    if (outcome.ok) {
+      for (const each of effects) session.applyEffect(each, null);
+      for (const backend of work.participants) {
+        if (known) markApplied(session, backend);
+        else backend.settingsKey = null;
+      }
+    }
+    if (!stays) session.releaseAll();
+    done(outcome.ok ? { ok: true, tag } : outcome);
+  });
+  return true;
+}
+
+/**
+ * What a backend runs for SET or RESET. A RESET goes back to the startup message's value, which the server does not
+ * know; a pipeline takes one statement only, so there the backend's settings are not known afterwards.
+ */
+function setText(
+  session: Session,
+  effect: SettingEffect,
+  sql: string,
+): { readonly text: string; readonly known: boolean } {
+  const base = session.settings.baseOf(effect);
+  if (base.size === 0) return { text: sql, known: true };
+  if (session.inPipeline) return { text: sql, known: false };
+  return { text: `${sql};${settingsSql(NO_SETTINGS, base)}`, known: true };
+}
+
+const NO_SETTINGS: ReadonlyMap<string, string> = new Map();
 
 function markApplied(session: Session, backend: BackendConnection): void {
   backend.settings = session.settings.current;
@@ -263,7 +305,8 @@ function runAtOnce(session: Session, sql: string, done: Done): void {
     session.work.participants,
     sql,
     (buffer, start, end) => {
-      session.local.bytes(buffer, start, end);
+      if (buffer[start] === Backend.parameterStatus) session.report(buffer, start, end);
+      else session.local.bytes(buffer, start, end);
     },
     (outcome) => {
       done(outcome);

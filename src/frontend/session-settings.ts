@@ -31,6 +31,14 @@ export class SessionSettings {
     this.replace(values);
   }
 
+  /** What a RESET goes back to, of the settings that the startup message gave. */
+  baseOf(effect: SettingEffect): Values {
+    if (effect.value !== null || effect.local) return EMPTY;
+    if (effect.name === '*') return this.base;
+    const value = this.base.get(effect.name);
+    return value === undefined ? EMPTY : new Map([[effect.name, value]]);
+  }
+
   apply(effect: SettingEffect): void {
     if (effect.local) return;
     if (effect.name === '*') {

@@ -1,8 +1,11 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
+import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { QuietOperation } from './operation.js';
+
+type Report = (buffer: Buffer, start: number, end: number) => void;
 
 /**
  * Ends what several backends ran without Sync: Sync commits each one's implicit transaction (inside an explicit one it
@@ -11,27 +14,36 @@ import { QuietOperation } from './operation.js';
 export class EndBatch extends QuietOperation {
   private readonly open: Set<BackendConnection>;
   private readonly onDone: (error: Buffer | null) => void;
+  private readonly first: BackendConnection;
+  private readonly onReport: Report | null;
   private error: Buffer | null = null;
 
   private constructor(
     backends: readonly BackendConnection[],
     onDone: (error: Buffer | null) => void,
+    onReport: Report | null,
   ) {
     super();
     this.open = new Set(backends);
+    this.first = backends[0]!;
     this.onDone = onDone;
+    this.onReport = onReport;
   }
 
-  /** The caller makes the result its session's operation before anything can answer. */
+  /**
+   * The caller makes the result its session's operation before anything can answer.
+   * @param onReport gets the parameter changes, which servers report at the end
+   */
   static sync(
     backends: readonly BackendConnection[],
     onDone: (error: Buffer | null) => void,
+    onReport: Report | null = null,
   ): EndBatch {
     for (const backend of backends) {
       backend.sync(CAPTURE);
       backend.flush();
     }
-    return new EndBatch(backends, onDone);
+    return new EndBatch(backends, onDone, onReport);
   }
 
   /** `succeeded`: those that did not fail and would commit at a Sync. */
@@ -46,7 +58,19 @@ export class EndBatch extends QuietOperation {
       else backend.sync(DROP);
       backend.flush();
     }
-    return new EndBatch(backends, onDone);
+    return new EndBatch(backends, onDone, null);
+  }
+
+  override captured(
+    backend: BackendConnection,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    if (type === Backend.parameterStatus && backend === this.first) {
+      this.onReport?.(buffer, start, end);
+    }
   }
 
   override failed(_backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
