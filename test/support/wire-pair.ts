@@ -1,8 +1,14 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { WireClient, type WireOptions } from './wire-client.js';
 import { errorFields, summary, type WireMessage } from './wire-messages.js';
 
+/** How bytes reach the server: one write per message, all in one, or each byte on its own. */
+export type Delivery = 'whole' | 'coalesced' | 'bytes';
+export const deliveries: readonly Delivery[] = ['whole', 'coalesced', 'bytes'];
+
 export interface PairOptions {
+  readonly delivery?: Delivery;
   /** How many ReadyForQuery the bytes are answered with; default 1. */
   readonly syncs?: number;
   /** Compare only the SQLSTATE and severity of errors and notices, where our words are better or Postgres's longer. */
@@ -48,7 +54,7 @@ export class WirePair {
   ): Promise<WireMessage[]> {
     const { syncs = 1 } = options;
     const read = async (client: WireClient): Promise<WireMessage[]> => {
-      write(client);
+      await deliver(client, write, options.delivery ?? 'whole');
       const messages: WireMessage[] = [];
       for (let i = 0; i < syncs; i++) messages.push(...(await client.until('Z')));
       return messages;
@@ -56,6 +62,36 @@ export class WirePair {
     const [proxy, oracle] = await Promise.all([read(this.proxy), read(this.oracle)]);
     expect(summaries(proxy, options)).toEqual(summaries(oracle, options));
     return proxy;
+  }
+}
+
+async function deliver(
+  client: WireClient,
+  write: (client: WireClient) => void,
+  delivery: Delivery,
+): Promise<void> {
+  if (delivery === 'whole') {
+    write(client);
+    return;
+  }
+  const pieces: Buffer[] = [];
+  const send = client.send.bind(client);
+  client.send = (...bytes) => {
+    pieces.push(...bytes);
+  };
+  try {
+    write(client);
+  } finally {
+    client.send = send;
+  }
+  const bytes = Buffer.concat(pieces);
+  if (delivery === 'coalesced') {
+    send(bytes);
+    return;
+  }
+  for (let i = 0; i < bytes.length; i++) {
+    send(bytes.subarray(i, i + 1));
+    await turn();
   }
 }
 
