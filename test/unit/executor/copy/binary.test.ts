@@ -17,7 +17,7 @@ function int32(value: number): Buffer {
   return bytes;
 }
 
-function header(flags = 0, extension = Buffer.alloc(0)): Buffer {
+function header(flags = 0, extension: Buffer = Buffer.alloc(0)): Buffer {
   return Buffer.concat([signature, int32(flags), int32(extension.length), extension]);
 }
 
