@@ -32,7 +32,13 @@ export class RecordingSink implements BackendOwner {
     return this.takes();
   }
 
-  captured(_backend: BackendConnection, type: number): void {
+  captured(
+    _backend: BackendConnection,
+    type: number,
+    _buffer: Buffer,
+    _start: number,
+    _end: number,
+  ): void {
     this.capturedTypes += String.fromCharCode(type);
     this.note('captured');
   }
