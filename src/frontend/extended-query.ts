@@ -77,7 +77,7 @@ export class ExtendedQuery {
       throw refusalError(plan.refusal);
     }
     const rest = buffer.subarray(textStart, end);
-    const { searchPathKey } = session.contextFor(NO_TYPES);
+    const { searchPathKey } = session.planning.contextFor(NO_TYPES);
     const statement: ClientStatement = {
       name,
       text: Buffer.from(buffer.subarray(textStart, textEnd)),

@@ -30,6 +30,10 @@ export class Leases implements BackendWaiter {
   private error: SqlError | null = null;
   /** Leased, but its settings are not yet this session's. */
   private preparing: BackendConnection | null = null;
+  /** Within the pool's `wait`: whoever asked goes on by itself when the answer comes at once. */
+  private asking = false;
+  /** Nobody wants the backend that is being prepared any more. */
+  private unwanted = false;
 
   constructor(host: LeaseHost) {
     this.host = host;
@@ -49,7 +53,9 @@ export class Leases implements BackendWaiter {
     if (backend !== null) return this.adopt(backend) ? backend : null;
     this.waitingOn = pool;
     host.busy = true;
+    this.asking = true;
     pool.wait(this);
+    this.asking = false;
     return this.answered() ? this.lease(shard) : null;
   }
 
@@ -67,7 +73,7 @@ export class Leases implements BackendWaiter {
   onBackend(backend: BackendConnection): void {
     this.waitingOn = null;
     this.host.busy = false;
-    if (this.adopt(backend)) this.host.pump();
+    if (this.adopt(backend) && !this.asking) this.host.pump();
   }
 
   onBackendError(error: BackendError): void {
@@ -82,7 +88,7 @@ export class Leases implements BackendWaiter {
   /** A backend refused a setting of this session. */
   onSettingRefused(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
     const fields = readErrorFields(buffer, start, end);
-    const state = fields.get('C') === '42704' ? 'undefined_object' : 'invalid_parameter_value';
+    const state = REFUSALS.get(fields.get('C') ?? '') ?? 'invalid_parameter_value';
     this.error = sqlError(state, fields.get('M') ?? 'a setting was refused', {
       hint: fields.get('H'),
       detail: `while giving the session's settings to a backend of shard "${backend.shard.name}"`,
@@ -95,7 +101,9 @@ export class Leases implements BackendWaiter {
     const { work, settings } = host;
     this.preparing = null;
     host.busy = false;
-    if (this.error !== null) {
+    const refused = this.error !== null;
+    if (this.unwanted) this.forget();
+    if (refused) {
       // It cannot be brought to this session's settings: somebody else may use it from scratch.
       work.drop(backend);
       backend.owner.release(backend);
@@ -109,7 +117,22 @@ export class Leases implements BackendWaiter {
 
   onPreparingLost(error: BackendError): void {
     this.preparing = null;
-    this.fail(error.toSqlError());
+    if (this.unwanted) {
+      this.forget();
+      this.host.busy = false;
+      this.host.pump();
+    } else this.fail(error.toSqlError());
+  }
+
+  /**
+   * The statement that waits will not run: its client has been told of another error. True: it is busy still, with a
+   * backend that takes its settings.
+   */
+  stopWaiting(): boolean {
+    this.giveUp();
+    this.error = null;
+    this.unwanted = this.preparing !== null;
+    return this.unwanted;
   }
 
   /** Gives up a wait in a pool's queue; false: there is none. */
@@ -124,7 +147,12 @@ export class Leases implements BackendWaiter {
   fail(error: SqlError): void {
     this.error = error;
     this.host.busy = false;
-    this.host.pump();
+    if (!this.asking) this.host.pump();
+  }
+
+  private forget(): void {
+    this.unwanted = false;
+    this.error = null;
   }
 
   /** Makes a leased backend this session's; false: its settings come first. */
@@ -151,3 +179,9 @@ export class Leases implements BackendWaiter {
     return this.waitingOn === null && this.preparing === null;
   }
 }
+
+/** What a refused setting is to the client; anything else is a bad value. */
+const REFUSALS: ReadonlyMap<string, 'undefined_object' | 'query_canceled'> = new Map([
+  ['42704', 'undefined_object'],
+  ['57014', 'query_canceled'],
+]);

@@ -7,6 +7,7 @@ import { writeNotice } from '../protocol/backend-messages.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
+import { runInPipeline } from './multi-run.js';
 import type { Session } from './session.js';
 import { refusedSetting, settingsSql } from './session-settings.js';
 
@@ -292,7 +293,7 @@ function runOnParticipants(session: Session, sql: string, done: Done): void {
     runAtOnce(session, sql, done);
     return;
   }
-  session.runInPipeline(sql, session.work.participants, (outcome) => {
+  runInPipeline(session, sql, session.work.participants, (outcome) => {
     done(outcome);
     session.resumeSoon();
   });

@@ -189,6 +189,28 @@ export function startMultiRun(
   fanOut.start();
 }
 
+/** Runs a statement without rows on backends as part of what is open there, without Sync. */
+export function runInPipeline(
+  session: Session,
+  sql: string,
+  backends: readonly BackendConnection[],
+  onDone: (outcome: Outcome) => void,
+): void {
+  const plan: ShardPlan = {
+    kind: 'broadcast',
+    verb: 'utility',
+    writes: false,
+    keyspace: null,
+    ddl: false,
+    transactional: true,
+  };
+  const shards = backends.map((backend) => backend.shard);
+  const placement = { plan, shards, texts: [Buffer.from(sql)] };
+  const options = { bind: null, paramTypes: [], describe: false, endsWithSync: false };
+  session.touch(backends);
+  startMultiRun(session, placement, backends, options, onDone);
+}
+
 function mergeOf(plan: ShardPlan, shardCount: number, bind: Buffer | null): Merge {
   if (plan.kind === 'broadcast') return { kind: 'first' };
   if (plan.kind === 'copyFrom') return { kind: plan.key === null ? 'first' : 'concat' };

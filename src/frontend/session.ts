@@ -4,7 +4,6 @@ import { PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
-import type { PlanContext } from '../planner/planner.js';
 import type { Plan, PlannedText, Refusal, SettingEffect } from '../planner/plan.js';
 import { readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
 import { Frontend, TxStatus } from '../protocol/codes.js';
@@ -16,14 +15,18 @@ import { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { Logger } from '../util/logger.js';
 import { assert } from '../util/assert.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
+import { Dispatcher } from './dispatcher.js';
 import { ExtendedQuery } from './extended-query.js';
+import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
-import { startMultiRun } from './multi-run.js';
 import type { SessionContext } from './session-context.js';
-import { refusedSetting, SessionSettings } from './session-settings.js';
+import { SessionSettings } from './session-settings.js';
+import { SessionPlanning } from './session-planning.js';
+import { assertMayUse } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
+import { passThroughCopy } from './pass-through-copy.js';
 import { TransactionControl } from './transaction-control.js';
-import { parseSearchPath } from './search-path.js';
+import { Welcome } from './welcome.js';
 
 /**
  * One client after login. Its messages are handled strictly in order: `pump` hands them out while the session is not
@@ -57,21 +60,22 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** DDL ran since the catalog was loaded by this session. */
   catalogStale = false;
   private readonly transport: Transport;
+  private readonly dispatcher: Dispatcher;
   private readonly simple: SimpleQuery;
   private readonly extended: ExtendedQuery;
   private readonly input: ClientInput;
   private readonly leases = new Leases(this);
   over = false;
   private readonly stalled = new Set<BackendConnection>();
-  private plannedAside: { planned: PlannedText } | { error: unknown } | null = null;
-  private planContextKey: string | null = null;
-  private planContext: PlanContext | null = null;
+  readonly planning = new SessionPlanning(this);
   private statementFailed = false;
-  /** Settings of the startup message are with a backend. */
-  private startup: {
-    readonly announce: (parameters: ReadonlyMap<string, string>) => void;
-  } | null = null;
-  private idleTimer: NodeJS.Timeout | null = null;
+  private startup: Welcome | null = null;
+  private readonly idleTimer = new IdleTimer(() => {
+    this.fatal(
+      'idle_in_transaction_session_timeout',
+      'terminating connection due to idle-in-transaction timeout',
+    );
+  });
   private readonly onClosed: () => void;
 
   constructor(
@@ -88,6 +92,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.onClosed = onClosed;
     this.simple = new SimpleQuery(this);
     this.extended = new ExtendedQuery(this);
+    this.dispatcher = new Dispatcher(this, this.simple, this.extended);
     this.source.literals = this.literals;
     this.input = new ClientInput(this, transport);
     transport.handler = this;
@@ -101,53 +106,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     settings: ReadonlyMap<string, string>,
     announce: (parameters: ReadonlyMap<string, string>) => void,
   ): void {
-    const wanted = new Map<string, string>();
-    const parameters = new Map(this.context.serverParameters());
-    for (const [name, value] of settings) {
-      if (name === 'client_encoding' && UTF8_NAMES.test(value)) continue;
-      wanted.set(name, value);
-    }
-    this.settings.setBase(wanted);
-    const applicationName = wanted.get('application_name');
-    const checked = wanted.size > (applicationName === undefined ? 0 : 1);
-    if (!checked) {
-      parameters.set('application_name', applicationName ?? '');
-      announce(parameters);
-      this.flushLocal();
-      return;
-    }
-    const refusal = firstRefusal(wanted);
-    if (refusal !== null) {
-      this.sendFatal(refusal);
-      return;
-    }
-    this.startup = { announce };
-    this.busy = true;
-    this.finishWelcome();
-  }
-
-  /** Lets a backend judge the startup settings; called again when there is one. */
-  private finishWelcome(): void {
-    const { startup } = this;
-    if (startup === null) return;
-    try {
-      const backend = this.lease(this.context.config.topology.catalogShard);
-      if (backend === null) {
-        this.flush();
-        return;
-      }
-      this.startup = null;
-      const parameters = new Map(backend.parameters);
-      parameters.set('application_name', this.settings.get('application_name') ?? '');
-      startup.announce(parameters);
-      this.releaseAll();
-      this.busy = false;
-      this.pump();
-    } catch (error) {
-      this.startup = null;
-      if (!(error instanceof SqlError)) throw error;
-      this.sendFatal(sqlError(error.state, error.message, { severity: 'FATAL', hint: error.hint }));
-    }
+    this.startup = new Welcome(this, announce);
+    this.startup.begin(settings);
   }
 
   /** In the middle of nothing: a drain may close it now. */
@@ -159,7 +119,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     if (this.over) return;
-    this.stopIdleTimer();
+    this.idleTimer.stop();
     this.context.metrics.clientBytesIn += end - start;
     this.input.onBytes(buffer, start, end);
   }
@@ -175,8 +135,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** Goes on with the client's messages. */
   pump(): void {
-    if (this.startup !== null) {
-      this.finishWelcome();
+    if (this.startup?.pending === true) {
+      this.startup.goOn();
       return;
     }
     if (!this.busy && !this.over && this.copyTarget === null) {
@@ -184,7 +144,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
         this.simple.goOn();
         this.extended.goOn();
       } catch (error) {
-        this.onThrown(Frontend.query, error);
+        this.dispatcher.onThrown(Frontend.query, error);
       }
     }
     this.input.pump();
@@ -212,7 +172,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return this.copyTarget!.data(buffer, start, end);
     } catch (error) {
       this.copyTarget = null;
-      this.onThrown(Frontend.copyData, error);
+      this.dispatcher.onThrown(Frontend.copyData, error);
       return true;
     }
   }
@@ -220,7 +180,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   onClose(): void {
     if (this.over) return;
     this.over = true;
-    this.stopIdleTimer();
+    this.idleTimer.stop();
     this.leases.giveUp();
     this.extended.abandon();
     this.operation = null;
@@ -236,105 +196,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   onMessage(type: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.copyTarget !== null) return this.dispatchInCopy(type, buffer, start, end);
-    try {
-      switch (type) {
-        case Frontend.query:
-          return this.extended.skipping || this.simple.query(buffer, start, end);
-        case Frontend.parse:
-          return this.extended.parse(buffer, start, end);
-        case Frontend.bind:
-          return this.extended.bind(buffer, start, end);
-        case Frontend.describe:
-          return this.extended.describe(buffer, start, end);
-        case Frontend.execute:
-          return this.extended.execute(buffer, start, end);
-        case Frontend.close:
-          return this.extended.close(buffer, start, end);
-        case Frontend.flush:
-          return this.extended.flush();
-        case Frontend.sync:
-          return this.extended.sync();
-        case Frontend.terminate:
-          this.transport.end();
-          this.onClose();
-          return true;
-        case Frontend.copyDone:
-        case Frontend.copyFail:
-          // Left over from a COPY that has failed.
-          return true;
-        case Frontend.functionCall:
-          return (
-            this.extended.skipping ||
-            this.simple.refuse(
-              sqlError('feature_not_supported', 'fast-path function calls are not supported', {
-                hint: 'Call the function with SELECT.',
-              }),
-            )
-          );
-        default:
-          this.fatal('protocol_violation', `invalid frontend message type ${type}`);
-          return true;
-      }
-    } catch (error) {
-      return this.onThrown(type, error);
-    }
+    return this.dispatcher.dispatch(type, buffer, start, end);
   }
 
-  private onThrown(type: number, error: unknown): boolean {
-    if (!(error instanceof SqlError)) {
-      this.logger.error({ err: error }, 'session failed');
-      this.fatal('internal_error', 'internal error; the session ends');
-      return true;
-    }
-    if (error.severity === 'FATAL') {
-      this.sendFatal(error);
-      return true;
-    }
-    if (type === Frontend.query || type === Frontend.functionCall) return this.simple.refuse(error);
-    return this.extended.refuse(error);
-  }
-
-  private dispatchInCopy(type: number, buffer: Buffer, start: number, end: number): boolean {
-    const target = this.copyTarget!;
-    try {
-      switch (type) {
-        case Frontend.copyDone:
-          this.copyTarget = null;
-          target.done();
-          return true;
-        case Frontend.copyFail:
-          this.copyTarget = null;
-          target.fail(buffer.toString('utf8', start + 5, end - 1));
-          return true;
-        case Frontend.flush:
-        case Frontend.sync:
-          return true;
-        case Frontend.terminate:
-          this.transport.end();
-          this.onClose();
-          return true;
-        default: {
-          this.copyTarget = null;
-          target.abort();
-          const name = `0x${type.toString(16)}`;
-          writeError(
-            this.local,
-            sqlError(
-              'protocol_violation',
-              `unexpected message type ${name} during COPY from stdin`,
-            ),
-          );
-          this.fatal(
-            'protocol_violation',
-            'terminating connection because protocol synchronization was lost',
-          );
-          return true;
-        }
-      }
-    } catch (error) {
-      return this.onThrown(Frontend.copyData, error);
-    }
+  /** The client says goodbye. */
+  hangUp(): void {
+    this.transport.end();
+    this.onClose();
   }
 
   /** Sends what has been written for backends and for the client. */
@@ -359,7 +227,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.sendFatal(sqlError(state, message, { severity: 'FATAL' }));
   }
 
-  private sendFatal(error: SqlError): void {
+  sendFatal(error: SqlError): void {
     if (this.over) return;
     this.context.metrics.errors.add(error.code, 'shardgate');
     writeError(this.local, error);
@@ -400,24 +268,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   // ---------------------------------------------------------------- planning
 
-  /** What planning depends on besides the text. */
-  contextFor(paramTypes: readonly number[]): PlanContext {
-    const path = this.settings.get('search_path');
-    const key = path ?? '';
-    if (this.planContext === null || this.planContextKey !== key) {
-      this.planContextKey = key;
-      this.planContext = {
-        searchPath: parseSearchPath(path, this.user),
-        searchPathKey: key,
-        paramTypes: NO_TYPES,
-        paramTypesKey: '',
-      };
-    }
-    if (paramTypes.length === 0) return this.planContext;
-    return { ...this.planContext, paramTypes, paramTypesKey: paramTypes.join(',') };
-  }
-
-  /** The plan of a text, or null: it is planned aside, and the message is handled again when that is done. */
   plan(
     buffer: Buffer,
     start: number,
@@ -425,33 +275,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     paramTypes: readonly number[],
     literals: Literals,
   ): PlannedText | null {
-    const aside = this.plannedAside;
-    if (aside !== null) {
-      this.plannedAside = null;
-      if ('error' in aside) throw aside.error;
-      return aside.planned;
-    }
-    const planned = this.context.planner.plan(
-      buffer,
-      start,
-      end,
-      this.contextFor(paramTypes),
-      literals,
-    );
-    if (!(planned instanceof Promise)) return planned;
-    this.busy = true;
-    planned.then(
-      (result) => this.goOnWith({ planned: result }),
-      (error: unknown) => this.goOnWith({ error }),
-    );
-    return null;
-  }
-
-  private goOnWith(aside: { planned: PlannedText } | { error: unknown }): void {
-    if (this.over) return;
-    this.plannedAside = aside;
-    this.busy = false;
-    this.pump();
+    return this.planning.plan(buffer, start, end, paramTypes, literals);
   }
 
   // ---------------------------------------------------------------- backends
@@ -539,23 +363,9 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   copyInStarted(backend: BackendConnection): void {
-    this.copyTarget = {
-      raw: true,
-      data: (buffer, start, end) => backend.writeThrough(buffer.subarray(start, end)),
-      done: () => {
-        backend.out.begin(Frontend.copyDone).end();
-        backend.copyingIn = false;
-        this.copyEnded();
-      },
-      fail: (reason) => {
-        backend.failCopy(reason);
-        this.copyEnded();
-      },
-      abort: () => {
-        backend.failCopy('protocol violation');
-        backend.flush();
-      },
-    };
+    this.copyTarget = passThroughCopy(backend, () => {
+      this.copyEnded();
+    });
     this.busy = false;
     this.pump();
   }
@@ -700,20 +510,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   private startIdleTimer(): void {
-    const limit = this.context.config.limits.idleInTransactionTimeoutMs;
-    if (limit === 0 || this.busy || !this.work.explicit || this.over) return;
-    this.idleTimer ??= setTimeout(() => {
-      this.fatal(
-        'idle_in_transaction_session_timeout',
-        'terminating connection due to idle-in-transaction timeout',
-      );
-    }, limit);
-  }
-
-  private stopIdleTimer(): void {
-    if (this.idleTimer === null) return;
-    clearTimeout(this.idleTimer);
-    this.idleTimer = null;
+    if (this.busy || !this.work.explicit || this.over) return;
+    this.idleTimer.start(this.context.config.limits.idleInTransactionTimeoutMs);
   }
 
   /** Ends the session now, telling the client why. */
@@ -770,32 +568,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     backend.settingsKey = this.settings.key;
   }
 
-  /**
-   * Whether these shards may join what is open. Throws 0A000: a second writing shard where commits over several shards
-   * are not possible, or a second shard under an isolation level that promises one snapshot.
-   */
   assertMayUse(shards: readonly Shard[], plan: Plan): void {
-    const { work } = this;
-    const { participants } = work;
-    if (participants.length === 0 && (shards.length === 1 || !work.explicit)) return;
-    const first = shards[0]!;
-    if (shards.length === 1 && participants.length === 1 && participants[0]!.shard === first)
-      return;
-    if (work.isolation !== null && SNAPSHOT_LEVELS.has(work.isolation)) {
-      throw sqlError(
-        'feature_not_supported',
-        `a ${work.isolation} transaction cannot use more than one shard`,
-        { hint: 'Use READ COMMITTED, or keep the transaction on one shard key.' },
-      );
-    }
-    if (!plan.writes) return;
-    const writers = new Set<Shard>(shards);
-    for (const backend of work.writers) writers.add(backend.shard);
-    // One statement on its own commits on every shard when all have succeeded.
-    if (writers.size === 1 || (!work.explicit && work.writers.size === 0)) return;
-    const { crossShard } = this.context.config.transactions;
-    if (work.explicit && crossShard !== 'refuse' && this.context.commits.possible(writers)) return;
-    throw this.context.commits.refusal(writers);
+    assertMayUse(this.context, this.work, shards, plan);
   }
 
   /** Commits every participant of the explicit transaction. */
@@ -804,7 +578,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.operation = null;
     if (this.catalogStale && this.extended.inBatch) {
       // The Sync behind a change of the catalog must wait until that is loaded.
-      for (const backend of this.work.participants) this.extended.touch(backend);
+      this.touch(this.work.participants);
     }
     this.context.commits.commit(this, (outcome) => {
       done(outcome);
@@ -812,32 +586,15 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     });
   }
 
-  /** Runs a statement without rows on backends, through the extended protocol and without Sync. */
-  runInPipeline(
-    sql: string,
-    backends: readonly BackendConnection[],
-    done: (outcome: Outcome) => void,
-  ): void {
-    const plan: Plan = {
-      kind: 'broadcast',
-      verb: 'utility',
-      writes: false,
-      keyspace: null,
-      ddl: false,
-      transactional: true,
-    };
-    const placement = { plan, shards: backends.map((b) => b.shard), texts: [Buffer.from(sql)] };
-    const options = { bind: null, paramTypes: NO_TYPES, describe: false, endsWithSync: false };
-    for (const backend of backends) this.extended.touch(backend);
-    startMultiRun(this, placement, backends, options, (outcome) => {
-      done(outcome);
-    });
-  }
-
   /** An explicit transaction has ended by our own doing; `chained`: its participants have begun the next one. */
   endTransaction(chained: boolean): void {
     this.extended.endPortals(true);
     if (!chained && !this.inPipeline) this.releaseAll();
+  }
+
+  /** The backends execute something within the pipeline that is open. */
+  touch(backends: readonly BackendConnection[]): void {
+    for (const backend of backends) this.extended.touch(backend);
   }
 
   /** A Query or pipeline that the session answered itself is over. */
@@ -857,9 +614,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 }
 
-/** Names of UTF-8 that drivers send; the backends speak it already. */
-const UTF8_NAMES = /^'?(utf-?8|unicode)'?$/i;
-
 function unknownOutcome(error: BackendError): SqlError {
   const message = `shard "${error.shard}" was lost while it committed: ${error.message}`;
   return sqlError('transaction_resolution_unknown', message, {
@@ -867,17 +621,5 @@ function unknownOutcome(error: BackendError): SqlError {
   });
 }
 
-function firstRefusal(settings: ReadonlyMap<string, string>): SqlError | null {
-  for (const [name, value] of settings) {
-    const refusal = refusedSetting(name, value, 'FATAL');
-    if (refusal !== null) return refusal;
-  }
-  return null;
-}
-
 /** Clients that ask for tables that do not exist must not keep the shards busy with catalog queries. */
 const CATALOG_FRESH_MS = 1000;
-
-const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
-
-const NO_TYPES: readonly number[] = [];

@@ -1,0 +1,68 @@
+import type { PlanContext } from '../planner/planner.js';
+import type { PlannedText } from '../planner/plan.js';
+import type { Literals } from '../sql/literals.js';
+import { parseSearchPath } from './search-path.js';
+import type { Session } from './session.js';
+
+/** The planner as one session asks it: with its search path, and waiting where a text is planned aside. */
+export class SessionPlanning {
+  private readonly session: Session;
+  private context: PlanContext | null = null;
+  private aside: { readonly planned: PlannedText } | { readonly error: unknown } | null = null;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** What planning depends on besides the text. */
+  contextFor(paramTypes: readonly number[]): PlanContext {
+    const { settings, user } = this.session;
+    const path = settings.get('search_path');
+    const searchPathKey = path ?? '';
+    if (this.context?.searchPathKey !== searchPathKey) {
+      const searchPath = parseSearchPath(path, user);
+      this.context = { searchPath, searchPathKey, paramTypes: NO_TYPES, paramTypesKey: '' };
+    }
+    if (paramTypes.length === 0) return this.context;
+    return { ...this.context, paramTypes, paramTypesKey: paramTypes.join(',') };
+  }
+
+  /** The plan of a text; null: wait, the message is handled again. Throws SqlError (42601 and the like). */
+  plan(
+    buffer: Buffer,
+    start: number,
+    end: number,
+    paramTypes: readonly number[],
+    literals: Literals,
+  ): PlannedText | null {
+    const { session, aside } = this;
+    if (aside !== null) {
+      this.aside = null;
+      if ('error' in aside) throw aside.error;
+      return aside.planned;
+    }
+    const { planner } = session.context;
+    const planned = planner.plan(buffer, start, end, this.contextFor(paramTypes), literals);
+    if (!(planned instanceof Promise)) return planned;
+    session.busy = true;
+    planned.then(
+      (result) => {
+        this.goOnWith({ planned: result });
+      },
+      (error: unknown) => {
+        this.goOnWith({ error });
+      },
+    );
+    return null;
+  }
+
+  private goOnWith(aside: NonNullable<SessionPlanning['aside']>): void {
+    const { session } = this;
+    if (session.over) return;
+    this.aside = aside;
+    session.busy = false;
+    session.pump();
+  }
+}
+
+const NO_TYPES: readonly number[] = [];

@@ -1,0 +1,73 @@
+import { sqlError, SqlError } from '../errors/sql-error.js';
+import type { Session } from './session.js';
+import { refusedSetting } from './session-settings.js';
+
+type Values = ReadonlyMap<string, string>;
+
+/** Names of UTF-8 that drivers send; the backends speak it already. */
+const UTF8_NAMES = /^'?(utf-?8|unicode)'?$/i;
+
+/** The first step of a session: the settings of its startup message, judged by a backend where there are any. */
+export class Welcome {
+  private readonly session: Session;
+  private readonly announce: (parameters: Values) => void;
+  /** The backend's judgement is awaited. */
+  pending = false;
+
+  /** `announce` gets what the client is told of the server. */
+  constructor(session: Session, announce: (parameters: Values) => void) {
+    this.session = session;
+    this.announce = announce;
+  }
+
+  begin(settings: Values): void {
+    const { session } = this;
+    const wanted = new Map<string, string>();
+    for (const [name, value] of settings) {
+      if (name === 'client_encoding' && UTF8_NAMES.test(value)) continue;
+      const refusal = refusedSetting(name, value, 'FATAL');
+      if (refusal !== null) {
+        session.sendFatal(refusal);
+        return;
+      }
+      wanted.set(name, value);
+    }
+    session.settings.setBase(wanted);
+    const applicationName = wanted.get('application_name');
+    // Any text is a name for an application; every other setting is for a server to judge.
+    if (wanted.size === (applicationName === undefined ? 0 : 1)) {
+      const parameters = new Map(session.context.serverParameters());
+      parameters.set('application_name', applicationName ?? '');
+      this.announce(parameters);
+      session.flushLocal();
+      return;
+    }
+    this.pending = true;
+    session.busy = true;
+    this.goOn();
+  }
+
+  /** Called again when there is a backend. */
+  goOn(): void {
+    const { session } = this;
+    try {
+      const backend = session.lease(session.context.config.topology.catalogShard);
+      if (backend === null) {
+        session.flush();
+        return;
+      }
+      this.pending = false;
+      const parameters = new Map(backend.parameters);
+      parameters.set('application_name', session.settings.get('application_name') ?? '');
+      this.announce(parameters);
+      session.releaseAll();
+      session.busy = false;
+      session.pump();
+    } catch (error) {
+      this.pending = false;
+      if (!(error instanceof SqlError)) throw error;
+      const { state, message, hint } = error;
+      session.sendFatal(sqlError(state, message, { severity: 'FATAL', hint }));
+    }
+  }
+}
