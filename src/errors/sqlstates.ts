@@ -13,7 +13,6 @@ export const sqlstates = {
     code: '25P03',
     when: 'A transaction stayed idle too long',
   },
-  connection_exception: { code: '08000', when: 'A shard could not be reached or broke off' },
   connection_failure: {
     code: '08006',
     when: 'A shard closed the connection in the middle of a statement',
@@ -41,7 +40,6 @@ export const sqlstates = {
   syntax_error: { code: '42601', when: 'Text that the PostgreSQL grammar does not accept' },
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
-  undefined_function: { code: '42883', when: 'A fast-path function call' },
   invalid_parameter_value: {
     code: '22023',
     when: 'A value that a setting or format code cannot take',
@@ -53,9 +51,7 @@ export const sqlstates = {
     when: 'A backslash escape that PostgreSQL holds for unsafe',
   },
   invalid_text_representation: { code: '22P02', when: 'A shard key value that is not of its type' },
-  numeric_value_out_of_range: { code: '22003', when: 'A shard key value out of its type’s range' },
   bad_copy_file_format: { code: '22P04', when: 'COPY data that does not follow its format' },
-  not_null_violation: { code: '23502', when: 'A NULL shard key' },
   invalid_savepoint_specification: { code: '3B001', when: 'A savepoint that does not exist' },
   query_canceled: { code: '57014', when: 'Cancelled by the client or by a timeout' },
   admin_shutdown: { code: '57P01', when: 'Shardgate is stopping' },
@@ -70,8 +66,6 @@ export const sqlstates = {
     code: '54001',
     when: 'A statement that is nested too deeply or too large to parse in time',
   },
-  config_file_error: { code: 'F0000', when: 'The configuration file cannot be used' },
-  object_not_in_prerequisite_state: { code: '55000', when: 'Something must be set up first' },
   internal_error: { code: 'XX000', when: 'A fault in Shardgate; the session ends' },
 } as const satisfies Record<string, { code: string; when: string }>;
 

@@ -117,7 +117,10 @@ export class FanOut implements Operation {
         else if (++this.copyInCount === this.branches.length) this.onCopyIn?.();
         break;
       case Backend.noticeResponse:
-        this.pass(branch, buffer, start, end);
+        // The same statement on the same schema says the same everywhere.
+        if (this.options.merge.kind !== 'first' || branch === this.branches[0]) {
+          this.pass(branch, buffer, start, end);
+        }
         break;
       case Backend.parameterStatus:
         if (branch === this.branches[0]) this.pass(branch, buffer, start, end);
@@ -238,7 +241,8 @@ export class FanOut implements Operation {
     const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
     if (this.error === null && this.options.merge.kind === 'counts') {
       const row = this.options.merge.sums.row();
-      this.pass(this.branches[0]!, row, 0, row.length);
+      // The bytes are our own: no backend must stop reading for them.
+      this.host.passToClient(this.branches[0]!.backend, row, 0, row.length);
     }
     if (this.error !== null) this.options.onDone({ ok: false, error: this.error }, succeeded);
     else this.options.onDone({ ok: true, tag: this.mergedTag() }, succeeded);

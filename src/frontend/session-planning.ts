@@ -16,11 +16,14 @@ export class SessionPlanning {
 
   /** What planning depends on besides the text. */
   contextFor(paramTypes: readonly number[]): PlanContext {
-    const { settings, user } = this.session;
+    const { settings } = this.session;
     const path = settings.get('search_path');
-    const searchPathKey = path ?? '';
+    const set = settings.get('role');
+    const role = set === 'none' ? undefined : set;
+    const searchPathKey =
+      path === undefined && role === undefined ? '' : `${path ?? ''}\0${role ?? ''}`;
     if (this.context?.searchPathKey !== searchPathKey) {
-      const searchPath = parseSearchPath(path, user);
+      const searchPath = parseSearchPath(path ?? this.serverDefault(), role ?? this.serverUser());
       this.context = { searchPath, searchPathKey, paramTypes: NO_TYPES, paramTypesKey: '' };
     }
     if (paramTypes.length === 0) return this.context;
@@ -54,6 +57,17 @@ export class SessionPlanning {
       },
     );
     return null;
+  }
+
+  /** PostgreSQL 18 reports the search path that a login begins with; before, it is taken to be the usual one. */
+  private serverDefault(): string | undefined {
+    return this.session.context.serverParameters().get('search_path');
+  }
+
+  /** `"$user"` is who the shards know, not who logged in here. */
+  private serverUser(): string {
+    const { servers, topology } = this.session.context.config;
+    return servers[topology.catalogShard.index]!.primary.user;
   }
 
   private goOnWith(aside: NonNullable<SessionPlanning['aside']>): void {

@@ -569,7 +569,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   assertMayUse(shards: readonly Shard[], plan: Plan): void {
-    assertMayUse(this.context, this.work, shards, plan);
+    assertMayUse(this.context, this.work, this.settings, shards, plan);
   }
 
   /** Commits every participant of the explicit transaction. */

@@ -3,6 +3,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { SessionContext } from './session-context.js';
+import type { SessionSettings } from './session-settings.js';
 
 /** Levels under which a transaction sees one snapshot, which several shards do not share. */
 const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
@@ -14,6 +15,7 @@ const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
 export function assertMayUse(
   context: SessionContext,
   work: UnitOfWork,
+  settings: SessionSettings,
   shards: readonly Shard[],
   plan: Plan,
 ): void {
@@ -21,10 +23,11 @@ export function assertMayUse(
   if (participants.length === 0 && (shards.length === 1 || !work.explicit)) return;
   const only = shards.length === 1 && participants.length === 1;
   if (only && participants[0]!.shard === shards[0]) return;
-  if (work.isolation !== null && SNAPSHOT_LEVELS.has(work.isolation)) {
+  const isolation = work.isolation ?? settings.get('default_transaction_isolation')?.toLowerCase();
+  if (work.explicit && isolation !== undefined && SNAPSHOT_LEVELS.has(isolation)) {
     throw sqlError(
       'feature_not_supported',
-      `a ${work.isolation} transaction cannot use more than one shard`,
+      `a ${isolation} transaction cannot use more than one shard`,
       { hint: 'Use READ COMMITTED, or keep the transaction on one shard key.' },
     );
   }

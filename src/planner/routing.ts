@@ -143,7 +143,7 @@ export function routeUnknown(analysis: Analysis): Route | null {
       : `${range.schemaname}.${range.relname ?? ''}`;
   return refuse(
     `relation "${name}" does not exist`,
-    'If it was created past Shardgate a moment ago, RELOAD makes it known.',
+    'A table that was made past Shardgate is seen within a minute, or at once after SIGHUP.',
     'undefined_table',
   );
 }

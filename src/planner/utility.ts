@@ -116,7 +116,7 @@ export function unknownTable(verb: string, range: RangeVar, context: StatementCo
   }
   return refuse(
     `relation "${rangeVarText(range)}" does not exist`,
-    'If it was created past Shardgate a moment ago, RELOAD makes it known.',
+    'A table that was made past Shardgate is seen within a minute, or at once after SIGHUP.',
     'undefined_table',
   );
 }
