@@ -1,7 +1,6 @@
 import type { ServerAddress } from '../config/config.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
-import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
 import { BackendError } from './backend-error.js';
 import type { BackendOwner } from './postgres/backend-sink.js';
@@ -144,7 +143,7 @@ export class Pool implements BackendOwner {
 
   /** Takes back a backend that is between statements, outside a transaction. */
   release(backend: BackendConnection): void {
-    if (!backend.quiet || backend.status !== TxStatus.idle) {
+    if (!backend.free) {
       this.abandon(backend);
       return;
     }
@@ -163,8 +162,10 @@ export class Pool implements BackendOwner {
     giveUp.unref();
     this.abandoned.set(backend, giveUp);
     if (!backend.quiet) backend.cancel();
-    // Sync ends a pipeline that was cut off (and copy-in, by the failure before it), whatever state it is in.
+    // Sync ends a pipeline that was cut off (and copy-in, by the failure before it), whatever state it is in. It must
+    // not commit: nobody has asked for that.
     if (backend.copyingIn) backend.failCopy('the client has gone');
+    backend.breakPipeline();
     backend.sync(DROP);
     backend.query('ROLLBACK', DROP);
     backend.flush();

@@ -54,7 +54,8 @@ export class RunOnAll extends QuietOperation {
   }
 
   override ready(backend: BackendConnection): void {
-    this.close(backend);
+    // The BEGIN of a backend that has just joined is answered first.
+    if (backend.quiet) this.close(backend);
   }
 
   override lost(backend: BackendConnection, error: BackendError): void {

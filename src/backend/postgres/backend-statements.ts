@@ -13,6 +13,8 @@ export class BackendStatements {
   private readonly named = new Set<PreparedText>();
   /** Texts of the Parse messages that are not answered yet, in order. */
   private readonly parsing: PreparedText[] = [];
+  /** Texts that Close messages of our own are on their way for, in order. */
+  private readonly closing: PreparedText[] = [];
 
   constructor(backend: BackendConnection, max: number) {
     this.backend = backend;
@@ -36,6 +38,7 @@ export class BackendStatements {
     if (this.named.size >= this.max) {
       const oldest = this.named.values().next().value!;
       this.named.delete(oldest);
+      this.closing.push(oldest);
       backend.out.begin(Frontend.close).byte(0x53).bytes(oldest.name).byte(0).end();
       backend.expect(Expect.close, DROP);
     }
@@ -55,6 +58,17 @@ export class BackendStatements {
   /** The next Parse has been accepted. */
   parsed(): void {
     this.parsing.shift()!.validated = true;
+  }
+
+  /** The next text has been closed. */
+  closed(): void {
+    this.closing.shift();
+  }
+
+  /** The next Close was skipped: the server still has the text. */
+  notClosed(): void {
+    const text = this.closing.shift();
+    if (text !== undefined) this.named.add(text);
   }
 
   /** The next Parse has failed or was skipped. */

@@ -69,6 +69,9 @@ export class BackendConnection implements TransportHandler {
   /** ReadyForQuery has been passed on and waits, with everybody's next step, for the client to read. */
   private readyHeld = false;
   private settleWanted = false;
+  /** Something was sent through the extended protocol that no Sync or Query has ended: a transaction may be open. */
+  private unsynced = false;
+  private skipping = false;
   readonly cancels = new PendingCancels();
 
   constructor(
@@ -95,6 +98,16 @@ export class BackendConnection implements TransportHandler {
     return this.expected.empty;
   }
 
+  /** Between statements and outside of any transaction, also of one that only a Sync would end: anybody may have it. */
+  get free(): boolean {
+    return this.expected.empty && this.status === TxStatus.idle && !this.unsynced;
+  }
+
+  /** A part of a pipeline has failed: the server ignores everything, queries too, until a Sync. */
+  get skipsToSync(): boolean {
+    return this.skipping;
+  }
+
   get alive(): boolean {
     return !this.closed && this.transport.writable;
   }
@@ -113,6 +126,7 @@ export class BackendConnection implements TransportHandler {
   }
 
   expect(kind: Parameters<ExpectedReplies['push']>[0], action: ReplyAction): void {
+    if (kind < Expect.sync) this.unsynced = true;
     this.expected.push(kind, action);
   }
 
@@ -134,6 +148,16 @@ export class BackendConnection implements TransportHandler {
   sync(action: ReplyAction): void {
     this.out.begin(Frontend.sync).end();
     this.expect(Expect.sync, action);
+  }
+
+  /**
+   * Makes what no Sync has ended fail, so that a Sync does not commit it: executes a portal that does not exist. A
+   * server that skips to Sync already ignores it.
+   */
+  breakPipeline(): void {
+    if (!this.unsynced) return;
+    this.out.begin(Frontend.execute).cstring(NO_PORTAL).int32(0).end();
+    this.expect(Expect.execute, DROP);
   }
 
   /** Sends Flush, so that answers come without a Sync. */
@@ -390,6 +414,7 @@ export class BackendConnection implements TransportHandler {
       case Backend.closeComplete:
         if (kind !== Expect.close) return this.unexpected(type);
         expected.pop();
+        if (action === DROP) this.statements.closed();
         break;
       case Backend.rowDescription:
       case Backend.noData:
@@ -403,8 +428,7 @@ export class BackendConnection implements TransportHandler {
         else if (kind !== Expect.query) return this.unexpected(type);
         break;
       case Backend.errorResponse:
-        this.onError(action, start, end);
-        break;
+        return this.onError(action, kind, start, end);
       case Backend.copyInResponse:
         this.copyingIn = true;
         if (action !== CAPTURE) this.sink.copyInStarted(this);
@@ -428,24 +452,43 @@ export class BackendConnection implements TransportHandler {
     return action;
   }
 
-  private onError(action: number, start: number, end: number): void {
+  /** Answers what becomes of the error: a client that awaits answers behind one of our own Parse gets to know. */
+  private onError(action: number, kind: number, start: number, end: number): number {
     const { expected } = this;
     this.copyingIn = false;
     if (expected.empty) {
       // Unasked: the server says why it will close the connection (57P01 and the like).
       const fields = readErrorFields(this.buffer, start, end);
       this.fatal = BackendError.fromServer(this.shard.name, fields);
-      return;
+      return DROP;
     }
+    this.skipping = kind !== Expect.sync && kind !== Expect.query;
+    let concerns = action;
     while (
       !expected.empty &&
       expected.headKind !== Expect.sync &&
       expected.headKind !== Expect.query
     ) {
-      if (expected.headKind === Expect.synthetic) expected.popSynthetic();
-      else if (expected.pop() === Expect.parse) this.statements.refused();
+      if (concerns === DROP && expected.headAction === PASS) concerns = PASS;
+      this.skipReply();
     }
-    this.sink.failed(this, action, this.buffer, start, end);
+    this.sink.failed(this, concerns, this.buffer, start, end);
+    if (concerns === CAPTURE)
+      this.sink.captured(this, Backend.errorResponse, this.buffer, start, end);
+    return concerns;
+  }
+
+  /** What is expected next will not be answered, as the server did not do it. */
+  private skipReply(): void {
+    const { expected } = this;
+    if (expected.headKind === Expect.synthetic) {
+      expected.popSynthetic();
+      return;
+    }
+    const ours = expected.headAction === DROP;
+    const kind = expected.pop();
+    if (kind === Expect.parse) this.statements.refused();
+    else if (kind === Expect.close && ours) this.statements.notClosed();
   }
 
   private onReady(status: number): void {
@@ -458,10 +501,15 @@ export class BackendConnection implements TransportHandler {
     }
     expected.pop();
     this.status = status;
+    this.skipping = false;
+    // What is expected behind it has begun something new.
+    this.unsynced = !expected.empty;
     // A simple query destroys the unnamed statement.
     if (kind === Expect.query) this.statements.unnamed = null;
     this.sink.ready(this, status, action);
-    if (this.expected.headKind === Expect.synthetic) this.passSynthetics();
+    if (this.expected.headKind !== Expect.synthetic) return;
+    this.passSynthetics();
+    if (expected.empty) this.unsynced = false;
   }
 
   private unexpected(type: number): number {
@@ -485,3 +533,5 @@ export class BackendConnection implements TransportHandler {
 
 const NO_SETTINGS: ReadonlyMap<string, string> = new Map();
 const NO_BYTES: Buffer = Buffer.alloc(0);
+/** Shows in a server's log when a client has vanished in the middle of a pipeline. */
+const NO_PORTAL = 'shardgate: the client has gone';

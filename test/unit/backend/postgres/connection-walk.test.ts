@@ -9,6 +9,7 @@ import {
   type ExpectKind,
   type ReplyAction,
 } from '../../../../src/backend/postgres/expected-replies.js';
+import { TxStatus } from '../../../../src/protocol/codes.js';
 import { PreparedTexts } from '../../../../src/backend/postgres/prepared-text.js';
 import { RecordingSink } from './recording-sink.js';
 import { replies } from './replies.js';
@@ -37,6 +38,17 @@ function announce(backend: BackendConnection, step: Step): void {
   if (step.synthetic !== null) backend.synthesize(step.synthetic);
 }
 
+/** An error in a request of our own is the client's where it awaits an answer behind it in the same batch. */
+function concerns(batch: readonly Step[]): ReplyAction {
+  const { action } = batch[0]!;
+  if (action !== DROP) return action;
+  for (const step of batch) {
+    if (step.kind === Expect.sync || step.kind === Expect.query) break;
+    if (step.action === PASS || step.synthetic !== null) return PASS;
+  }
+  return DROP;
+}
+
 /** What the sink must have been told, by the rules: pass, drop, capture, and an error voids the rest up to Sync. */
 function expected(steps: readonly Step[]): {
   stream: Buffer;
@@ -62,14 +74,14 @@ function expected(steps: readonly Step[]): {
     else if (action === CAPTURE && type === 'D') capturedBytes += bytes.toString('latin1');
     else if (action === CAPTURE && type !== 'Z') capturedTypes += type;
   };
-  for (const { kind, action, answer, fails, synthetic } of steps) {
+  for (const [index, { kind, action, answer, fails, synthetic }] of steps.entries()) {
     const ends = kind === Expect.sync || kind === Expect.query;
     if (failed && !ends) continue;
     if (kind === Expect.query || !ends) {
       // An error comes in place of the last message.
       for (const bytes of fails ? answer.slice(0, -1) : answer) give(bytes, action);
       if (fails) {
-        give(replies.error('22012'), action);
+        give(replies.error('22012'), ends ? action : concerns(steps.slice(index)));
         failed = !ends;
       }
     }
@@ -175,6 +187,8 @@ function run(steps: readonly Step[], sizes: readonly number[], slow: readonly bo
   expect(sink.statuses).toEqual(want.statuses);
   expect(sink.failures).toEqual(want.failures);
   expect(backend.quiet).toBe(true);
+  expect(backend.skipsToSync).toBe(false);
+  expect(backend.free).toBe(backend.status === TxStatus.idle);
 }
 
 const cuts = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 8 });
