@@ -25,8 +25,15 @@ export class Cluster {
     metrics.poolGauges = () => this.gauges();
   }
 
+  /** Throws SqlError 08006 where a reload has removed the shard from the configuration. */
   pool(shard: Shard): Pool {
-    return this.pools[shard.index]!;
+    const pool = this.pools[shard.index];
+    if (pool?.shard === shard) return pool;
+    // Planned before a reload, which may have put the shards in another order.
+    const known = this.pools.find((other) => isSame(other.shard, shard));
+    if (known !== undefined) return known;
+    const gone = new BackendError(shard.name, 'connection_failure', 'it is no longer configured');
+    throw gone.toSqlError();
   }
 
   /** One of these shards, in turn, so that statements which any can answer spread. */
@@ -64,7 +71,12 @@ export class Cluster {
       known.rename(shard);
       return known;
     });
-    for (const pool of old.values()) void pool.close();
+    for (const pool of old.values()) {
+      // Transactions that run on it go on there: they must find their backends under the shard's new value.
+      const shard = config.topology.shards.find((other) => isSame(other, pool.shard));
+      if (shard !== undefined) pool.rename(shard);
+      void pool.close();
+    }
   }
 
   /** Runs one query of our own on a shard; rows as text. Rejects with BackendError or SqlError. */
@@ -96,6 +108,10 @@ export class Cluster {
   private gauges(): readonly PoolGauge[] {
     return this.pools.map((pool) => ({ shard: pool.shard.name, role: 'primary', ...pool.gauge }));
   }
+}
+
+function isSame(a: Shard, b: Shard): boolean {
+  return a.keyspace === b.keyspace && a.name === b.name;
 }
 
 function poolKey(shard: Shard, address: ServerAddress): string {

@@ -248,7 +248,6 @@ export class ExtendedQuery {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
     const { backends } = this.pipeline;
-    const failed = new Set(this.pipeline.failed);
     const skipped = this.skipping;
     this.startBatch();
     if (backends.length === 0) {
@@ -258,7 +257,7 @@ export class ExtendedQuery {
     }
     session.busy = true;
     // One backend: its own ReadyForQuery is the client's, unless it must undo what it does not know to have failed.
-    if (backends.length === 1 && !(skipped && !failed.has(backends[0]!))) {
+    if (backends.length === 1 && (!skipped || backends[0]!.skipsToSync)) {
       backends[0]!.sync(PASS);
       return true;
     }
@@ -269,8 +268,7 @@ export class ExtendedQuery {
     };
     if (!skipped) session.operation = EndBatch.sync(backends, done);
     else {
-      const succeeded = backends.filter((backend) => !failed.has(backend));
-      const undo = new Set(session.work.explicit ? [] : succeeded);
+      const undo = !session.work.explicit;
       session.operation = EndBatch.rollBack(backends, undo, () => done(null));
     }
     return true;
@@ -312,9 +310,8 @@ export class ExtendedQuery {
     this.session.writeFailure(error);
   }
 
-  onBackendError(backend: BackendConnection): void {
+  onBackendError(): void {
     if (!this.inBatch) return;
-    this.pipeline.failed.add(backend);
     this.awaitsControl = false;
     this.skipping = true;
     this.parses.clear();
@@ -407,6 +404,7 @@ export class ExtendedQuery {
       .bytes(buffer, layout.statementEnd, end)
       .end();
     backend.expect(Expect.bind, PASS);
+    this.pipeline.execute(backend);
     this.portals.addRemote({
       name: portalName,
       statement,
@@ -455,6 +453,7 @@ export class ExtendedQuery {
     session.onTransactionEnd(session.control.committing);
     session.work.end();
     session.control.reset();
+    this.portals.end(true);
     this.pipeline.forgetExecuted();
   }
 

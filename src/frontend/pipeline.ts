@@ -11,11 +11,9 @@ import type { Session } from './session.js';
 export class Pipeline {
   /** The backend that got the last message. */
   current: BackendConnection | null = null;
-  /** Those whose part failed. */
-  readonly failed = new Set<BackendConnection>();
   /** Got something since the last Sync. */
   private readonly touched = new Set<BackendConnection>();
-  /** Executed something since the last Sync: their implicit transaction matters. */
+  /** Bound or executed something since the last Sync: their implicit transaction and its portals matter. */
   private readonly dirty = new Set<BackendConnection>();
   /** Given up before Sync, waiting for their last answer. */
   private readonly returning = new Set<BackendConnection>();
@@ -75,7 +73,7 @@ export class Pipeline {
     else session.local.bytes(payload);
   }
 
-  /** The backend executes something within this pipeline. */
+  /** The backend binds or executes something within this pipeline: it stays until Sync. */
   execute(backend: BackendConnection): void {
     this.touched.add(backend);
     this.dirty.add(backend);
@@ -96,13 +94,11 @@ export class Pipeline {
     this.current = null;
     this.touched.clear();
     this.dirty.clear();
-    this.failed.clear();
   }
 
   lost(backend: BackendConnection): void {
     this.touched.delete(backend);
     this.dirty.delete(backend);
-    this.failed.delete(backend);
     this.returning.delete(backend);
     if (this.current === backend) this.current = null;
   }

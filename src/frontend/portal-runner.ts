@@ -127,12 +127,7 @@ export class PortalRunner {
       placement,
       backends,
       { bind: portal.bind, paramTypes, describe: false, endsWithSync: false },
-      (outcome, succeeded) => {
-        if (!outcome.ok) {
-          for (const backend of backends) {
-            if (!succeeded.includes(backend)) this.pipeline.failed.add(backend);
-          }
-        }
+      (outcome) => {
         this.finish(outcome);
         session.resumeSoon();
       },

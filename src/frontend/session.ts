@@ -187,9 +187,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     for (const backend of this.work.participants) {
       // A commit that has begun goes on without its client, and gives its backends back itself.
       if (backend.sink !== this) continue;
-      if (backend.quiet && backend.status === TxStatus.idle && backend.out.size === 0) {
-        backend.owner.release(backend);
-      } else backend.owner.abandon(backend);
+      if (backend.free && backend.out.size === 0) backend.owner.release(backend);
+      else backend.owner.abandon(backend);
     }
     this.work.participants.length = 0;
     this.onClosed();
@@ -359,7 +358,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       if (!this.extended.inBatch) this.busy = true;
     }
     if (this.work.explicit) this.work.failed = true;
-    this.extended.onBackendError(backend);
+    this.extended.onBackendError();
   }
 
   copyInStarted(backend: BackendConnection): void {

@@ -32,8 +32,6 @@ interface Script {
   tag: string | null;
   /** Backends that ran something without Sync. */
   readonly open: Set<BackendConnection>;
-  /** Those whose last statement succeeded. */
-  readonly succeeded: Set<BackendConnection>;
   /** The session's settings when the implicit transaction began: an error brings them back. */
   settingsBefore: ReadonlyMap<string, string>;
   ending: 'no' | 'started' | 'done';
@@ -97,7 +95,6 @@ export class SimpleQuery {
       outcome: null,
       tag: null,
       open: new Set(),
-      succeeded: new Set(),
       settingsBefore: session.settings.current,
       ending: 'no',
       error: null,
@@ -236,10 +233,7 @@ export class SimpleQuery {
     const wasExplicit = work.explicit;
     const onDone = (outcome: Outcome): void => {
       if (this.running) {
-        for (const backend of work.participants) {
-          script.open.add(backend);
-          if (outcome.ok) script.succeeded.add(backend);
-        }
+        for (const backend of work.participants) script.open.add(backend);
       }
       if (wasExplicit && !work.explicit) script.settingsBefore = session.settings.current;
       script.outcome = outcome;
@@ -271,9 +265,7 @@ export class SimpleQuery {
       placement,
       backends,
       { bind: null, paramTypes: NO_TYPES, describe: true, endsWithSync },
-      (outcome, succeeded) => {
-        for (const backend of backends) script.succeeded.delete(backend);
-        for (const backend of succeeded) script.succeeded.add(backend);
+      (outcome) => {
         if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
           session.applyEffect(plan.effect, null);
           for (const backend of work.participants) session.markApplied(backend);
@@ -305,8 +297,7 @@ export class SimpleQuery {
           session.report(buffer, from, to);
         });
       } else {
-        const undo = work.explicit ? NOBODY : script.succeeded;
-        session.operation = EndBatch.rollBack(open, undo, () => done(null));
+        session.operation = EndBatch.rollBack(open, !work.explicit, () => done(null));
       }
       return false;
     }
@@ -321,4 +312,3 @@ export class SimpleQuery {
 }
 
 const NO_TYPES: readonly number[] = [];
-const NOBODY: ReadonlySet<BackendConnection> = new Set();

@@ -46,15 +46,15 @@ export class EndBatch extends QuietOperation {
     return new EndBatch(backends, onDone, onReport);
   }
 
-  /** `succeeded`: those that did not fail and would commit at a Sync. */
+  /** `undo`: what did not fail must not be committed either. */
   static rollBack(
     backends: readonly BackendConnection[],
-    succeeded: ReadonlySet<BackendConnection>,
+    undo: boolean,
     onDone: () => void,
   ): EndBatch {
     for (const backend of backends) {
       // A backend that failed skips everything up to Sync, a query too; one that did not ends by ROLLBACK.
-      if (succeeded.has(backend)) backend.query('ROLLBACK', DROP);
+      if (undo && !backend.skipsToSync) backend.query('ROLLBACK', DROP);
       else backend.sync(DROP);
       backend.flush();
     }
