@@ -143,7 +143,7 @@ export class FanOut implements Operation {
     const branch = this.branchOf(backend);
     if (this.error !== null) {
       if (branch !== this.finishing) return true;
-      this.pass(branch, buffer, start, end);
+      this.passRows(branch, this.branches.indexOf(branch), buffer, start, end);
       if (backend.dataBytesRemaining <= end - start) this.finishing = null;
       return true;
     }
@@ -154,14 +154,24 @@ export class FanOut implements Operation {
       return true;
     }
     if (position !== this.turn) return false;
-    if (this.options.merge.kind === 'copy') {
-      this.options.merge.concat.push(position, buffer, start, end, (bytes, from, to) => {
+    this.passRows(branch, position, buffer, start, end);
+    return true;
+  }
+
+  private passRows(
+    branch: Branch,
+    position: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const { merge } = this.options;
+    if (merge.kind !== 'copy') this.pass(branch, buffer, start, end);
+    else {
+      merge.concat.push(position, buffer, start, end, (bytes, from, to) => {
         this.pass(branch, bytes, from, to);
       });
-    } else {
-      this.pass(branch, buffer, start, end);
     }
-    return true;
   }
 
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
