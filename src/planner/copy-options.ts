@@ -74,6 +74,12 @@ function readOption(element: DefElem, shardKey: string | null, options: Options)
     case 'encoding':
       checkEncoding(text ?? '');
       return;
+    case 'reject_limit':
+      refuse(
+        'COPY with REJECT_LIMIT is not supported: every shard would count by itself',
+        'Leave REJECT_LIMIT out.',
+      );
+      return;
     default:
   }
 }
