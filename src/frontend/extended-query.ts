@@ -322,8 +322,7 @@ export class ExtendedQuery {
 
   onBackendLost(backend: BackendConnection): void {
     const { session } = this;
-    this.pipeline.lost(backend);
-    this.portals.dropAllOf(backend);
+    this.forget(backend);
     if (this.inBatch) {
       this.skipping = true;
       session.goOn();
@@ -332,6 +331,12 @@ export class ExtendedQuery {
     // A simple query, or a pipeline whose Sync had been sent.
     session.writeReady();
     session.finishUnit();
+  }
+
+  /** The backend is gone, and its portals with it. */
+  forget(backend: BackendConnection): void {
+    this.pipeline.lost(backend);
+    this.portals.dropAllOf(backend);
   }
 
   onSettled(_backend: BackendConnection): void {

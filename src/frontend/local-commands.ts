@@ -4,6 +4,7 @@ import { CommitKind } from '../metrics/metrics.js';
 import type { LocalCommand, SettingEffect } from '../planner/plan.js';
 import { Backend } from '../protocol/codes.js';
 import { writeNotice } from '../protocol/backend-messages.js';
+import { errorBytes } from '../protocol/error-bytes.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
@@ -89,6 +90,10 @@ function endTransaction(
     done({ ok: true, tag: command.kind === 'commit' ? 'COMMIT' : 'ROLLBACK' });
     return true;
   }
+  // Nobody may take COMMIT's silence for success: ROLLBACK as its tag is for those who have seen the error.
+  const untold = command.kind === 'commit' ? work.takeUntold() : null;
+  const rolledBack: Outcome =
+    untold === null ? { ok: true, tag: 'ROLLBACK' } : { ok: false, error: errorBytes(untold) };
   const { participants } = work;
   // One participant begins the next transaction by itself; so does each one after a ROLLBACK.
   const chainsThere = command.chain && (!commits || participants.length === 1);
@@ -107,14 +112,15 @@ function endTransaction(
   const kind = commits ? context.commits.kindOf(work) : CommitKind.rolledBack;
   context.metrics.transactions[kind]!++;
   if (participants.length === 0) {
-    finish({ ok: true, tag: commits ? 'COMMIT' : 'ROLLBACK' });
+    finish(commits ? { ok: true, tag: 'COMMIT' } : rolledBack);
     return true;
   }
   if (!commits || chainsThere) {
     // Participants of a transaction that failed by our own word would still commit.
     const tag = commits ? 'COMMIT' : 'ROLLBACK';
     runOnParticipants(session, command.chain ? `${tag} AND CHAIN` : tag, (outcome) => {
-      finish(outcome.ok ? { ok: true, tag } : outcome);
+      if (!outcome.ok) finish(outcome);
+      else finish(commits ? { ok: true, tag } : rolledBack);
     });
     return true;
   }
@@ -140,6 +146,11 @@ function savepoint(
   }
   if (kind !== 'savepoint' && !work.hasSavepoint(name)) {
     throw sqlError('invalid_savepoint_specification', `savepoint "${name}" does not exist`);
+  }
+  if (work.torn) {
+    const lost =
+      'a shard was lost in the middle of the transaction, which can only be rolled back as a whole';
+    throw work.takeUntold() ?? sqlError('in_failed_sql_transaction', lost);
   }
   const sql = `${verb.sql} ${quoteIdentifier(name)}`;
   const finish = (outcome: Outcome): void => {

@@ -480,11 +480,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.leases.onPreparingLost(error);
       return;
     }
-    if (this.operation !== null) {
-      this.operation.lost(backend, error);
-      return;
-    }
-    this.onBackendLost(backend, error);
+    const { work } = this;
+    // Its answer, where it owes one, is the error; else the client is not waiting for it now.
+    const owes = this.operation !== null || !backend.quiet;
+    if (work.explicit) work.tear(owes ? null : error.toSqlError());
+    if (this.operation !== null) this.operation.lost(backend, error);
+    else if (owes || !work.explicit) this.onBackendLost(backend, error);
+    else this.extended.forget(backend);
   }
 
   private onBackendLost(backend: BackendConnection, error: BackendError): void {

@@ -43,11 +43,11 @@ export class TransactionControl {
     this.beginSql = null;
   }
 
-  /** Throws SqlError 25P02 for what a failed transaction does not take. */
+  /** Throws SqlError for what a failed transaction does not take: 25P02, or first what the client must hear of. */
   refuseWhereFailed(plan: Plan): void {
     if (!this.work.failed || plan.kind === 'empty') return;
     if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
-    throw abortedError();
+    throw this.work.takeUntold() ?? abortedError();
   }
 }
 

@@ -1,5 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
+import { readErrorFields } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from './operation.js';
 import { errorOf, type Answer, type Participants } from './participants.js';
@@ -100,19 +101,25 @@ export class OrderedCommit {
     const names = (backends: readonly BackendConnection[]): string =>
       backends.map((backend) => `"${backend.shard.name}"`).join(', ') || 'none';
     const behind = writers.slice(committed.length + 1);
-    const state = answer.kind === 'lost' ? 'unknown' : 'rolled back';
-    const why = answer.kind === 'lost' ? `: ${answer.error.message}` : '';
+    const state = answer.kind === 'lost' ? 'Unknown' : 'Rolled back';
+    const why = reasonOf(answer);
     return errorBytes(
       sqlError(
         'transaction_resolution_unknown',
-        `shard "${writer.shard.name}" failed while the transaction was committed${why}`,
+        `shard "${writer.shard.name}" failed while the transaction was committed: ${why}`,
         {
           detail:
-            `Committed on shards: ${names(committed)}. ${state === 'unknown' ? 'Unknown' : 'Rolled back'} on` +
-            ` shard "${writer.shard.name}". Rolled back on shards: ${names(behind)}.`,
+            `Committed on shards: ${names(committed)}. ${state} on shard "${writer.shard.name}".` +
+            ` Rolled back on shards: ${names(behind)}.`,
           hint: 'Look at what has been written before repeating it.',
         },
       ),
     );
   }
+}
+
+function reasonOf(answer: Answer): string {
+  if (answer.kind === 'lost') return answer.error.message;
+  if (answer.kind === 'done') return `it answered ${answer.tag}`;
+  return readErrorFields(answer.error, 0, answer.error.length).get('M') ?? 'an unknown error';
 }

@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import { TxStatus, type TxStatusByte } from '../protocol/codes.js';
 
@@ -21,12 +22,40 @@ export class UnitOfWork {
   readonly writers = new Set<BackendConnection>();
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
-  /** The explicit transaction has failed: only ROLLBACK helps. */
-  failed = false;
   /** In lower case; null: the default. */
   isolation: string | null = null;
   private beginSql = 'BEGIN';
   private preamble: PreambleEntry[] = [];
+  private hasFailed = false;
+  private isTorn = false;
+  private untold: SqlError | null = null;
+
+  /** The explicit transaction has failed: only ROLLBACK helps. */
+  get failed(): boolean {
+    return this.hasFailed || this.isTorn;
+  }
+
+  set failed(failed: boolean) {
+    this.hasFailed = failed;
+  }
+
+  /** A participant is lost with all it did: not even ROLLBACK TO a savepoint makes this transaction whole again. */
+  get torn(): boolean {
+    return this.isTorn;
+  }
+
+  /** `untold`: the client has not heard of it and must, with its next statement. */
+  tear(untold: SqlError | null): void {
+    this.isTorn = true;
+    this.untold = untold;
+  }
+
+  /** The loss that the client must hear of; only once. */
+  takeUntold(): SqlError | null {
+    const { untold } = this;
+    this.untold = null;
+    return untold;
+  }
 
   get status(): TxStatusByte {
     if (!this.explicit) return TxStatus.idle;
@@ -35,7 +64,7 @@ export class UnitOfWork {
 
   begin(sql: string, isolation: string | null): void {
     this.explicit = true;
-    this.failed = false;
+    this.mend();
     this.beginSql = sql;
     this.isolation = isolation;
     this.preamble = [];
@@ -44,10 +73,16 @@ export class UnitOfWork {
   /** The explicit transaction is over; participants are the session's to release. */
   end(): void {
     this.explicit = false;
-    this.failed = false;
+    this.mend();
     this.isolation = null;
     this.preamble = [];
     this.writers.clear();
+  }
+
+  private mend(): void {
+    this.hasFailed = false;
+    this.isTorn = false;
+    this.untold = null;
   }
 
   participant(shard: Shard): BackendConnection | null {

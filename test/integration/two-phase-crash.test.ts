@@ -188,12 +188,31 @@ describe('a backend is terminated', () => {
     await client.query('SAVEPOINT here');
     expect(await terminate('s0', '%')).toBeGreaterThan(0);
     await sleep(200);
+    // Not before the client asks for something, and not for what is on other shards only.
+    const other = client.query('SELECT * FROM items WHERE id = $1', [scene.ids.s1]);
+    expect(await errorOf(other)).toMatchObject({ code: '08006' });
     const again = client.query('SELECT * FROM items WHERE id = $1', [scene.ids.s0]);
-    await errorOf(again);
+    expect(await errorOf(again)).toMatchObject({ code: '25P02' });
     // What s0 held is lost, so going back to a savepoint cannot save the transaction.
-    await client.query('ROLLBACK TO here').catch(() => undefined);
-    await client.query('COMMIT').catch(() => undefined);
+    expect(await errorOf(client.query('ROLLBACK TO here'))).toMatchObject({ code: '25P02' });
+    expect((await client.query('COMMIT')).command).toBe('ROLLBACK');
     expect(await scene.shardsWith('between')).toEqual([]);
+    await client.end();
+    await proxy.stop();
+  });
+
+  test('just before COMMIT: that is an error, not a ROLLBACK that nobody looks at', async () => {
+    const proxy = await scene.startProxy();
+    const client = await connectTo(proxy.url);
+    await client.query('BEGIN');
+    for (const shard of writers) {
+      await client.query(`INSERT INTO items VALUES ($1, 1, 'before')`, [scene.ids[shard]]);
+    }
+    expect(await terminate('s0', '%')).toBeGreaterThan(0);
+    await sleep(200);
+    expect(await errorOf(client.query('COMMIT'))).toMatchObject({ code: '08006' });
+    expect(await scene.shardsWith('before')).toEqual([]);
+    expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
     await client.end();
     await proxy.stop();
   });

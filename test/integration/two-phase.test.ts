@@ -12,7 +12,7 @@ import {
   type TwoPhaseScene,
 } from '../support/two-phase-scene.js';
 import { WireClient } from '../support/wire-client.js';
-import { int32 } from '../support/wire-messages.js';
+import { int32, summary } from '../support/wire-messages.js';
 
 /* Transactions that write on several shards: all of it is committed, or nothing. */
 let scene: TwoPhaseScene;
@@ -118,18 +118,19 @@ describe('a transaction over several shards', () => {
     const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
     const statements = [
       'BEGIN',
-      `INSERT INTO items VALUES (${s0}, 1, 'pipe')`,
-      `INSERT INTO items VALUES (${s3}, 1, 'pipe')`,
+      `INSERT INTO items VALUES (${s0}, 2, 'pipe')`,
+      `INSERT INTO items VALUES (${s3}, 2, 'pipe')`,
       'COMMIT',
-      `SELECT batch FROM items WHERE id = ${s3}`,
+      `SELECT batch FROM items WHERE id = ${s3} AND slot = 2`,
     ];
     for (const sql of statements) {
-      wire.parse('', sql);
+      wire.parse(sql);
       wire.bind();
       wire.execute();
     }
     wire.sync();
     const answers = await wire.until('Z');
+    expect(answers.filter(({ type }) => type === 'E').map(summary)).toEqual([]);
     expect(answers.map(({ type }) => type).join('')).toBe('12C12C12C12C12DCZ');
     expect(answers.at(-1)!.body.toString()).toBe('I');
     expect(await scene.shardsWith('pipe')).toEqual(['s0', 's3']);
@@ -248,6 +249,95 @@ describe('settings of the session', () => {
     await client.query('COMMIT');
     await client.query('RESET synchronous_commit');
     expect(await scene.shardsWith('loose')).toEqual(['s0', 's1']);
+  });
+});
+
+describe('decisions', () => {
+  test('are forgotten after an hour', async () => {
+    const gid = (n: number): string => `shardgate:shop/s0:00000000-0000-4000-8000-00000000000${n}`;
+    await scene.databases.query(
+      's0',
+      `INSERT INTO shardgate.decisions VALUES
+         ($1, 'commit', now() - interval '59 minutes'), ($2, 'abort', now() - interval '61 minutes')`,
+      [gid(1), gid(2)],
+    );
+    // It looks for them at its start.
+    const other = await scene.startProxy();
+    await expect.poll(async () => (await scene.decisions()).has(gid(2))).toBe(false);
+    expect((await scene.decisions()).get(gid(1))).toBe('commit');
+    await other.stop();
+  });
+
+  test('about shards that nobody knows are left to people', async () => {
+    const gid = 'shardgate:shop/s9:00000000-0000-4000-8000-000000000009:1';
+    const leg = await connectTo(scene.databases.urls.s1);
+    await leg.query(`BEGIN; LOCK TABLE accounts; PREPARE TRANSACTION '${gid}'`);
+    await expect.poll(() => proxy.logs(), { timeout: 5000 }).toContain('must be ended by hand');
+    expect(await scene.prepared()).toEqual([gid]);
+    await leg.query(`ROLLBACK PREPARED '${gid}'`);
+    await leg.end();
+  });
+});
+
+describe('transactions.cross_shard', () => {
+  const withPolicy = async (
+    policy: string,
+    run: (user: pg.Client, other: Proxy) => Promise<void>,
+  ): Promise<void> => {
+    const config = { ...scene.config, transactions: { cross_shard: policy } };
+    const other = await scene.startProxy({}, config);
+    const user = await connectTo(other.url);
+    try {
+      await run(user, other);
+    } finally {
+      await user.end();
+      await other.stop();
+    }
+  };
+  const insert = 'INSERT INTO items VALUES ($1, $2, $3)';
+
+  test('refuse: a second shard cannot be written to', async () => {
+    await withPolicy('refuse', async (user) => {
+      await user.query('BEGIN');
+      await user.query(insert, [scene.ids.s0, 1, 'refused']);
+      const error = await errorOf(user.query(insert, [scene.ids.s1, 1, 'refused']));
+      expect(error).toMatchObject({
+        code: '0A000',
+        message: 'a transaction cannot write on several shards ("s1", "s0")',
+        hint: expect.stringContaining('two_phase') as string,
+      });
+      await user.query('COMMIT');
+    });
+    expect(await scene.shardsWith('refused')).toEqual([]);
+  });
+
+  test('best_effort: what fails first undoes all, what fails later is told', async () => {
+    await withPolicy('best_effort', async (user, other) => {
+      const commit = async (batch: string, violator: DataShard | null): Promise<unknown> => {
+        await user.query('BEGIN');
+        for (const shard of ['s0', 's1', 's2'] as const) {
+          await user.query(insert, [scene.ids[shard], 1, batch]);
+          if (shard === violator) await user.query(insert, [scene.ids[shard], 1, batch]);
+        }
+        return user.query('COMMIT').then(
+          ({ command }) => command,
+          (error: unknown) => error,
+        );
+      };
+      expect(await commit('first', 's0')).toMatchObject({ code: '23505' });
+      expect(await scene.shardsWith('first')).toEqual([]);
+      expect(await commit('second', 's1')).toMatchObject({
+        code: '08007',
+        detail:
+          'Committed on shards: "s0". Rolled back on shard "s1". Rolled back on shards: "s2".',
+      });
+      expect(await scene.shardsWith('second')).toEqual(['s0']);
+      await scene.databases.onEach(dataShards, 'DELETE FROM items');
+      expect(await commit('none', null)).toBe('COMMIT');
+      expect(await scene.shardsWith('none')).toEqual(['s0', 's1', 's2']);
+      const metrics = await (await fetch(`http://127.0.0.1:${other.httpPort}/metrics`)).text();
+      expect(metrics).toMatch(/shardgate_transactions_total\{[^}]*best_effort[^}]*\} 3/);
+    });
   });
 });
 
