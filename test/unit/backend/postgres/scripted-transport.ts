@@ -31,6 +31,7 @@ export class ScriptedTransport {
       pid: 1,
       secret: 2,
       parameters: new Map<string, string>(),
+      rest: Buffer.alloc(0),
     };
     const address = {
       host: '127.0.0.1',
