@@ -13,6 +13,11 @@ const BACKEND_READ_BYTES = 64 * 1024;
 const CLIENT_READ_BYTES = 4 * 1024;
 /** A client's cut-off message is usually one small statement; larger ones are assembled apart. */
 const CLIENT_HEADROOM_BYTES = 1024;
+/**
+ * A client that must wait is read this many chunks ahead: the end of a connection is seen only behind everything that
+ * was sent before it, and whoever has gone must not keep backends for as long as its statement takes.
+ */
+const CLIENT_CHUNKS_AHEAD = 8;
 
 export interface TransportHandler {
   /**
@@ -34,7 +39,7 @@ export interface Transport {
   handler: TransportHandler;
   /** True: the kernel has the bytes, the caller may reuse them. False: they are referenced until `onDrain`. */
   write(bytes: Uint8Array): boolean;
-  /** Stops reading; chunks already handed out stay valid until `resume`. */
+  /** Stops handing out bytes; chunks already handed out stay valid until `resume`. */
   pause(): void;
   resume(): void;
   /** Flushes what was written, then closes. */
@@ -54,10 +59,17 @@ export class SocketTransport implements Transport {
   private readonly socket: net.Socket;
   private waitsForDrain = false;
   private closed = false;
+  private paused = false;
+  /** How many chunks may be read while paused. */
+  private readonly aheadMax: number;
+  /** Read while paused, to be handed out first. */
+  private readonly ahead: Chunk[] = [];
+  private catchingUp = false;
 
-  constructor(socket: net.Socket, handler: TransportHandler) {
+  constructor(socket: net.Socket, handler: TransportHandler, aheadMax = 0) {
     this.socket = socket;
     this.handler = handler;
+    this.aheadMax = aheadMax;
     this.remote = `${socket.remoteAddress ?? 'local'}:${socket.remotePort ?? 0}`;
     socket.setNoDelay(true);
     let failure: Error | null = null;
@@ -76,8 +88,23 @@ export class SocketTransport implements Transport {
     this.socket.on('data', (chunk: Buffer) => {
       const buffer = Buffer.allocUnsafe(HEADROOM_BYTES + chunk.length);
       chunk.copy(buffer, HEADROOM_BYTES);
-      this.handler.onBytes(buffer, HEADROOM_BYTES, buffer.length);
+      this.arrived(buffer, HEADROOM_BYTES, buffer.length);
     });
+  }
+
+  /** Bytes were read; the buffer is not read into again while `holdsBuffers`. */
+  arrived(buffer: Buffer, start: number, end: number): void {
+    if (!this.paused || this.aheadMax === 0) {
+      this.handler.onBytes(buffer, start, end);
+      return;
+    }
+    this.ahead.push({ buffer, start, end });
+    if (this.ahead.length >= this.aheadMax) this.socket.pause();
+  }
+
+  /** What has been read may still be needed: the next read takes another buffer. */
+  get holdsBuffers(): boolean {
+    return this.paused && this.aheadMax > 0;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -88,11 +115,30 @@ export class SocketTransport implements Transport {
   }
 
   pause(): void {
-    this.socket.pause();
+    this.paused = true;
+    if (this.aheadMax === 0) this.socket.pause();
   }
 
   resume(): void {
-    if (!this.closed) this.socket.resume();
+    this.paused = false;
+    // The handler of a chunk that was read ahead resumed: the loop below goes on by itself.
+    if (this.catchingUp) return;
+    this.catchingUp = true;
+    try {
+      while (!this.isPaused() && !this.closed) {
+        const chunk = this.ahead.shift();
+        if (chunk === undefined) break;
+        this.handler.onBytes(chunk.buffer, chunk.start, chunk.end);
+      }
+    } finally {
+      this.catchingUp = false;
+    }
+    const mayRead = !this.isPaused() || this.ahead.length < this.aheadMax;
+    if (mayRead && !this.closed) this.socket.resume();
+  }
+
+  private isPaused(): boolean {
+    return this.paused;
   }
 
   end(): void {
@@ -142,19 +188,30 @@ export class SocketTransport implements Transport {
   };
 }
 
+interface Chunk {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
 const released: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };
 
 /** A preallocated read buffer behind a headroom, in the shape that net.Socket's `onread` wants. */
 class ReadBuffer {
   transport: SocketTransport | null = null;
   private bytes: Buffer;
+  /** What is read into: `bytes`, or another one while that is held. */
+  private current: Buffer;
   private readonly headroom: number;
+  private readonly size: number;
   private handedOut = false;
   private wasFull = false;
 
   constructor(size: number, headroom: number) {
     this.headroom = headroom;
+    this.size = size;
     this.bytes = Buffer.allocUnsafeSlow(headroom + size);
+    this.current = this.bytes;
   }
 
   get onread(): net.OnReadOpts {
@@ -162,9 +219,9 @@ class ReadBuffer {
       // Asked once at first and then after every read: anything but a buffer means "keep the one you have".
       buffer: (() => this.next()) as () => Uint8Array,
       callback: (length) => {
-        const { bytes, headroom } = this;
-        this.wasFull = headroom + length === bytes.length;
-        this.transport?.handler.onBytes(bytes, headroom, headroom + length);
+        const { current, headroom } = this;
+        this.wasFull = headroom + length === current.length;
+        this.transport?.arrived(current, headroom, headroom + length);
         return true;
       },
     };
@@ -173,11 +230,20 @@ class ReadBuffer {
   private next(): Uint8Array | undefined {
     if (!this.handedOut) {
       this.handedOut = true;
-      return this.bytes.subarray(this.headroom);
+      return this.readInto(this.bytes);
     }
-    if (!this.wasFull || this.bytes.length >= BACKEND_READ_BYTES) return undefined;
-    this.bytes = Buffer.allocUnsafeSlow(this.headroom + BACKEND_READ_BYTES);
-    return this.bytes.subarray(this.headroom);
+    if (this.transport?.holdsBuffers === true) {
+      return this.readInto(Buffer.allocUnsafeSlow(this.headroom + this.size));
+    }
+    if (this.wasFull && this.bytes.length < BACKEND_READ_BYTES) {
+      this.bytes = Buffer.allocUnsafeSlow(this.headroom + BACKEND_READ_BYTES);
+    }
+    return this.current === this.bytes ? undefined : this.readInto(this.bytes);
+  }
+
+  private readInto(buffer: Buffer): Uint8Array {
+    this.current = buffer;
+    return buffer.subarray(this.headroom);
   }
 }
 
@@ -189,7 +255,7 @@ export function acceptTransport(accepted: net.Socket, handler: TransportHandler)
   const inner = accepted as unknown as AcceptedSocket;
   const handle = inner._handle;
   if (handle === null || handle === undefined) {
-    const transport = new SocketTransport(accepted, handler);
+    const transport = new SocketTransport(accepted, handler, CLIENT_CHUNKS_AHEAD);
     transport.readByEvents();
     return transport;
   }
@@ -199,7 +265,7 @@ export function acceptTransport(accepted: net.Socket, handler: TransportHandler)
   // The server counts its connections through the socket: hand that over too, so that `close` waits for this one.
   (socket as unknown as AcceptedSocket)._server = inner._server;
   inner._server = null;
-  const transport = new SocketTransport(socket, handler);
+  const transport = new SocketTransport(socket, handler, CLIENT_CHUNKS_AHEAD);
   buffer.transport = transport;
   return transport;
 }
@@ -233,7 +299,7 @@ export function secureServerTransport(
 ): SocketTransport {
   const handler = plain.handler;
   const socket = new tls.TLSSocket(plain.release(), { ...options, isServer: true });
-  const transport = new SocketTransport(socket, handler);
+  const transport = new SocketTransport(socket, handler, CLIENT_CHUNKS_AHEAD);
   transport.readByEvents();
   return transport;
 }

@@ -15,7 +15,7 @@ import { metric, residentMb, untilAtRest, type ShardQuery } from '../support/cha
 import { connectPg, openScene, type Scene } from '../support/scene.js';
 import { shardNames } from '../support/servers.js';
 import { WireClient } from '../support/wire-client.js';
-import { rowTexts, type WireMessage } from '../support/wire-messages.js';
+import { frame, rowTexts, type WireMessage } from '../support/wire-messages.js';
 
 const SECONDS = Number(process.env['SHARDGATE_FUZZ_SECONDS'] ?? 6);
 const SEED = Number(process.env['SHARDGATE_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
@@ -89,6 +89,29 @@ test(
   },
   SECONDS * 1000 + 60_000,
 );
+
+test('who vanishes with messages waiting behind a running statement leaves nothing running', async () => {
+  const [first, second] = [frame('Q', 'SELECT pg_sleep(40)'), frame('Q', 'SELECT 1')];
+  const sends: ((client: WireClient) => Promise<void> | void)[] = [
+    (client) => client.send(first, second),
+    async (client) => {
+      client.send(first);
+      await sleep(30);
+      client.send(second);
+      await sleep(30);
+      client.send(second.subarray(0, 7));
+    },
+    // More shards than the pool has room for: this one waits in the queue when it goes.
+    (client) => client.send(frame('Q', 'SELECT id FROM fuzzed'), first),
+  ];
+  for (const send of sends) {
+    const clients = await Promise.all(Array.from({ length: 6 }, login));
+    await Promise.all(clients.map(send));
+    await sleep(100);
+    for (const client of clients) client.destroy();
+    await untilAtRest(scene.proxy, servers, AT_REST_MS);
+  }
+});
 
 async function runBatch(
   sessions: readonly MutatedSession[],
