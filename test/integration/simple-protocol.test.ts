@@ -193,6 +193,7 @@ describe('parameters that are reported', () => {
     await query('RESET ALL');
     await query('SHOW TimeZone');
   });
+});
 
 describe('framing', () => {
   test('a Query of a megabyte is answered', async () => {
