@@ -92,8 +92,8 @@ test(
 
 test('who vanishes with messages waiting behind a running statement leaves nothing running', async () => {
   const [first, second] = [frame('Q', 'SELECT pg_sleep(40)'), frame('Q', 'SELECT 1')];
-  const sends: ((client: WireClient) => Promise<void> | void)[] = [
-    (client) => client.send(first, second),
+  const sends: ((client: WireClient) => Promise<void>)[] = [
+    (client) => Promise.resolve(client.send(first, second)),
     async (client) => {
       client.send(first);
       await sleep(30);
@@ -102,7 +102,7 @@ test('who vanishes with messages waiting behind a running statement leaves nothi
       client.send(second.subarray(0, 7));
     },
     // More shards than the pool has room for: this one waits in the queue when it goes.
-    (client) => client.send(frame('Q', 'SELECT id FROM fuzzed'), first),
+    (client) => Promise.resolve(client.send(frame('Q', 'SELECT id FROM fuzzed'), first)),
   ];
   for (const send of sends) {
     const clients = await Promise.all(Array.from({ length: 6 }, login));

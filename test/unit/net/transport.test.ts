@@ -116,6 +116,31 @@ describe('reading', () => {
     expect(recorder.bytes.equals(sent)).toBe(true);
   });
 
+  test('a peer that goes while paused is noticed, with what it sent before still unread', async () => {
+    const recorder = new Recorder();
+    const { accepted, peer } = await accept(recorder);
+    let closed = false;
+    accepted.handler = {
+      onBytes: (buffer, start, end) => {
+        recorder.onBytes(buffer, start, end);
+        accepted.pause();
+      },
+      onDrain() {
+        // Nothing is written.
+      },
+      onClose: () => {
+        closed = true;
+      },
+    };
+    peer.write('first');
+    await recorder.until(() => recorder.chunks.length === 1);
+    peer.write('second');
+    await pause(10);
+    peer.end('third');
+    while (!closed) await pause(5);
+    expect(recorder.bytes.toString()).toBe('first');
+  });
+
   test('a pause before anything came', async () => {
     const recorder = new Recorder();
     const { transport, peer } = await connect(recorder);
