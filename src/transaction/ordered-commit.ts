@@ -18,6 +18,8 @@ export class OrderedCommit {
   private readonly writers: readonly BackendConnection[];
   private readonly done: (outcome: Outcome) => void;
   private readonly committed: BackendConnection[] = [];
+  /** Writers that have been asked: their transactions are over, one way or the other. */
+  private readonly asked = new Set<BackendConnection>();
   private tag = 'COMMIT';
 
   private constructor(
@@ -46,6 +48,7 @@ export class OrderedCommit {
       this.endRest(COMMIT, { ok: true, tag: this.tag });
       return;
     }
+    this.asked.add(writer);
     this.participants.ask(new Map([[writer, COMMIT]]), (answers) => {
       this.onAnswer(writer, answers.get(writer)!);
     });
@@ -87,9 +90,9 @@ export class OrderedCommit {
     });
   }
 
-  /** Whatever has not committed ends like this; the outcome stands already. */
+  /** Whoever has not been asked yet ends like this; the outcome stands already. */
   private endRest(how: readonly string[], outcome: Outcome): void {
-    const rest = this.participants.all.filter((backend) => !this.committed.includes(backend));
+    const rest = this.participants.all.filter((backend) => !this.asked.has(backend));
     this.participants.ask(new Map(rest.map((backend) => [backend, how])), () => {
       this.done(outcome);
     });

@@ -180,7 +180,10 @@ export class TwoPhaseCommit {
       const gid = this.legs.get(backend);
       if (gid !== undefined && prepared.has(backend)) {
         steps.set(backend, legSteps(backend, 'abort', gid));
-      } else if (backend.status !== TxStatus.idle) steps.set(backend, ['ROLLBACK']);
+      } else if (!backend.quiet || backend.status !== TxStatus.idle) {
+        // In a transaction, or about to hear of its BEGIN.
+        steps.set(backend, ['ROLLBACK']);
+      }
     }
     // A leg that broke off may have been prepared, whether it said so or not.
     for (const backend of this.legs.keys()) {
