@@ -179,7 +179,11 @@ export function startMultiRun(
       send,
       firstLeads: plan.kind === 'broadcast' && plan.writes,
       endsWithSync: options.endsWithSync,
-      onDone,
+      onDone: (outcome, succeeded) => {
+        // What the client still sends is data of a COPY that has failed.
+        if (copyIn !== null) session.copyTarget = null;
+        onDone(outcome, succeeded);
+      },
     },
     copyIn === null ? null : () => receiveCopy(session, copyIn, fanOut, backends),
   );
