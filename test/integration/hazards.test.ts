@@ -1,0 +1,55 @@
+/* What the fuzzer and the chaos test have found once, each in its smallest form. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openScene, type Scene } from '../support/scene.js';
+import { WireClient } from '../support/wire-client.js';
+import { errorFields, rowTexts } from '../support/wire-messages.js';
+import { typesOf } from '../support/wire-pair.js';
+
+let scene: Scene;
+
+beforeAll(async () => {
+  scene = await openScene('hazards', { shop: { numbers: { shard_key: 'id', vindex: 'by_key' } } }, [
+    'CREATE TABLE numbers (id int PRIMARY KEY, n int)',
+  ]);
+});
+afterAll(async () => {
+  await scene.close();
+});
+
+function login(): Promise<WireClient> {
+  return WireClient.login({ port: scene.proxy.port, database: scene.databases.name });
+}
+
+test('a COPY that a shard refuses is answered before its end, and what comes of it later is dropped', async () => {
+  const client = await login();
+  client.query('COPY numbers FROM STDIN');
+  await client.until('G');
+  client.copyData('1\t1\n2\t2\n3\tno number\n4\t4\n');
+  const messages = await client.until('Z');
+  expect(typesOf(messages)).toBe('EZ');
+  expect(errorFields(messages[0]!)['C']).toBe('22P02');
+  client.copyData('5\t5\n');
+  client.copyDone();
+  client.query('SELECT n FROM numbers WHERE id = 1');
+  expect(typesOf(await client.until('Z'))).toBe('TCZ');
+  client.terminate();
+});
+
+test('so it is inside a transaction, which goes on by ROLLBACK', async () => {
+  const client = await login();
+  client.query('BEGIN');
+  await client.until('Z');
+  client.query('COPY numbers FROM STDIN');
+  await client.until('G');
+  client.copyData('1\t1\n2\t2\n3\tno number\n4\t4\n');
+  await sleep(200);
+  client.copyDone();
+  expect(typesOf(await client.until('Z'))).toBe('EZ');
+  client.query('ROLLBACK');
+  expect(typesOf(await client.until('Z'))).toBe('CZ');
+  client.query('SELECT 1');
+  const row = (await client.until('Z')).find((message) => message.type === 'D');
+  expect(rowTexts(row!)).toEqual(['1']);
+  client.terminate();
+});
