@@ -70,16 +70,33 @@ export class InternalQuery implements BackendSink, BackendWaiter {
     // Row description and tag: the caller knows what it asked for.
   }
 
-  capturedData(_backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
     // Off the hot path: pieces are joined, then cut into rows.
     let bytes = Buffer.concat([this.pending, buffer.subarray(start, end)]);
     while (bytes.length >= 5 && bytes.length >= bytes.readInt32BE(1) + 1) {
       const length = bytes.readInt32BE(1) + 1;
-      if (bytes[0] === Backend.dataRow) this.rows.push(readDataRow(bytes, 0, length));
+      if (bytes[0] === Backend.dataRow && !this.addRow(backend, bytes, length)) return true;
       bytes = bytes.subarray(length);
     }
     this.pending = bytes;
     return true;
+  }
+
+  /** False: the row is malformed, the backend was closed. */
+  private addRow(backend: BackendConnection, bytes: Buffer, length: number): boolean {
+    try {
+      this.rows.push(readDataRow(bytes, 0, length));
+      return true;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      clearTimeout(this.timer);
+      this.pool.discard(backend);
+      const { name } = this.pool.shard;
+      this.reject(
+        new BackendError(name, 'connection_failure', `protocol violation: ${error.message}`),
+      );
+      return false;
+    }
   }
 
   failed(

@@ -1,6 +1,7 @@
 import type { ServerAddress } from '../config/config.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
+import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
 import { BackendError } from './backend-error.js';
 import type { BackendOwner } from './postgres/backend-sink.js';
@@ -382,6 +383,11 @@ export class Pool implements BackendOwner {
     clearTimeout(this.abandoned.get(backend));
     this.abandoned.delete(backend);
     this.checking.delete(backend);
+    if (backend.status !== TxStatus.idle) {
+      // Not even ROLLBACK ends its transaction: no Postgres.
+      this.discard(backend);
+      return;
+    }
     // What a vanished session set is not known.
     if (this.leased.has(backend)) backend.settingsKey = null;
     this.release(backend);

@@ -62,6 +62,9 @@ export class FanOut implements Operation {
   private described = false;
   private ended = false;
   private copyInCount = 0;
+  private copyDone = false;
+  /** Messages that came while the client had half a row of another shard. */
+  private held: Buffer[] = [];
   /** Called when every shard waits for copy data. */
   private readonly onCopyIn: (() => void) | null;
 
@@ -119,14 +122,15 @@ export class FanOut implements Operation {
       case Backend.noticeResponse:
         // The same statement on the same schema says the same everywhere.
         if (this.options.merge.kind !== 'first' || branch === this.branches[0]) {
-          this.pass(branch, buffer, start, end);
+          this.passBetweenRows(branch, buffer, start, end);
         }
         break;
       case Backend.parameterStatus:
-        if (branch === this.branches[0]) this.pass(branch, buffer, start, end);
+        if (branch === this.branches[0]) this.passBetweenRows(branch, buffer, start, end);
         break;
       case Backend.copyDone:
-        if (branch === this.branches.at(-1)) this.pass(branch, buffer, start, end);
+        // Told at the end: a shard without rows is through before the first one is.
+        this.copyDone = true;
         break;
       case Backend.commandComplete:
         branch.tag = readTag(buffer, start, end);
@@ -144,7 +148,10 @@ export class FanOut implements Operation {
     if (this.error !== null) {
       if (branch !== this.finishing) return true;
       this.passRows(branch, this.branches.indexOf(branch), buffer, start, end);
-      if (backend.dataBytesRemaining <= end - start) this.finishing = null;
+      if (backend.dataBytesRemaining <= end - start) {
+        this.finishing = null;
+        this.passHeld();
+      }
       return true;
     }
     const position = this.branches.indexOf(branch);
@@ -155,6 +162,7 @@ export class FanOut implements Operation {
     }
     if (position !== this.turn) return false;
     this.passRows(branch, position, buffer, start, end);
+    if (backend.dataBytesRemaining <= end - start) this.passHeld();
     return true;
   }
 
@@ -181,8 +189,11 @@ export class FanOut implements Operation {
   lost(backend: BackendConnection, error: BackendError): void {
     const branch = this.branches.find((candidate) => candidate.backend === backend);
     if (branch === undefined) return;
-    const passing = branch === this.finishing || branch === this.branches[this.turn];
-    if (passing && backend.dataBytesRemaining > 0) this.host.clientStreamBroken();
+    const { kind } = this.options.merge;
+    const inTurn = this.error === null && branch === this.branches[this.turn];
+    const passes = kind !== 'counts' && (kind !== 'first' || branch === this.branches[0]);
+    if ((branch === this.finishing || (inTurn && passes)) && backend.dataBytesRemaining > 0)
+      this.host.clientStreamBroken();
     if (branch === this.finishing) this.finishing = null;
     branch.succeeded = false;
     this.fail(branch, errorBytes(error.toSqlError()));
@@ -254,6 +265,10 @@ export class FanOut implements Operation {
       // The bytes are our own: no backend must stop reading for them.
       this.host.passToClient(this.branches[0]!.backend, row, 0, row.length);
     }
+    this.passHeld();
+    if (this.copyDone && this.error === null) {
+      this.host.passToClient(this.branches[0]!.backend, COPY_DONE, 0, COPY_DONE.length);
+    }
     if (this.error !== null) this.options.onDone({ ok: false, error: this.error }, succeeded);
     else this.options.onDone({ ok: true, tag: this.mergedTag() }, succeeded);
   }
@@ -272,10 +287,31 @@ export class FanOut implements Operation {
     }
   }
 
+  /** A message that may stand anywhere but inside a row; its backend waits until it has gone out. */
+  private passBetweenRows(branch: Branch, buffer: Buffer, start: number, end: number): void {
+    const open = this.error === null ? this.branches[this.turn] : this.finishing;
+    if (open === branch || (open?.backend.dataBytesRemaining ?? 0) === 0) {
+      this.pass(branch, buffer, start, end);
+      return;
+    }
+    this.held.push(Buffer.from(buffer.subarray(start, end)));
+    branch.backend.pauseReading();
+  }
+
+  private passHeld(): void {
+    if (this.held.length === 0) return;
+    for (const message of this.held.splice(0)) {
+      this.host.passToClient(this.branches[0]!.backend, message, 0, message.length);
+    }
+    for (const branch of this.branches) if (!branch.done) branch.backend.resumeReading();
+  }
+
   private branchOf(backend: BackendConnection): Branch {
     return this.branches.find((branch) => branch.backend === backend)!;
   }
 }
+
+const COPY_DONE = Buffer.from([Backend.copyDone, 0, 0, 0, 4]);
 
 /** `UPDATE 3` and `UPDATE 4` are `UPDATE 7`; `INSERT 0 n` keeps its zero; tags without a count are all equal. */
 export function addTags(tags: readonly string[]): string {

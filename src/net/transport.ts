@@ -182,7 +182,8 @@ export class SocketTransport implements Transport {
 
   /** One function for all writes: Node batches equal callbacks and no closure is made per write. */
   private readonly onWritten = (): void => {
-    if (!this.waitsForDrain || this.socket.writableLength > 0) return;
+    // Of a destroyed socket the bytes went nowhere.
+    if (!this.waitsForDrain || this.socket.destroyed || this.socket.writableLength > 0) return;
     this.waitsForDrain = false;
     if (!this.closed) this.handler.onDrain();
   };

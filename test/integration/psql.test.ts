@@ -62,7 +62,6 @@ describe.skipIf(psql === null)('psql', () => {
     '\\dt',
     '\\di',
     '\\dx',
-    '\\du',
     '\\dT',
     '\\dd',
     '\\df now',

@@ -90,6 +90,7 @@ export class BackendConnection implements TransportHandler {
     this.parameters = login.parameters;
     this.statements = new BackendStatements(this, preparedMax);
     this.sink = owner;
+    if (login.rest.length > 0) this.framer.keep(login.rest, 0, login.rest.length);
     this.transport.handler = this;
   }
 
@@ -191,7 +192,11 @@ export class BackendConnection implements TransportHandler {
   resumeReading(): void {
     if (!this.paused) return;
     this.paused = false;
-    if (this.walking) return;
+    if (this.walking) {
+      // Paused and resumed by one call of the sink: the walk goes on, reading too.
+      this.transport.resume();
+      return;
+    }
     this.walk();
     // The walk may have paused again.
     if (!this.isPaused()) this.transport.resume();
@@ -342,6 +347,14 @@ export class BackendConnection implements TransportHandler {
   /** Whoever is told of the end may lease this backend to somebody else: everything before goes out first. */
   private walkReady(next: number): void {
     const { at } = this;
+    const kind = this.expected.headKind;
+    if (
+      (kind !== Expect.sync && kind !== Expect.query) ||
+      !isReadyForQuery(this.buffer, at, next)
+    ) {
+      this.unexpected(Backend.readyForQuery);
+      return;
+    }
     this.at = next;
     if (this.expected.headAction === PASS) this.passRun(next);
     else this.leaveOut(at);
@@ -456,9 +469,11 @@ export class BackendConnection implements TransportHandler {
   private onError(action: number, kind: number, start: number, end: number): number {
     const { expected } = this;
     this.copyingIn = false;
-    if (expected.empty) {
-      // Unasked: the server says why it will close the connection (57P01 and the like).
-      const fields = readErrorFields(this.buffer, start, end);
+    const fields = readErrorFields(this.buffer, start, end);
+    const severity = fields.get('V') ?? fields.get('S');
+    if (expected.empty || severity === 'FATAL' || severity === 'PANIC') {
+      // The server says why it closes the connection (57P01 and the like). It is the backend that ends, not the
+      // client's session: what the client is told comes with the end of the connection.
       this.fatal = BackendError.fromServer(this.shard.name, fields);
       return DROP;
     }
@@ -494,12 +509,7 @@ export class BackendConnection implements TransportHandler {
   private onReady(status: number): void {
     const { expected } = this;
     const action = expected.headAction;
-    const kind = expected.headKind;
-    if (kind !== Expect.sync && kind !== Expect.query) {
-      this.unexpected(Backend.readyForQuery);
-      return;
-    }
-    expected.pop();
+    const kind = expected.pop();
     this.status = status;
     this.skipping = false;
     // What is expected behind it has begun something new.
@@ -520,6 +530,8 @@ export class BackendConnection implements TransportHandler {
   /** The server does not follow the protocol: nothing it says can be trusted any more. */
   private violation(what: string): void {
     if (this.closed) return;
+    // What came before it is sound; behind `closed` the sink must hear nothing.
+    this.passRun(this.at);
     this.closed = true;
     this.transport.destroy();
     const error = new BackendError(
@@ -533,5 +545,12 @@ export class BackendConnection implements TransportHandler {
 
 const NO_SETTINGS: ReadonlyMap<string, string> = new Map();
 const NO_BYTES: Buffer = Buffer.alloc(0);
+
+/** One status byte, of those that there are. */
+function isReadyForQuery(buffer: Buffer, start: number, end: number): boolean {
+  const status = buffer[start + 5];
+  const { idle, inTransaction, failed } = TxStatus;
+  return end - start === 6 && (status === idle || status === inTransaction || status === failed);
+}
 /** Shows in a server's log when a client has vanished in the middle of a pipeline. */
 const NO_PORTAL = 'shardgate: the client has gone';

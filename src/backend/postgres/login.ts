@@ -21,6 +21,8 @@ export interface BackendLogin {
   readonly pid: number;
   readonly secret: number;
   readonly parameters: Map<string, string>;
+  /** What the server sent behind its first ReadyForQuery in the same chunk: a notice, maybe cut off. */
+  readonly rest: Buffer;
 }
 
 /** Login messages are small; a server that sends more is no Postgres. */
@@ -58,6 +60,7 @@ class LoginExchange implements TransportHandler {
   private authenticated = false;
   private pid = 0;
   private secret = 0;
+  private rest: Buffer = Buffer.alloc(0);
 
   constructor(
     shard: string,
@@ -108,7 +111,7 @@ class LoginExchange implements TransportHandler {
         return;
       }
       const next = at + length + 1;
-      // After ReadyForQuery nothing may follow: nobody has asked for anything.
+      if (buffer[at] === Backend.readyForQuery) this.rest = Buffer.from(buffer.subarray(next, end));
       this.onMessage(buffer[at]!, buffer, at, next);
       at = next;
     }
@@ -230,8 +233,8 @@ class LoginExchange implements TransportHandler {
   private finish(): void {
     this.phase = 'done';
     clearTimeout(this.timer);
-    const { transport, pid, secret, parameters } = this;
-    this.resolve({ transport, pid, secret, parameters });
+    const { transport, pid, secret, parameters, rest } = this;
+    this.resolve({ transport, pid, secret, parameters, rest });
   }
 
   private fail(message: string, fields: ReadonlyMap<string, string> | null = null): void {
@@ -281,9 +284,11 @@ export function cancelBackend(
       transport.write(request);
     };
     const handler: TransportHandler = {
-      onBytes(buffer, start) {
+      onBytes(buffer, start, end) {
         const agreed = buffer[start] === 0x53;
-        if (!agreed) send(transport);
+        // The secret in clear to whoever answers would be a gift; without TLS the cancel is given up.
+        if (end - start !== 1 || (!agreed && address.sslmode !== 'prefer')) transport.destroy();
+        else if (!agreed) send(transport);
         else
           transport = secureClientTransport(transport, tlsOptions(address), () => send(transport));
       },

@@ -327,6 +327,24 @@ describe('a session that vanishes', () => {
   });
 });
 
+test('a server that never leaves its transaction is cut off, not asked for ever', async () => {
+  let queries = 0;
+  const { pool } = await rig({ size: 1 }, async (connection) => {
+    for (;;) {
+      const { type } = await connection.next();
+      if (type === 'Q') connection.send(replies.complete('X'));
+      if (type === 'Q') queries++;
+      connection.send(replies.ready('T'));
+    }
+  });
+  const backend = await lease(pool);
+  const sink = runs(backend, 'BEGIN');
+  await sink.until(() => sink.statuses.length > 0);
+  pool.release(backend);
+  await eventually(() => !backend.alive);
+  expect(queries).toBe(2);
+});
+
 describe('ages', () => {
   test('a backend that has lived its time is closed at its return, and replaced when wanted', async () => {
     const { pool, server, log } = await rig({ size: 1, maxLifetimeMs: 30 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { BackendError } from '../../../src/backend/backend-error.js';
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import { CAPTURE } from '../../../src/backend/postgres/expected-replies.js';
+import { CopyConcat } from '../../../src/executor/copy/copy-concat.js';
 import { addTags, FanOut, type FanOutOptions } from '../../../src/executor/fan-out.js';
 import { readSqlState } from '../../../src/protocol/backend-messages.js';
 import { RecordingSink } from '../backend/postgres/recording-sink.js';
@@ -223,6 +224,40 @@ describe('rows of several shards', () => {
   });
 });
 
+describe('messages that are no rows', () => {
+  const row = replies.row('abcdefgh');
+
+  test('of one shard never stand inside a row of another', () => {
+    const rig = new Rig(2);
+    rig.say(0, replies.rowDescription, row.subarray(0, 9));
+    rig.say(1, replies.notice('n'), replies.notice('m'));
+    rig.say(0, row.subarray(9), ended('SELECT 1'));
+    rig.say(1, ended('SELECT 0'));
+    const notices = [replies.notice('n'), replies.notice('m')];
+    expect(rig.passed).toBe(text(replies.rowDescription, row, ...notices));
+    expect(rig.outcomes).toEqual(['SELECT 1 [0,1]']);
+  });
+
+  test('and are not lost when the shard fails behind them', () => {
+    const rig = new Rig(2);
+    rig.say(0, replies.rowDescription, row.subarray(0, 9));
+    rig.say(1, replies.notice('n'), replies.error('22012'), replies.ready());
+    rig.say(0, row.subarray(9), replies.row('b'), ended('SELECT 2'));
+    expect(rig.passed.startsWith(text(replies.rowDescription, row, replies.notice('n')))).toBe(
+      true,
+    );
+    expect(rig.outcomes).toEqual(['22012 [0]']);
+  });
+
+  test('CopyDone comes once, behind all data, though the last shard has none', () => {
+    const rig = new Rig(2, { merge: { kind: 'copy', concat: new CopyConcat('text', false, 2) } });
+    rig.say(1, replies.copyOut, replies.copyDone, ended('COPY 0'));
+    rig.say(0, replies.copyOut, replies.copyData('1\n'), replies.copyDone, ended('COPY 1'));
+    expect(rig.passed).toBe(text(replies.copyOut, replies.copyData('1\n'), replies.copyDone));
+    expect(rig.outcomes).toEqual(['COPY 1 [0,1]']);
+  });
+});
+
 describe('a shard that fails', () => {
   test('cancels the others; the outcome is told when all have ended', () => {
     const rig = new Rig(3);
@@ -282,6 +317,15 @@ describe('a shard that is lost', () => {
     rig.say(0, replies.rowDescription, replies.row('abcdefgh').subarray(0, 9));
     rig.lose(0);
     expect(rig.broken).toBe(true);
+  });
+
+  test('in the middle of a row that the client does not get: an error as any other', () => {
+    const rig = new Rig(2, { merge: { kind: 'first' } });
+    rig.say(0, replies.rowDescription, replies.row('x'), ended('UPDATE 1'));
+    rig.say(1, replies.rowDescription, replies.row('abcdefgh').subarray(0, 9));
+    rig.lose(1);
+    expect(rig.broken).toBe(false);
+    expect(rig.outcomes).toEqual(['08006 [0]']);
   });
 
   test('behind its answer, while another one goes on', () => {

@@ -272,6 +272,20 @@ describe('the end of a connection is told once', () => {
     expect(recorder.closes).toEqual([null]);
   });
 
+  test('while bytes wait: they are not reported as drained', async () => {
+    for (const how of ['destroyed here', 'reset by the peer']) {
+      const recorder = new Recorder();
+      const { accepted, peer } = await accept(recorder);
+      peer.pause();
+      while (accepted.write(pattern(500_000)));
+      if (how === 'destroyed here') accepted.destroy();
+      else peer.resetAndDestroy();
+      await recorder.until(() => recorder.closes.length > 0);
+      await pause(20);
+      expect([how, recorder.drains, recorder.closes.length]).toEqual([how, 0, 1]);
+    }
+  });
+
   test('nobody listens', async () => {
     const server = net.createServer();
     const port = await listen(server);

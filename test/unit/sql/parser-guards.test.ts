@@ -49,8 +49,8 @@ async function longestStall(work: () => Promise<unknown>): Promise<number> {
   return Math.max(longest, performance.now() - last);
 }
 
-/** Ten times what was measured (20 ms), for busy machines. */
-const STALL_MAX_MS = 200;
+/** Far above what was measured (20 ms, 500 ms under load): it finds hangs, not slowness. */
+const STALL_MAX_MS = 3000;
 
 describe('hostile statements neither crash nor hang nor stall the process', () => {
   let parser: Parser;

@@ -239,6 +239,21 @@ describe('SCRAM towards a server that cannot be trusted', () => {
   );
 });
 
+test('what comes behind the first ReadyForQuery is not lost, whole or cut off', async () => {
+  const notice = replies.notice('hello');
+  const result = await login((connection) => {
+    connection.send(authentication(0), message('K', int32(1), int32(2)), replies.ready());
+  });
+  expect((result as BackendLogin).rest).toHaveLength(0);
+  for (const length of [3, notice.length, notice.length + 4]) {
+    const bytes = Buffer.concat([notice, notice]).subarray(0, length);
+    const followed = await login((connection) => {
+      connection.send(authentication(0), replies.ready(), bytes);
+    });
+    expect((followed as BackendLogin).rest.equals(bytes)).toBe(true);
+  }
+});
+
 describe('refused and broken logins', () => {
   test('the server says why', async () => {
     const result = await login((connection) => {
@@ -429,6 +444,22 @@ describe('cancel requests', () => {
     });
     await cancelBackend(server.address, 4711, 5, 1000);
     expect(server.cancels).toEqual([4711]);
+  });
+
+  test('carry no secret in clear where the URL asks for TLS', async () => {
+    const received: string[] = [];
+    const server = net.createServer((socket) => {
+      socket.on('data', (chunk) => {
+        received.push(chunk.toString('hex'));
+        socket.write('N');
+      });
+    });
+    const port = await listen(server);
+    const fake = await FakeServer.start();
+    fake.close();
+    await cancelBackend({ ...fake.address, port, sslmode: 'require' }, 1, 2, 500);
+    server.close();
+    expect(received).toEqual(['0000000804d2162f']);
   });
 
   test('never fail: nobody listens, or the server hangs', async () => {
