@@ -32,7 +32,10 @@ export async function measureCpuPerQuery(bench) {
   const { servers, options, cleanup, pgbouncer } = bench;
   const scriptFile = join(servers.folder, 'select.sql');
   writeFileSync(scriptFile, script, { mode: 0o644 });
-  const shardgate = await startShardgate(servers, cleanup, options.profile);
+  const shardgates = [
+    await startShardgate(servers, cleanup, options.profile, 'one server'),
+    await startShardgate(servers, cleanup, options.profile, 'four servers'),
+  ];
   const bouncers = new Map();
   for (const mode of modes) {
     const poolMode = poolModeFor(mode, pgbouncer);
@@ -44,7 +47,8 @@ export async function measureCpuPerQuery(bench) {
   const sections = [];
   for (const mode of modes) {
     const bouncer = bouncers.get(poolModeFor(mode, pgbouncer));
-    const targets = [shardgate.target, ...(bouncer === undefined ? [] : [bouncer.target]), direct];
+    const proxies = [...shardgates, ...(bouncer === undefined ? [] : [bouncer])];
+    const targets = [...proxies.map(({ target }) => target), direct];
     const run = (/** @type {Target} */ target, /** @type {number} */ clients, seconds = '') =>
       runOnce(target, mode, clients, seconds === '' ? String(options.seconds) : seconds, {
         scriptFile,
@@ -59,7 +63,7 @@ export async function measureCpuPerQuery(bench) {
     }
     sections.push({ mode, results });
   }
-  await Promise.all([shardgate, ...bouncers.values()].map((proxy) => proxy.stop()));
+  await Promise.all([...shardgates, ...bouncers.values()].map((proxy) => proxy.stop()));
   return report(sections, options.clients, bench);
 }
 
@@ -121,33 +125,45 @@ function progressLine(mode, clients, samples) {
   return `  ${mode.padEnd(8)} ${String(clients).padStart(2)} clients: ${cells.join(', ')}`;
 }
 
+const ONE = 'Shardgate, one server';
+const FOUR = 'Shardgate, four servers';
+const BOUNCER = 'PgBouncer';
+
 /**
  * @param {readonly { mode: Mode, results: Map<number, Map<string, Samples>> }[]} sections
  * @param {readonly number[]} clientCounts
  * @param {Bench} bench
  */
 function report(sections, clientCounts, { pgbouncer, options }) {
-  const head = ['mode', 'clients', 'Shardgate us', 'PgBouncer us', 'ratio'];
-  head.push('Shardgate tps', 'PgBouncer tps', 'direct tps');
-  const rows = [];
+  const costs = [];
+  const rates = [];
   for (const { mode, results } of sections) {
+    /** @type {[number, number][]} */
     const ratios = [];
     for (const clients of clientCounts) {
       const samples = results.get(clients);
       const cpu = (/** @type {string} */ name) => median(samples?.get(name)?.cpu ?? [NaN]);
-      const tps = (/** @type {string} */ name) =>
-        figure(median(samples?.get(name)?.perSecond ?? [NaN]), 0);
-      const ratio = cpu('Shardgate') / cpu('PgBouncer');
-      ratios.push(ratio);
-      const costs = [cpu('Shardgate'), cpu('PgBouncer')].map((value) => figure(value));
-      const rates = ['Shardgate', 'PgBouncer', 'direct'].map(tps);
-      rows.push([mode, String(clients), ...costs, figure(ratio, 2), ...rates]);
+      const tps = (/** @type {string} */ name) => median(samples?.get(name)?.perSecond ?? [NaN]);
+      const base = cpu(BOUNCER);
+      ratios.push([cpu(ONE) / base, cpu(FOUR) / base]);
+      const us = [base, cpu(ONE), cpu(FOUR)].map((value) => figure(value));
+      const ratio = [cpu(ONE) / base, cpu(FOUR) / base].map((value) => figure(value, 2));
+      costs.push([mode, String(clients), ...us, ...ratio]);
+      const all = ['direct', BOUNCER, ONE, FOUR].map((name) => figure(tps(name), 0));
+      rates.push([mode, String(clients), ...all]);
     }
-    rows.push([mode, 'mean', '', '', `**${figure(geometricMean(ratios), 2)}**`, '', '', '']);
+    const means = [0, 1].map((i) => geometricMean(ratios.map((pair) => pair[i] ?? NaN)));
+    costs.push([mode, 'mean', '', '', '', ...means.map((mean) => `**${figure(mean, 2)}**`)]);
   }
+  const head = ['mode', 'clients', 'PgBouncer us', `${ONE} us`, `${FOUR} us`];
+  head.push('ratio, one server', 'ratio, four servers');
+  const rateHead = ['mode', 'clients', 'direct tps', 'PgBouncer tps', `${ONE} tps`, `${FOUR} tps`];
   const notes = [
     `Medians of ${options.rounds} runs of ${options.seconds} s, taken in turns. CPU is user + system ` +
-      'time of the proxy per query; Shardgate routes to four servers, PgBouncer and direct use one.',
+      'time of the proxy per query; the means are geometric.',
+    'PgBouncer and direct use one server that holds everything. Shardgate does all of its routing ' +
+      'in front of that server too ("one server", a cluster of one shard: equal terms), and in front ' +
+      'of four servers with a quarter each, whose processes share the cores of this machine too.',
   ];
   if (pgbouncer === null) notes.push('PgBouncer is not installed, so nothing is compared with it.');
   else if (!pgbouncer.preparesInTransactionPooling) {
@@ -156,5 +172,6 @@ function report(sections, clientCounts, { pgbouncer, options }) {
         'in that mode it pools sessions, which is less work.',
     );
   }
-  return `### CPU per query and throughput\n\n${table(head, rows)}\n\n${notes.join('\n')}`;
+  const tables = `${table(head, costs)}\n\n${table(rateHead, rates)}`;
+  return `### CPU per query and throughput\n\n${tables}\n\n${notes.join('\n')}`;
 }

@@ -127,8 +127,10 @@ function resultRow({ name }, samples) {
   };
   return [
     name,
-    ...['Shardgate', 'PgBouncer', 'direct'].map((t) => figure(middle(t, 'perSecond') / 1e6, 0)),
-    ...['Shardgate', 'PgBouncer'].map((t) => figure(middle(t, 'cpuPerGB') / 1e3, 0)),
-    ...['Shardgate', 'PgBouncer'].map(peak),
+    ...['Shardgate, four servers', 'PgBouncer', 'direct'].map((t) =>
+      figure(middle(t, 'perSecond') / 1e6, 0),
+    ),
+    ...['Shardgate, four servers', 'PgBouncer'].map((t) => figure(middle(t, 'cpuPerGB') / 1e3, 0)),
+    ...['Shardgate, four servers', 'PgBouncer'].map(peak),
   ];
 }

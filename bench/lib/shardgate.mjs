@@ -22,7 +22,13 @@ import { database, shardNames } from './database-servers.mjs';
 export const POOL_SIZE = 40;
 
 /** The quarters of the keyspace ids, in the order of the shards. */
-const ranges = ['-40', '40-80', '80-c0', 'c0-'];
+const quarters = ['-40', '40-80', '80-c0', 'c0-'];
+
+/**
+ * What Shardgate is put in front of: the four shards, or the one server as a cluster of one shard,
+ * which is all that another proxy can be compared with on equal terms.
+ * @typedef {'four servers' | 'one server'} Backing
+ */
 
 /**
  * @typedef {object} RunningProxy
@@ -31,17 +37,18 @@ const ranges = ['-40', '40-80', '80-c0', 'c0-'];
  */
 
 /**
- * Starts `node dist/main.js` over the four shards, with the tables of config/pgbench.yaml.
+ * Starts `node dist/main.js` with the tables of config/pgbench.yaml.
  * @param {Servers} servers
  * @param {Cleanup} cleanup
  * @param {string | null} profileFolder for --cpu-prof
+ * @param {Backing} [backing]
  * @returns {Promise<RunningProxy>}
  */
-export async function startShardgate(servers, cleanup, profileFolder) {
+export async function startShardgate(servers, cleanup, profileFolder, backing = 'four servers') {
   const port = await anyFreePort();
   const configFile = join(servers.folder, `shardgate-${port}.yaml`);
   // JSON is YAML.
-  writeFileSync(configFile, JSON.stringify(configuration(servers, port), null, 2));
+  writeFileSync(configFile, JSON.stringify(configuration(servers, port, backing), null, 2));
   const nodeArgs = [];
   if (profileFolder !== null) {
     const folder = resolve(projectRoot, profileFolder);
@@ -53,7 +60,7 @@ export async function startShardgate(servers, cleanup, profileFolder) {
   cleanup.add(() => child.stop());
   await child.untilReady(`postgres://postgres@127.0.0.1:${port}/${database}`);
   return {
-    target: { name: 'Shardgate', port, database, pid: child.pid },
+    target: { name: `Shardgate, ${backing}`, port, database, pid: child.pid },
     stop: () => child.stop(),
   };
 }
@@ -61,8 +68,9 @@ export async function startShardgate(servers, cleanup, profileFolder) {
 /**
  * @param {Servers} servers
  * @param {number} port
+ * @param {Backing} backing
  */
-function configuration(servers, port) {
+function configuration(servers, port, backing) {
   return {
     listen: { host: '127.0.0.1', port },
     database,
@@ -73,11 +81,14 @@ function configuration(servers, port) {
     keyspaces: {
       bench: {
         vindexes: { by_id: { type: 'hash' } },
-        shards: servers.shards.map((server, i) => ({
-          name: shardNames[i],
-          range: ranges[i],
-          primary: server.url(database),
-        })),
+        shards:
+          backing === 'one server'
+            ? [{ name: 'single', range: '-', primary: servers.single.url(database) }]
+            : servers.shards.map((server, i) => ({
+                name: shardNames[i],
+                range: quarters[i],
+                primary: server.url(database),
+              })),
         tables: {
           pgbench_accounts: { shard_key: 'aid', vindex: 'by_id' },
           pgbench_tellers: { shard_key: 'tid', vindex: 'by_id' },
