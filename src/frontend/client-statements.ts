@@ -1,10 +1,16 @@
 import { sqlError } from '../errors/sql-error.js';
 import type { ClientStatement } from './client-statement.js';
+import { isShardPlan } from './multi-run.js';
+import { onlyPlan } from './parse-queue.js';
 
 /** The statements that one client has prepared. */
 export class ClientStatements {
   private readonly byName = new Map<string, ClientStatement>();
   private unnamed: ClientStatement | null = null;
+  /** Parsed in the pipeline that is open or was the last. */
+  private readonly fresh = new Set<ClientStatement>();
+  /** Parsed in a pipeline that failed: whether the server would know them is not known. */
+  private readonly doubtful = new Set<ClientStatement>();
   private readonly max: () => number;
 
   /** `max`: named statements a client may hold, read at each Parse. */
@@ -14,7 +20,8 @@ export class ClientStatements {
 
   /** Throws SqlError 42P05 where the name is taken. */
   assertFree(name: string): void {
-    if (name !== '' && this.byName.has(name)) {
+    const known = name === '' ? undefined : this.byName.get(name);
+    if (known !== undefined && !this.doubtful.has(known)) {
       throw sqlError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
     }
   }
@@ -32,7 +39,28 @@ export class ClientStatements {
         { hint: 'Close statements that are no longer used, or raise limits.prepared_statements.' },
       );
     }
+    const before = this.byName.get(statement.name);
+    if (before !== undefined) this.doubtful.delete(before);
     this.byName.set(statement.name, statement);
+    this.fresh.add(statement);
+  }
+
+  /** A new pipeline begins, so the statements of the one before are what they are. */
+  trust(): void {
+    if (this.fresh.size > 0) this.fresh.clear();
+  }
+
+  /**
+   * The pipeline has failed. What no server has accepted does not exist; the rest may be prepared again under its name,
+   * since the server may have skipped it.
+   */
+  doubt(): void {
+    for (const statement of this.fresh) {
+      if (!statement.prepared.validated && isShardPlan(onlyPlan(statement.planned))) {
+        this.remove(statement.name);
+      } else this.doubtful.add(statement);
+    }
+    this.fresh.clear();
   }
 
   /** Throws SqlError 26000 where there is none. */
@@ -45,13 +73,26 @@ export class ClientStatements {
   /** Close: a name that does not exist is fine. */
   close(name: string): void {
     if (name === '') this.unnamed = null;
-    else this.byName.delete(name);
+    else this.remove(name);
   }
 
   /** SQL DEALLOCATE; null: all. Throws SqlError 26000 where the name does not exist. */
   deallocate(name: string | null): void {
-    if (name === null) this.byName.clear();
-    else if (!this.byName.delete(name)) throw missing(name);
+    if (name !== null) {
+      if (!this.remove(name)) throw missing(name);
+      return;
+    }
+    this.byName.clear();
+    this.fresh.clear();
+    this.doubtful.clear();
+  }
+
+  private remove(name: string): boolean {
+    const statement = this.byName.get(name);
+    if (statement === undefined) return false;
+    this.fresh.delete(statement);
+    this.doubtful.delete(statement);
+    return this.byName.delete(name);
   }
 }
 

@@ -52,7 +52,8 @@ export class Dispatcher {
     const { extended, simple, session } = this;
     switch (type) {
       case Frontend.query:
-        return extended.skipping || simple.query(buffer, start, end);
+        if (extended.skipping) return true;
+        return extended.endBeforeQuery() && simple.query(buffer, start, end);
       case Frontend.parse:
         return extended.parse(buffer, start, end);
       case Frontend.bind:
@@ -76,6 +77,7 @@ export class Dispatcher {
         return true;
       case Frontend.functionCall:
         if (extended.skipping) return true;
+        if (!extended.endBeforeQuery()) return false;
         throw sqlError('feature_not_supported', 'fast-path function calls are not supported', {
           hint: 'Call the function with SELECT.',
         });

@@ -1,3 +1,4 @@
+import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
@@ -40,10 +41,14 @@ export class ExtendedQuery {
   private readonly parses: ParseQueue;
   private readonly runner: PortalRunner;
   private readonly describer: Describer;
-  /** A transaction command has been passed on: its effect must be known before anything follows but Sync. */
+  /** COMMIT, ROLLBACK or a setting has been passed on: its effect must be known before anything but Sync. */
   private awaitsControl = false;
   /** An error of our own that earlier answers of the pipeline go before. */
   private refusal: SqlError | null = null;
+  /** A backend that had answered was lost, and with it what the pipeline did there; told at Sync. */
+  private loss: SqlError | null = null;
+  /** The session's settings when the pipeline's implicit transaction began: an error brings them back. */
+  private settingsBefore: ReadonlyMap<string, string> | null = null;
 
   constructor(session: Session) {
     this.session = session;
@@ -66,7 +71,7 @@ export class ExtendedQuery {
     const { session } = this;
     const planned = session.plan(buffer, textStart, textEnd, paramTypes, session.literals);
     if (planned === null) return false;
-    this.inBatch = true;
+    this.enter();
     if (planned.statements.length > 1) {
       throw sqlError('syntax_error', 'cannot insert multiple commands into a prepared statement');
     }
@@ -119,7 +124,7 @@ export class ExtendedQuery {
     const plan = onlyPlan(statement.planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
-    this.inBatch = true;
+    this.enter();
     if (!isShardPlan(plan)) {
       const participant = plan.kind === 'local' ? session.control.backendFor(plan.command) : null;
       if (participant !== null) {
@@ -178,7 +183,7 @@ export class ExtendedQuery {
     const plan = onlyPlan(statement.planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
-    this.inBatch = true;
+    this.enter();
     return this.describer.statement(statement, plan);
   }
 
@@ -188,7 +193,7 @@ export class ExtendedQuery {
     const { portal: name, rowsMax } = readExecute(buffer, start, end);
     const portal = this.portals.named(name);
     const { plan, backend, statement } = portal;
-    this.inBatch = true;
+    this.enter();
     const { session } = this;
     if (backend === null) {
       session.control.refuseWhereFailed(plan);
@@ -204,7 +209,10 @@ export class ExtendedQuery {
     if (backend.startedAt === 0) backend.startedAt = performance.now();
     this.pipeline.execute(backend);
     if (plan.kind === 'route') {
-      if (plan.effect !== null) session.pendingEffect = plan.effect;
+      if (plan.effect !== null) {
+        session.pendingEffect = plan.effect;
+        this.awaitsControl = true;
+      }
       // The client may have sent Sync already, which copy-in ignores: nothing goes on before COPY has begun.
       if (plan.copy === 'in') session.busy = true;
     }
@@ -219,7 +227,7 @@ export class ExtendedQuery {
     if (this.skipping) return true;
     if (!this.controlSettled()) return false;
     const { kind, name } = readTarget(buffer, start, end);
-    this.inBatch = true;
+    this.enter();
     if (kind === 'statement') {
       if (!this.parses.answer()) return false;
       this.statements.close(name);
@@ -248,7 +256,14 @@ export class ExtendedQuery {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
     const { backends } = this.pipeline;
+    // One backend's own ReadyForQuery tells what has become of it.
+    if (!this.skipping && backends.length !== 1 && !this.controlSettled()) return false;
+    if (!this.skipping && this.loss !== null) {
+      this.skipping = true;
+      session.writeFailure(this.loss);
+    }
     const skipped = this.skipping;
+    if (skipped) this.restoreSettings();
     this.startBatch();
     if (backends.length === 0) {
       session.writeReady();
@@ -274,6 +289,31 @@ export class ExtendedQuery {
     return true;
   }
 
+  /**
+   * Ends the pipeline before a simple query in its middle, without a ReadyForQuery; false: wait. Throws SqlError 0A000
+   * where the query would have to share its implicit transaction.
+   */
+  endBeforeQuery(): boolean {
+    if (!this.inBatch) return true;
+    if (!this.controlSettled() || !this.parses.answer() || !this.pipeline.settled()) return false;
+    if (!this.session.work.explicit) {
+      const { loss } = this;
+      if (loss !== null || this.pipeline.holds) {
+        this.restoreSettings();
+        this.startBatch();
+        if (loss !== null) throw loss;
+        throw sqlError(
+          'feature_not_supported',
+          'a simple query in the middle of a pipeline that has done something is not supported',
+          { hint: 'Send Sync before it.' },
+        );
+      }
+      if (!this.pipeline.giveBackIdle()) return false;
+    }
+    this.startBatch();
+    return true;
+  }
+
   /** The client has sent nothing more for now: what Postgres would have answered must not wait for the next message. */
   endOfInput(): void {
     if (this.parses.empty || this.skipping || this.session.busy) return;
@@ -288,7 +328,7 @@ export class ExtendedQuery {
 
   /** An error of our own: the client skips to Sync, and so do we. */
   refuse(error: SqlError): boolean {
-    this.inBatch = true;
+    this.enter();
     this.skipping = true;
     this.refusal = error;
     this.goOn();
@@ -311,26 +351,47 @@ export class ExtendedQuery {
   }
 
   onBackendError(): void {
-    if (!this.inBatch) return;
+    const { session } = this;
+    this.statements.doubt();
+    if (!this.inBatch) {
+      // Its Sync has been sent already.
+      this.restoreSettings();
+      return;
+    }
+    this.skipRest();
+    // What waited for this backend's answers, or for another backend, goes on and is dropped.
+    if (session.busy && !session.stopWaiting()) session.resumeSoon();
+  }
+
+  private skipRest(): void {
     this.awaitsControl = false;
     this.skipping = true;
     this.parses.clear();
-    // What waited for this backend's answers goes on, and is dropped.
     this.refusal = null;
-    if (this.session.busy) this.session.resumeSoon();
   }
 
   onBackendLost(backend: BackendConnection): void {
     const { session } = this;
     this.forget(backend);
+    this.statements.doubt();
     if (this.inBatch) {
-      this.skipping = true;
-      session.goOn();
+      this.skipRest();
+      if (!session.stopWaiting()) session.goOn();
       return;
     }
+    this.restoreSettings();
     // A simple query, or a pipeline whose Sync had been sent.
     session.writeReady();
     session.finishUnit();
+  }
+
+  /** A backend is gone that had answered everything, outside an explicit transaction. */
+  lost(backend: BackendConnection, error: BackendError): void {
+    if (this.inBatch && this.pipeline.needs(backend)) this.loss ??= error.toSqlError();
+  }
+
+  forgetReturning(backend: BackendConnection): boolean {
+    return this.pipeline.forgetReturning(backend);
   }
 
   /** The backend is gone, and its portals with it. */
@@ -358,10 +419,20 @@ export class ExtendedQuery {
   onSimpleQuery(): void {
     this.statements.close('');
     this.portals.close('');
+    this.settingsBefore = null;
   }
 
   endPortals(transactionOver: boolean): void {
     this.portals.end(transactionOver);
+    if (!transactionOver) return;
+    // Settings made so far stay.
+    this.settingsBefore = this.inBatch ? this.session.settings.current : null;
+  }
+
+  /** An error has undone the settings that the pipeline's implicit transaction made. */
+  private restoreSettings(): void {
+    const { session, settingsBefore } = this;
+    if (settingsBefore !== null && !session.work.explicit) session.restoreSettings(settingsBefore);
   }
 
   deallocate(name: string | null): void {
@@ -451,15 +522,27 @@ export class ExtendedQuery {
     return true;
   }
 
-  /** A passed-on COMMIT or ROLLBACK has succeeded in the middle of a pipeline. */
+  /** A passed-on COMMIT or ROLLBACK, or set_config, has succeeded in the middle of a pipeline. */
   private controlDone(): void {
     this.awaitsControl = false;
     const { session } = this;
+    if (session.pendingEffect !== null) {
+      session.applyEffect(session.pendingEffect, this.pipeline.current);
+      return;
+    }
     session.onTransactionEnd(session.control.committing);
     session.work.end();
     session.control.reset();
-    this.portals.end(true);
+    this.endPortals(true);
     this.pipeline.forgetExecuted();
+  }
+
+  /** A message of a pipeline is handled. */
+  private enter(): void {
+    if (this.inBatch) return;
+    this.inBatch = true;
+    this.statements.trust();
+    this.settingsBefore = this.session.settings.current;
   }
 
   /** Everything so far is answered by the Sync that is being handled. */
@@ -467,6 +550,8 @@ export class ExtendedQuery {
     this.skipping = false;
     this.inBatch = false;
     this.awaitsControl = false;
+    this.refusal = null;
+    this.loss = null;
     this.parses.clear();
     this.pipeline.reset();
   }

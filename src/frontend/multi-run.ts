@@ -15,6 +15,7 @@ import type {
   Plan,
   Refusal,
   RoutePlan,
+  SettingEffect,
 } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
@@ -60,8 +61,7 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
   switch (plan.kind) {
     case 'route': {
       const { effect } = plan;
-      const refusal = effect === null ? null : refusedSetting(effect.name, effect.value);
-      if (refusal !== null) throw refusal;
+      if (effect !== null) assertMaySet(session, effect);
       return shardsOfRoute(session, plan);
     }
     case 'insertSplit': {
@@ -74,6 +74,18 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
     case 'broadcast':
       return plan.keyspace === null ? topology.shards : plan.keyspace.shards;
   }
+}
+
+/** A setting that a SELECT makes is known on the shard that runs it, and told to those that join later. */
+function assertMaySet({ work }: Session, effect: SettingEffect): void {
+  const refusal = refusedSetting(effect.name, effect.value);
+  if (refusal !== null) throw refusal;
+  if (!work.explicit || work.participants.length < 2) return;
+  throw sqlError(
+    'feature_not_supported',
+    'set_config is not supported in a transaction that uses several shards',
+    { hint: effect.local ? 'Use SET LOCAL.' : 'Use SET.' },
+  );
 }
 
 function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
@@ -253,7 +265,7 @@ function receiveCopy(
   backends: readonly BackendConnection[],
 ): void {
   const splitter = new CopySplitter(plan, serverMajor(session) < 18);
-  const byShard = new Map(backends.map((backend) => [backend.shard, backend]));
+  const byShard = new Map(plan.keyspace.shards.map((shard, i) => [shard, backends[i]!]));
   let congested = false;
   const write = (backend: BackendConnection, bytes: Uint8Array, from: number, to: number): void => {
     backend.out.begin(Frontend.copyData).bytes(bytes, from, to).end();

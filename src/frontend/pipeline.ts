@@ -38,9 +38,7 @@ export class Pipeline {
     const { work } = session;
     const held = work.participant(shard);
     if (held === null && !work.explicit) {
-      for (const backend of [...work.participants]) {
-        if (!this.dirty.has(backend) && !this.giveBack(backend)) return null;
-      }
+      if (!this.giveBackIdle()) return null;
     }
     if (plan !== null) session.assertMayUse([shard], plan);
     return held ?? session.lease(shard);
@@ -96,6 +94,24 @@ export class Pipeline {
     this.dirty.clear();
   }
 
+  /** Some backend has bound or executed something that no Sync has ended. */
+  get holds(): boolean {
+    return this.dirty.size > 0;
+  }
+
+  /** Whether the pipeline cannot do without this backend any more. */
+  needs(backend: BackendConnection): boolean {
+    return this.dirty.has(backend);
+  }
+
+  /** Gives back backends that only parsed or described; false: one of them must answer first. */
+  giveBackIdle(): boolean {
+    for (const backend of this.backends) {
+      if (!this.dirty.has(backend) && !this.giveBack(backend)) return false;
+    }
+    return true;
+  }
+
   lost(backend: BackendConnection): void {
     this.touched.delete(backend);
     this.dirty.delete(backend);
@@ -108,6 +124,11 @@ export class Pipeline {
     if (!this.returning.delete(backend)) return false;
     backend.owner.release(backend);
     return true;
+  }
+
+  /** Whether a backend that broke off was on its way back already. */
+  forgetReturning(backend: BackendConnection): boolean {
+    return this.returning.delete(backend);
   }
 
   /** The session ends: what is on its way back is the pool's. */

@@ -48,12 +48,13 @@ export class SessionPlanning {
     const planned = planner.plan(buffer, start, end, this.contextFor(paramTypes), literals);
     if (!(planned instanceof Promise)) return planned;
     session.busy = true;
+    const turn = ++session.turn;
     planned.then(
       (result) => {
-        this.goOnWith({ planned: result });
+        this.goOnWith({ planned: result }, turn);
       },
       (error: unknown) => {
-        this.goOnWith({ error });
+        this.goOnWith({ error }, turn);
       },
     );
     return null;
@@ -70,9 +71,10 @@ export class SessionPlanning {
     return servers[topology.catalogShard.index]!.primary.user;
   }
 
-  private goOnWith(aside: NonNullable<SessionPlanning['aside']>): void {
+  private goOnWith(aside: NonNullable<SessionPlanning['aside']>, turn: number): void {
     const { session } = this;
-    if (session.over) return;
+    // The message may have become void by an error of an earlier one.
+    if (session.over || turn !== session.turn) return;
     this.aside = aside;
     session.busy = false;
     session.pump();

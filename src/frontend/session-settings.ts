@@ -96,6 +96,12 @@ export function settingsSql(applied: Values | null, wanted: Values): string {
   return statements.join(';');
 }
 
+/** What set_config with `is_local` did, as a statement for a backend that joins the transaction later. */
+export function localSettingSql({ name, value }: SettingEffect): string {
+  const text = value === null ? 'NULL' : quoteLiteral(value);
+  return `SELECT pg_catalog.set_config(${quoteLiteral(name)},${text},true)`;
+}
+
 function resetSql(name: string): string {
   return `RESET ${name
     .split('.')

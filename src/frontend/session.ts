@@ -13,19 +13,18 @@ import { Literals } from '../sql/literals.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 import { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { Logger } from '../util/logger.js';
-import { assert } from '../util/assert.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { Dispatcher } from './dispatcher.js';
 import { ExtendedQuery } from './extended-query.js';
 import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
 import type { SessionContext } from './session-context.js';
-import { SessionSettings } from './session-settings.js';
+import { localSettingSql, SessionSettings } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
 import { assertMayUse } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
 import { passThroughCopy } from './pass-through-copy.js';
-import { TransactionControl } from './transaction-control.js';
+import { TransactionControl, unknownOutcome } from './transaction-control.js';
 import { Welcome } from './welcome.js';
 
 /**
@@ -66,6 +65,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private readonly input: ClientInput;
   private readonly leases = new Leases(this);
   over = false;
+  /** Grows whenever the session goes on, which makes void what was waited for before. */
+  turn = 0;
   private readonly stalled = new Set<BackendConnection>();
   readonly planning = new SessionPlanning(this);
   private statementFailed = false;
@@ -363,15 +364,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   copyInStarted(backend: BackendConnection): void {
     this.copyTarget = passThroughCopy(backend, () => {
-      this.copyEnded();
+      // The COPY's own answers are still to come; a simple query waits for them, a pipeline goes on.
+      if (!this.extended.inBatch) this.busy = true;
     });
     this.busy = false;
     this.pump();
-  }
-
-  /** The COPY's own answers are still to come; a simple query waits for them, a pipeline goes on. */
-  private copyEnded(): void {
-    if (!this.extended.inBatch) this.busy = true;
   }
 
   settled(backend: BackendConnection): void {
@@ -393,7 +390,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   drained(): void {
-    if (!this.input.feeding) return;
+    if (this.over || !this.input.feeding) return;
     if (!this.work.participants.some((backend) => backend.congested)) this.input.resumeFeed();
   }
 
@@ -441,6 +438,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   goOn(): void {
+    this.turn++;
     this.busy = false;
     this.operation = null;
     this.statementFailed = false;
@@ -465,11 +463,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   applyEffect(effect: SettingEffect, backend: BackendConnection | null): void {
     this.pendingEffect = null;
-    if (effect.local) return;
+    if (effect.local) {
+      // Whoever joins later gets it too; outside a transaction it is over already.
+      if (this.work.explicit) this.work.remember(localSettingSql(effect));
+      return;
+    }
     this.settings.apply(effect);
-    if (backend === null) return;
-    backend.settings = this.settings.current;
-    backend.settingsKey = this.settings.key;
+    if (backend !== null) this.markApplied(backend);
   }
 
   closed(backend: BackendConnection, error: BackendError): void {
@@ -480,13 +480,20 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.leases.onPreparingLost(error);
       return;
     }
+    if (this.extended.forgetReturning(backend)) return;
     const { work } = this;
     // Its answer, where it owes one, is the error; else the client is not waiting for it now.
     const owes = this.operation !== null || !backend.quiet;
     if (work.explicit) work.tear(owes ? null : error.toSqlError());
+    else {
+      this.simple.lost(backend, error);
+      this.extended.lost(backend, error);
+    }
     if (this.operation !== null) this.operation.lost(backend, error);
-    else if (owes || !work.explicit) this.onBackendLost(backend, error);
+    else if (owes) this.onBackendLost(backend, error);
     else this.extended.forget(backend);
+    // Nobody tells that a lost backend takes copy data again.
+    this.drained();
   }
 
   private onBackendLost(backend: BackendConnection, error: BackendError): void {
@@ -495,7 +502,10 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     this.copyTarget = null;
-    this.writeFailure(this.control.committing ? unknownOutcome(error) : error.toSqlError());
+    // A shard that shuts down says so itself first: that was the statement's error.
+    if (!this.statementFailed) {
+      this.writeFailure(this.control.committing ? unknownOutcome(error) : error.toSqlError());
+    }
     this.extended.onBackendLost(backend);
   }
 
@@ -529,8 +539,9 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** Goes on when the bytes that are being walked now have been passed on. */
   resumeSoon(): void {
+    const turn = ++this.turn;
     queueMicrotask(() => {
-      if (this.over) return;
+      if (this.over || turn !== this.turn) return;
       this.busy = false;
       this.operation = null;
       this.pump();
@@ -546,10 +557,16 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (refusal.state !== 'undefined_table' || context.catalogAgeMs() < CATALOG_FRESH_MS)
       return false;
     this.busy = true;
+    const turn = ++this.turn;
     void context.reloadCatalog().then(() => {
-      this.resumeSoon();
+      if (turn === this.turn) this.resumeSoon();
     });
     return true;
+  }
+
+  /** What the message that is handled now waits for is void; true: something must end first, and then goes on. */
+  stopWaiting(): boolean {
+    return this.leases.stopWaiting();
   }
 
   onSimpleQuery(): void {
@@ -606,20 +623,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (explicit) this.goOn();
     else this.finishUnit();
   }
-
-  /** A simple query in the middle of a pipeline: what the pipeline did so far counts as one transaction with it. */
-  assertPipelineQuiet(): void {
-    for (const backend of this.work.participants) {
-      assert(backend.quiet, 'a query while answers are expected');
-    }
-  }
-}
-
-function unknownOutcome(error: BackendError): SqlError {
-  const message = `shard "${error.shard}" was lost while it committed: ${error.message}`;
-  return sqlError('transaction_resolution_unknown', message, {
-    hint: 'The transaction may or may not have been committed; look before repeating it.',
-  });
 }
 
 /** Clients that ask for tables that do not exist must not keep the shards busy with catalog queries. */

@@ -1,3 +1,4 @@
+import type { BackendError } from '../backend/backend-error.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
@@ -87,7 +88,6 @@ export class SimpleQuery {
       const passed = this.passThrough(whole, planned, buffer, start, end);
       if (passed !== null) return passed;
     }
-    if (work.explicit && !work.failed) session.assertPipelineQuiet();
     this.script = {
       planned,
       text: Buffer.from(buffer.subarray(start + 5, textEnd)),
@@ -159,6 +159,14 @@ export class SimpleQuery {
           textStart + offsetOf(end, literals),
         ),
       );
+    }
+  }
+
+  /** A backend is gone; what a script has done there outside an explicit transaction can no longer be committed. */
+  lost(backend: BackendConnection, error: BackendError): void {
+    const { script } = this;
+    if (script?.open.has(backend) === true && script.ending === 'no') {
+      script.error ??= error.toSqlError();
     }
   }
 

@@ -82,6 +82,7 @@ export class EndBatch extends QuietOperation {
   }
 
   override lost(backend: BackendConnection, error: BackendError): void {
+    if (!this.open.has(backend)) return;
     this.error ??= errorBytes(error.toSqlError());
     this.close(backend);
   }

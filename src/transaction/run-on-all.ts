@@ -59,6 +59,7 @@ export class RunOnAll extends QuietOperation {
   }
 
   override lost(backend: BackendConnection, error: BackendError): void {
+    if (!this.open.has(backend)) return;
     this.error ??= errorBytes(error.toSqlError());
     this.close(backend);
   }

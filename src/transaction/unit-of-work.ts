@@ -86,7 +86,13 @@ export class UnitOfWork {
   }
 
   participant(shard: Shard): BackendConnection | null {
-    for (const backend of this.participants) if (backend.shard === shard) return backend;
+    // By name too: a statement planned before a reload has the shard's value of then.
+    for (const backend of this.participants) {
+      const { shard: own } = backend;
+      if (own === shard || (own.name === shard.name && own.keyspace === shard.keyspace)) {
+        return backend;
+      }
+    }
     return null;
   }
 
