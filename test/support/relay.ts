@@ -11,8 +11,8 @@ export type Cut =
 export interface Relay {
   /** The server's URL with the relay's address. */
   readonly url: string;
-  /** Cuts the next connection whose client sends this text. */
-  cutAt(text: string, cut: Cut): void;
+  /** Cuts the next connection whose client sends this text; `stayAway`: and is closed from then on. */
+  cutAt(text: string, cut: Cut, stayAway?: boolean): void;
   /** Resolves when that has happened. */
   cutHappened(): Promise<void>;
   /** False: every connection is cut and new ones are refused, until true. */
@@ -27,13 +27,17 @@ export async function startRelay(serverUrl: string): Promise<Relay> {
   const target = new URL(serverUrl);
   const pairs = new Set<readonly [Socket, Socket]>();
   let isOpen = true;
-  let wanted: { readonly text: string; readonly cut: Cut } | null = null;
+  let wanted: { text: string; cut: Cut; stayAway: boolean } | null = null;
   let happened: () => void = () => undefined;
   let cutDone: Promise<void> = Promise.resolve();
 
   const end = (pair: readonly [Socket, Socket]): void => {
     pairs.delete(pair);
     for (const socket of pair) socket.destroy();
+  };
+  const setOpen = (open: boolean): void => {
+    isOpen = open;
+    if (!open) for (const pair of [...pairs]) end(pair);
   };
   const server: Server = createServer((client) => {
     if (!isOpen) {
@@ -49,19 +53,20 @@ export async function startRelay(serverUrl: string): Promise<Relay> {
         upstream.write(chunk);
         return;
       }
-      const { cut } = wanted;
+      const { cut, stayAway } = wanted;
       wanted = null;
-      if (cut === 'before') {
+      const finish = (): void => {
         end(pair);
+        if (stayAway) setOpen(false);
         happened();
+      };
+      if (cut === 'before') {
+        finish();
         return;
       }
       deaf = true;
       upstream.write(chunk);
-      setTimeout(() => {
-        end(pair);
-        happened();
-      }, DELIVER_MS);
+      setTimeout(finish, DELIVER_MS);
     });
     upstream.on('data', (chunk: Buffer) => {
       if (!deaf) client.write(chunk);
@@ -79,15 +84,12 @@ export async function startRelay(serverUrl: string): Promise<Relay> {
   url.port = String((server.address() as { port: number }).port);
   return {
     url: url.href,
-    cutAt: (text, cut) => {
-      wanted = { text, cut };
+    cutAt: (text, cut, stayAway = false) => {
+      wanted = { text, cut, stayAway };
       cutDone = new Promise((resolve) => (happened = resolve));
     },
     cutHappened: () => cutDone,
-    setOpen: (open) => {
-      isOpen = open;
-      if (!open) for (const pair of [...pairs]) end(pair);
-    },
+    setOpen,
     close: () => {
       for (const pair of [...pairs]) end(pair);
       return new Promise((resolve) => server.close(() => resolve()));
