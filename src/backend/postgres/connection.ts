@@ -128,6 +128,8 @@ export class BackendConnection implements TransportHandler {
 
   expect(kind: Parameters<ExpectedReplies['push']>[0], action: ReplyAction): void {
     if (kind < Expect.sync) this.unsynced = true;
+    // It destroys the unnamed statement before it comes to what is sent behind it.
+    else if (kind === Expect.query) this.statements.unnamed = null;
     this.expected.push(kind, action);
   }
 
@@ -509,13 +511,11 @@ export class BackendConnection implements TransportHandler {
   private onReady(status: number): void {
     const { expected } = this;
     const action = expected.headAction;
-    const kind = expected.pop();
+    expected.pop();
     this.status = status;
     this.skipping = false;
     // What is expected behind it has begun something new.
     this.unsynced = !expected.empty;
-    // A simple query destroys the unnamed statement.
-    if (kind === Expect.query) this.statements.unnamed = null;
     this.sink.ready(this, status, action);
     if (this.expected.headKind !== Expect.synthetic) return;
     this.passSynthetics();
