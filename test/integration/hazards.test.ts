@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openScene, type Scene } from '../support/scene.js';
+import { shardNames } from '../support/servers.js';
 import { WireClient } from '../support/wire-client.js';
-import { errorFields, rowTexts } from '../support/wire-messages.js';
-import { typesOf } from '../support/wire-pair.js';
+import { rowTexts } from '../support/wire-messages.js';
+import { sqlStates, typesOf } from '../support/wire-pair.js';
 
 let scene: Scene;
 
@@ -27,12 +28,13 @@ test('a COPY that a shard refuses is answered before its end, and what comes of 
   await client.until('G');
   client.copyData('1\t1\n2\t2\n3\tno number\n4\t4\n');
   const messages = await client.until('Z');
-  expect(typesOf(messages)).toBe('EZ');
-  expect(errorFields(messages[0]!)['C']).toBe('22P02');
+  expect(sqlStates(messages)).toEqual(['22P02']);
   client.copyData('5\t5\n');
   client.copyDone();
   client.query('SELECT n FROM numbers WHERE id = 1');
-  expect(typesOf(await client.until('Z'))).toBe('TCZ');
+  const after = await client.until('Z');
+  expect(sqlStates(after)).toEqual([]);
+  expect(typesOf(after)).toBe('TCZ');
   client.terminate();
 });
 
@@ -51,5 +53,23 @@ test('so it is inside a transaction, which goes on by ROLLBACK', async () => {
   client.query('SELECT 1');
   const row = (await client.until('Z')).find((message) => message.type === 'D');
   expect(rowTexts(row!)).toEqual(['1']);
+  client.terminate();
+});
+
+test('a statement that its shard ends with the connection is answered by one error', async () => {
+  const client = await login();
+  client.query('INSERT INTO numbers VALUES (9, 9)');
+  await client.until('Z');
+  client.query('SELECT pg_sleep(5) FROM numbers WHERE id = 9');
+  await sleep(100);
+  await scene.databases.onEach(
+    shardNames,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE query LIKE 'SELECT pg_sleep(5)%' AND datname = current_database()`,
+  );
+  const messages = await client.until('Z');
+  expect(sqlStates(messages)).toHaveLength(1);
+  client.query('SELECT n FROM numbers WHERE id = 9');
+  expect(typesOf(await client.until('Z'))).toBe('TDCZ');
   client.terminate();
 });
