@@ -1,0 +1,129 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectPg, misplacedRows, openScene, rowsPerShard, type Scene } from '../support/scene.js';
+import { findTool } from '../support/tools.js';
+
+const pgbench = findTool('pgbench');
+let scene: Scene;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'shardgate-pgbench-'));
+  const by = (key: string): object => ({ shard_key: key, vindex: 'by_key' });
+  scene = await openScene('pgbench', {
+    shop: {
+      pgbench_accounts: by('aid'),
+      pgbench_tellers: by('tid'),
+      pgbench_branches: by('bid'),
+      pgbench_history: by('aid'),
+    },
+  });
+});
+afterAll(async () => {
+  await scene.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function run(...args: readonly string[]): Promise<{ code: number; output: string }> {
+  const url = new URL(scene.proxy.url);
+  const target = ['-h', '127.0.0.1', '-p', url.port, '-U', 'postgres', 'pgbench'];
+  return new Promise((resolve) => {
+    execFile(pgbench!, [...args, ...target], (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr });
+    });
+  });
+}
+
+describe.skipIf(pgbench === null)('pgbench', () => {
+  test('initialises: every row once, where it belongs', async () => {
+    const { code, output } = await run('-i', '-s', '1', '--quiet');
+    expect(output).not.toMatch(/error|fatal/i);
+    expect(code).toBe(0);
+    const counts = await rowsPerShard(scene.databases, 'pgbench_accounts');
+    expect(Object.values(counts).reduce((sum, n) => sum + n, 0)).toBe(100_000);
+    expect(counts['main']).toBe(0);
+    for (const [table, key] of [
+      ['pgbench_accounts', 'aid'],
+      ['pgbench_tellers', 'tid'],
+      ['pgbench_branches', 'bid'],
+    ] as const) {
+      expect(await misplacedRows(scene.databases, table, key, 'hashint4extended')).toEqual([]);
+    }
+  });
+
+  const modes = ['simple', 'extended', 'prepared'] as const;
+  test.each(modes)('-S in mode %s, with 1 and 8 clients', async (mode) => {
+    for (const clients of ['1', '8']) {
+      const { code, output } = await run(
+        '-S',
+        '-n',
+        '-M',
+        mode,
+        '-c',
+        clients,
+        '-j',
+        '1',
+        '-t',
+        '100',
+      );
+      expect(output).not.toMatch(/error|aborted/i);
+      expect(code).toBe(0);
+      expect(output).toContain(`${Number(clients) * 100}/${Number(clients) * 100}`);
+    }
+  });
+
+  test.each(modes)('-N in mode %s with 4 clients loses nothing', async (mode) => {
+    const client = await connectPg(scene.proxy.url);
+    const history = async (): Promise<number> =>
+      Number((await client.query('SELECT count(*) FROM pgbench_history')).rows[0].count);
+    const before = await history();
+    const { code, output } = await run('-N', '-n', '-M', mode, '-c', '4', '-j', '1', '-t', '50');
+    expect(output).not.toMatch(/error|aborted/i);
+    expect(code).toBe(0);
+    expect(await history()).toBe(before + 200);
+    await client.end();
+  });
+
+  test('a TPC-B script whose rows are all of one key', async () => {
+    const file = join(folder, 'by-key.sql');
+    writeFileSync(
+      file,
+      `\\set key 1
+       \\set delta random(-5000, 5000)
+       BEGIN;
+       UPDATE pgbench_accounts SET abalance = abalance + :delta WHERE aid = :key;
+       SELECT abalance FROM pgbench_accounts WHERE aid = :key;
+       UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :key;
+       UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = :key;
+       INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:key, :key, :key, :delta, CURRENT_TIMESTAMP);
+       END;\n`,
+    );
+    for (const mode of modes) {
+      const { code, output } = await run(
+        '-n',
+        '-f',
+        file,
+        '-M',
+        mode,
+        '-c',
+        '2',
+        '-j',
+        '1',
+        '-t',
+        '50',
+      );
+      expect(output).not.toMatch(/error|aborted/i);
+      expect(code).toBe(0);
+    }
+    const client = await connectPg(scene.proxy.url);
+    const one = async (sql: string): Promise<unknown> =>
+      Object.values((await client.query(sql)).rows[0] as object)[0];
+    expect(await one('SELECT tbalance FROM pgbench_tellers WHERE tid = 1')).toBe(
+      await one('SELECT bbalance FROM pgbench_branches WHERE bid = 1'),
+    );
+    await client.end();
+  });
+});
