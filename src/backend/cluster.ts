@@ -36,10 +36,16 @@ export class Cluster {
     throw gone.toSqlError();
   }
 
-  /** One of these shards, in turn, so that statements which any can answer spread. */
+  /**
+   * One of these shards, in turn, so that statements which any can answer spread. None that is known to be down, unless
+   * they all are.
+   */
   pickAny(shards: readonly Shard[]): Shard {
-    this.nextAny = (this.nextAny + 1) % 0x3fffffff;
-    return shards[this.nextAny % shards.length]!;
+    for (let tried = 0; ; tried++) {
+      this.nextAny = (this.nextAny + 1) % 0x3fffffff;
+      const shard = shards[this.nextAny % shards.length]!;
+      if (tried === shards.length || this.pool(shard).problem === null) return shard;
+    }
   }
 
   /** Per shard, why it cannot be used; empty when all is well. */
