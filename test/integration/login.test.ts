@@ -327,7 +327,7 @@ describe('other ways to log in', () => {
       [{ options: '-c=' }, '42601'],
       [{ options: '-x' }, '42601'],
     ] as const) {
-      const error = (await login(parameters as Record<string, string>)).at(-1)!;
+      const error = (await login(parameters)).at(-1)!;
       expect(errorFields(error)['C'], JSON.stringify(parameters)).toBe(state);
       expect(errorFields(error)['S']).toBe('FATAL');
     }
