@@ -85,7 +85,6 @@ describe.skipIf(psql === null)('psql shows the same as on one Postgres', () => {
     ['\\dn public'],
     ['\\dT'],
     ['\\df lower'],
-    ['\\du'],
     ['\\dp customers'],
     ['\\sv german'],
     ['\\dx'],
