@@ -618,6 +618,15 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** A Query or pipeline that the session answered itself is over. */
   endBatch(): void {
     const { explicit } = this.work;
+    if (this.catalogStale && !explicit) {
+      // Whoever is told of new tables, by us or by this client, must find them.
+      this.catalogStale = false;
+      this.busy = true;
+      void this.context.reloadCatalog().then(() => {
+        this.endBatch();
+      });
+      return;
+    }
     this.extended.endPortals(!explicit);
     this.writeReady();
     if (explicit) this.goOn();
