@@ -81,7 +81,7 @@ export class SimpleQuery {
       }
       session.control.refuseWhereFailed(whole);
       if (whole.kind === 'refuse') {
-        if (session.seesFreshCatalog(whole.refusal)) return false;
+        if (session.planning.seesFreshCatalog(whole.refusal)) return false;
         countRoute(session.context.metrics, whole, 0);
         throw refusalError(whole.refusal);
       }
@@ -120,7 +120,8 @@ export class SimpleQuery {
     const { context } = session;
     let backend: BackendConnection | null;
     if (plan.kind === 'local') {
-      backend = session.control.backendFor(plan.command);
+      // A change of the catalog is loaded before its commit is answered.
+      backend = session.catalogStale ? null : session.control.backendFor(plan.command);
       if (backend === null) return null;
       session.control.passed(plan.command, () => '');
       context.metrics.transactions[

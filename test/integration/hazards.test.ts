@@ -10,9 +10,20 @@ import { sqlStates, typesOf } from '../support/wire-pair.js';
 let scene: Scene;
 
 beforeAll(async () => {
-  scene = await openScene('hazards', { shop: { numbers: { shard_key: 'id', vindex: 'by_key' } } }, [
-    'CREATE TABLE numbers (id int PRIMARY KEY, n int)',
-  ]);
+  const sharded = { shard_key: 'id', vindex: 'by_key' };
+  scene = await openScene(
+    'hazards',
+    {
+      shop: {
+        numbers: sharded,
+        fresh1: sharded,
+        fresh2: sharded,
+        fresh3: sharded,
+        fresh4: sharded,
+      },
+    },
+    ['CREATE TABLE numbers (id int PRIMARY KEY, n int)'],
+  );
 });
 afterAll(async () => {
   await scene.close();
@@ -72,4 +83,30 @@ test('a statement that its shard ends with the connection is answered by one err
   client.query('SELECT n FROM numbers WHERE id = 9');
   expect(typesOf(await client.until('Z'))).toBe('TDCZ');
   client.terminate();
+});
+
+test('a table is there for everybody as soon as its CREATE TABLE is answered', async () => {
+  const [one, other] = [await login(), await login()];
+  const creates = [
+    ['CREATE TABLE fresh1 (id int PRIMARY KEY)'],
+    ['BEGIN', 'CREATE TABLE fresh2 (id int PRIMARY KEY)', 'COMMIT'],
+    ['CREATE TABLE fresh3 (id int PRIMARY KEY); SELECT 1'],
+  ];
+  for (const [at, statements] of creates.entries()) {
+    for (const sql of statements) {
+      one.query(sql);
+      await one.until('Z');
+    }
+    other.query(`INSERT INTO fresh${at + 1} VALUES (1)`);
+    expect(sqlStates(await other.until('Z'))).toEqual([]);
+  }
+  one.parse('CREATE TABLE fresh4 (id int PRIMARY KEY)');
+  one.bind();
+  one.execute();
+  one.sync();
+  await one.until('Z');
+  other.query('INSERT INTO fresh4 VALUES (1)');
+  expect(sqlStates(await other.until('Z'))).toEqual([]);
+  one.terminate();
+  other.terminate();
 });
