@@ -81,7 +81,7 @@ export class SimpleQuery {
       }
       session.control.refuseWhereFailed(whole);
       if (whole.kind === 'refuse') {
-        if (session.planning.seesFreshCatalog(whole.refusal)) return false;
+        if (session.seesFreshCatalog(whole.refusal)) return false;
         countRoute(session.context.metrics, whole, 0);
         throw refusalError(whole.refusal);
       }
