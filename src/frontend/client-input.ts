@@ -7,12 +7,14 @@ import { assert } from '../util/assert.js';
 export interface CopyTarget {
   /** True: `data` wants CopyData messages as they are; false: their payload only. */
   readonly raw: boolean;
-  /** Bytes, whole messages or pieces of one. False: congested, call again when drained. */
-  data(buffer: Buffer, start: number, end: number): boolean;
+  /** Bytes, whole messages or pieces of one; raw ones stay in use while the handler is `congested`. */
+  data(buffer: Buffer, start: number, end: number): void;
   done(): void;
   fail(reason: string): void;
   /** The protocol was broken off: the COPY must not succeed. */
   abort(): void;
+  /** The COPY has failed; `missing` bytes of the message that was handed on last are not to come any more. */
+  cutOff(missing: number): void;
 }
 
 /** Whoever handles the messages of a client. */
@@ -20,12 +22,14 @@ export interface InputHandler {
   /** True while the next message must wait. */
   readonly busy: boolean;
   readonly over: boolean;
+  /** A backend has not taken yet what it was sent: nothing more is for it to come. `pump` is called when it has. */
+  readonly congested: boolean;
   readonly messageBytesMax: number;
   readonly copyTarget: CopyTarget | null;
   /** A whole message. False: it must wait, which made `busy` true; it is handed out again afterwards. */
   onMessage(type: number, buffer: Buffer, start: number, end: number): boolean;
-  /** A piece of copy data for `copyTarget`; false: congested, nothing more before `resumeFeed`. */
-  onCopyData(buffer: Buffer, start: number, end: number): boolean;
+  /** A piece of copy data for `copyTarget`. */
+  onCopyData(buffer: Buffer, start: number, end: number): void;
   /** Everything that came has been handled. */
   onInputEnd(): void;
   /** The pump has stopped: what it caused to be written is due. */
@@ -53,8 +57,6 @@ export class ClientInput {
   private copyRemaining = 0;
   private pumping = false;
   private paused = false;
-  /** Copy data is not taken as fast as it comes. */
-  private feedBlocked = false;
 
   constructor(handler: InputHandler, transport: Transport) {
     this.handler = handler;
@@ -98,26 +100,26 @@ export class ClientInput {
     }
     if (handler.over) return;
     handler.onPumped();
-    const left = this.at < this.end || this.rest !== null;
-    if (this.blocked() && (left || this.transport.congested)) this.pause();
-    else if (!this.blocked() && this.paused) this.resume();
+    if (!this.blocked()) {
+      if (this.paused) this.resume();
+    } else if (this.at < this.end || this.rest !== null || this.mustNotRead()) this.pause();
   }
 
-  /** Copy data is taken again. */
-  resumeFeed(): void {
-    if (!this.feedBlocked) return;
-    this.feedBlocked = false;
-    this.pump();
+  /** Bytes of the copy data message that is being handed on which have not come yet. */
+  get copyBytesMissing(): number {
+    return this.copyRemaining;
   }
 
-  get feeding(): boolean {
-    return this.feedBlocked;
-  }
-
-  /** A client that does not read its answers gets no more of them: its messages wait. */
+  /** A client that does not read its answers gets no more of them, and a slow backend no more to do: messages wait. */
   private blocked(): boolean {
     const { handler } = this;
-    return handler.busy || handler.over || this.feedBlocked || this.transport.congested;
+    return handler.busy || handler.over || handler.congested || this.transport.congested;
+  }
+
+  /** The next read would bring more than can be taken, or overwrite copy data that a backend has not taken yet. */
+  private mustNotRead(): boolean {
+    const { handler } = this;
+    return this.transport.congested || (handler.congested && handler.copyTarget !== null);
   }
 
   private pause(): void {
@@ -194,10 +196,8 @@ export class ClientInput {
     this.copyRemaining -= to - from;
     this.at = to;
     // Without a target this is left over from a COPY that has failed.
-    if (this.handler.copyTarget === null) return true;
-    if (this.handler.onCopyData(this.buffer, from, to)) return true;
-    this.feedBlocked = true;
-    return false;
+    if (this.handler.copyTarget !== null) this.handler.onCopyData(this.buffer, from, to);
+    return true;
   }
 }
 

@@ -69,7 +69,7 @@ export class ExtendedQuery {
     const { name, textStart, textEnd, paramTypes } = message;
     this.statements.assertFree(name);
     const { session } = this;
-    const planned = session.plan(buffer, textStart, textEnd, paramTypes, session.literals);
+    const planned = session.planning.plan(buffer, textStart, textEnd, paramTypes, session.literals);
     if (planned === null) return false;
     this.enter();
     if (planned.statements.length > 1) {
@@ -78,7 +78,7 @@ export class ExtendedQuery {
     const plan = onlyPlan(planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') {
-      if (session.seesFreshCatalog(plan.refusal)) return false;
+      if (session.planning.seesFreshCatalog(plan.refusal)) return false;
       throw refusalError(plan.refusal);
     }
     const rest = buffer.subarray(textStart, end);
@@ -257,11 +257,12 @@ export class ExtendedQuery {
     if (!this.skipping && !this.parses.answer()) return false;
     const { backends } = this.pipeline;
     // One backend's own ReadyForQuery tells what has become of it.
-    if (!this.skipping && backends.length !== 1 && !this.controlSettled()) return false;
     if (!this.skipping && this.loss !== null) {
+      if (!this.pipeline.settled()) return false;
       this.skipping = true;
       session.writeFailure(this.loss);
     }
+    if (!this.skipping && backends.length !== 1 && !this.controlSettled()) return false;
     const skipped = this.skipping;
     if (skipped) this.restoreSettings();
     this.startBatch();
@@ -295,9 +296,10 @@ export class ExtendedQuery {
    */
   endBeforeQuery(): boolean {
     if (!this.inBatch) return true;
-    if (!this.controlSettled() || !this.parses.answer() || !this.pipeline.settled()) return false;
+    const { loss } = this;
+    if (loss === null && !this.controlSettled()) return false;
+    if (!this.parses.answer() || !this.pipeline.settled()) return false;
     if (!this.session.work.explicit) {
-      const { loss } = this;
       if (loss !== null || this.pipeline.holds) {
         this.restoreSettings();
         this.startBatch();
@@ -453,7 +455,7 @@ export class ExtendedQuery {
       return true;
     }
     const { text, paramTypes, literals } = statement;
-    const again = session.plan(text, 0, text.length, paramTypes, literals);
+    const again = session.planning.plan(text, 0, text.length, paramTypes, literals);
     if (again === null) return false;
     statement.planned = again;
     return true;
@@ -516,6 +518,11 @@ export class ExtendedQuery {
 
   /** False: a transaction command is on its way, and what follows depends on it. */
   private controlSettled(): boolean {
+    const { loss } = this;
+    if (loss !== null) {
+      this.loss = null;
+      throw loss;
+    }
     if (!this.awaitsControl) return true;
     if (!this.pipeline.settled()) return false;
     this.controlDone();

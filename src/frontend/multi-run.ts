@@ -266,10 +266,9 @@ function receiveCopy(
 ): void {
   const splitter = new CopySplitter(plan, serverMajor(session) < 18);
   const byShard = new Map(plan.keyspace.shards.map((shard, i) => [shard, backends[i]!]));
-  let congested = false;
   const write = (backend: BackendConnection, bytes: Uint8Array, from: number, to: number): void => {
     backend.out.begin(Frontend.copyData).bytes(bytes, from, to).end();
-    if (backend.out.size >= COPY_WRITE_BYTES && !backend.flush()) congested = true;
+    if (backend.out.size >= COPY_WRITE_BYTES) backend.flush();
   };
   const sink: CopySink = {
     toShard: (shard, bytes, from, to) => {
@@ -292,9 +291,7 @@ function receiveCopy(
   session.copyTarget = {
     raw: false,
     data: (buffer, start, end) => {
-      congested = false;
       guarded(() => splitter.push(buffer, start, end, sink));
-      return !congested;
     },
     done: () => {
       session.busy = true;
@@ -315,6 +312,9 @@ function receiveCopy(
     },
     abort: () => {
       fanOut.abort(errorBytes(sqlError('query_canceled', 'COPY was broken off')));
+    },
+    cutOff: () => {
+      // Shards get whole messages only.
     },
   };
   session.busy = false;

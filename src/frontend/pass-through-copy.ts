@@ -6,7 +6,9 @@ import type { CopyTarget } from './client-input.js';
 export function passThroughCopy(backend: BackendConnection, onEnd: () => void): CopyTarget {
   return {
     raw: true,
-    data: (buffer, start, end) => backend.writeThrough(buffer.subarray(start, end)),
+    data: (buffer, start, end) => {
+      backend.writeThrough(buffer.subarray(start, end));
+    },
     done: () => {
       backend.out.begin(Frontend.copyDone).end();
       backend.copyingIn = false;
@@ -20,5 +22,13 @@ export function passThroughCopy(backend: BackendConnection, onEnd: () => void): 
       backend.failCopy('protocol violation');
       backend.flush();
     },
+    cutOff: (missing) => {
+      // Else the server would take the next statements for the rest of the message.
+      for (let left = missing; left > 0; left -= FILLER.length) {
+        backend.writeThrough(left < FILLER.length ? FILLER.subarray(0, left) : FILLER);
+      }
+    },
   };
 }
+
+const FILLER = new Uint8Array(64 * 1024);

@@ -1,5 +1,5 @@
 import type { PlanContext } from '../planner/planner.js';
-import type { PlannedText } from '../planner/plan.js';
+import type { PlannedText, Refusal } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import { parseSearchPath } from './search-path.js';
 import type { Session } from './session.js';
@@ -60,6 +60,23 @@ export class SessionPlanning {
     return null;
   }
 
+  /**
+   * A table that the catalog does not know may have been made past this proxy: true, once in a while, when the catalog
+   * is loaded again first and the message is to be handled anew.
+   */
+  seesFreshCatalog(refusal: Refusal): boolean {
+    const { session } = this;
+    const { context } = session;
+    if (refusal.state !== 'undefined_table' || context.catalogAgeMs() < CATALOG_FRESH_MS)
+      return false;
+    session.busy = true;
+    const turn = ++session.turn;
+    void context.reloadCatalog().then(() => {
+      if (turn === session.turn) session.resumeSoon();
+    });
+    return true;
+  }
+
   /** PostgreSQL 18 reports the search path that a login begins with; before, it is taken to be the usual one. */
   private serverDefault(): string | undefined {
     return this.session.context.serverParameters().get('search_path');
@@ -82,3 +99,6 @@ export class SessionPlanning {
 }
 
 const NO_TYPES: readonly number[] = [];
+
+/** Clients that ask for tables that do not exist must not keep the shards busy with catalog queries. */
+const CATALOG_FRESH_MS = 1000;

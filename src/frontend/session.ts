@@ -4,7 +4,7 @@ import { PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
-import type { Plan, PlannedText, Refusal, SettingEffect } from '../planner/plan.js';
+import type { Plan, SettingEffect } from '../planner/plan.js';
 import { readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
 import { Frontend, TxStatus } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
@@ -16,6 +16,7 @@ import type { Logger } from '../util/logger.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { Dispatcher } from './dispatcher.js';
 import { ExtendedQuery } from './extended-query.js';
+import { HeldBackends } from './held-backends.js';
 import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
 import type { SessionContext } from './session-context.js';
@@ -67,7 +68,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   over = false;
   /** Grows whenever the session goes on, which makes void what was waited for before. */
   turn = 0;
-  private readonly stalled = new Set<BackendConnection>();
+  private readonly held = new HeldBackends();
   readonly planning = new SessionPlanning(this);
   private statementFailed = false;
   private startup: Welcome | null = null;
@@ -126,11 +127,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   onDrain(): void {
-    if (this.stalled.size > 0) {
-      const backends = [...this.stalled];
-      this.stalled.clear();
-      for (const backend of backends) backend.resumeReading();
-    }
+    this.held.resume();
     this.pump();
   }
 
@@ -168,14 +165,18 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.fatal(tooLarge ? 'program_limit_exceeded' : 'protocol_violation', message);
   }
 
-  onCopyData(buffer: Buffer, start: number, end: number): boolean {
+  onCopyData(buffer: Buffer, start: number, end: number): void {
     try {
-      return this.copyTarget!.data(buffer, start, end);
+      this.copyTarget!.data(buffer, start, end);
     } catch (error) {
       this.copyTarget = null;
       this.dispatcher.onThrown(Frontend.copyData, error);
-      return true;
     }
+  }
+
+  get congested(): boolean {
+    for (const backend of this.work.participants) if (backend.congested) return true;
+    return false;
   }
 
   onClose(): void {
@@ -185,10 +186,12 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.leases.giveUp();
     this.extended.abandon();
     this.operation = null;
+    const cutOff = this.copyTarget?.raw === true && this.input.copyBytesMissing > 0;
     for (const backend of this.work.participants) {
       // A commit that has begun goes on without its client, and gives its backends back itself.
       if (backend.sink !== this) continue;
-      if (backend.free && backend.out.size === 0) backend.owner.release(backend);
+      if (cutOff && backend.copyingIn) backend.owner.discard(backend);
+      else if (backend.free && backend.out.size === 0) backend.owner.release(backend);
       else backend.owner.abandon(backend);
     }
     this.work.participants.length = 0;
@@ -266,18 +269,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     writeReadyForQuery(this.local, this.work.status);
   }
 
-  // ---------------------------------------------------------------- planning
-
-  plan(
-    buffer: Buffer,
-    start: number,
-    end: number,
-    paramTypes: readonly number[],
-    literals: Literals,
-  ): PlannedText | null {
-    return this.planning.plan(buffer, start, end, paramTypes, literals);
-  }
-
   // ---------------------------------------------------------------- backends
 
   lease(shard: Shard): BackendConnection | null {
@@ -290,7 +281,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   dropParticipant(backend: BackendConnection): void {
     this.work.drop(backend);
-    this.stalled.delete(backend);
+    this.held.forget(backend);
   }
 
   /** Gives back what the finished unit of work held. */
@@ -313,7 +304,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.flushLocal();
     this.context.metrics.clientBytesOut += end - start;
     if (this.transport.write(buffer.subarray(start, end))) return true;
-    this.stalled.add(backend);
+    this.held.stall(backend);
     return false;
   }
 
@@ -354,6 +345,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.context.metrics.errors.add(readSqlState(buffer, start, end), 'shard');
     this.pendingEffect = null;
     if (this.copyTarget !== null) {
+      this.copyTarget.cutOff(this.input.copyBytesMissing);
       this.copyTarget = null;
       // ReadyForQuery is still to come; a pipeline goes on to its Sync.
       if (!this.extended.inBatch) this.busy = true;
@@ -377,6 +369,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   ready(backend: BackendConnection, status: number, action: number): void {
+    if (backend.congested) {
+      // As after a COPY that failed early: over only when all that was written for it has left.
+      this.held.overtake(backend, status, action);
+      return;
+    }
     if (this.leases.isPreparing(backend)) {
       this.leases.onPrepared(backend);
       return;
@@ -389,9 +386,10 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.operation?.ready(backend, status);
   }
 
-  drained(): void {
-    if (this.over || !this.input.feeding) return;
-    if (!this.work.participants.some((backend) => backend.congested)) this.input.resumeFeed();
+  drained(backend: BackendConnection): void {
+    const ready = this.held.takeReady(backend);
+    if (ready !== null) this.ready(backend, ready.status, ready.action);
+    if (!this.over) this.pump();
   }
 
   /** ReadyForQuery of the one backend whose answer the client got as it was. */
@@ -493,7 +491,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     else if (owes) this.onBackendLost(backend, error);
     else this.extended.forget(backend);
     // Nobody tells that a lost backend takes copy data again.
-    this.drained();
+    this.pump();
   }
 
   private onBackendLost(backend: BackendConnection, error: BackendError): void {
@@ -546,22 +544,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.operation = null;
       this.pump();
     });
-  }
-
-  /**
-   * A table that the catalog does not know may have been made past this proxy: true, once in a while, when the catalog
-   * is loaded again first and the message is to be handled anew.
-   */
-  seesFreshCatalog(refusal: Refusal): boolean {
-    const { context } = this;
-    if (refusal.state !== 'undefined_table' || context.catalogAgeMs() < CATALOG_FRESH_MS)
-      return false;
-    this.busy = true;
-    const turn = ++this.turn;
-    void context.reloadCatalog().then(() => {
-      if (turn === this.turn) this.resumeSoon();
-    });
-    return true;
   }
 
   /** What the message that is handled now waits for is void; true: something must end first, and then goes on. */
@@ -633,6 +615,3 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     else this.finishUnit();
   }
 }
-
-/** Clients that ask for tables that do not exist must not keep the shards busy with catalog queries. */
-const CATALOG_FRESH_MS = 1000;

@@ -63,7 +63,7 @@ export class SimpleQuery {
   query(buffer: Buffer, start: number, end: number): boolean {
     const { session } = this;
     const textEnd = queryTextEnd(buffer, start, end);
-    const planned = session.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
+    const planned = session.planning.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
     if (planned === null) return false;
     session.onSimpleQuery();
     const { source, work } = session;
@@ -81,7 +81,7 @@ export class SimpleQuery {
       }
       session.control.refuseWhereFailed(whole);
       if (whole.kind === 'refuse') {
-        if (session.seesFreshCatalog(whole.refusal)) return false;
+        if (session.planning.seesFreshCatalog(whole.refusal)) return false;
         countRoute(session.context.metrics, whole, 0);
         throw refusalError(whole.refusal);
       }

@@ -99,9 +99,15 @@ export class BackendConnection implements TransportHandler {
     return this.expected.empty;
   }
 
-  /** Between statements and outside of any transaction, also of one that only a Sync would end: anybody may have it. */
+  /**
+   * Between statements and outside of any transaction, also of one that only a Sync would end, with nothing left to
+   * write: anybody may have it.
+   */
   get free(): boolean {
-    return this.expected.empty && this.status === TxStatus.idle && !this.unsynced;
+    const { expected, transport } = this;
+    return (
+      expected.empty && this.status === TxStatus.idle && !this.unsynced && !transport.congested
+    );
   }
 
   /** A part of a pipeline has failed: the server ignores everything, queries too, until a Sync. */
