@@ -39,6 +39,7 @@ const BACKOFF_MAX_MS = 1000;
 const SWEEP_MS = 250;
 /** A backend whose session vanished gets this long to end what it runs. */
 const ABANDON_TIMEOUT_MS = 5000;
+const CANCEL_AGAIN_MS = 1000;
 
 /**
  * The backends of one shard and role. Where a backend is decides what may happen to it:
@@ -159,9 +160,7 @@ export class Pool implements BackendOwner {
    */
   abandon(backend: BackendConnection): void {
     backend.sink = this;
-    const giveUp = setTimeout(() => this.discard(backend), ABANDON_TIMEOUT_MS);
-    giveUp.unref();
-    this.abandoned.set(backend, giveUp);
+    this.watchAbandoned(backend, Date.now() + ABANDON_TIMEOUT_MS);
     if (!backend.quiet) backend.cancel();
     // Sync ends a pipeline that was cut off (and copy-in, by the failure before it), whatever state it is in. It must
     // not commit: nobody has asked for that.
@@ -174,6 +173,18 @@ export class Pool implements BackendOwner {
   }
 
   private readonly abandoned = new Map<BackendConnection, NodeJS.Timeout>();
+
+  /** A cancel that overtakes its statement does nothing, hence again; in the end the backend is closed. */
+  private watchAbandoned(backend: BackendConnection, deadline: number): void {
+    clearTimeout(this.abandoned.get(backend));
+    const timer = setTimeout(() => {
+      if (!backend.quiet) backend.cancel();
+      if (Date.now() >= deadline) this.discard(backend);
+      else this.watchAbandoned(backend, deadline);
+    }, CANCEL_AGAIN_MS);
+    timer.unref();
+    this.abandoned.set(backend, timer);
+  }
 
   /** Closes a leased backend whose state cannot be trusted. */
   discard(backend: BackendConnection): void {
