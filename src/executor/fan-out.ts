@@ -37,6 +37,7 @@ interface Branch {
   started: boolean;
   done: boolean;
   succeeded: boolean;
+  cancelled: boolean;
   tag: string;
 }
 
@@ -82,6 +83,7 @@ export class FanOut implements Operation {
       started: false,
       done: false,
       succeeded: false,
+      cancelled: false,
       tag: '',
     }));
   }
@@ -246,7 +248,10 @@ export class FanOut implements Operation {
       branch.backend.failCopy('the statement failed elsewhere');
       branch.backend.requestFlush();
       branch.backend.flush();
-    } else if (!branch.succeeded) branch.backend.cancel();
+    } else if (!branch.succeeded) {
+      branch.cancelled = true;
+      branch.backend.cancel();
+    }
   }
 
   private finish(branch: Branch): void {
@@ -259,6 +264,18 @@ export class FanOut implements Operation {
     // Reading on from the next shard may have ended it all already.
     if (this.ended || !this.branches.every((each) => each.done)) return;
     this.ended = true;
+    // A cancel that is still on its way would hit the transaction's next statement.
+    const cancelled = this.branches.filter((each) => each.cancelled);
+    let open = cancelled.length;
+    if (open === 0) this.report();
+    for (const { backend } of cancelled) {
+      backend.cancels.whenDelivered(() => {
+        if (--open === 0) this.report();
+      });
+    }
+  }
+
+  private report(): void {
     const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
     if (this.error === null && this.options.merge.kind === 'counts') {
       const row = this.options.merge.sums.row();

@@ -403,6 +403,30 @@ describe('transactions', () => {
     );
   });
 
+  test('the cancelling of one statement never hits the next', async () => {
+    const present = await Promise.all(
+      shards.map(async (shard) => {
+        const key = keyOn(shard);
+        await scene.databases.query(shard, `INSERT INTO items VALUES (${key}, '')`);
+        return key;
+      }),
+    );
+    const client = await login();
+    await ask(client, 'BEGIN');
+    await ask(client, 'SAVEPOINT s');
+    const states = new Set<string>();
+    for (let i = 0; i < 200; i++) {
+      // One shard fails, so the others are cancelled.
+      client.query(`SELECT 1 / (id - ${present[i % present.length]!}) FROM items`);
+      client.query('ROLLBACK TO s');
+      client.query('SELECT id FROM items');
+      const answers = [await client.until('Z'), await client.until('Z'), await client.until('Z')];
+      states.add(answers.map((answer) => sqlStates(answer).join()).join(' '));
+    }
+    expect([...states]).toEqual(['22012  ']);
+    await ask(client, 'ROLLBACK');
+  });
+
   test('set_config over several shards is refused', async () => {
     const client = await login();
     await ask(client, 'BEGIN');
