@@ -106,6 +106,8 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
     }
   } else if (selector.kind === 'all') {
     shards = selector.keyspace.shards;
+  } else if (selector.kind === 'nowhere') {
+    shards = [];
   } else {
     const one = targets.shards;
     one.length = 0;

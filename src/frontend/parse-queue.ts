@@ -98,7 +98,7 @@ function homeShard(session: Session, plan: ShardPlan, current: BackendConnection
     const { shards } = plan;
     if (shards.kind === 'shard') return shards.shard;
     if (shards.kind === 'catalog') return topology.catalogShard;
-    candidates = shards.keyspace?.shards ?? topology.shards;
+    candidates = (shards.kind === 'nowhere' ? null : shards.keyspace)?.shards ?? topology.shards;
   } else candidates = plan.keyspace?.shards ?? topology.shards;
   if (current !== null && candidates.includes(current.shard)) return current.shard;
   const held = session.work.participants.find((backend) => candidates.includes(backend.shard));

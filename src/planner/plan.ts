@@ -61,7 +61,9 @@ export type ShardSelector =
       readonly keyspace: Keyspace;
       readonly groups: readonly (readonly KeyTerm[])[];
     }
-  | { readonly kind: 'all'; readonly keyspace: Keyspace };
+  | { readonly kind: 'all'; readonly keyspace: Keyspace }
+  /** No shards of its own: `many` always decides (tables of several keyspaces). */
+  | { readonly kind: 'nowhere' };
 
 /** One value that the shard key is compared with or set to. */
 export interface KeyTerm {
@@ -98,6 +100,10 @@ export type ManyShards =
   | { readonly kind: 'concat' }
   /** Every shard gives one row of bigints, all made by count: they add up, column by column. */
   | { readonly kind: 'counts' }
+  /** Rows of all shards in one order, and cut. */
+  | { readonly kind: 'merge'; readonly merge: MergeSpec }
+  /** Rows are brought together on one server, which runs the statement over them. */
+  | { readonly kind: 'gather'; readonly gather: GatherSpec }
   /** UPDATE and DELETE: the affected-row counts add up; RETURNING rows are concatenated. */
   | { readonly kind: 'addTags' }
   /** COPY TO STDOUT: copy data of all shards in one stream. */
@@ -107,6 +113,88 @@ export type ManyShards =
       readonly header: boolean;
     }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
+
+/** A streaming merge of sorted shards; memory does not grow with the result. */
+export interface MergeSpec {
+  /**
+   * What every shard runs in place of the text, with the client's parameters: the client's columns,
+   * then one hidden column for each sort key; sorted; LIMIT raised by OFFSET.
+   */
+  readonly sql: string;
+  /** The client's columns; the hidden ones follow. */
+  readonly visibleColumns: number;
+  /** In the order of the hidden columns; none: rows of all shards in any order. */
+  readonly keys: readonly SortKey[];
+  /** Null: no LIMIT. */
+  readonly limit: RowCount | null;
+  readonly offset: RowCount | null;
+  readonly withTies: boolean;
+  /**
+   * Text keys compare by their bytes: nothing in the keys has another collation than C. False: they
+   * are left to `fallback`.
+   */
+  readonly textByBytes: boolean;
+  /** The same answer made by a server, for keys of types or collations that are not compared here. */
+  readonly fallback: GatherSpec;
+}
+
+export interface SortKey {
+  readonly descending: boolean;
+  readonly nullsFirst: boolean;
+}
+
+/** A LIMIT or OFFSET; a null value is none. Negative ones are errors 2201W and 2201X. */
+export type RowCount =
+  | { readonly kind: 'constant'; readonly value: bigint | null }
+  /** `$index+1`, an int8. */
+  | { readonly kind: 'param'; readonly index: number };
+
+/**
+ * Inputs are read from their shards and brought to one server, the home, which runs the final
+ * statement over them: what comes out is PostgreSQL's own answer.
+ */
+export interface GatherSpec {
+  readonly inputs: readonly GatherInput[];
+  /** Where the final statement runs. Tables that are not inputs are there. */
+  readonly home: ShardSelector;
+  /** The final statement, with the client's parameters; its inputs and partial results are filled in. */
+  readonly final: readonly FinalPiece[];
+}
+
+export type FinalPiece =
+  | string
+  /** The relation of an input; an alias always follows in the text. */
+  | { readonly kind: 'input'; readonly input: number }
+  /**
+   * An aggregate made of the partial results in these columns of an input; `alias` is what the
+   * input is called there. How depends on the columns' types (src/planner/aggregates).
+   */
+  | {
+      readonly kind: 'combine';
+      readonly aggregate: string;
+      readonly input: number;
+      readonly alias: string;
+      readonly columns: readonly number[];
+    };
+
+export interface GatherInput {
+  /** For messages and EXPLAIN: `orders o`. */
+  readonly label: string;
+  readonly shards: ShardSelector;
+  /** A SELECT that every one of its shards runs, with the client's parameters. At least one column. */
+  readonly sql: string;
+  /** What the final statement calls its columns. */
+  readonly columns: readonly string[];
+  /** The final statement may rely on it (GROUP BY); null: none. */
+  readonly primaryKey: readonly string[] | null;
+  /**
+   * Its text columns have the database's default collation, so that it may travel as arrays in
+   * parameters; else only as a temporary table, which keeps collations.
+   */
+  readonly defaultCollations: boolean;
+  /** Over all shards, from the catalog; null: not known. */
+  readonly estimatedRows: number | null;
+}
 
 export interface Refusal {
   readonly state: SqlStateName;
