@@ -56,7 +56,8 @@ export class Pool implements BackendOwner {
   private readonly metrics: ShardMetrics;
   private readonly logger: Logger;
   private readonly idle: BackendConnection[] = [];
-  private readonly leased = new Set<BackendConnection>();
+  /** All that are connected: idle, checked or leased. */
+  private readonly members = new Set<BackendConnection>();
   private readonly checking = new Set<BackendConnection>();
   private waiting: Waiting[] = [];
   private connecting = 0;
@@ -93,12 +94,12 @@ export class Pool implements BackendOwner {
   }
 
   get size(): number {
-    return this.idle.length + this.leased.size + this.checking.size + this.connecting;
+    return this.members.size + this.connecting;
   }
 
   get gauge(): { active: number; idle: number; waiting: number; max: number } {
     return {
-      active: this.leased.size,
+      active: this.members.size - this.idle.length - this.checking.size,
       idle: this.idle.length,
       waiting: this.waiting.length,
       max: this.options.size,
@@ -118,9 +119,8 @@ export class Pool implements BackendOwner {
     for (;;) {
       const backend = this.idle.pop();
       if (backend === undefined) return null;
-      if (!backend.alive) continue;
-      this.leased.add(backend);
-      return backend;
+      if (backend.alive) return backend;
+      this.members.delete(backend);
     }
   }
 
@@ -151,7 +151,8 @@ export class Pool implements BackendOwner {
     }
     backend.sink = this;
     // A cancel that is still on its way must not hit the next client's statement.
-    backend.cancels.whenDelivered(() => this.handOn(backend));
+    if (backend.cancels.pending) backend.cancels.whenDelivered(() => this.handOn(backend));
+    else this.handOn(backend);
   }
 
   /**
@@ -212,7 +213,7 @@ export class Pool implements BackendOwner {
   destroy(): void {
     this.closing = true;
     clearInterval(this.sweeper);
-    for (const backend of [...this.idle, ...this.leased, ...this.checking]) this.discard(backend);
+    for (const backend of [...this.members]) this.discard(backend);
   }
 
   /** Opens a first backend, to learn whether the shard can be reached. */
@@ -223,7 +224,7 @@ export class Pool implements BackendOwner {
   /** After a reload: the same shard under its new value. */
   rename(shard: Shard): void {
     this.shard = shard;
-    for (const backend of [...this.idle, ...this.leased, ...this.checking]) backend.shard = shard;
+    for (const backend of this.members) backend.shard = shard;
   }
 
   private handOn(backend: BackendConnection): void {
@@ -232,7 +233,8 @@ export class Pool implements BackendOwner {
       this.openWhereNeeded();
       return;
     }
-    if (this.closing || Date.now() - backend.createdAt > this.options.maxLifetimeMs) {
+    const now = Date.now();
+    if (this.closing || now - backend.createdAt > this.options.maxLifetimeMs) {
       this.forget(backend);
       this.terminate(backend);
       this.openWhereNeeded();
@@ -240,13 +242,11 @@ export class Pool implements BackendOwner {
     }
     const next = this.waiting.shift();
     if (next !== undefined) {
-      this.leased.add(backend);
       this.metrics.wait.observe(Math.round((performance.now() - next.since) * 1000));
       next.waiter.onBackend(backend);
       return;
     }
-    this.leased.delete(backend);
-    backend.idleSince = Date.now();
+    backend.idleSince = now;
     this.idle.push(backend);
   }
 
@@ -266,9 +266,10 @@ export class Pool implements BackendOwner {
         this.lastError = null;
         this.backoffMs = 0;
         this.retryAt = 0;
-        this.handOn(
-          new BackendConnection(shard, address, login, options.preparedStatementsMax, this),
-        );
+        const { preparedStatementsMax } = options;
+        const backend = new BackendConnection(shard, address, login, preparedStatementsMax, this);
+        this.members.add(backend);
+        this.handOn(backend);
       },
       (error: unknown) => {
         this.connecting--;
@@ -311,7 +312,7 @@ export class Pool implements BackendOwner {
     for (let i = this.idle.length - 1; i >= 0; i--) {
       const backend = this.idle[i]!;
       const idleMs = now - backend.idleSince;
-      if (!backend.alive) this.idle.splice(i, 1);
+      if (!backend.alive) this.forget(backend);
       else if (idleMs > idleTimeoutMs || now - backend.createdAt > maxLifetimeMs) {
         this.idle.splice(i, 1);
         this.terminate(backend);
@@ -336,6 +337,7 @@ export class Pool implements BackendOwner {
 
   private terminate(backend: BackendConnection): void {
     this.metrics.closes++;
+    this.members.delete(backend);
     backend.terminate();
     this.checkEmpty();
   }
@@ -343,7 +345,7 @@ export class Pool implements BackendOwner {
   private forget(backend: BackendConnection): void {
     clearTimeout(this.abandoned.get(backend));
     this.abandoned.delete(backend);
-    this.leased.delete(backend);
+    this.members.delete(backend);
     this.checking.delete(backend);
     const at = this.idle.indexOf(backend);
     if (at >= 0) this.idle.splice(at, 1);
@@ -393,14 +395,14 @@ export class Pool implements BackendOwner {
     if (!backend.quiet) return;
     clearTimeout(this.abandoned.get(backend));
     this.abandoned.delete(backend);
-    this.checking.delete(backend);
+    const checked = this.checking.delete(backend);
     if (backend.status !== TxStatus.idle) {
       // Not even ROLLBACK ends its transaction: no Postgres.
       this.discard(backend);
       return;
     }
     // What a vanished session set is not known.
-    if (this.leased.has(backend)) backend.settingsKey = null;
+    if (!checked) backend.settingsKey = null;
     this.release(backend);
   }
 

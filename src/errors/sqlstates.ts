@@ -38,6 +38,10 @@ export const sqlstates = {
   duplicate_prepared_statement: { code: '42P05', when: 'A prepared statement that exists already' },
   duplicate_cursor: { code: '42P03', when: 'A portal that exists already' },
   syntax_error: { code: '42601', when: 'Text that the PostgreSQL grammar does not accept' },
+  insufficient_privilege: {
+    code: '42501',
+    when: 'A statement that names the schema shardgate, which is not for clients',
+  },
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   invalid_parameter_value: {

@@ -22,11 +22,15 @@ export class ValueSource {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const NO_SHARDS: readonly Shard[] = [];
 
 /** The set of shards that key values lead to; reusable, allocates nothing for one shard. */
 export class ShardTargets {
   /** In order of `Shard.index` once `resolve` is done. */
-  readonly shards: Shard[] = [];
+  shards: readonly Shard[] = NO_SHARDS;
+  /** Lists of one shard, by its index: nearly every statement needs one. */
+  private readonly singles: (readonly Shard[])[] = [];
+  private several: Shard[] = [];
   private readonly id = new KeyspaceIdCell();
   private readonly value: LiteralText = { bytes: NO_BYTES, start: 0, end: 0 };
 
@@ -36,14 +40,20 @@ export class ShardTargets {
     groups: readonly (readonly KeyTerm[])[],
     source: ValueSource,
   ): boolean {
-    const { shards } = this;
-    shards.length = 0;
+    if (groups.length === 1 && groups[0]!.length === 1) {
+      const term = groups[0]![0]!;
+      if (term.source.kind !== 'paramArray') {
+        this.setOne(this.shardOf(keyspace, term, source) ?? keyspace.shards[0]!);
+        return true;
+      }
+    }
+    const shards: Shard[] = [];
+    this.several = shards;
     for (const group of groups) {
       for (const term of group) {
         if (!this.addTerm(keyspace, term, source)) {
           // One shard raises the error that one Postgres would raise for this value.
-          shards.length = 0;
-          shards.push(keyspace.shards[0]!);
+          this.setOne(keyspace.shards[0]!);
           return true;
         }
       }
@@ -51,15 +61,31 @@ export class ShardTargets {
     // Nothing can match (NULL, an empty array, 5.5 on an integer): any shard gives the right answer.
     if (shards.length === 0) shards.push(keyspace.shards[0]!);
     if (shards.length > 1) shards.sort(byIndex);
+    this.shards = shards;
     return groups.length === 1 || shards.length === 1;
   }
 
   /** The one shard that a value to be stored belongs to. Throws SqlError where it belongs to none. */
   forStoring(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard {
-    this.shards.length = 0;
     const outcome = this.map(term, source);
     if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
     throw storeError(outcome, term.column);
+  }
+
+  /** Makes this one shard. */
+  setOne(shard: Shard): void {
+    const known = this.singles[shard.index];
+    if (known?.[0] === shard) this.shards = known;
+    else this.shards = this.singles[shard.index] = [shard];
+  }
+
+  /** Null: no shard in particular, since the value matches nothing or is not of its type. */
+  private shardOf(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard | null {
+    const outcome = this.map(term, source);
+    if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
+    if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term.column);
+    if (outcome === UNREADABLE) throw unreadable(term.column);
+    return null;
   }
 
   /** False: the value is not of its type. */
@@ -98,7 +124,7 @@ export class ShardTargets {
   }
 
   private add(shard: Shard): void {
-    if (!this.shards.includes(shard)) this.shards.push(shard);
+    if (!this.several.includes(shard)) this.several.push(shard);
   }
 
   /** Writes the keyspace id of the term's value; NULL is NULL_VALUE. */

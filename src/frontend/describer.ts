@@ -37,12 +37,13 @@ export class Describer {
     return true;
   }
 
-  portal(portal: Portal): boolean {
+  /** `[start, end)`: the Describe message. */
+  portal(portal: Portal, buffer: Buffer, start: number, end: number): boolean {
     const { pipeline } = this;
-    const { backend, plan, statement, bind, name } = portal;
+    const { backend, plan, statement, bind } = portal;
     if (backend !== null) {
       if (!pipeline.switchTo(backend)) return false;
-      backend.out.begin(Frontend.describe).byte(0x50).cstring(name).end();
+      backend.out.bytes(buffer, start, end);
       backend.expect(Expect.describePortal, PASS);
       return true;
     }

@@ -3,10 +3,12 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
-import type { Plan } from '../planner/plan.js';
+import type { KnownText } from '../backend/postgres/prepared-text.js';
+import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
+import { Literals } from '../sql/literals.js';
 import { EndBatch } from '../transaction/end-batch.js';
 import type { ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
@@ -81,21 +83,43 @@ export class ExtendedQuery {
       if (session.planning.seesFreshCatalog(plan.refusal)) return false;
       throw refusalError(plan.refusal);
     }
-    const rest = buffer.subarray(textStart, end);
-    const { searchPathKey } = session.planning.contextFor(NO_TYPES);
+    const known = this.knownText(planned, buffer, textStart, textEnd, end);
     const statement: ClientStatement = {
       name,
-      text: Buffer.from(buffer.subarray(textStart, textEnd)),
+      text: known.text,
       paramTypes,
       planned,
-      literals: session.literals.copy(),
-      prepared: session.context.texts.intern(rest, `${planned.catalogVersion}\0${searchPathKey}`),
+      literals: session.literals.count === 0 ? NO_LITERALS : session.literals.copy(),
+      prepared: known.prepared,
       inferredTypes: null,
     };
     this.statements.add(statement);
     if (isShardPlan(plan)) this.parses.add(statement);
     else this.pipeline.reply(ready.parseComplete);
     return true;
+  }
+
+  /** The text of a Parse message, for keeping. A plan without literals is that of one text only, which is copied once. */
+  private knownText(
+    planned: PlannedText,
+    buffer: Buffer,
+    textStart: number,
+    textEnd: number,
+    end: number,
+  ): KnownText {
+    const { session } = this;
+    const { texts } = session.context;
+    const unique = session.literals.count === 0;
+    const known = unique ? texts.ofPlan.get(planned) : undefined;
+    if (known !== undefined) return known;
+    const { searchPathKey } = session.planning.contextFor(NO_TYPES);
+    const context = `${planned.catalogVersion}\0${searchPathKey}`;
+    const made: KnownText = {
+      text: Buffer.from(buffer.subarray(textStart, textEnd)),
+      prepared: texts.intern(buffer.subarray(textStart, end), context),
+    };
+    if (unique) texts.ofPlan.set(planned, made);
+    return made;
   }
 
   bind(buffer: Buffer, start: number, end: number): boolean {
@@ -176,7 +200,7 @@ export class ExtendedQuery {
     if (kind === 'portal') {
       const portal = this.portals.named(name);
       session.control.refuseWhereFailed(portal.plan);
-      return this.describer.portal(portal);
+      return this.describer.portal(portal, buffer, start, end);
     }
     const statement = this.statements.named(name);
     if (!this.refresh(statement)) return false;
@@ -255,14 +279,21 @@ export class ExtendedQuery {
   sync(): boolean {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
+    const { only } = this.pipeline;
+    if (only !== null && !this.skipping && this.loss === null) {
+      // Its own ReadyForQuery tells what has become of it.
+      this.startBatch();
+      session.busy = true;
+      only.sync(PASS);
+      return true;
+    }
     const { backends } = this.pipeline;
-    // One backend's own ReadyForQuery tells what has become of it.
     if (!this.skipping && this.loss !== null) {
       if (!this.pipeline.settled()) return false;
       this.skipping = true;
       session.writeFailure(this.loss);
     }
-    if (!this.skipping && backends.length !== 1 && !this.controlSettled()) return false;
+    if (!this.skipping && !this.controlSettled()) return false;
     const skipped = this.skipping;
     if (skipped) this.restoreSettings();
     this.startBatch();
@@ -272,8 +303,8 @@ export class ExtendedQuery {
       return true;
     }
     session.busy = true;
-    // One backend: its own ReadyForQuery is the client's, unless it must undo what it does not know to have failed.
-    if (backends.length === 1 && (!skipped || backends[0]!.skipsToSync)) {
+    // It knows that the pipeline has failed, and undoes it.
+    if (backends.length === 1 && backends[0]!.skipsToSync) {
       backends[0]!.sync(PASS);
       return true;
     }
@@ -566,3 +597,4 @@ export class ExtendedQuery {
 
 const NO_TYPES: readonly number[] = [];
 const ONE: readonly Shard[] = [];
+const NO_LITERALS = new Literals();

@@ -109,17 +109,15 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
   } else if (selector.kind === 'nowhere') {
     shards = [];
   } else {
-    const one = targets.shards;
-    one.length = 0;
-    if (selector.kind === 'shard') one.push(selector.shard);
-    else if (selector.kind === 'catalog') one.push(context.config.topology.catalogShard);
+    if (selector.kind === 'shard') targets.setOne(selector.shard);
+    else if (selector.kind === 'catalog') targets.setOne(context.config.topology.catalogShard);
     else {
       const candidates = selector.keyspace?.shards ?? context.config.topology.shards;
       // A backend that is held already costs nothing.
       const held = work.participants.find((backend) => candidates.includes(backend.shard));
-      one.push(held?.shard ?? context.cluster.pickAny(candidates));
+      targets.setOne(held?.shard ?? context.cluster.pickAny(candidates));
     }
-    shards = one;
+    shards = targets.shards;
   }
   if (shards.length > 1 && plan.many.kind === 'refuse') throw refusalError(plan.many.refusal);
   return shards;

@@ -33,7 +33,7 @@ export class ParseQueue {
 
   /** An error makes them void. */
   clear(): void {
-    this.waiting = [];
+    if (this.waiting.length > 0) this.waiting = [];
   }
 
   /** Sends them to the backend that gets the next message; the client sees the answers in its order. */

@@ -12,9 +12,9 @@ export class Pipeline {
   /** The backend that got the last message. */
   current: BackendConnection | null = null;
   /** Got something since the last Sync. */
-  private readonly touched = new Set<BackendConnection>();
+  private readonly touched: BackendConnection[] = [];
   /** Bound or executed something since the last Sync: their implicit transaction and its portals matter. */
-  private readonly dirty = new Set<BackendConnection>();
+  private readonly dirty: BackendConnection[] = [];
   /** Given up before Sync, waiting for their last answer. */
   private readonly returning = new Set<BackendConnection>();
   private readonly session: Session;
@@ -26,7 +26,14 @@ export class Pipeline {
   /** Those that got something and are still this session's. */
   get backends(): BackendConnection[] {
     const { participants } = this.session.work;
-    return [...this.touched].filter((backend) => participants.includes(backend));
+    return this.touched.filter((backend) => participants.includes(backend));
+  }
+
+  /** The one backend that got everything; null: there are several, or none. */
+  get only(): BackendConnection | null {
+    if (this.touched.length !== 1) return null;
+    const backend = this.touched[0]!;
+    return this.session.work.participants.includes(backend) ? backend : null;
   }
 
   /**
@@ -37,7 +44,7 @@ export class Pipeline {
     const { session } = this;
     const { work } = session;
     const held = work.participant(shard);
-    if (held === null && !work.explicit) {
+    if (held === null && !work.explicit && work.participants.length > 0) {
       if (!this.giveBackIdle()) return null;
     }
     if (plan !== null) session.assertMayUse([shard], plan);
@@ -52,7 +59,7 @@ export class Pipeline {
       return false;
     }
     this.current = backend;
-    this.touched.add(backend);
+    addOnce(this.touched, backend);
     return true;
   }
 
@@ -73,13 +80,13 @@ export class Pipeline {
 
   /** The backend binds or executes something within this pipeline: it stays until Sync. */
   execute(backend: BackendConnection): void {
-    this.touched.add(backend);
-    this.dirty.add(backend);
+    addOnce(this.touched, backend);
+    addOnce(this.dirty, backend);
   }
 
   /** What was executed so far has been committed or rolled back. */
   forgetExecuted(): void {
-    this.dirty.clear();
+    empty(this.dirty);
   }
 
   /** Asks for the answers so far, without a Sync. */
@@ -90,31 +97,31 @@ export class Pipeline {
   /** Sync: a new pipeline begins. */
   reset(): void {
     this.current = null;
-    this.touched.clear();
-    this.dirty.clear();
+    empty(this.touched);
+    empty(this.dirty);
   }
 
   /** Some backend has bound or executed something that no Sync has ended. */
   get holds(): boolean {
-    return this.dirty.size > 0;
+    return this.dirty.length > 0;
   }
 
   /** Whether the pipeline cannot do without this backend any more. */
   needs(backend: BackendConnection): boolean {
-    return this.dirty.has(backend);
+    return this.dirty.includes(backend);
   }
 
   /** Gives back backends that only parsed or described; false: one of them must answer first. */
   giveBackIdle(): boolean {
     for (const backend of this.backends) {
-      if (!this.dirty.has(backend) && !this.giveBack(backend)) return false;
+      if (!this.dirty.includes(backend) && !this.giveBack(backend)) return false;
     }
     return true;
   }
 
   lost(backend: BackendConnection): void {
-    this.touched.delete(backend);
-    this.dirty.delete(backend);
+    remove(this.touched, backend);
+    remove(this.dirty, backend);
     this.returning.delete(backend);
     if (this.current === backend) this.current = null;
   }
@@ -138,12 +145,12 @@ export class Pipeline {
   }
 
   private giveBack(backend: BackendConnection): boolean {
-    if (!this.touched.has(backend)) return true;
+    if (!this.touched.includes(backend)) return true;
     if (!backend.quiet) {
       this.waitFor(backend);
       return false;
     }
-    this.touched.delete(backend);
+    remove(this.touched, backend);
     if (this.current === backend) this.current = null;
     this.session.dropParticipant(backend);
     this.returning.add(backend);
@@ -156,4 +163,18 @@ export class Pipeline {
     this.session.busy = true;
     backend.notifyWhenSettled();
   }
+}
+
+/** Lists, not sets: they hold one backend nearly always, and emptying a set makes a new one. */
+function addOnce(list: BackendConnection[], backend: BackendConnection): void {
+  if (!list.includes(backend)) list.push(backend);
+}
+
+function remove(list: BackendConnection[], backend: BackendConnection): void {
+  const at = list.indexOf(backend);
+  if (at >= 0) list.splice(at, 1);
+}
+
+function empty(list: BackendConnection[]): void {
+  while (list.length > 0) list.pop();
 }

@@ -287,7 +287,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** Gives back what the finished unit of work held. */
   releaseAll(): void {
     const { participants, writers } = this.work;
-    writers.clear();
+    if (writers.size > 0) writers.clear();
     if (participants.length === 0) return;
     if (participants.length === 1) {
       const backend = participants.pop()!;

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
+import { HandleWriter } from './handle-writer.js';
 
 /**
  * Free bytes in front of every chunk that a backend's transport hands out: the tail of a message that the last chunk
@@ -57,6 +58,8 @@ export class SocketTransport implements Transport {
   handler: TransportHandler;
   readonly remote: string;
   private readonly socket: net.Socket;
+  /** Null: written to as a stream (TLS). */
+  private readonly writer: HandleWriter | null;
   private waitsForDrain = false;
   private closed = false;
   private paused = false;
@@ -72,6 +75,8 @@ export class SocketTransport implements Transport {
     this.aheadMax = aheadMax;
     this.remote = `${socket.remoteAddress ?? 'local'}:${socket.remotePort ?? 0}`;
     socket.setNoDelay(true);
+    this.writer =
+      socket instanceof tls.TLSSocket ? null : HandleWriter.of(socket, () => this.drained());
     let failure: Error | null = null;
     socket.on('error', (error) => {
       failure = error;
@@ -108,8 +113,12 @@ export class SocketTransport implements Transport {
   }
 
   write(bytes: Uint8Array): boolean {
-    this.socket.write(bytes, this.onWritten);
-    if (this.socket.writableLength === 0) return true;
+    if (this.writer !== null) {
+      if (this.writer.write(bytes)) return true;
+    } else {
+      this.socket.write(bytes, this.onWritten);
+      if (this.socket.writableLength === 0) return true;
+    }
     this.waitsForDrain = true;
     return false;
   }
@@ -183,10 +192,15 @@ export class SocketTransport implements Transport {
   /** One function for all writes: Node batches equal callbacks and no closure is made per write. */
   private readonly onWritten = (): void => {
     // Of a destroyed socket the bytes went nowhere.
-    if (!this.waitsForDrain || this.socket.destroyed || this.socket.writableLength > 0) return;
+    if (this.socket.writableLength === 0) this.drained();
+  };
+
+  private drained(): void {
+    // Of a destroyed socket the bytes went nowhere.
+    if (!this.waitsForDrain || this.socket.destroyed) return;
     this.waitsForDrain = false;
     if (!this.closed) this.handler.onDrain();
-  };
+  }
 }
 
 interface Chunk {

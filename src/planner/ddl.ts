@@ -11,6 +11,7 @@ import { checkAlterTable, checkCreateTable, checkIndex } from './ddl-constraints
 import type { Plan } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
+import { checkReserved } from './reserved-schema.js';
 import type { StatementContext } from './statement-context.js';
 
 /** DDL that says the same on every shard and that nothing depends on but the catalog. */
@@ -31,6 +32,7 @@ const plainDdl = new Set(
  * Plans DDL for every shard of the cluster; null where the statement is none that is known here.
  */
 export function planDdl(node: Node, context: StatementContext): Plan | null {
+  checkReserved(node, context.names);
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, context);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, context);
   if ('IndexStmt' in node) return planIndex(node.IndexStmt, context);

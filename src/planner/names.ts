@@ -3,6 +3,7 @@ import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/cata
 import type { Table, Topology } from '../keyspace/topology.js';
 import { qualifiedName, rangeVarText } from './ast.js';
 import { refuse } from './refusals.js';
+import { refuseReserved, RESERVED_SCHEMA } from './reserved-schema.js';
 
 export type ResolvedRelation =
   | { readonly kind: 'system'; readonly relation: CatalogRelation }
@@ -58,6 +59,8 @@ export class Names {
     const name = range.relname ?? '';
     if (range.schemaname === 'pg_temp') this.#refuseTemporary(name);
     const relation = this.find(range.schemaname ?? null, name);
+    // By its written name too: the catalog may be older than the schema.
+    if ((relation?.schema ?? range.schemaname) === RESERVED_SCHEMA) refuseReserved();
     if (relation === null) return { kind: 'unknown' };
     if (systemSchemas.has(relation.schema)) return { kind: 'system', relation };
     if (!'rpS'.includes(relation.kind)) this.#refuseKind(range, relation);

@@ -173,6 +173,7 @@ export class Planner {
       const statementEnd = statement.start + statement.length;
       const inner: StatementContext = {
         names,
+        parser: this.#parser,
         paramTypes: context.paramTypes,
         constants,
         literals,

@@ -5,6 +5,7 @@ import { analyseInsert } from './insertions.js';
 import { analyseDelete, analyseMerge, analyseUpdate } from './modifications.js';
 import type { Names } from './names.js';
 import { passesFilters } from './facts.js';
+import type { Parser } from '../sql/parser.js';
 import { Params } from './params.js';
 import { analyseQuery } from './queries.js';
 import { refuse } from './refusals.js';
@@ -14,6 +15,8 @@ import type { QueryWalker } from './analysis.js';
 /** What planning one statement needs to know of its text and session. */
 export interface StatementContext {
   readonly names: Names;
+  /** For texts that plans are made of: what deparse.ts writes, definitions of views. */
+  readonly parser: Parser;
   readonly paramTypes: readonly number[];
   readonly constants: TextConstants;
   /** The literal spans of the whole text. */

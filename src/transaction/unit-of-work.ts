@@ -75,8 +75,9 @@ export class UnitOfWork {
     this.explicit = false;
     this.mend();
     this.isolation = null;
-    this.preamble = [];
-    this.writers.clear();
+    // Emptying a list or set makes a new one, which every statement would pay for.
+    if (this.preamble.length > 0) this.preamble = [];
+    if (this.writers.size > 0) this.writers.clear();
   }
 
   private mend(): void {

@@ -15,6 +15,11 @@ export class PendingCancels {
     });
   }
 
+  /** A request is on its way. */
+  get pending(): boolean {
+    return this.inFlight > 0;
+  }
+
   whenDelivered(then: () => void): void {
     if (this.inFlight === 0) then();
     else this.afterwards = then;

@@ -14,6 +14,12 @@ export interface PreparedText {
   validated: boolean;
 }
 
+/** A client's text, kept, and the PreparedText that it shares with others. */
+export interface KnownText {
+  readonly text: Buffer;
+  readonly prepared: PreparedText;
+}
+
 /** Texts remembered over all clients; older ones are forgotten (and parsed again when needed). */
 const TEXTS_MAX = 10_000;
 
@@ -21,6 +27,8 @@ const TEXTS_MAX = 10_000;
 export class PreparedTexts {
   private readonly byKey = new Map<string, PreparedText>();
   private nextId = 1;
+  /** By the plan of a text without literals: neither copied nor looked up by its bytes again. */
+  readonly ofPlan = new WeakMap<object, KnownText>();
 
   /** `context` names the schema version, search path and the like. `parseRest` is copied when the text is new. */
   intern(parseRest: Buffer, context: string): PreparedText {
