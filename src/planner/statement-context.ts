@@ -1,11 +1,11 @@
 import type { Literals } from '../sql/literals.js';
+import type { Parser } from '../sql/parser.js';
 import { Analysis } from './analysis.js';
 import { addEdge } from './model.js';
 import { analyseInsert } from './insertions.js';
 import { analyseDelete, analyseMerge, analyseUpdate } from './modifications.js';
 import type { Names } from './names.js';
 import { passesFilters } from './facts.js';
-import type { Parser } from '../sql/parser.js';
 import { Params } from './params.js';
 import { analyseQuery } from './queries.js';
 import { refuse } from './refusals.js';

@@ -1,4 +1,4 @@
-import type { Node, SelectStmt } from '@pgsql/types';
+import type { Node } from '@pgsql/types';
 import { Deparser } from 'pgsql-deparser';
 import type { Parser } from './parser.js';
 import { sameTree } from './same-tree.js';
@@ -49,7 +49,7 @@ class FullDeparser extends Deparser {
 
 function write(node: Node): string | null {
   try {
-    return new FullDeparser(node).deparseQuery();
+    return new FullDeparser(node, { pretty: false }).deparseQuery();
   } catch {
     // A kind of node that it does not know, or a tree too deep for its recursion.
     return null;
@@ -65,9 +65,4 @@ function parseNow(text: string, parser: Parser): Node | null {
     // No SQL: the caller does without this text.
   }
   return null;
-}
-
-/** A SELECT as the node that `deparse` takes. */
-export function selectNode(select: SelectStmt): Node {
-  return { SelectStmt: select };
 }

@@ -19,7 +19,5 @@ export function sameTree(a: unknown, b: unknown): boolean {
 }
 
 function fieldsOf(value: object): [string, unknown][] {
-  return Object.entries(value).filter(
-    ([name, field]) => field !== undefined && !PLACES.test(name),
-  );
+  return Object.entries(value).filter(([name, field]) => field !== undefined && !PLACES.test(name));
 }
