@@ -14,6 +14,11 @@ export class SessionPlanning {
     this.session = session;
   }
 
+  /** Equal while names mean the same. */
+  get searchPathKey(): string {
+    return this.contextFor(NO_TYPES).searchPathKey;
+  }
+
   /** What planning depends on besides the text. */
   contextFor(paramTypes: readonly number[]): PlanContext {
     const { settings } = this.session;

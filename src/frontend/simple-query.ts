@@ -23,7 +23,9 @@ import type { Session } from './session.js';
 
 /** A Query that takes several steps; the session comes back to it after each. */
 interface Script {
-  readonly planned: PlannedText;
+  planned: PlannedText;
+  /** What it was planned under; a SET of the search path makes the statements behind it mean another thing. */
+  searchPathKey: string;
   /** The Query's text, kept for as long as the script runs. */
   readonly text: Buffer;
   index: number;
@@ -90,6 +92,7 @@ export class SimpleQuery {
     }
     this.script = {
       planned,
+      searchPathKey: session.planning.searchPathKey,
       text: Buffer.from(buffer.subarray(start + 5, textEnd)),
       index: 0,
       outcome: null,
@@ -214,6 +217,7 @@ export class SimpleQuery {
   /** Runs the statement at `index`; false: it has been started, or something must be waited for. */
   private runStatement(script: Script): boolean {
     const { session } = this;
+    if (!this.planAnew(script)) return false;
     const { planned, text } = script;
     const { plan, start, end } = planned.statements[script.index]!;
     if (script.tag !== null && plan.kind !== 'empty') {
@@ -233,6 +237,19 @@ export class SimpleQuery {
       return this.runLocally(script, plan, text.toString('utf8', from, to));
     if (!isShardPlan(plan)) return true;
     return this.runOnShards(script, plan, from, to);
+  }
+
+  /** Plans the text again where an earlier statement of it has changed the search path or role; false: wait. */
+  private planAnew(script: Script): boolean {
+    const { planning, literals } = this.session;
+    const { searchPathKey } = planning;
+    if (script.searchPathKey === searchPathKey) return true;
+    const { text } = script;
+    const planned = planning.plan(text, 0, text.length, NO_TYPES, literals);
+    if (planned === null) return false;
+    script.planned = planned;
+    script.searchPathKey = searchPathKey;
+    return true;
   }
 
   private runLocally(script: Script, plan: LocalPlan, sql: string): boolean {
