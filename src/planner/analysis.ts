@@ -1,5 +1,5 @@
-import type { Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
-import type { CatalogColumn } from '../keyspace/catalog.js';
+import type { ColumnRef, Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
+import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
 import type { Names } from './names.js';
 import type { Params } from './params.js';
@@ -33,6 +33,13 @@ export interface Place {
   readonly ctes: CteScope | null;
 }
 
+/** A WHERE or ON condition, and the entries whose rows may be read without those that fail it. */
+export interface Condition {
+  readonly node: Node;
+  readonly place: Place;
+  readonly restricts: (entry: Entry) => boolean;
+}
+
 /**
  * The parts of the walk that its other parts need without importing them, since queries nest in
  * everything.
@@ -62,7 +69,18 @@ export class Analysis {
   readonly occurrences: Occurrence[] = [];
   /** Entry to its base table. */
   readonly tables = new Map<Entry, Occurrence>();
+  /** Where each base table stands in the tree. */
+  readonly ranges = new Map<RangeVar, Occurrence>();
+  /** References to WITH queries; null: of a recursive one to itself. */
+  readonly cteRanges = new Map<RangeVar, Level | null>();
+  readonly conditions: Condition[] = [];
+  /** References to whole rows of base tables, such as `o` in `row_to_json(o)`. */
+  readonly wholeRows = new Map<ColumnRef, CatalogRelation>();
   readonly levels: Level[] = [];
+  /** The level of each SELECT statement. */
+  readonly queries = new Map<SelectStmt, Level>();
+  /** Levels that refer, or may refer, to columns of queries around them. */
+  readonly correlated = new Set<Level>();
   readonly unknownRelations: RangeVar[] = [];
   readonly sublinks = new Map<SubLink, Level>();
   /** Levels of the columns seen while an aggregate's arguments are walked; null outside. */

@@ -13,6 +13,7 @@ import {
 import { assignAggregate, inspectFunction, inspectName, isAggregate } from './functions.js';
 import { typeFamily, type Variable } from './model.js';
 import { UNDETERMINED, type ParamHint } from './params.js';
+import { noteReach } from './reach.js';
 import { refuse } from './refusals.js';
 import { resolveColumn } from './scopes.js';
 
@@ -102,6 +103,7 @@ export function bareColumn(
 
 function visitColumn(reference: ColumnRef, place: Place, analysis: Analysis): void {
   const resolved = resolveColumn(reference, place.scope);
+  noteReach(reference, resolved, place.scope, analysis);
   switch (resolved.kind) {
     case 'column':
       analysis.columnLevels?.add(resolved.level);

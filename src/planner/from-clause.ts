@@ -94,6 +94,7 @@ export function baseTable(
   const occurrence = { entry, relation, table, written };
   analysis.occurrences.push(occurrence);
   analysis.tables.set(entry, occurrence);
+  analysis.ranges.set(range, occurrence);
   const columns = relation.columns.map((column) => ({
     name: column.name,
     variable: tableVariable(entry, relation, column.name),
@@ -120,6 +121,7 @@ function findCte(name: string, ctes: CteScope | null): Cte | null {
 function cteReference(range: RangeVar, cte: Cte, context: FromContext): FromItem {
   const name = range.relname ?? '';
   cte.level.references++;
+  context.analysis.cteRanges.set(range, cte.open ? null : cte.level);
   if (cte.open) return opaqueItem(range.alias, name, context);
   const entry = new Entry(context.level, 'derived', range.alias?.aliasname ?? name, cte.level);
   const { item, pairs } = derivedItem(entry, cte.level, range.alias, cte.columns);
@@ -227,6 +229,7 @@ function join(expression: JoinExpr, context: FromContext): FromItem {
   const entries = [...left.entries, ...right.entries];
   const type = expression.jointype ?? 'JOIN_INNER';
   const domain = joinDomain(type, left.entries, right.entries);
+  const preserved = new Set(entries.filter((entry) => !entry.nullable));
   if (type === 'JOIN_LEFT' || type === 'JOIN_FULL') markNullable(right.entries);
   if (type === 'JOIN_RIGHT' || type === 'JOIN_FULL') markNullable(left.entries);
 
@@ -236,6 +239,10 @@ function join(expression: JoinExpr, context: FromContext): FromItem {
   };
   visitExpression(expression.quals, place, analysis);
   learnCondition(expression.quals, domain, place, analysis);
+  if (expression.quals !== undefined) {
+    const restricts = (entry: Entry): boolean => domain(entry) && preserved.has(entry);
+    analysis.conditions.push({ node: expression.quals, place, restricts });
+  }
   return { items: joinItems(expression, left.items, right.items, type, domain), entries };
 }
 

@@ -21,6 +21,7 @@ export function analyseQuery(
   analysis: Analysis,
 ): Level {
   const level = newLevel(parent, analysis);
+  analysis.queries.set(select, level);
   if (select.intoClause !== undefined) {
     refuse('SELECT INTO is not supported', 'Create the table first, then use INSERT ... SELECT.');
   }
@@ -216,6 +217,10 @@ function plainSelect(
   const place: Place = { scope, ctes };
   visitExpression(select.whereClause, place, analysis);
   learnCondition(select.whereClause, (entry) => entry.level === level, place, analysis);
+  if (select.whereClause !== undefined) {
+    const restricts = (entry: Entry): boolean => entry.level === level && !entry.nullable;
+    analysis.conditions.push({ node: select.whereClause, place, restricts });
+  }
   level.outputs = analyseTargets(select.targetList, place, level, analysis);
   for (const item of select.groupClause ?? []) visitExpression(item, place, analysis);
   level.grouped = (select.groupClause?.length ?? 0) > 0;
