@@ -1,42 +1,15 @@
 import type net from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { streamBinding, type WriteRequest } from './stream-binding.js';
 
 /*
- * Node's streams cost a request object, a tick and two passes through their state machine for every write: about 1 us of
- * the 13 that a statement costs here. What is written by a proxy either leaves at once or waits in libuv's own queue,
- * so nothing of that is needed. The binding is the one that node:net uses itself; where a version of Node does not give
- * it away, sockets are written to as usual.
+ * Node's streams cost a request object, a tick and two passes through their state machine for every write: about 1 us
+ * of the 13 that a statement costs here. What a proxy writes either leaves at once or waits in libuv's own queue, so
+ * nothing of that is needed.
  */
-
-/** A libuv write request; reused as long as writes finish at once. */
-interface WriteRequest {
-  oncomplete: (status: number) => void;
-  /** Keeps the bytes alive while libuv writes them. */
-  buffer: Uint8Array | null;
-}
-
-interface StreamBinding {
-  readonly WriteWrap: new () => WriteRequest;
-  readonly streamBaseState: Int32Array;
-  readonly kLastWriteWasAsync: number;
-}
 
 interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
-}
-
-const binding = streamBinding();
-
-function streamBinding(): StreamBinding | null {
-  try {
-    const give = (process as unknown as { binding(name: string): Partial<StreamBinding> }).binding;
-    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = give('stream_wrap');
-    if (WriteWrap === undefined || streamBaseState === undefined) return null;
-    if (typeof kLastWriteWasAsync !== 'number') return null;
-    return { WriteWrap, streamBaseState, kLastWriteWasAsync };
-  } catch {
-    return null;
-  }
 }
 
 /** Writes to a connected TCP or Unix socket, past its stream; nobody may use `socket.write` beside it. */
@@ -49,7 +22,7 @@ export class HandleWriter {
 
   /** Null: this Node does not allow it. */
   static of(socket: net.Socket, onDrain: () => void): HandleWriter | null {
-    return binding === null ? null : new HandleWriter(socket, onDrain);
+    return streamBinding === null ? null : new HandleWriter(socket, onDrain);
   }
 
   private constructor(socket: net.Socket, onDrain: () => void) {
@@ -61,14 +34,14 @@ export class HandleWriter {
   write(bytes: Uint8Array): boolean {
     const handle = (this.socket as unknown as { _handle: StreamHandle | null })._handle;
     // A closed socket takes no bytes, and tells so by its own events.
-    if (handle === null || binding === null) return false;
+    if (handle === null || streamBinding === null) return false;
     const request = this.spare ?? this.request();
     const failure = handle.writeBuffer(request, bytes);
     if (failure !== 0) {
       this.fail(failure);
       return false;
     }
-    if (binding.streamBaseState[binding.kLastWriteWasAsync] === 0) {
+    if (streamBinding.streamBaseState[streamBinding.kLastWriteWasAsync] === 0) {
       this.spare = request;
       return this.pending === 0;
     }
@@ -83,7 +56,7 @@ export class HandleWriter {
   }
 
   private request(): WriteRequest {
-    const request = new binding!.WriteWrap();
+    const request = new streamBinding!.WriteWrap();
     request.buffer = null;
     request.oncomplete = (status) => {
       request.buffer = null;

@@ -1,6 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { HandleWriter } from './handle-writer.js';
+import { streamBinding } from './stream-binding.js';
 
 /**
  * Free bytes in front of every chunk that a backend's transport hands out: the tail of a message that the last chunk
@@ -211,6 +212,11 @@ interface Chunk {
 
 const released: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };
 
+interface ReadHandle {
+  /** Called with the bytes that were read, or the error; answers the buffer for the next read, if it is another one. */
+  onread: (...args: unknown[]) => Uint8Array | undefined;
+}
+
 /** A preallocated read buffer behind a headroom, in the shape that net.Socket's `onread` wants. */
 class ReadBuffer {
   transport: SocketTransport | null = null;
@@ -234,12 +240,30 @@ class ReadBuffer {
       // Asked once at first and then after every read: anything but a buffer means "keep the one you have".
       buffer: (() => this.next()) as () => Uint8Array,
       callback: (length) => {
-        const { current, headroom } = this;
-        this.wasFull = headroom + length === current.length;
-        this.transport?.arrived(current, headroom, headroom + length);
+        this.onRead(length);
         return true;
       },
     };
+  }
+
+  /** Takes the bytes straight from the handle where that is possible; its stream sees the end and errors only. */
+  readFrom(socket: net.Socket): void {
+    const handle = (socket as unknown as { _handle: ReadHandle | null })._handle;
+    if (streamBinding === null || handle === null) return;
+    const { streamBaseState, kReadBytesOrError } = streamBinding;
+    const { onread } = handle;
+    handle.onread = (...args) => {
+      const length = streamBaseState[kReadBytesOrError]!;
+      if (length <= 0 || socket.destroyed) return onread.apply(handle, args);
+      this.onRead(length);
+      return this.next();
+    };
+  }
+
+  private onRead(length: number): void {
+    const { current, headroom } = this;
+    this.wasFull = headroom + length === current.length;
+    this.transport?.arrived(current, headroom, headroom + length);
   }
 
   private next(): Uint8Array | undefined {
@@ -282,6 +306,7 @@ export function acceptTransport(accepted: net.Socket, handler: TransportHandler)
   inner._server = null;
   const transport = new SocketTransport(socket, handler, CLIENT_CHUNKS_AHEAD);
   buffer.transport = transport;
+  buffer.readFrom(socket);
   return transport;
 }
 
@@ -301,7 +326,10 @@ export function connectTransport(
     ? { path: `${address.host}/.s.PGSQL.${address.port}` }
     : { host: address.host, port: address.port };
   const socket = net.connect({ ...path, noDelay: true, keepAlive: true, onread: buffer.onread });
-  socket.once('connect', connected);
+  socket.once('connect', () => {
+    buffer.readFrom(socket);
+    connected();
+  });
   const transport = new SocketTransport(socket, handler);
   buffer.transport = transport;
   return transport;
