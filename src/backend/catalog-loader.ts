@@ -6,12 +6,14 @@ import type {
 } from '../keyspace/catalog.js';
 import {
   builtinsQuery,
+  collationQuery,
   columnsQuery,
   functionsQuery,
   operatorsQuery,
   relationsQuery,
   schemasQuery,
   typesQuery,
+  viewsQuery,
 } from './catalog-queries.js';
 
 /** Values in text format, in the query's column order. */
@@ -25,29 +27,34 @@ export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
  * pipeline them. `version` must be higher than that of the catalog it replaces.
  */
 export async function loadCatalog(query: CatalogQuery, version: number): Promise<Catalog> {
-  const [relations, columns, functions, operators, builtins, types, schemas] = await Promise.all([
-    query(relationsQuery),
-    query(columnsQuery),
-    query(functionsQuery),
-    query(operatorsQuery),
-    query(builtinsQuery),
-    query(typesQuery),
-    query(schemasQuery),
-  ]);
+  const [relations, columns, views, functions, operators, builtins, types, schemas, collation] =
+    await Promise.all([
+      query(relationsQuery),
+      query(columnsQuery),
+      query(viewsQuery),
+      query(functionsQuery),
+      query(operatorsQuery),
+      query(builtinsQuery),
+      query(typesQuery),
+      query(schemasQuery),
+      query(collationQuery),
+    ]);
   return Object.freeze({
     version,
     schemas: new Set(schemas.map((row) => text(row, 0))),
-    relations: relationsOf(relations, columns),
+    relations: relationsOf(relations, columns, views),
     functions: functionsOf(functions),
     ...operatorsOf(operators),
     ...builtinsOf(builtins),
     types: typesOf(types),
+    textByBytes: collation[0] !== undefined && bool(collation[0], 0),
   });
 }
 
 function relationsOf(
   relations: readonly CatalogRow[],
   columns: readonly CatalogRow[],
+  views: readonly CatalogRow[],
 ): Map<string, CatalogRelation> {
   const columnsByTable = new Map<string, CatalogColumn[]>();
   for (const row of columns) {
@@ -56,6 +63,9 @@ function relationsOf(
     if (list === undefined) columnsByTable.set(key, [columnOf(row)]);
     else list.push(columnOf(row));
   }
+  const definitions = new Map(
+    views.map((row) => [`${text(row, 0)}.${text(row, 1)}`, definitionOf(row)]),
+  );
   const out = new Map<string, CatalogRelation>();
   for (const row of relations) {
     const key = `${text(row, 0)}.${text(row, 1)}`;
@@ -67,21 +77,44 @@ function relationsOf(
       hasReadingPolicies: bool(row, 4),
       parent: row[5] ?? null,
       columns: columnsByTable.get(key) ?? [],
+      primaryKey: namesIn(row[6] ?? null),
+      ...definitions.get(key),
+      estimatedRows: roughly(row[7] ?? null),
     });
   }
   return out;
 }
 
+function definitionOf(row: CatalogRow): Pick<CatalogRelation, 'viewDefinition' | 'viewIsPlain'> {
+  // Null: dropped while the catalog was read.
+  if (row[2] === null) return {};
+  return { viewDefinition: text(row, 2).trim().replace(/;$/, ''), viewIsPlain: bool(row, 3) };
+}
+
+function namesIn(json: string | null): readonly string[] | null {
+  return json === null ? null : (JSON.parse(json) as string[]);
+}
+
+/** The nearest power of two, and 0. */
+function roughly(rows: string | null): number | null {
+  if (rows === null) return null;
+  const count = Number(rows);
+  return count < 1 ? 0 : 2 ** Math.round(Math.log2(count));
+}
+
 const defaultKinds = ['constant', 'changing', 'sequence', 'function'] as const;
 const identities = ['a', 'd'] as const;
+const collations = ['default', 'bytes', 'other'] as const;
 
 function columnOf(row: CatalogRow): CatalogColumn {
   const kind = defaultKinds.find((candidate) => candidate === row[10]);
+  const collation = collations.find((candidate) => candidate === row[11]) ?? 'other';
   return {
     name: text(row, 2),
     type: Number(row[3]),
     typmod: Number(row[4]),
     deterministicCollation: bool(row, 5),
+    collation,
     notNull: bool(row, 6),
     hasDefault: bool(row, 7),
     generated: bool(row, 8),

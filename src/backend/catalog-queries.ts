@@ -9,7 +9,13 @@ const FUNCTION_FIELDS = `':(?:funcid|opfuncid|aggfnoid|winfnoid|elemfuncid|resul
 const FIRST_USER_OID = 16384;
 const USER_SCHEMA = `NOT IN ('pg_catalog', 'information_schema')`;
 
-/** schema, name, kind, triggers or rules, reading policies, parent */
+/** The collation `l` orders text by bytes, and these are UTF-8's. */
+const COLLATION_BY_BYTES = `current_setting('server_encoding') = 'UTF8'
+  AND (l.collprovider = 'b' OR l.collprovider = 'c' AND l.collcollate IN ('C', 'POSIX'))`;
+/** pg_collation.dat: the entry `default`. */
+const DEFAULT_COLLATION_OID = 100;
+
+/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), rows */
 export const relationsQuery = `
 SELECT n.nspname, c.relname, c.relkind,
        EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
@@ -25,7 +31,14 @@ SELECT n.nspname, c.relname, c.relkind,
         FROM pg_catalog.pg_inherits i
         JOIN pg_catalog.pg_class pc ON pc.oid = i.inhparent
         JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
-        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1)
+        WHERE i.inhrelid = c.oid ORDER BY i.inhseqno LIMIT 1),
+       (SELECT pg_catalog.json_agg(a.attname ORDER BY k.position)
+        FROM pg_catalog.pg_index i,
+             LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, position)
+        JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
+        WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisprimary AND i.indimmediate
+          AND i.indisvalid AND k.position <= i.indnkeyatts),
+       CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') AND c.reltuples >= 0 THEN c.reltuples END
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
@@ -33,8 +46,8 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
- * default; in attnum order. A domain counts as its base type, with the modifier nearest to the column; its own default
- * counts as the worst kind.
+ * default, collation; in attnum order. A domain counts as its base type, with the modifier nearest to the column; its
+ * own default counts as the worst kind.
  */
 export const columnsQuery = `
 WITH RECURSIVE domain_types (oid, base, typmod) AS (
@@ -67,7 +80,10 @@ SELECT n.nspname, c.relname, a.attname,
             WHEN f.of_user THEN 'function'
             WHEN f.sequence OR d.tree ~ '[{]NEXTVALUEEXPR ' THEN 'sequence'
             WHEN f.changing OR d.tree ~ '[{](SQLVALUEFUNCTION|COERCEVIAIO|ARRAYCOERCEEXPR) ' THEN 'changing'
-            ELSE 'constant' END
+            ELSE 'constant' END,
+       CASE WHEN a.attcollation IN (0, ${DEFAULT_COLLATION_OID}) THEN 'default'
+            WHEN ${COLLATION_BY_BYTES} THEN 'bytes'
+            ELSE 'other' END
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -124,3 +140,42 @@ WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
 /** Names of all schemas: CREATE makes its object in the first of the search path that exists. */
 export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;
+
+/**
+ * schema, view, definition, is plain. The empty search path of this one statement makes pg_get_viewdef qualify names;
+ * the CASE makes sure that it is set before. A view is not plain if it is a security barrier, checks its invoker's
+ * privileges, or reads a table whose row security would treat its owner and its caller differently.
+ */
+export const viewsQuery = `
+WITH unqualified AS MATERIALIZED (
+  SELECT pg_catalog.set_config('search_path', '', true) AS path
+), reads_secured AS (
+  SELECT DISTINCT r.ev_class
+  FROM pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+    AND d.refclassid = 'pg_catalog.pg_class'::regclass
+  JOIN pg_catalog.pg_class t ON t.oid = d.refobjid AND t.relrowsecurity
+)
+SELECT n.nspname, c.relname,
+       CASE WHEN u.path = '' THEN pg_catalog.pg_get_viewdef(c.oid) END,
+       NOT EXISTS (SELECT 1 FROM pg_catalog.pg_options_to_table(c.reloptions) o
+                   WHERE o.option_name IN ('security_barrier', 'security_invoker')
+                     AND o.option_value::bool)
+         AND NOT EXISTS (SELECT 1 FROM reads_secured s WHERE s.ev_class = c.oid)
+FROM unqualified u, pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND c.relpersistence <> 't' AND n.nspname ${USER_SCHEMA}`;
+
+/**
+ * Whether the default collation orders by bytes, those of UTF-8. The provider is known from PostgreSQL 15 on (before
+ * that all were libc's), `builtin` from 17 on; read through JSON, as a column that is not there would be an error. What
+ * the C library makes of any other name is its own affair, of `C.UTF-8` too.
+ */
+export const collationQuery = `
+SELECT pg_catalog.pg_encoding_to_char(d.encoding) = 'UTF8'
+       AND CASE coalesce(to_jsonb(d) ->> 'datlocprovider', 'c')
+             WHEN 'b' THEN true
+             WHEN 'c' THEN d.datcollate IN ('C', 'POSIX')
+             ELSE false END
+FROM pg_catalog.pg_database d
+WHERE d.datname = current_database()`;

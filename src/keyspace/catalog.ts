@@ -35,6 +35,11 @@ export interface Catalog {
    * `domainBase`.
    */
   readonly types: ReadonlyMap<string, number>;
+  /**
+   * The database's default collation orders text by its UTF-8 bytes (C, POSIX, and the provider
+   * `builtin`; the encoding is UTF8). False or absent: by rules that are the server's own.
+   */
+  readonly textByBytes?: boolean;
 }
 
 export interface CatalogRelation {
@@ -52,6 +57,28 @@ export interface CatalogRelation {
   readonly parent: string | null;
   /** In attnum order, dropped ones left out. */
   readonly columns: readonly CatalogColumn[];
+  /**
+   * Columns of the primary key, in its order, if it is not deferrable: then a query may group by it
+   * and use the other columns. Null: none.
+   */
+  readonly primaryKey?: readonly string[] | null;
+  /**
+   * Views outside the system schemas: the SELECT (without semicolon). Names of pg_catalog stand
+   * alone, all others with their schema.
+   */
+  readonly viewDefinition?: string;
+  /**
+   * The definition may stand in the view's place: no security_barrier, no security_invoker, and no
+   * row security on what it reads itself. (It then reads with the caller's privileges, not the
+   * owner's.)
+   */
+  readonly viewIsPlain?: boolean;
+  /**
+   * Tables: pg_class.reltuples on the one shard that the catalog was loaded from (a shell of a
+   * table that lives elsewhere has none), rounded to a power of two, so that a table which grows
+   * does not make a new catalog each time. Null: not known.
+   */
+  readonly estimatedRows?: number | null;
 }
 
 export interface CatalogColumn {
@@ -65,6 +92,11 @@ export interface CatalogColumn {
   readonly typmod?: number;
   /** False: `=` on this column does not mean equal bytes, so hashing it would be wrong. */
   readonly deterministicCollation: boolean;
+  /**
+   * The database's default (types without collation too); one that orders by UTF-8 bytes, whatever
+   * the default is; or another one. Absent: not known.
+   */
+  readonly collation?: 'default' | 'bytes' | 'other';
   readonly notNull: boolean;
   readonly hasDefault: boolean;
   /**

@@ -46,6 +46,19 @@ const schema = `
   create operator <~> (leftarg = int, rightarg = int, function = int4eq);
   create function odd(int, int) returns bool volatile language sql as 'select true';
   create operator <!> (leftarg = int, rightarg = int, function = odd);
+  create table pairs (x int, a int, b int, primary key (b, a) include (x));
+  create table late (a int primary key deferrable, b text collate "C", c name, d text collate "POSIX");
+  create schema "Other";
+  create function "Other".half(int) returns int immutable language sql as 'select $1 / 2';
+  create view "Other"."Reports" as
+    select t.id, "Other".half(p.a) as half, lower(t.label) as label
+    from things t join pairs p on p.b <~> t.id
+    where t.feeling = 'good' and t.id in (select one from seen);
+  create view barrier with (security_barrier) as select 1 as one;
+  create view no_barrier with (security_barrier = off) as select 1 as one;
+  create view mine as select a from own;
+  insert into pairs select i, i, i from generate_series(1, 900) i;
+  analyze pairs;
   create aggregate total_of (int) (sfunc = int4pl, stype = int);
 `;
 
@@ -67,11 +80,11 @@ afterAll(async () => {
 });
 
 /** One query after the other, as a connection runs them anyway. */
-function load(version: number): Promise<Catalog> {
+function load(version: number, of = client): Promise<Catalog> {
   const types = { getTypeParser: () => (value: unknown) => value };
   let turn: Promise<unknown> = Promise.resolve();
   const query = (text: string): Promise<readonly CatalogRow[]> => {
-    const result = turn.then(() => client.query({ text, rowMode: 'array', types }));
+    const result = turn.then(() => of.query({ text, rowMode: 'array', types }));
     turn = result;
     return result.then(({ rows }) => rows as unknown as CatalogRow[]);
   };
@@ -163,5 +176,79 @@ describe('loadCatalog', () => {
       create function alike(int, text) returns bool immutable language sql as 'select true';
       create operator = (leftarg = int, rightarg = text, function = alike)`);
     expect((await load(2)).equalityOverloaded).toBe(true);
+  });
+
+  it('reads primary keys that a GROUP BY may rely on', () => {
+    const key = (name: string) => catalog.relations.get(`public.${name}`)!.primaryKey;
+    expect(key('things')).toEqual(['id']);
+    expect(key('pairs')).toEqual(['b', 'a']);
+    expect(key('late')).toBeNull();
+    expect(key('watched')).toBeNull();
+  });
+
+  it('reads views with all names qualified, and leaves the search path alone', async () => {
+    const view = catalog.relations.get('Other.Reports')!;
+    expect(view.viewIsPlain).toBe(true);
+    const definition = view.viewDefinition!.replace(/\s+/g, ' ');
+    expect(definition).toContain('FROM (public.things t JOIN public.pairs p ON');
+    expect(definition).toContain('OPERATOR(public.<~>)');
+    expect(definition).toContain('"Other".half(p.a)');
+    expect(definition).toContain("'good'::public.mood");
+    expect(definition).toContain('FROM public.seen');
+    expect(definition).toMatch(/\)$/);
+    const { rows } = await client.query<{ search_path: string }>('show search_path');
+    expect(rows[0]!.search_path).toBe('"$user", public');
+    expect(catalog.relations.get('public.things')!.viewDefinition).toBeUndefined();
+  });
+
+  it('tells views whose definition means something else to their caller', () => {
+    const plain = (name: string) => catalog.relations.get(`public.${name}`)!.viewIsPlain;
+    expect(plain('seen')).toBe(true);
+    expect(plain('no_barrier')).toBe(true);
+    expect(plain('barrier')).toBe(false);
+    expect(plain('mine')).toBe(false);
+  });
+
+  it('estimates rows as far as the server knows them, roughly', () => {
+    const rows = (name: string) => catalog.relations.get(`public.${name}`)!.estimatedRows;
+    expect(rows('pairs')).toBe(1024);
+    expect(rows('things')).toBeNull();
+    expect(rows('seen')).toBeNull();
+  });
+
+  it('tells which collations compare by bytes', () => {
+    const { columns } = catalog.relations.get('public.late')!;
+    expect(columns.map(({ collation }) => collation)).toEqual([
+      'default',
+      'bytes',
+      'bytes',
+      'bytes',
+    ]);
+    expect(things('folded').collation).toBe('other');
+    expect(things('label').collation).toBe('default');
+  });
+
+  it.each([
+    ["template template0 encoding 'UTF8' locale_provider libc locale 'C'", true],
+    ["template template0 encoding 'UTF8' locale_provider libc locale 'POSIX'", true],
+    ["template template0 locale_provider builtin builtin_locale 'C.UTF-8'", true],
+    ["template template0 locale_provider builtin builtin_locale 'PG_UNICODE_FAST'", true],
+    ["template template0 locale_provider icu icu_locale 'und'", false],
+    ["template template0 encoding 'SQL_ASCII' locale 'C'", false],
+    ["template template0 encoding 'UTF8' locale_provider libc locale 'C.UTF-8'", false],
+  ])('tells whether text is ordered by bytes: database %s', async (how, expected) => {
+    const url = new URL(databases.urls.oracle);
+    const name = `${url.pathname.slice(1)}_collated`;
+    await client.query(`create database ${name} ${how}`);
+    const other = new pg.Client({
+      connectionString: Object.assign(url, { pathname: name }).toString(),
+    });
+    try {
+      await other.connect();
+      expect((await load(3, other)).textByBytes).toBe(expected);
+    } finally {
+      await other.end();
+      await client.query(`drop database ${name}`);
+    }
   });
 });
