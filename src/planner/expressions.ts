@@ -119,7 +119,8 @@ function visitColumn(reference: ColumnRef, place: Place, analysis: Analysis): vo
   }
 }
 
-const clockWords = /^\s*(now|today|tomorrow|yesterday)\b/i;
+/** String constants that stand for a time which depends on when they are read. */
+export const clockWords = /^\s*(now|today|tomorrow|yesterday)\b/i;
 
 function visitConstant(node: Node, analysis: Analysis): void {
   const constant = constOf(node);
@@ -253,7 +254,10 @@ function visitCall(call: FuncCall, place: Place, analysis: Analysis): void {
     for (const level of analysis.columnLevels!) outer?.add(level);
     analysis.columnLevels = outer;
   }
-  if (call.over !== undefined) visitExpression({ WindowDef: call.over }, place, analysis);
+  if (call.over !== undefined) {
+    place.scope.level.windowCalls.push(call.over);
+    visitExpression({ WindowDef: call.over }, place, analysis);
+  }
 }
 
 function visitSubLink(link: SubLink, place: Place, analysis: Analysis): void {
@@ -304,7 +308,10 @@ function visitJsonQuery(
  */
 function markJsonAggregate(node: Node, place: Place): void {
   const constructor = bodyOf(node).constructor as { over?: unknown } | undefined;
-  if (constructor?.over !== undefined) place.scope.level.windows = true;
+  if (constructor?.over !== undefined) {
+    place.scope.level.windows = true;
+    place.scope.level.windowCalls.push(null);
+  }
   for (let scope: Place['scope'] | null = place.scope; scope !== null; scope = scope.parent) {
     scope.level.aggregates = true;
   }

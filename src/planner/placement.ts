@@ -8,13 +8,8 @@ export interface ShardedOccurrence extends Occurrence {
   readonly table: ShardedTable;
 }
 
-/**
- * The tables of a statement by what their rows' places mean for it. All user tables are of one
- * keyspace.
- */
-export interface Placement {
-  /** Null: no user table. */
-  readonly keyspace: Keyspace | null;
+/** The tables of a statement by what their rows' places mean for it. */
+export interface Tables {
   readonly sharded: readonly ShardedOccurrence[];
   readonly reference: readonly Occurrence[];
   /** Tables of an unsharded keyspace, whatever the configuration calls them. */
@@ -22,26 +17,37 @@ export interface Placement {
   readonly system: readonly Occurrence[];
 }
 
+/** Tables of one keyspace. */
+export interface Placement extends Tables {
+  /** Null: no user table. */
+  readonly keyspace: Keyspace | null;
+}
+
 /**
  * Sorts the tables of a statement; refuses what no shard has together, and tables that the planner
  * cannot follow.
  */
 export function placementOf(analysis: Analysis): Placement {
+  const users = analysis.occurrences.filter(({ table }) => table !== null);
+  const first = users[0];
+  const keyspace = first?.table?.keyspace ?? null;
+  const stranger = users.find(({ table }) => table!.keyspace !== keyspace);
+  if (first !== undefined && stranger !== undefined) refuseKeyspaces(first, stranger);
+  return { keyspace, ...tablesOf(analysis) };
+}
+
+/** Sorts the tables of a statement, of any keyspaces; refuses those that cannot be followed. */
+export function tablesOf(analysis: Analysis): Tables {
   const sharded: ShardedOccurrence[] = [];
   const reference: Occurrence[] = [];
   const unsharded: Occurrence[] = [];
   const system: Occurrence[] = [];
-  let keyspace: Keyspace | null = null;
-  let first: Occurrence | null = null;
   for (const occurrence of analysis.occurrences) {
     const { table } = occurrence;
     if (table === null) {
       system.push(occurrence);
       continue;
     }
-    if (first !== null && keyspace !== table.keyspace) refuseKeyspaces(first, occurrence);
-    first ??= occurrence;
-    keyspace = table.keyspace;
     if (!table.keyspace.sharded) unsharded.push(occurrence);
     else if (table.type === 'sharded') {
       checkSharded(occurrence, table, analysis);
@@ -55,13 +61,14 @@ export function placementOf(analysis: Analysis): Placement {
     }
     if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence);
   }
-  if (keyspace !== null && analysis.advisoryLock) {
+  const users = sharded.length + reference.length + unsharded.length;
+  if (users > 0 && analysis.advisoryLock) {
     refuse(
       'advisory locks in statements that use tables are not supported',
       'Take the lock in a SELECT without FROM, so that all sessions meet at one place.',
     );
   }
-  return { keyspace, sharded, reference, unsharded, system };
+  return { sharded, reference, unsharded, system };
 }
 
 function refuseKeyspaces(a: Occurrence, b: Occurrence): never {

@@ -64,7 +64,7 @@ export function countTokens(bytes: Uint8Array, start: number, end: number, max: 
 }
 
 /** Behind the token at `from`. A number may count as several. */
-function tokenEnd(bytes: Uint8Array, from: number, end: number): number {
+export function tokenEnd(bytes: Uint8Array, from: number, end: number): number {
   const byte = bytes[from]!;
   switch (byteClasses[byte]) {
     case ByteClass.quote:

@@ -1,0 +1,95 @@
+import type { Keyspace, Table } from '../../keyspace/topology.js';
+import type { Analysis } from '../analysis.js';
+import type { Occurrence } from '../model.js';
+import type { Tables } from '../placement.js';
+import type { ShardSelector } from '../plan.js';
+import { refuse } from '../refusals.js';
+
+/** Rows of a table whose size is not known, on each of its shards. */
+const ROWS_UNKNOWN = 10_000;
+
+/** Where the final statement runs, and which tables are there with all of their rows. */
+export interface Home {
+  readonly shards: ShardSelector;
+  readonly holds: (table: Table) => boolean;
+}
+
+/**
+ * The server that the fewest rows travel to, where nothing else decides: system catalogs are read on
+ * the catalog shard, and sequences are only where they are.
+ */
+export function homeOf(tables: Tables, analysis: Analysis): Home {
+  const sequences = sequencesOf(tables);
+  const { topology } = analysis.names;
+  if (tables.system.length > 0 || analysis.readsCatalog) {
+    const shard = topology.catalogShard;
+    if (sequences.some(({ shards }) => shards[0] !== shard)) refuseSequence();
+    const holds = (table: Table): boolean =>
+      table.type !== 'sharded' && table.keyspace.shards.includes(shard);
+    return { shards: { kind: 'catalog' }, holds };
+  }
+  if (sequences.length > 1) refuseSequence();
+  return homeAt(sequences[0] ?? cheapest(tables, analysis));
+}
+
+/** Keyspaces of sequences whose next value the statement takes. */
+function sequencesOf(tables: Tables): Keyspace[] {
+  const written = tables.unsharded.filter((occurrence) => occurrence.written);
+  return [...new Set(written.map(({ table }) => table!.keyspace))];
+}
+
+function refuseSequence(): never {
+  refuse(
+    'sequences and other tables that are read together, but on several servers, are not supported',
+    'Take the value of the sequence in a statement of its own.',
+  );
+}
+
+function homeAt(keyspace: Keyspace | null): Home {
+  const shards: ShardSelector =
+    keyspace === null || keyspace.sharded
+      ? { kind: 'any', keyspace }
+      : { kind: 'shard', shard: keyspace.shards[0]! };
+  return { shards, holds: (table) => table.keyspace === keyspace && table.type !== 'sharded' };
+}
+
+/** The keyspace whose servers need the fewest rows from elsewhere. */
+function cheapest(tables: Tables, analysis: Analysis): Keyspace | null {
+  const { sharded, reference, unsharded } = tables;
+  let best: Keyspace | null = null;
+  let bestRows = Infinity;
+  for (const { table } of [...sharded, ...unsharded, ...reference]) {
+    const { keyspace } = table!;
+    if (keyspace === best) continue;
+    let rows = 0;
+    for (const occurrence of sharded) rows += travellingRows(occurrence, keyspace, analysis);
+    for (const occurrence of [...unsharded, ...reference]) {
+      if (occurrence.table!.keyspace !== keyspace) {
+        rows += estimatedRows(occurrence, analysis) ?? ROWS_UNKNOWN;
+      }
+    }
+    if (rows >= bestRows) continue;
+    best = keyspace;
+    bestRows = rows;
+  }
+  return best;
+}
+
+/** Rows of a sharded table that a home in this keyspace does not have. */
+function travellingRows(occurrence: Occurrence, keyspace: Keyspace, analysis: Analysis): number {
+  const { shards } = occurrence.table!.keyspace;
+  const rows = estimatedRows(occurrence, analysis) ?? ROWS_UNKNOWN * shards.length;
+  if (occurrence.table!.keyspace !== keyspace) return rows;
+  return (rows * (shards.length - 1)) / shards.length;
+}
+
+/**
+ * Rows of a table over all its shards, as the catalog says; null: not known. The catalog shard's
+ * shell of a table that lives elsewhere says nothing.
+ */
+export function estimatedRows({ relation, table }: Occurrence, analysis: Analysis): number | null {
+  const rows = relation.estimatedRows ?? null;
+  const { shards } = table!.keyspace;
+  if (rows === null || !shards.includes(analysis.names.topology.catalogShard)) return null;
+  return table!.type === 'sharded' ? rows * shards.length : rows;
+}

@@ -1,0 +1,103 @@
+import type { RangeVar } from '@pgsql/types';
+import type { CatalogColumn } from '../../keyspace/catalog.js';
+import { TypeOid } from '../../keyspace/type-oids.js';
+import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
+import type { Analysis } from '../analysis.js';
+import type { Level, Occurrence } from '../model.js';
+import type { GatherInput, ShardSelector } from '../plan.js';
+import type { StatementContext } from '../statement-context.js';
+import { keyTerms } from '../terms.js';
+import { nameOf, type ColumnUse } from './column-use.js';
+import { filtersOf } from './filters.js';
+import { estimatedRows } from './home.js';
+
+/** The rows and columns that the statement needs of a table where it stands. */
+export function tableInput(
+  range: RangeVar,
+  occurrence: Occurrence,
+  use: ColumnUse,
+  analysis: Analysis,
+  context: StatementContext,
+): GatherInput {
+  const { relation } = occurrence;
+  const renamed = range.alias?.colnames !== undefined;
+  const all = use.needsAll(range);
+  const columns = relation.columns.filter(({ name }) => all || use.needs(name));
+  const filters = renamed ? [] : filtersOf(occurrence, analysis, context);
+  const table = quoteQualified(relation.schema, relation.name);
+  const alias = filters.length > 0 && range.alias !== undefined;
+  const from = [
+    range.inh === true ? table : `ONLY ${table}`,
+    ...(alias ? [`AS ${quoteIdentifier(nameOf(range))}`] : []),
+    ...(filters.length > 0 ? [`WHERE ${filters.join(' AND ')}`] : []),
+  ];
+  const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  return {
+    label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
+    shards: shardsOf(occurrence, analysis),
+    sql: `SELECT ${list === '' ? `true AS ${NO_COLUMN}` : list} FROM ${from.join(' ')}`,
+    columns: list === '' ? [NO_COLUMN] : columns.map(({ name }) => name),
+    primaryKey: groupedKey(occurrence, columns, analysis),
+    defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
+    estimatedRows: estimatedRows(occurrence, analysis),
+  };
+}
+
+/** Stands for rows of which no column is needed. */
+const NO_COLUMN = 'sg_row';
+
+/** The shards that hold rows of a table that matter. */
+function shardsOf(occurrence: Occurrence, analysis: Analysis): ShardSelector {
+  const table = occurrence.table!;
+  const { keyspace } = table;
+  if (!keyspace.sharded) return { kind: 'shard', shard: keyspace.shards[0]! };
+  if (table.type !== 'sharded') return { kind: 'any', keyspace };
+  const terms = keyTerms({ ...occurrence, table }, analysis);
+  return terms === null ? { kind: 'all', keyspace } : { kind: 'keys', keyspace, groups: [terms] };
+}
+
+/**
+ * The primary key, where GROUP BY may hold it, so that other columns follow from it (PostgreSQL 18,
+ * 7.2.3).
+ */
+function groupedKey(
+  { entry, relation }: Occurrence,
+  columns: readonly CatalogColumn[],
+  analysis: Analysis,
+): readonly string[] | null {
+  const { level } = entry;
+  const key = relation.primaryKey ?? null;
+  if (!level.grouped || key === null) return null;
+  if (!key.every((name) => columns.some((column) => column.name === name))) return null;
+  const names = new Set<string>();
+  for (const variable of level.groupVariables ?? []) {
+    if (variable.entry === entry) names.add(variable.name);
+  }
+  if (columns.every(({ name }) => names.has(name))) return null;
+  return key.every((name) => names.has(name)) || groupsByOthers(level, analysis) ? key : null;
+}
+
+/** Whether GROUP BY holds anything but bare columns: positions and output names may be columns. */
+function groupsByOthers(level: Level, analysis: Analysis): boolean {
+  for (const [select, own] of analysis.queries) {
+    if (own === level) return select.groupClause?.length !== level.groupVariables?.size;
+  }
+  return true;
+}
+
+const collatedTypes: ReadonlySet<number> = new Set([
+  TypeOid.text,
+  TypeOid.varchar,
+  TypeOid.bpchar,
+  TypeOid.name,
+  0,
+]);
+
+/**
+ * Columns that keep what they are as elements of array parameters. The type `name` and, where the
+ * catalog does not tell, every type of text are taken to have a collation of their own.
+ */
+function hasDefaultCollation({ type, collation }: CatalogColumn): boolean {
+  if (collation !== undefined) return collation === 'default';
+  return !collatedTypes.has(type);
+}

@@ -1,0 +1,107 @@
+import type { ColumnRef, RangeVar } from '@pgsql/types';
+import { Tokens } from '../../sql/tokens.js';
+import { stringOf } from '../ast.js';
+import type { FinalPiece } from '../plan.js';
+import { refuse } from '../refusals.js';
+import type { StatementContext } from '../statement-context.js';
+
+/** Replaces one stretch of a statement's text. Offsets are bytes of the whole text. */
+export interface TextEdit {
+  readonly start: number;
+  readonly end: number;
+  readonly pieces: readonly FinalPiece[];
+}
+
+/** The text of one statement, cut where the parser's locations say. */
+export class StatementText {
+  readonly tokens: Tokens;
+  readonly #start: number;
+  readonly #end: number;
+  readonly #edits: TextEdit[] = [];
+
+  constructor(context: StatementContext) {
+    const { bytes, textStart, start, end } = context;
+    this.#start = start;
+    this.#end = end;
+    this.tokens = new Tokens(bytes, textStart, start, end);
+  }
+
+  /**
+   * Puts a relation in a table's place, under the name that the table has here; ONLY goes too, and
+   * `TABLE name` becomes a SELECT.
+   */
+  replaceTable(range: RangeVar, relation: readonly FinalPiece[]): void {
+    const { tokens } = this;
+    const name = this.#tokenAt(range.location, range.relname ?? '');
+    let first = name;
+    let last = tokens.dottedEnd(name);
+    if (tokens.is(last + 1, '*')) last++;
+    if (tokens.is(first - 1, 'only')) first--;
+    else if (tokens.is(first - 1, '(') && tokens.is(first - 2, 'only')) {
+      first -= 2;
+      last++;
+    }
+    const command = tokens.is(first - 1, 'table');
+    if (command) first--;
+    const alias = range.alias === undefined ? [` AS ${quoted(range.relname ?? '')}`] : [];
+    this.replace({
+      start: tokens.start(first),
+      end: tokens.end(last),
+      pieces: [...(command ? ['SELECT * FROM '] : []), ...relation, ...alias],
+    });
+  }
+
+  /** `schema.table.column` becomes `table.column`: what stands in the table's place has no schema. */
+  cutSchema(reference: ColumnRef): void {
+    const { tokens } = this;
+    const fields = reference.fields ?? [];
+    const first = this.#tokenAt(reference.location, stringOf(fields[0]) ?? '');
+    const table = first + 2 * (fields.length - 2);
+    this.replace({ start: tokens.start(first), end: tokens.start(table), pieces: [] });
+  }
+
+  replace(edit: TextEdit): void {
+    this.#edits.push(edit);
+  }
+
+  /** The edited text, adjacent strings joined. */
+  pieces(): FinalPiece[] {
+    const edits = this.#edits.sort((a, b) => a.start - b.start);
+    const out: FinalPiece[] = [];
+    let text = '';
+    const add = (piece: FinalPiece): void => {
+      if (typeof piece === 'string') text += piece;
+      else {
+        if (text !== '') out.push(text);
+        out.push(piece);
+        text = '';
+      }
+    };
+    let from = this.#start;
+    for (const edit of edits) {
+      add(this.tokens.text(from, edit.start));
+      for (const piece of edit.pieces) add(piece);
+      from = edit.end;
+    }
+    add(this.tokens.text(from, this.#end));
+    if (text !== '') out.push(text);
+    return out;
+  }
+
+  #tokenAt(location: number | undefined, name: string): number {
+    const token = this.tokens.at(location ?? 0);
+    const unicode = this.tokens.is(token, 'u') && this.tokens.is(token + 1, '&');
+    if (token < 0 || unicode) {
+      refuse(
+        `the name "${name}" cannot be found in the text of a statement over several shards`,
+        'Write it without Unicode escapes.',
+      );
+    }
+    return token;
+  }
+}
+
+/** An identifier in double quotes. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
