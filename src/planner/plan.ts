@@ -104,6 +104,8 @@ export type ManyShards =
   | { readonly kind: 'merge'; readonly merge: MergeSpec }
   /** Rows are brought together on one server, which runs the statement over them. */
   | { readonly kind: 'gather'; readonly gather: GatherSpec }
+  /** EXPLAIN: tells how the statement would run. */
+  | { readonly kind: 'explain'; readonly explain: ExplainSpec }
   /** UPDATE and DELETE: the affected-row counts add up; RETURNING rows are concatenated. */
   | { readonly kind: 'addTags' }
   /** COPY TO STDOUT: copy data of all shards in one stream. */
@@ -136,6 +138,19 @@ export interface MergeSpec {
   readonly textByBytes: boolean;
   /** The same answer made by a server, for keys of types or collations that are not compared here. */
   readonly fallback: GatherSpec;
+}
+
+/** What EXPLAIN of a statement over several shards was asked for. */
+export interface ExplainSpec {
+  readonly of: ManyShards;
+  /** The explained statement; what its shards run where `of` has no SQL of its own. */
+  readonly sql: string;
+  /** Options for the shards' own EXPLAIN but FORMAT, as SQL: `ANALYZE, BUFFERS off`; may be empty. */
+  readonly options: string;
+  readonly analyze: boolean;
+  /** The shards' own plans are shown too. */
+  readonly verbose: boolean;
+  readonly format: 'text' | 'json';
 }
 
 export interface SortKey {

@@ -1,0 +1,162 @@
+import type { Shard } from '../../keyspace/topology.js';
+import type {
+  FinalPiece,
+  GatherInput,
+  GatherSpec,
+  ManyShards,
+  MergeSpec,
+  RowCount,
+  ShardSelector,
+} from '../../planner/plan.js';
+
+/**
+ * One step of a statement over several shards, as EXPLAIN shows it. Rendered by render.ts; the names of properties are
+ * those of the text format, in which PostgreSQL's own plans have such lines too.
+ */
+export interface PlanNode {
+  readonly type: string;
+  readonly properties: readonly (readonly [name: string, value: PropertyValue])[];
+  readonly children: readonly PlanNode[];
+  /** The statement that shards run here, for whoever asks them about it; null: none. */
+  readonly pushed: PushedStatement | null;
+}
+
+export type PropertyValue = string | number | readonly string[];
+
+export interface PushedStatement {
+  readonly sql: string;
+  readonly shards: readonly Shard[];
+}
+
+/** Tells which shards a selector means with the values of this execution. */
+export type ResolveShards = (selector: ShardSelector) => readonly Shard[];
+
+/** The tree of a statement whose text is `sql` and whose shards are `shards`. */
+export function planTree(
+  many: ManyShards,
+  sql: string,
+  selector: ShardSelector,
+  resolve: ResolveShards,
+): PlanNode {
+  switch (many.kind) {
+    case 'merge':
+      return mergeNode(many.merge, selector, resolve);
+    case 'gather':
+      return gatherNode(many.gather, resolve);
+    default:
+      return leaf(titles[many.kind], sql, selector, resolve);
+  }
+}
+
+const titles: Readonly<Record<Exclude<ManyShards['kind'], 'merge' | 'gather'>, string>> = {
+  concat: 'Concatenate',
+  counts: 'Sum Counts',
+  addTags: 'Scatter',
+  copyConcat: 'Concatenate Copies',
+  explain: 'Explain',
+  refuse: 'Refuse',
+};
+
+function leaf(
+  type: string,
+  sql: string,
+  selector: ShardSelector,
+  resolve: ResolveShards,
+): PlanNode {
+  const shards = resolve(selector);
+  return {
+    type,
+    properties: [...shardProperties(selector, shards), ['Each Shard', sql]],
+    children: [],
+    pushed: { sql, shards },
+  };
+}
+
+function mergeNode(merge: MergeSpec, selector: ShardSelector, resolve: ResolveShards): PlanNode {
+  const shards = resolve(selector);
+  const properties: [string, PropertyValue][] = [...shardProperties(selector, shards)];
+  if (merge.keys.length > 0) {
+    const keys = merge.keys.map((key, i) => {
+      const column = `column ${merge.visibleColumns + i + 1}`;
+      const nulls = key.nullsFirst === key.descending ? '' : nullsText(key.nullsFirst);
+      return `${column}${key.descending ? ' DESC' : ''}${nulls}`;
+    });
+    properties.push(['Merge Key', keys]);
+  }
+  if (hasCount(merge.limit)) properties.push(['Limit', countText(merge.limit, merge.withTies)]);
+  if (hasCount(merge.offset)) properties.push(['Offset', countText(merge.offset, false)]);
+  properties.push(['Each Shard', merge.sql]);
+  return {
+    type: merge.keys.length > 0 ? 'Merge Sorted' : 'Concatenate',
+    properties,
+    children: [],
+    pushed: { sql: merge.sql, shards },
+  };
+}
+
+function nullsText(first: boolean): string {
+  return first ? ' NULLS FIRST' : ' NULLS LAST';
+}
+
+function hasCount(count: RowCount | null): count is RowCount {
+  return count !== null && !(count.kind === 'constant' && count.value === null);
+}
+
+function countText(count: RowCount, withTies: boolean): string {
+  const value = count.kind === 'param' ? `$${count.index + 1}` : String(count.value);
+  return withTies ? `${value} WITH TIES` : value;
+}
+
+function gatherNode(gather: GatherSpec, resolve: ResolveShards): PlanNode {
+  const home = resolve(gather.home);
+  return {
+    type: 'Gather',
+    properties: [
+      ['Home', home.map((shard) => shard.name).join(', ')],
+      ['Final', finalText(gather.final, gather.inputs)],
+    ],
+    children: gather.inputs.map((input) => inputNode(input, resolve)),
+    pushed: null,
+  };
+}
+
+function inputNode(input: GatherInput, resolve: ResolveShards): PlanNode {
+  const shards = resolve(input.shards);
+  const properties: [string, PropertyValue][] = [
+    ['Input', input.label],
+    ...shardProperties(input.shards, shards),
+  ];
+  if (input.estimatedRows !== null) properties.push(['Estimated Rows', input.estimatedRows]);
+  properties.push(['Each Shard', input.sql]);
+  return { type: 'Read', properties, children: [], pushed: { sql: input.sql, shards } };
+}
+
+/** The final statement with names in place of what is filled in. */
+function finalText(pieces: readonly FinalPiece[], inputs: readonly GatherInput[]): string {
+  return pieces
+    .map((piece) => {
+      if (typeof piece === 'string') return piece;
+      if (piece.kind === 'input') return `<${inputs[piece.input]!.label}>`;
+      const { columns } = inputs[piece.input]!;
+      return `combine_${piece.aggregate}(${piece.columns.map((i) => columns[i] ?? '?').join(', ')})`;
+    })
+    .join('');
+}
+
+function shardProperties(
+  selector: ShardSelector,
+  shards: readonly Shard[],
+): [string, PropertyValue][] {
+  const out: [string, PropertyValue][] = [['Shards', shards.map((shard) => shard.name)]];
+  out.push(['Chosen By', choices[selector.kind]]);
+  return out;
+}
+
+const choices: Readonly<Record<ShardSelector['kind'], string>> = {
+  shard: 'unsharded keyspace',
+  any: 'every shard has the rows',
+  catalog: 'catalog shard',
+  keys: 'shard key values',
+  all: 'every shard of the keyspace',
+  nowhere: 'the inputs below',
+};
