@@ -62,6 +62,15 @@ export class TextConstants {
     return constText(constant);
   }
 
+  /** The plan holds text of the statement, and with it the values of all its literals. */
+  dependOnAll(): void {
+    const literals = this.#literals;
+    if (literals === null) return;
+    for (let i = 0; i < literals.count; i++) {
+      if (literals.kinds[i] !== LiteralKind.comment) this.dependsOn.add(i);
+    }
+  }
+
   position(offset: number): TextPosition {
     return this.#literals === null
       ? { literal: -1, delta: offset }
