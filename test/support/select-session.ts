@@ -1,0 +1,147 @@
+import { WireClient } from './wire-client.js';
+import { errorFields, rowFields, rowValues, texts, type WireMessage } from './wire-messages.js';
+
+/** How a statement is sent: Query; or Parse to Execute with all results as text, or as binary. */
+export type Protocol = 'simple' | 'text' | 'binary';
+export const protocols: readonly Protocol[] = ['simple', 'text', 'binary'];
+
+/** A parameter; its value in text format, or as bytes in binary format. */
+export interface SelectParameter {
+  readonly value: string | Buffer | null;
+  /** 0: as the server finds it. */
+  readonly type: number;
+}
+
+/** What a client sees of one statement, fit for comparing two servers. */
+export interface SelectOutcome {
+  /** `name type modifier size` of each; types made by users have other OIDs on each server. */
+  readonly columns: readonly string[];
+  /** Values byte for byte, as latin1 text. */
+  readonly rows: readonly (readonly (string | null)[])[];
+  readonly tag: string | null;
+  readonly error: SelectError | null;
+}
+
+export interface SelectError {
+  readonly state: string;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+/** FirstNormalObjectId */
+const FIRST_USER_OID = 16384;
+const ANSWER_MS = 60_000;
+/** Where the OID of the element type stands in a binary array. */
+const ELEMENT_OID_AT = 8;
+/** No test server has made more objects; what is larger is text. */
+const ELEMENT_OID_MAX = 2 ** 24;
+const FLOAT4 = 700;
+const FLOAT8 = 701;
+
+/** A session that sends SELECTs in every way there is. A lost connection is an error of state `lost`. */
+export class SelectSession {
+  readonly #port: number;
+  readonly #database: string;
+  #client: WireClient;
+
+  private constructor(port: number, database: string, client: WireClient) {
+    this.#port = port;
+    this.#database = database;
+    this.#client = client;
+  }
+
+  /** @param url of which only port and database count */
+  static async open(url: string): Promise<SelectSession> {
+    const { port, pathname } = new URL(url);
+    const database = pathname.slice(1);
+    const client = await WireClient.login({ port: Number(port), database });
+    return new SelectSession(Number(port), database, client);
+  }
+
+  close(): void {
+    this.#client.terminate();
+  }
+
+  async run(
+    sql: string,
+    protocol: Protocol = 'simple',
+    params: readonly SelectParameter[] = [],
+  ): Promise<SelectOutcome> {
+    const client = this.#client;
+    if (protocol === 'simple') {
+      client.query(sql);
+    } else {
+      const binary = params.map(({ value }) => (Buffer.isBuffer(value) ? 1 : 0));
+      const types = params.map(({ type }) => type);
+      client.parse(sql, '', types);
+      const values = params.map(({ value }) => value);
+      client.bind({ values, formats: binary, resultFormats: [protocol === 'binary' ? 1 : 0] });
+      client.describe('P');
+      client.execute();
+      client.sync();
+    }
+    try {
+      return outcome(await client.until('Z', ANSWER_MS));
+    } catch (error) {
+      client.destroy();
+      this.#client = await WireClient.login({ port: this.#port, database: this.#database });
+      const message = error instanceof Error ? error.message : String(error);
+      return { columns: [], rows: [], tag: null, error: { state: 'lost', message, hint: null } };
+    }
+  }
+
+  /** Runs what must succeed. */
+  async must(sql: string): Promise<void> {
+    const { error } = await this.run(sql);
+    if (error !== null) throw new Error(`${error.state} ${error.message}: ${sql}`);
+  }
+}
+
+function outcome(messages: readonly WireMessage[]): SelectOutcome {
+  let columns: string[] = [];
+  let types: number[] = [];
+  let binary = false;
+  const rows: (string | null)[][] = [];
+  let tag: string | null = null;
+  let error: SelectError | null = null;
+  for (const message of messages) {
+    if (message.type === 'T') {
+      const fields = rowFields(message);
+      types = fields.map(({ typeOid }) => typeOid);
+      binary = fields.some(({ format }) => format === 1);
+      columns = fields.map(({ name, typeOid, typeModifier, typeSize, format }) => {
+        const type = typeOid >= FIRST_USER_OID ? 'user' : typeOid;
+        return `${name} ${type} ${typeModifier} ${typeSize} ${format}`;
+      });
+    } else if (message.type === 'D') {
+      const values = rowValues(message);
+      rows.push(values.map((value, i) => (binary ? comparable(value, types[i]!) : asText(value))));
+    } else if (message.type === 'C') {
+      tag = texts(message)[0] ?? '';
+    } else if (message.type === 'E') {
+      const { C = '', M = '', H = null } = errorFields(message);
+      error = { state: C, message: M, hint: H };
+    }
+  }
+  return { columns, rows, tag, error };
+}
+
+function asText(value: Buffer | null): string | null {
+  return value?.toString('latin1') ?? null;
+}
+
+/**
+ * Arrays of a user's type tell the OID of the elements, which each server gives by itself. A NaN
+ * has a sign that nobody sees, which depends on the order of an addition.
+ */
+function comparable(value: Buffer | null, type: number): string | null {
+  if (value === null) return null;
+  if (type === FLOAT8 && Number.isNaN(value.readDoubleBE())) return 'NaN';
+  if (type === FLOAT4 && Number.isNaN(value.readFloatBE())) return 'NaN';
+  if (type < FIRST_USER_OID || value.length < ELEMENT_OID_AT + 4) return asText(value);
+  const element = value.readUInt32BE(ELEMENT_OID_AT);
+  if (element < FIRST_USER_OID || element > ELEMENT_OID_MAX) return asText(value);
+  const copy = Buffer.from(value);
+  copy.writeUInt32BE(0, ELEMENT_OID_AT);
+  return asText(copy);
+}
