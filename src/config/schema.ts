@@ -145,7 +145,7 @@ const limitsOfClients = object({
   ),
   gather_memory: defaulted(
     size(limits.gatherMemory),
-    'Memory that one statement over several shards may hold',
+    'Rows that one statement may bring together on one server',
     64 * 1024 ** 2,
     defaults.gatherMemory,
   ),

@@ -48,6 +48,8 @@ export const sqlstates = {
     code: '22023',
     when: 'A value that a setting or format code cannot take',
   },
+  invalid_row_count_in_limit_clause: { code: '2201W', when: 'A negative LIMIT' },
+  invalid_row_count_in_result_offset_clause: { code: '2201X', when: 'A negative OFFSET' },
   character_not_in_repertoire: { code: '22021', when: 'Text that is not valid in its encoding' },
   invalid_escape_sequence: { code: '22025', when: 'A Unicode escape that is cut short' },
   nonstandard_use_of_escape_character: {
@@ -64,6 +66,10 @@ export const sqlstates = {
   insufficient_resources: {
     code: '53000',
     when: 'No backend became free within pool.queue_timeout',
+  },
+  out_of_memory: {
+    code: '53200',
+    when: 'A statement would bring together more rows than limits.gather_memory',
   },
   program_limit_exceeded: { code: '54000', when: 'A message or answer above a configured limit' },
   statement_too_complex: {

@@ -3,11 +3,17 @@ import type { Plan } from '../planner/plan.js';
 
 /** Counts a statement by the way it took; `shards` is how many it ran on. */
 export function countRoute(metrics: Metrics, plan: Plan, shards: number): void {
-  metrics.statementsByRoute[routeKind(plan, shards)]!++;
+  countRun(metrics, plan, routeKind(plan, shards));
+}
+
+/** Counts a statement whose way is known. */
+export function countRun(metrics: Metrics, plan: Plan, route: RouteKind): void {
+  metrics.statementsByRoute[route]!++;
   metrics.statementsByVerb[verbIndex(plan.verb)]!++;
 }
 
-function routeKind(plan: Plan, shards: number): number {
+/** The way of a plan that runs on this many shards, where its rows are neither merged nor gathered. */
+export function routeKind(plan: Plan, shards: number): RouteKind {
   switch (plan.kind) {
     case 'route': {
       if (shards > 1) return RouteKind.scatter;

@@ -19,6 +19,8 @@ export interface Operation {
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void;
   ready(backend: BackendConnection, status: number): void;
   settled(backend: BackendConnection): void;
+  /** What was written for the backend has left. */
+  drained?(backend: BackendConnection): void;
   /** The backend is gone and no longer a participant. */
   lost(backend: BackendConnection, error: BackendError): void;
 }

@@ -49,6 +49,21 @@ export class PreparedTexts {
   }
 }
 
+/** A text that is used once, as the unnamed statement. */
+export function unnamedText(
+  text: Uint8Array | string,
+  paramTypes: readonly number[],
+): PreparedText {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+  const rest = Buffer.alloc(bytes.length + 3 + 4 * paramTypes.length);
+  rest.set(bytes);
+  rest.writeUInt16BE(paramTypes.length, bytes.length + 1);
+  paramTypes.forEach((oid, i) => rest.writeUInt32BE(oid, bytes.length + 3 + 4 * i));
+  return { name: NO_NAME, parseRest: rest, validated: false };
+}
+
+const NO_NAME: Buffer = Buffer.alloc(0);
+
 /** Writes `Parse` of the text under `name` (empty: the unnamed statement). */
 export function writeParse(writer: Writer, name: Buffer, parseRest: Buffer): void {
   writer.begin(Frontend.parse).bytes(name).byte(0).bytes(parseRest).end();

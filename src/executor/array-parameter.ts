@@ -1,0 +1,145 @@
+import { TypeOid } from '../keyspace/type-oids.js';
+import { readInt32, readUint16 } from '../protocol/framing.js';
+import { Writer } from '../protocol/writer.js';
+import type { ResultColumn } from './described-columns.js';
+
+/**
+ * Types whose arrays take the elements' binary form as it is, by OID: the array type's OID
+ * (PostgreSQL 18, pg_type.dat).
+ */
+const ARRAY_OIDS: ReadonlyMap<number, number> = new Map([
+  [TypeOid.bool, 1000],
+  [TypeOid.bytea, 1001],
+  [TypeOid.char, 1002],
+  [TypeOid.name, 1003],
+  [TypeOid.int8, 1016],
+  [TypeOid.int2, 1005],
+  [TypeOid.int4, 1007],
+  [TypeOid.text, 1009],
+  [TypeOid.oid, 1028],
+  [TypeOid.json, 199],
+  [TypeOid.float4, 1021],
+  [TypeOid.float8, 1022],
+  [TypeOid.bpchar, 1014],
+  [TypeOid.varchar, 1015],
+  [TypeOid.date, 1182],
+  [TypeOid.time, 1183],
+  [TypeOid.timestamp, 1115],
+  [TypeOid.timestamptz, 1185],
+  [TypeOid.interval, 1187],
+  [TypeOid.numeric, 1231],
+  [TypeOid.uuid, 2951],
+  [TypeOid.jsonb, 3807],
+  // timetz, bit, varbit, money, inet, cidr, macaddr, point, box
+  [1266, 1270],
+  [1560, 1561],
+  [1562, 1563],
+  [790, 791],
+  [869, 1041],
+  [650, 651],
+  [829, 1040],
+  [600, 1017],
+  // int4range, int8range, numrange, tsrange, tstzrange, daterange, tsvector
+  [3904, 3905],
+  [3926, 3927],
+  [3906, 3907],
+  [3908, 3909],
+  [3910, 3911],
+  [3912, 3913],
+  [3614, 3643],
+]);
+
+/** A column's way through an array parameter. */
+export interface ArrayColumn {
+  readonly elementOid: number;
+  readonly arrayOid: number;
+  /** What gives the elements their type modifier back (`varchar(10)`); null: they have none. */
+  readonly cast: string | null;
+}
+
+/** How a column can travel as an array; null: its type has no array here, or a modifier that is lost. */
+export function arrayColumn({ type, typmod }: ResultColumn): ArrayColumn | null {
+  const arrayOid = ARRAY_OIDS.get(type);
+  if (arrayOid === undefined) return null;
+  if (typmod < 0) return { elementOid: type, arrayOid, cast: null };
+  const cast = typeWithModifier(type, typmod);
+  return cast === null ? null : { elementOid: type, arrayOid, cast };
+}
+
+/**
+ * The type as SQL writes it with its modifier, in words of the grammar, which no search path can
+ * mean otherwise. Null: not known (pg_attribute.atttypmod is each type's own).
+ */
+function typeWithModifier(type: number, typmod: number): string | null {
+  // The length of a varlena header is part of the modifiers of older types (VARHDRSZ).
+  const length = typmod - 4;
+  switch (type) {
+    case TypeOid.varchar:
+      return `varchar(${length})`;
+    case TypeOid.bpchar:
+      return `character(${length})`;
+    case TypeOid.numeric: {
+      // Scales are signed, 11 bits wide.
+      const scale = ((length & 0x7ff) ^ 0x400) - 0x400;
+      return `numeric(${(length >> 16) & 0xffff}, ${scale})`;
+    }
+    case TypeOid.timestamp:
+      return `timestamp(${typmod})`;
+    case TypeOid.timestamptz:
+      return `timestamp(${typmod}) with time zone`;
+    case TypeOid.time:
+      return `time(${typmod})`;
+    case 1266:
+      return `time(${typmod}) with time zone`;
+    case 1560:
+      return `bit(${typmod})`;
+    case 1562:
+      return `bit varying(${typmod})`;
+    default:
+      return null;
+  }
+}
+
+/**
+ * Binary arrays of the rows' columns, one a column. `rows` holds CopyData messages of one row each,
+ * `rowCount` of them in all.
+ */
+export function arrayParameters(
+  rows: readonly Buffer[],
+  rowCount: number,
+  columns: readonly ArrayColumn[],
+): Buffer[] {
+  const arrays = columns.map(({ elementOid }) => {
+    const writer = new Writer(ARRAY_INITIAL_BYTES);
+    writer
+      .int32(rowCount === 0 ? 0 : 1)
+      .int32(0)
+      .int32(elementOid);
+    // One dimension, of `rowCount` elements, from 1.
+    return rowCount === 0 ? writer : writer.int32(rowCount).int32(1);
+  });
+  const hasNull = columns.map(() => false);
+  for (const bytes of rows) {
+    let at = 0;
+    while (at < bytes.length) {
+      const next = at + 1 + readInt32(bytes, at + 1);
+      const count = readUint16(bytes, at + 5);
+      at += 7;
+      for (let column = 0; column < count; column++) {
+        const length = readInt32(bytes, at);
+        if (length < 0) hasNull[column] = true;
+        const end = at + 4 + Math.max(0, length);
+        arrays[column]!.bytes(bytes, at, end);
+        at = end;
+      }
+      at = next;
+    }
+  }
+  return arrays.map((writer, column) => {
+    const array = writer.take();
+    if (hasNull[column]!) array.writeInt32BE(1, 4);
+    return array;
+  });
+}
+
+const ARRAY_INITIAL_BYTES = 512;

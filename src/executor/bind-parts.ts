@@ -1,0 +1,96 @@
+import { sqlError } from '../errors/sql-error.js';
+import { readInt32, readUint16 } from '../protocol/framing.js';
+import { Writer } from '../protocol/writer.js';
+
+/**
+ * A Bind message from behind the statement's name, taken apart, so that its values can go with other
+ * statements: formats, values, result formats. `BindLayout` has found it sound.
+ */
+export class BindParts {
+  readonly valueCount: number;
+  private readonly rest: Buffer;
+  private readonly valuesStart: number;
+  private readonly valuesEnd: number;
+
+  constructor(rest: Buffer) {
+    this.rest = rest;
+    let at = 2 + 2 * readUint16(rest, 0);
+    this.valueCount = readUint16(rest, at);
+    at += 2;
+    this.valuesStart = at;
+    for (let i = 0; i < this.valueCount; i++) at += 4 + Math.max(0, readInt32(rest, at));
+    this.valuesEnd = at;
+  }
+
+  /** The same values, every result column in this format. */
+  withResults(format: 'text' | 'binary'): Buffer {
+    const values = this.rest.subarray(0, this.valuesEnd);
+    return Buffer.concat([values, format === 'binary' ? ALL_BINARY : ALL_TEXT]);
+  }
+
+  /** The same values and result formats, behind them further values in binary. */
+  withValues(binary: readonly Buffer[]): Buffer {
+    const { rest, valueCount } = this;
+    const writer = new Writer(rest.length + 256);
+    writer.int16(valueCount + binary.length);
+    for (let i = 0; i < valueCount; i++) writer.int16(this.format(i));
+    for (let i = 0; i < binary.length; i++) writer.int16(1);
+    writer.int16(valueCount + binary.length);
+    writer.bytes(rest, this.valuesStart, this.valuesEnd);
+    for (const value of binary) writer.int32(value.length).bytes(value);
+    return writer.bytes(rest, this.valuesEnd).take();
+  }
+
+  /**
+   * The same values; behind the client's result columns `hidden` further ones in binary. Throws
+   * SqlError 08P01 where the client gave formats for another number of columns.
+   */
+  withHiddenResults(visible: number, hidden: number): Buffer {
+    const { rest, valuesEnd } = this;
+    const formats = this.resultFormats(visible);
+    const writer = new Writer(valuesEnd + 2 * (visible + hidden) + 2);
+    writer.bytes(rest, 0, valuesEnd).int16(visible + hidden);
+    for (const format of formats) writer.int16(format);
+    for (let i = 0; i < hidden; i++) writer.int16(1);
+    return writer.take();
+  }
+
+  /** The client's format (0 text, 1 binary) of each of its result columns. Throws as above. */
+  resultFormats(columns: number): number[] {
+    const { rest, valuesEnd } = this;
+    const count = readUint16(rest, valuesEnd);
+    if (count > 1 && count !== columns) {
+      throw sqlError(
+        'protocol_violation',
+        `bind message has ${count} result formats but query has ${columns} columns`,
+      );
+    }
+    return Array.from({ length: columns }, (_, column) => {
+      if (count === 0) return 0;
+      return readUint16(rest, valuesEnd + 2 + (count === 1 ? 0 : 2 * column));
+    });
+  }
+
+  /** Where value `index` stands in `bytes`; null: it is NULL. */
+  value(index: number): { readonly bytes: Buffer; readonly binary: boolean } | null {
+    let at = this.valuesStart;
+    for (let i = 0; i < index; i++) at += 4 + Math.max(0, readInt32(this.rest, at));
+    const length = readInt32(this.rest, at);
+    if (length < 0) return null;
+    return {
+      bytes: this.rest.subarray(at + 4, at + 4 + length),
+      binary: this.format(index) === 1,
+    };
+  }
+
+  private format(index: number): number {
+    const count = readUint16(this.rest, 0);
+    if (count === 0) return 0;
+    return readUint16(this.rest, 2 + (count === 1 ? 0 : 2 * index));
+  }
+}
+
+/** No parameter formats, no parameters, results as text. */
+export const NO_VALUES: Buffer = Buffer.alloc(6);
+const ALL_TEXT = Buffer.from([0, 0]);
+const ALL_BINARY = Buffer.from([0, 1, 0, 1]);

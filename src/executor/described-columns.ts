@@ -1,0 +1,35 @@
+import { FIRST_USER_OID } from '../keyspace/type-oids.js';
+import { afterCString, readInt32, readUint16 } from '../protocol/framing.js';
+
+/** A column of a result, as RowDescription tells it. */
+export interface ResultColumn {
+  readonly name: string;
+  /** OID of its type. */
+  readonly type: number;
+  /** -1: none. */
+  readonly typmod: number;
+}
+
+/** The columns of a whole RowDescription message. */
+export function readRowDescription(buffer: Buffer, start: number, end: number): ResultColumn[] {
+  const columns: ResultColumn[] = [];
+  const count = readUint16(buffer, start + 5);
+  let at = start + 7;
+  for (let i = 0; i < count; i++) {
+    const afterName = afterCString(buffer, at, end);
+    // Behind the name: table OID (4), attribute number (2), type OID (4), length (2), modifier (4), format (2).
+    columns.push({
+      name: buffer.toString('utf8', at, afterName - 1),
+      type: readInt32(buffer, afterName + 6) >>> 0,
+      typmod: readInt32(buffer, afterName + 12),
+    });
+    at = afterName + 18;
+  }
+  return columns;
+}
+
+/** Whether two results have columns of the same types, as far as servers agree on their OIDs. */
+export function sameTypes(a: readonly ResultColumn[], b: readonly ResultColumn[]): boolean {
+  const common = ({ type }: ResultColumn): number => Math.min(type, FIRST_USER_OID);
+  return a.length === b.length && a.every((column, i) => common(column) === common(b[i]!));
+}

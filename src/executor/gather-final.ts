@@ -1,0 +1,64 @@
+import type { GatherInput, GatherSpec } from '../planner/plan.js';
+import { quoteIdentifier } from '../sql/quote.js';
+import type { ArrayColumn } from './array-parameter.js';
+import type { ResultColumn } from './described-columns.js';
+
+/** The expression that makes an aggregate of its partial results in these columns, of these types. */
+export type Combine = (
+  aggregate: string,
+  columns: readonly string[],
+  types: readonly number[],
+) => string;
+
+/**
+ * The final statement's text.
+ * @param relations what stands for each input: a table's name or a sub-select in parentheses
+ * @param columns of each input, as a shard describes them
+ */
+export function finalText(
+  spec: GatherSpec,
+  relations: readonly string[],
+  columns: readonly (readonly ResultColumn[])[],
+  combine: Combine,
+): string {
+  return spec.final
+    .map((piece) => {
+      if (typeof piece === 'string') return piece;
+      if (piece.kind === 'input') return relations[piece.input]!;
+      const names = spec.inputs[piece.input]!.columns;
+      const alias = quoteIdentifier(piece.alias);
+      return combine(
+        piece.aggregate,
+        piece.columns.map((column) => `${alias}.${quoteIdentifier(names[column]!)}`),
+        piece.columns.map((column) => columns[piece.input]![column]!.type),
+      );
+    })
+    .join('');
+}
+
+/** An input whose rows are in array parameters, the first of which is `$first`. */
+export function unnestRelation(
+  names: readonly string[],
+  columns: readonly ArrayColumn[],
+  first: number,
+): string {
+  const outputs = columns.map(
+    ({ cast }, i) => `u.c${i}${cast === null ? '' : `::${cast}`} AS ${quoteIdentifier(names[i]!)}`,
+  );
+  const arrays = columns.map((_, i) => `$${first + i}`);
+  const aliases = columns.map((_, i) => `c${i}`);
+  return (
+    `(SELECT ${outputs.join(', ')}` +
+    ` FROM pg_catalog.unnest(${arrays.join(', ')}) AS u(${aliases.join(', ')}))`
+  );
+}
+
+/** Makes a temporary table of an input, with the rows of the shard it is made on or without any. */
+export function createTable(table: string, input: GatherInput, withData: boolean): string {
+  const names = input.columns.map(quoteIdentifier).join(', ');
+  // The line break ends a comment that the input may end with.
+  return (
+    `CREATE TEMPORARY TABLE ${table} (${names}) ON COMMIT DROP AS ${input.sql}\n` +
+    `WITH ${withData ? '' : 'NO '}DATA`
+  );
+}

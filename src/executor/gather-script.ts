@@ -1,0 +1,148 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
+import { unnamedText } from '../backend/postgres/prepared-text.js';
+import type { GatherSpec } from '../planner/plan.js';
+import { Frontend } from '../protocol/codes.js';
+import { quoteIdentifier } from '../sql/quote.js';
+import { arrayColumn, arrayParameters, type ArrayColumn } from './array-parameter.js';
+import { BindParts, NO_VALUES } from './bind-parts.js';
+import type { ResultColumn } from './described-columns.js';
+import { createTable, finalText, unnestRelation, type Combine } from './gather-final.js';
+import type { GatherRows } from './gather-rows.js';
+
+/** From here on the planner's guesses of a table nobody has looked at cost more than the look. */
+const ANALYZE_ROWS_MIN = 10_000;
+
+export interface GatherScriptOptions {
+  readonly spec: GatherSpec;
+  /** Columns of each input. */
+  readonly columns: readonly (readonly ResultColumn[])[];
+  /** The client's Bind message from behind the statement's name. */
+  readonly bind: Buffer;
+  /** Type OIDs of all the client's parameters. */
+  readonly paramTypes: readonly number[];
+  /** Names of the temporary tables, as SQL, one for each input. */
+  readonly tables: readonly string[];
+  readonly combine: Combine;
+}
+
+/** The statements of one gather as its backends get them, by the extended protocol without Sync. */
+export class GatherScript {
+  /** Null: some input cannot travel as arrays. */
+  private readonly arrays: readonly (readonly ArrayColumn[])[] | null;
+  private readonly options: GatherScriptOptions;
+  private readonly bind: BindParts;
+
+  constructor(options: GatherScriptOptions) {
+    this.options = options;
+    this.bind = new BindParts(options.bind);
+    this.arrays = arraysOf(options);
+  }
+
+  /** Every input can travel in parameters, as far as its types are concerned. */
+  get fitsParameters(): boolean {
+    return this.arrays !== null;
+  }
+
+  /** `rowsMax` 0: all. */
+  runInput(backend: BackendConnection, input: number, rowsMax: number): void {
+    const { sql } = this.options.spec.inputs[input]!;
+    this.send(backend, sql, this.bind.withResults('binary'), rowsMax);
+  }
+
+  /** `withData`: with the rows that this backend has itself. */
+  createTable(home: BackendConnection, input: number, withData: boolean): void {
+    const { spec, tables } = this.options;
+    const text = createTable(tables[input]!, spec.inputs[input]!, withData);
+    this.send(home, text, this.bind.withResults('text'));
+  }
+
+  copyInto(home: BackendConnection, input: number): void {
+    this.sendPlain(home, `COPY ${this.options.tables[input]!} FROM STDIN (FORMAT binary)`);
+  }
+
+  /** What a table needs once its rows are there; answers how many statements that takes. */
+  finishTable(home: BackendConnection, input: number, rowCount: number): number {
+    const { spec, tables } = this.options;
+    const { primaryKey } = spec.inputs[input]!;
+    const table = tables[input]!;
+    const statements: string[] = [];
+    if (primaryKey !== null) {
+      const columns = primaryKey.map(quoteIdentifier).join(', ');
+      statements.push(`ALTER TABLE ${table} ADD PRIMARY KEY (${columns})`);
+    }
+    if (rowCount >= ANALYZE_ROWS_MIN) statements.push(`ANALYZE ${table}`);
+    for (const statement of statements) this.sendPlain(home, statement);
+    return statements.length;
+  }
+
+  /** The final statement with the rows of each input, from all its shards, in its parameters. */
+  finalOverParameters(home: BackendConnection, rows: readonly (readonly GatherRows[])[]): void {
+    const { spec, columns, paramTypes, combine } = this.options;
+    const arrays = this.arrays!;
+    const relations: string[] = [];
+    const values: Buffer[] = [];
+    const types = [...paramTypes];
+    rows.forEach((parts, input) => {
+      const { columns: names } = spec.inputs[input]!;
+      const used = arrays[input]!;
+      relations.push(unnestRelation(names, used, types.length + 1));
+      const rowCount = parts.reduce((sum, part) => sum + part.rowCount, 0);
+      const contents = parts.map((part) => part.content());
+      values.push(...arrayParameters(contents, rowCount, used));
+      types.push(...used.map((column) => column.arrayOid));
+    });
+    const text = finalText(spec, relations, columns, combine);
+    this.send(home, text, this.bind.withValues(values), 0, types, true);
+  }
+
+  finalOverTables(home: BackendConnection): void {
+    const { spec, columns, tables, combine, bind } = this.options;
+    this.send(home, finalText(spec, tables, columns, combine), bind, 0, undefined, true);
+  }
+
+  dropTables(home: BackendConnection): void {
+    this.sendPlain(home, `DROP TABLE ${this.options.tables.join(', ')}`);
+  }
+
+  private send(
+    backend: BackendConnection,
+    text: string,
+    bind: Buffer,
+    rowsMax = 0,
+    types: readonly number[] = this.options.paramTypes,
+    describe = false,
+  ): void {
+    backend.statements.parseUnnamed(unnamedText(text, types), DROP);
+    backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(bind).end();
+    backend.expect(Expect.bind, DROP);
+    if (describe) {
+      backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+      backend.expect(Expect.describePortal, CAPTURE);
+    }
+    backend.out.begin(Frontend.execute).byte(0).int32(rowsMax).end();
+    backend.expect(Expect.execute, CAPTURE);
+  }
+
+  /** A statement without parameters. */
+  private sendPlain(backend: BackendConnection, text: string): void {
+    this.send(backend, text, NO_VALUES, 0, NO_TYPES);
+  }
+}
+
+const NO_TYPES: readonly number[] = [];
+
+function arraysOf({ spec, columns }: GatherScriptOptions): ArrayColumn[][] | null {
+  const all: ArrayColumn[][] = [];
+  for (const [input, { defaultCollations }] of spec.inputs.entries()) {
+    if (!defaultCollations) return null;
+    const used: ArrayColumn[] = [];
+    for (const column of columns[input]!) {
+      const array = arrayColumn(column);
+      if (array === null) return null;
+      used.push(array);
+    }
+    all.push(used);
+  }
+  return all;
+}

@@ -1,0 +1,389 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { readTag } from '../protocol/backend-messages.js';
+import { Backend } from '../protocol/codes.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+import { readRowDescription, sameTypes } from './described-columns.js';
+import type { DescribedText } from './describe-texts.js';
+import { withoutPosition } from './error-position.js';
+import { GatherBranch } from './gather-branch.js';
+import { GatherFeed } from './gather-feed.js';
+import { memoryError, shapeError, tableError } from './gather-errors.js';
+import type { GatherScript } from './gather-script.js';
+
+/** Inputs up to this size, all together, travel as parameters of the final statement. */
+const PARAMETER_BYTES_MAX = 256 * 1024;
+/** Rows of one input from one shard that travel so. */
+export const PARAMETER_ROWS_MAX = 1000;
+
+export interface GatherOptions {
+  readonly script: GatherScript;
+  /** Backends that run each input; the home may be one of them. */
+  readonly sources: readonly (readonly BackendConnection[])[];
+  readonly home: BackendConnection;
+  /** Inputs travel as parameters as long as they are small; needs `script.fitsParameters`. */
+  readonly startsSmall: boolean;
+  /** What the client was or is told of the result. */
+  readonly result: DescribedText;
+  /** The client is owed the RowDescription. */
+  readonly describe: boolean;
+  /** Bytes that may be brought together. */
+  readonly memoryBytesMax: number;
+  /** Each backend's part ends in Sync (true) or in Flush. */
+  readonly endsWithSync: boolean;
+  /** Temporary tables are dropped behind the final statement; false: their transaction ends soon. */
+  readonly dropsTables: boolean;
+  /** The home is about to get temporary tables. */
+  readonly onTables: () => void;
+  readonly onDone: (outcome: Outcome) => void;
+}
+
+/**
+ * Brings the inputs of a statement to one server, the home, which then runs the final statement.
+ *
+ *   collecting: every shard runs its inputs, rows are kept  -- all there, small --> final
+ *        | too large for parameters
+ *        v
+ *   copying: for each input CREATE TEMPORARY TABLE, COPY: what comes, then what was kept --> final
+ *
+ * While copying, a shard whose rows are not wanted yet is not read from, nor is any while the home
+ * takes nothing; so memory stays at what was kept and one read buffer a shard. After an error the
+ * others are cancelled; the outcome is told when all have ended.
+ */
+export class Gather implements Operation {
+  private readonly host: OperationHost;
+  private readonly options: GatherOptions;
+  private readonly home: GatherBranch;
+  /** The home is the first. */
+  private readonly branches: GatherBranch[];
+  private readonly feed: GatherFeed;
+  private collecting: boolean;
+  /** The input that the home's COPY takes now; -1: none. */
+  private copying = -1;
+  /** The branch whose row the COPY has half of. */
+  private owner: GatherBranch | null = null;
+  private bytes = 0;
+  /** Bytes still to come of a row that the client has the beginning of. */
+  private rowRemaining = 0;
+  /** The final statement's. */
+  private tag: string | null = null;
+  private error: Buffer | null = null;
+  private ended = false;
+
+  constructor(host: OperationHost, options: GatherOptions) {
+    this.host = host;
+    this.options = options;
+    const { sources, home } = options;
+    this.collecting = options.startsSmall;
+    const backends = new Set([home, ...sources.flat()]);
+    this.branches = [...backends].map((backend) => new GatherBranch(backend, sources.length));
+    this.home = this.branches[0]!;
+    this.feed = new GatherFeed(home);
+  }
+
+  /** Sends the requests; this must be the session's operation already. */
+  start(): void {
+    const { sources, script, endsWithSync } = this.options;
+    for (const branch of this.branches) {
+      const isHome = branch === this.home;
+      if (isHome && !this.collecting) continue;
+      const { backend } = branch;
+      sources.forEach((backends, input) => {
+        if (!backends.includes(backend)) return;
+        // The home must be free again when its rows are many: it makes a table of them by itself.
+        script.runInput(backend, input, isHome ? PARAMETER_ROWS_MAX + 1 : 0);
+        branch.steps.push({ kind: 'input', input });
+      });
+      if (!isHome && endsWithSync) branch.sync();
+      else if (branch.steps.length > 0) backend.requestFlush();
+      backend.flush();
+    }
+    if (!this.collecting) this.copyFrom(0);
+  }
+
+  // ---------------------------------------------------------------- what backends say
+
+  captured(
+    backend: BackendConnection,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const branch = this.branchOf(backend);
+    switch (type) {
+      case Backend.rowDescription:
+        this.onDescribed(buffer, start, end);
+        break;
+      case Backend.copyInResponse:
+        this.onCopyIn(branch);
+        break;
+      case Backend.commandComplete:
+        this.onStepDone(branch, readTag(buffer, start, end));
+        break;
+      case Backend.portalSuspended:
+        branch.steps.shift();
+        this.spill();
+        break;
+      case Backend.noticeResponse:
+        this.passMessage(buffer, start, end);
+        break;
+      case Backend.parameterStatus:
+        if (branch === this.home) this.passMessage(buffer, start, end);
+        break;
+      default:
+        break;
+    }
+  }
+
+  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    const branch = this.branchOf(backend);
+    const step = branch.steps[0];
+    if (step?.kind === 'final') {
+      this.passRows(backend, buffer, start, end);
+      return true;
+    }
+    if (this.error !== null || step?.kind !== 'input') return true;
+    // Once there are tables, the home's own rows are in them.
+    if (branch === this.home && !this.collecting) return true;
+    const rows = branch.rows[step.input]!;
+    if (this.collecting || rows.missing > 0) {
+      rows.push(buffer, start, end);
+      this.count(end - start);
+      if (rows.rowCount > PARAMETER_ROWS_MAX || this.bytes > PARAMETER_BYTES_MAX) this.spill();
+      return true;
+    }
+    const { owner } = this;
+    if (this.copying !== step.input || (owner !== null && owner !== branch)) return false;
+    if (this.home.backend.congested) return false;
+    this.copyRows(branch, buffer, start, end);
+    return true;
+  }
+
+  failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    const branch = this.branchOf(backend);
+    const [step] = branch.steps;
+    branch.steps.length = 0;
+    const ours = step?.kind === 'table' ? tableError(buffer, start, end) : null;
+    this.fail(ours ?? withoutPosition(buffer, start, end), branch);
+  }
+
+  lost(backend: BackendConnection, error: BackendError): void {
+    const branch = this.branches.find((candidate) => candidate.backend === backend);
+    if (branch === undefined) return;
+    if (branch === this.home && this.rowRemaining > 0) this.host.clientStreamBroken();
+    branch.steps.length = 0;
+    branch.syncing = false;
+    this.fail(errorBytes(error.toSqlError()), branch);
+  }
+
+  ready(backend: BackendConnection): void {
+    this.branchOf(backend).syncing = false;
+    this.finishIfOver();
+  }
+
+  settled(): void {
+    // CommandComplete and ErrorResponse say it.
+  }
+
+  drained(backend: BackendConnection): void {
+    if (backend === this.home.backend) this.resumeShards();
+  }
+
+  private onStepDone(branch: GatherBranch, tag: string): void {
+    const step = branch.steps.shift();
+    if (step?.kind === 'final') this.tag = tag;
+    if (step?.kind === 'input' && this.error === null) {
+      this.finishCollecting();
+      this.finishCopy();
+    }
+    this.finishIfOver();
+  }
+
+  // ---------------------------------------------------------------- small inputs
+
+  /** When every input is there, and small enough, the final statement gets them as parameters. */
+  private finishCollecting(): void {
+    if (!this.collecting || this.branches.some((branch) => branch.awaitsInput())) return;
+    this.collecting = false;
+    const { sources, script } = this.options;
+    const rows = sources.map((backends, input) =>
+      backends.map((backend) => this.branchOf(backend).rows[input]!),
+    );
+    script.finalOverParameters(this.home.backend, rows);
+    this.home.steps.push({ kind: 'final' });
+    this.endHome();
+  }
+
+  /** The inputs are too large for parameters: tables take them. */
+  private spill(): void {
+    if (!this.collecting || this.error !== null) return;
+    this.collecting = false;
+    for (const rows of this.home.rows) rows.clear();
+    this.copyFrom(0);
+  }
+
+  // ---------------------------------------------------------------- large inputs
+
+  /** Makes tables of the inputs from this one on, up to one that needs rows of shards. */
+  private copyFrom(first: number): void {
+    const { sources, script, onTables } = this.options;
+    const { backend, steps } = this.home;
+    if (first === 0) onTables();
+    for (let input = first; input < sources.length; input++) {
+      const backends = sources[input]!;
+      script.createTable(backend, input, backends.includes(backend));
+      steps.push({ kind: 'table', input });
+      if (backends.some((other) => other !== backend)) {
+        script.copyInto(backend, input);
+        steps.push({ kind: 'copy', input });
+        backend.requestFlush();
+        backend.flush();
+        return;
+      }
+      this.finishTable(input, 0);
+    }
+    script.finalOverTables(backend);
+    steps.push({ kind: 'final' });
+    if (this.options.dropsTables) {
+      script.dropTables(backend);
+      steps.push({ kind: 'cleanUp' });
+    }
+    this.endHome();
+  }
+
+  private onCopyIn(branch: GatherBranch): void {
+    const [step] = branch.steps;
+    if (this.error !== null || step?.kind !== 'copy') {
+      branch.stop();
+      return;
+    }
+    this.copying = step.input;
+    this.feed.begin();
+    this.resumeShards();
+    this.finishCopy();
+  }
+
+  private copyRows(branch: GatherBranch, buffer: Buffer, start: number, end: number): void {
+    const { backend } = branch;
+    this.count(end - start);
+    if (this.error !== null) return;
+    const isRest = this.owner !== null;
+    this.owner = backend.dataBytesRemaining > end - start ? branch : null;
+    if (!this.feed.rows(buffer, start, end, isRest)) backend.pauseReading();
+    else if (this.owner === null) this.resumeShards(branch);
+  }
+
+  /** When all rows of the input have come, its table is finished, and the next one is due. */
+  private finishCopy(): void {
+    const input = this.copying;
+    if (input < 0 || this.branches.some((branch) => branch.awaitsInput(input))) return;
+    this.copying = -1;
+    for (const branch of this.branches) {
+      const rows = branch.rows[input]!;
+      this.feed.kept(rows.content(), rows.rowCount);
+      rows.clear();
+    }
+    this.feed.end();
+    this.finishTable(input, this.feed.rowCount);
+    this.copyFrom(input + 1);
+  }
+
+  private finishTable(input: number, rowCount: number): void {
+    const { backend, steps } = this.home;
+    const statements = this.options.script.finishTable(backend, input, rowCount);
+    for (let i = 0; i < statements; i++) steps.push({ kind: 'table', input });
+  }
+
+  /** Whoever has rows may offer them again. */
+  private resumeShards(but: GatherBranch | null = null): void {
+    for (const branch of this.branches) {
+      if (branch !== this.home && branch !== but && !branch.idle) branch.backend.resumeReading();
+    }
+  }
+
+  // ---------------------------------------------------------------- the answer
+
+  private endHome(): void {
+    const { backend } = this.home;
+    if (this.options.endsWithSync) this.home.sync();
+    else backend.requestFlush();
+    backend.flush();
+  }
+
+  /** What the final statement gives must be what the client was told. */
+  private onDescribed(buffer: Buffer, start: number, end: number): void {
+    if (this.error !== null) return;
+    const { result, describe } = this.options;
+    if (!sameTypes(readRowDescription(buffer, start, end), result.columns)) {
+      this.fail(shapeError(), null);
+      return;
+    }
+    const { message } = result;
+    if (describe && message !== null) this.pass(message, 0, message.length);
+  }
+
+  private passRows(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    // After an error a row that was begun goes out to its end.
+    if (this.error !== null && this.rowRemaining === 0) return;
+    this.rowRemaining = backend.dataBytesRemaining - (end - start);
+    this.pass(buffer, start, end);
+  }
+
+  private pass(buffer: Buffer, start: number, end: number): void {
+    const { backend } = this.home;
+    if (!this.host.passToClient(backend, buffer, start, end)) backend.pauseReading();
+  }
+
+  /** Something between rows. */
+  private passMessage(buffer: Buffer, start: number, end: number): void {
+    if (this.error !== null || this.rowRemaining > 0) return;
+    this.pass(Buffer.from(buffer.subarray(start, end)), 0, end - start);
+  }
+
+  // ---------------------------------------------------------------- errors and the end
+
+  private count(bytes: number): void {
+    this.bytes += bytes;
+    const { memoryBytesMax } = this.options;
+    if (this.bytes > memoryBytesMax) this.fail(errorBytes(memoryError(memoryBytesMax)), null);
+  }
+
+  /** Breaks everything off; `origin` has ended by itself. */
+  private fail(error: Buffer, origin: GatherBranch | null): void {
+    if (this.error === null) {
+      this.error = error;
+      this.copying = -1;
+      for (const branch of this.branches) if (branch !== origin) branch.stop();
+      // Whoever waited for its turn is drained now.
+      this.resumeShards();
+    }
+    this.finishIfOver();
+  }
+
+  private finishIfOver(): void {
+    if (this.ended || (this.tag === null && this.error === null)) return;
+    if (this.branches.some((branch) => !branch.idle)) return;
+    this.ended = true;
+    // A cancel that is still on its way would hit the transaction's next statement.
+    const cancelled = this.branches.filter((branch) => branch.cancelled);
+    let open = cancelled.length;
+    if (open === 0) this.report();
+    for (const { backend } of cancelled) {
+      backend.cancels.whenDelivered(() => {
+        if (--open === 0) this.report();
+      });
+    }
+  }
+
+  private report(): void {
+    const { onDone } = this.options;
+    if (this.error !== null) onDone({ ok: false, error: this.error });
+    else onDone({ ok: true, tag: this.tag! });
+  }
+
+  private branchOf(backend: BackendConnection): GatherBranch {
+    return this.branches.find((branch) => branch.backend === backend)!;
+  }
+}
