@@ -77,6 +77,8 @@ export class Analysis {
   /** References to whole rows of base tables, such as `o` in `row_to_json(o)`. */
   readonly wholeRows = new Map<ColumnRef, CatalogRelation>();
   readonly levels: Level[] = [];
+  /** What the clauses of a plain SELECT see. */
+  readonly places = new Map<Level, Place>();
   /** The level of each SELECT statement. */
   readonly queries = new Map<SelectStmt, Level>();
   /** Levels that refer, or may refer, to columns of queries around them. */

@@ -45,7 +45,7 @@ function copyQuery(statement: CopyStmt, query: Node, context: StatementContext):
       'Run the statement with RETURNING, without COPY.',
     );
   }
-  const plan = planSelect(query.SelectStmt, context);
+  const plan = planSelect(query.SelectStmt, { ...context, scatters: false });
   if (plan.effect !== null) {
     refuse('set_config in COPY is not supported', 'Run it as a statement of its own.');
   }
@@ -58,7 +58,7 @@ function copyTable(statement: CopyStmt, context: StatementContext): Plan {
     baseTable(statement.relation!, top, walk, false);
     return top;
   });
-  const route = routeQuery(level, analysis);
+  const route = routeQuery(level, analysis, null);
   const plan = routePlan('copy', false, route);
   return { ...plan, copy: 'out', many: together(plan.many, statement) };
 }

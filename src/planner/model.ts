@@ -1,3 +1,4 @@
+import type { WindowDef } from '@pgsql/types';
 import type { CatalogRelation } from '../keyspace/catalog.js';
 import type { Table } from '../keyspace/topology.js';
 import type { KeySource } from './plan.js';
@@ -95,6 +96,8 @@ export interface OutputColumn {
   readonly name: string | null;
   /** The column that is passed on unchanged; null for an expression. */
   readonly variable: Variable | null;
+  /** Which item of the select list it comes from; several have that of their star. */
+  readonly target?: number;
 }
 
 /** One SELECT, VALUES, set operation or data-modifying statement. */
@@ -108,11 +111,17 @@ export class Level {
   /** Its only outputs are plain calls of count, which add up over shards. */
   countsOnly = false;
   windows = false;
+  /** The OVER clause of each window function; null: of one that is no function call. */
+  readonly windowCalls: (WindowDef | null)[] = [];
+  /** The bare columns that each window function partitions by; null: cannot be told. */
+  partitions: readonly ReadonlySet<Variable>[] | null = null;
   distinct = false;
   distinctOn = false;
+  /** The bare columns of DISTINCT ON, or of a DISTINCT select list. */
+  distinctVariables: ReadonlySet<Variable> = new Set();
   grouped = false;
-  /** GROUP BY names these columns bare and uses no GROUPING SETS; null: cannot be told. */
-  groupVariables: Set<Variable> | null = null;
+  /** The bare columns of GROUP BY; null: GROUPING SETS, or no GROUP BY that could be followed. */
+  groupVariables: ReadonlySet<Variable> | null = null;
   having = false;
   ordered = false;
   limited = false;
@@ -127,6 +136,8 @@ export class Level {
   recursive = false;
   /** The arms of a set operation; empty for every other query. */
   arms: Level[] = [];
+  /** The set operation keeps every row of both arms. */
+  unionAll = false;
   /** How often a CTE's query is referred to; 1 for every other query. */
   references = 1;
 

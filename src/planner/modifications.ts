@@ -13,9 +13,10 @@ import { learnCondition } from './facts.js';
 import { analyseFrom, baseTable } from './from-clause.js';
 import type { Level, Occurrence } from './model.js';
 import type { ParamHint } from './params.js';
-import { analyseTargets, analyseWith, newLevel } from './queries.js';
+import { analyseWith, newLevel } from './queries.js';
 import { refuse } from './refusals.js';
 import type { Scope, ScopeItem } from './scopes.js';
+import { analyseTargets } from './targets.js';
 
 /** A data-modifying statement after its analysis. */
 export interface Modification {

@@ -179,6 +179,7 @@ export class Planner {
         literals,
         bytes,
         textStart: start,
+        scatters: true,
         start: statement.start,
         end: statementEnd,
         outcome,

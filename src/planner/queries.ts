@@ -1,14 +1,15 @@
 import type { LockingClause, Node, SelectStmt, WithClause } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
-import { columnRefOf, constOf, isStar, kindOf, rangeVarText, stringsOf } from './ast.js';
-import { figureColumnName } from './column-names.js';
-import { bareColumn, visitExpression } from './expressions.js';
+import { constOf, kindOf, rangeVarText, stringsOf } from './ast.js';
+import { distinctVariables, groupVariables, windowPartitions } from './clause-items.js';
+import { visitExpression } from './expressions.js';
 import { learnCondition, passesFilters } from './facts.js';
 import { analyseFrom } from './from-clause.js';
 import { addEdge, Entry, Level, Variable, type OutputColumn } from './model.js';
 import { refuse } from './refusals.js';
-import { resolveColumn, type Scope, type ScopeItem } from './scopes.js';
+import type { Scope, ScopeItem } from './scopes.js';
+import { analyseTargets } from './targets.js';
 
 const ROW_COUNT = { kind: 'scalar', type: TypeOid.int8 } as const;
 
@@ -34,6 +35,7 @@ export function analyseQuery(
   } else scope = plainSelect(select, level, outer, visible, analysis);
   const place: Place = { scope, ctes: visible };
   for (const item of select.sortClause ?? []) visitExpression(item, place, analysis);
+  level.partitions = windowPartitions(select, place, level, analysis);
   level.ordered = (select.sortClause?.length ?? 0) > 0;
   visitExpression(select.limitCount, place, analysis, ROW_COUNT);
   visitExpression(select.limitOffset, place, analysis, ROW_COUNT);
@@ -148,6 +150,7 @@ function setOperation(
     return analysis.walker.query(arm, level, outer, ctes, analysis);
   });
   level.arms = arms;
+  level.unionAll = select.op === 'SETOP_UNION' && select.all === true;
   const [left, right] = arms as [Level, Level];
   level.openOutputs = left.openOutputs || right.openOutputs;
   const entry = new Entry(level, 'derived', '');
@@ -224,7 +227,7 @@ function plainSelect(
   level.outputs = analyseTargets(select.targetList, place, level, analysis);
   for (const item of select.groupClause ?? []) visitExpression(item, place, analysis);
   level.grouped = (select.groupClause?.length ?? 0) > 0;
-  level.groupVariables = groupVariables(select.groupClause, place, analysis);
+  level.groupVariables = groupVariables(select, place, level, analysis);
   visitExpression(select.havingClause, place, analysis);
   level.having = select.havingClause !== undefined;
   for (const item of select.windowClause ?? []) visitExpression(item, place, analysis);
@@ -232,55 +235,7 @@ function plainSelect(
   level.distinct = distinct.length > 0;
   level.distinctOn = distinct.some((node) => kindOf(node) !== '');
   for (const item of distinct) visitExpression(item, place, analysis);
+  if (level.distinct) level.distinctVariables = distinctVariables(select, place, level, analysis);
+  analysis.places.set(level, place);
   return scope;
-}
-
-function groupVariables(
-  clause: readonly Node[] | undefined,
-  place: Place,
-  analysis: Analysis,
-): Set<Variable> | null {
-  const out = new Set<Variable>();
-  for (const node of clause ?? []) {
-    if ('GroupingSet' in node) return null;
-    if (columnRefOf(node) === null) continue;
-    const variable = bareColumn(node, place, analysis);
-    if (variable !== null) out.add(variable);
-  }
-  return out;
-}
-
-/** Analyses a target list (or RETURNING) and says which columns come out of it. */
-export function analyseTargets(
-  targets: readonly Node[] | undefined,
-  place: Place,
-  level: Level,
-  analysis: Analysis,
-): OutputColumn[] {
-  const outputs: OutputColumn[] = [];
-  for (const node of targets ?? []) {
-    if (!('ResTarget' in node)) continue;
-    const { name, val } = node.ResTarget;
-    visitExpression(val, place, analysis);
-    if (isStar(val)) {
-      const columns = expandStar(val, place.scope, level);
-      outputs.push(...columns);
-      continue;
-    }
-    const column = columnRefOf(val) === null ? null : bareColumn(val, place, analysis);
-    outputs.push({ name: name ?? figureColumnName(val), variable: column });
-  }
-  return outputs;
-}
-
-function expandStar(node: Node | undefined, scope: Scope, level: Level): OutputColumn[] {
-  const reference = columnRefOf(node);
-  const resolved = reference === null ? null : resolveColumn(reference, scope);
-  if (resolved?.kind !== 'star') {
-    level.openOutputs = true;
-    return [];
-  }
-  const items = resolved.items ?? scope.items.filter((item) => item.columnsVisible);
-  if (items.some((item) => item.open)) level.openOutputs = true;
-  return items.flatMap((item) => item.columns);
 }

@@ -1,10 +1,12 @@
+import type { Keyspace } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
 import type { Entry, Level, Occurrence } from './model.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
-import type { KeyTerm, ManyShards, Refusal, ShardSelector } from './plan.js';
+import type { ManyShards, Refusal, ShardSelector } from './plan.js';
 import { refusal, Refused, refuse } from './refusals.js';
-import { splitModification, splitQuery, type Split } from './splitting.js';
+import { driverShards, keyGroups } from './selectors.js';
+import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
 import { keyTerms } from './terms.js';
 
 /** Where a statement runs, and what becomes of its answers where that is several shards. */
@@ -21,16 +23,35 @@ const ONE_SHARD: ManyShards = {
   ),
 };
 
+const MANY_KEYSPACES = refusal(
+  'tables of several keyspaces in one statement are not supported',
+  'Query them one after the other.',
+);
+
 /** Any one shard of the cluster: no user table is involved. */
 export const ANYWHERE: Route = { shards: { kind: 'any', keyspace: null }, many: ONE_SHARD };
 export const CATALOG_ROUTE: Route = { shards: { kind: 'catalog' }, many: ONE_SHARD };
 
-/** Routes a query that writes nothing but row locks. */
-export function routeQuery(top: Level, analysis: Analysis): Route {
+/** Makes one answer of what several shards have. Throws Refused where that would not be exact. */
+export interface Together {
+  /** Of the rows of a query that splits. */
+  ofRows(split: SplitQuery, shards: ShardSelector): ManyShards;
+  /** Of a query that does not, for the given reason. `placement` null: tables of several keyspaces. */
+  ofTables(problem: Refusal, placement: Placement | null): ManyShards;
+}
+
+/**
+ * Routes a query that writes nothing but row locks. `together` null: it runs on one shard, or its
+ * rows are simply put together.
+ */
+export function routeQuery(top: Level, analysis: Analysis, together: Together | null): Route {
   const unknown = routeUnknown(analysis);
   if (unknown !== null) return unknown;
-  const placement = placementOf(analysis);
   checkEffect(top, analysis);
+  if (together !== null && keyspacesOf(analysis).size > 1) {
+    return { shards: { kind: 'nowhere' }, many: together.ofTables(MANY_KEYSPACES, null) };
+  }
+  const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   if (placement.keyspace === null) {
@@ -41,8 +62,55 @@ export function routeQuery(top: Level, analysis: Analysis): Route {
   if (placement.sharded.length === 0) {
     return { shards: { kind: 'any', keyspace: placement.keyspace }, many: ONE_SHARD };
   }
-  const split = splitQuery(top, placement, analysis);
-  return routeSharded(split, placement, analysis, { kind: top.countsOnly ? 'counts' : 'concat' });
+  if (together !== null) {
+    const split = splitQuery(top, placement, analysis, 'sorting');
+    return routeTogether(split, top, placement, analysis, together);
+  }
+  let split = splitQuery(top, placement, analysis);
+  if (split.kind === 'split' && top.ordered) split = whole('ORDER BY', placement);
+  return routeSharded(split, placement, analysis, putTogether(top));
+}
+
+/** What becomes of the rows of a query that splits and neither sorts nor cuts them. */
+export function putTogether(top: Level): ManyShards {
+  return { kind: top.countsOnly && !top.grouped ? 'counts' : 'concat' };
+}
+
+/** What `many` says is only made where more than one shard may be meant: it may cost much. */
+function routeTogether(
+  split: Split,
+  top: Level,
+  placement: Placement,
+  analysis: Analysis,
+  together: Together,
+): Route {
+  if (split.kind === 'split') {
+    const shards = driverShards(split, analysis);
+    if (isOneKey(shards)) return { shards, many: putTogether(top) };
+    return { shards, many: together.ofRows(split, shards) };
+  }
+  const groups = keyGroups(placement.sharded, analysis);
+  const many = (): ManyShards => together.ofTables(split.problem, placement);
+  if (groups === null) return { shards: { kind: 'nowhere' }, many: many() };
+  const shards: ShardSelector = { kind: 'keys', keyspace: placement.keyspace!, groups };
+  if (isOneKey(shards)) return { shards, many: { kind: 'refuse', refusal: split.problem } };
+  try {
+    return { shards, many: many() };
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return { shards, many: { kind: 'refuse', refusal: error.refusal } };
+  }
+}
+
+/** One value leads to one shard, whatever it is. */
+function isOneKey(shards: ShardSelector): boolean {
+  if (shards.kind !== 'keys' || shards.groups.length !== 1) return false;
+  const terms = shards.groups[0]!;
+  return terms.length === 1 && terms[0]!.source.kind !== 'paramArray';
+}
+
+function keyspacesOf(analysis: Analysis): Set<Keyspace> {
+  return new Set(analysis.occurrences.flatMap(({ table }) => table?.keyspace ?? []));
 }
 
 /** Routes an UPDATE or DELETE of a sharded or unsharded table. */
@@ -82,15 +150,12 @@ function routeSharded(
 ): Route {
   const keyspace = placement.keyspace!;
   if (split.kind === 'split') {
-    const terms = keyTerms(split.driver, analysis);
-    if (terms === null) return { shards: { kind: 'all', keyspace }, many: together };
-    return { shards: { kind: 'keys', keyspace, groups: [terms] }, many: together };
+    return { shards: driverShards(split, analysis), many: together };
   }
-  const groups: KeyTerm[][] = [];
-  for (const occurrence of placement.sharded) {
-    const terms = keyTerms(occurrence, analysis);
-    if (terms === null) throw new Refused(unbound(split.problem, occurrence, placement));
-    if (!groups.some((group) => sameTerms(group, terms))) groups.push(terms);
+  const groups = keyGroups(placement.sharded, analysis);
+  if (groups === null) {
+    const culprit = placement.sharded.find((table) => keyTerms(table, analysis) === null)!;
+    throw new Refused(unbound(split.problem, culprit, placement));
   }
   return {
     shards: { kind: 'keys', keyspace, groups },
@@ -105,19 +170,6 @@ function unbound(problem: Refusal, culprit: ShardedOccurrence, placement: Placem
     ...problem,
     detail: `The shard key of table "${culprit.relation.name}" is not bound to a value.`,
   };
-}
-
-function sameTerms(a: readonly KeyTerm[], b: readonly KeyTerm[]): boolean {
-  if (a.length !== b.length) return false;
-  return a.every((term, index) => {
-    const other = b[index]!;
-    return (
-      term.mapper === other.mapper &&
-      term.inputType === other.inputType &&
-      term.stored === other.stored &&
-      JSON.stringify(term.source) === JSON.stringify(other.source)
-    );
-  });
 }
 
 /**

@@ -6,6 +6,7 @@ import { routePlan } from './plans.js';
 import { analyseQuery } from './queries.js';
 import { refusal, refuse } from './refusals.js';
 import { routeQuery, type Route } from './routing.js';
+import { ScatteredSelect } from './scatter/scattered-select.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { checkSetting } from './settings.js';
 
@@ -15,7 +16,8 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
     analyseQuery(statement, null, null, null, walk),
   );
   level.countsOnly = countsOnly(statement, context);
-  const route = routeQuery(level, analysis);
+  const together = new ScatteredSelect(statement, level, analysis, context);
+  const route = routeQuery(level, analysis, context.scatters ? together : null);
   if (analysis.effect !== null) checkSetting(analysis.effect);
   return { ...routePlan('select', writesOf(analysis), route), effect: analysis.effect };
 }
@@ -57,7 +59,7 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
   if (query === undefined || !('SelectStmt' in query)) {
     refuse(`cursor "${name}" over this statement is not supported`, 'Declare it for a SELECT.');
   }
-  const plan = planSelect(query.SelectStmt, context);
+  const plan = planSelect(query.SelectStmt, { ...context, scatters: false });
   refuseEffect(plan, 'a cursor');
   return {
     ...onlyOneShard(plan, 'a cursor'),
@@ -142,7 +144,7 @@ function severalShards(construct: string): ReturnType<typeof refusal> {
 
 /** The same route where only one shard will do. */
 function onlyOneShard(plan: RoutePlan, construct: string): RoutePlan {
-  if (plan.shards.kind === 'all') {
+  if (plan.shards.kind === 'all' || plan.shards.kind === 'nowhere') {
     const { message, hint } = severalShards(construct);
     refuse(message, hint);
   }

@@ -1,5 +1,6 @@
 import type { Analysis } from './analysis.js';
-import { reachable, type Entry, type Level } from './model.js';
+import { levelBlock, type Allowed } from './level-blocks.js';
+import { reachable, type Entry, type Level, type Variable } from './model.js';
 import type { Placement, ShardedOccurrence } from './placement.js';
 import { refusal } from './refusals.js';
 import type { Refusal } from './plan.js';
@@ -7,23 +8,46 @@ import type { Refusal } from './plan.js';
 /**
  * Whether the shards' own answers, put together, are the statement's answer.
  *
- * They are where every result row comes from exactly one row of one sharded table (the driver), and
+ * They are where every result row comes from rows of one key of one sharded table (the driver), and
  * every other sharded table only matters in rows whose key equals the driver's: each shard then
- * holds all that its driver rows meet.
+ * holds all that its driver's rows meet. Groups, windows and distinct rows that are told apart by
+ * the key are made of rows of one shard; a set operation has a driver in each arm.
  */
-export type Split =
-  | { readonly kind: 'split'; readonly driver: ShardedOccurrence }
-  | { readonly kind: 'whole'; readonly problem: Refusal };
+export type Split = SplitQuery | { readonly kind: 'whole'; readonly problem: Refusal };
 
-/** Splits a query. `top` is its outermost level. */
-export function splitQuery(top: Level, placement: Placement, analysis: Analysis): Split {
-  const construct = mergedConstruct(top, true);
-  if (construct !== null) return whole(construct, placement);
-  const drivers = drivingEntries(top)
-    .map((entry) => placement.sharded.find((occurrence) => occurrence.entry === entry))
-    .filter((occurrence) => occurrence !== undefined);
-  if (drivers.length === 0) return whole(undrivenConstruct(top, placement, analysis), placement);
-  return splitBy(drivers, placement, analysis);
+export interface SplitQuery {
+  readonly kind: 'split';
+  /** What its rows come from; several: the arms of set operations. */
+  readonly drivers: readonly ShardedOccurrence[];
+}
+
+/** What drives a query: where each of its rows comes from. */
+interface Drive {
+  readonly tables: readonly ShardedOccurrence[];
+  /** Variables that hold the shard key of each row; none where arms have it in different places. */
+  readonly keys: ReadonlySet<Variable>;
+  /** Tables that are known to be met on the row's own shard only. */
+  readonly settled: ReadonlySet<ShardedOccurrence>;
+}
+
+/**
+ * Splits a query. `top` is its outermost level; `allowed` names constructs there that somebody else
+ * answers for.
+ */
+export function splitQuery(
+  top: Level,
+  placement: Placement,
+  analysis: Analysis,
+  allowed: Allowed = 'nothing',
+): Split {
+  const obstacle = obstacleOf(placement, analysis);
+  if (obstacle !== null) return whole(obstacle, placement);
+  const splitter = new Splitter(placement, analysis);
+  const drives = splitter.drives(top, allowed);
+  if (drives.length === 0) {
+    return whole(splitter.construct(top, allowed), placement);
+  }
+  return splitBy(drives, placement, analysis);
 }
 
 /** Splits an UPDATE or DELETE: its target is what drives it. */
@@ -32,105 +56,192 @@ export function splitModification(
   placement: Placement,
   analysis: Analysis,
 ): Split {
-  return splitBy([target], placement, analysis);
+  const obstacle = obstacleOf(placement, analysis);
+  if (obstacle !== null) return whole(obstacle, placement);
+  return splitBy([driveOf(target, analysis)], placement, analysis);
 }
 
-function splitBy(
-  drivers: readonly ShardedOccurrence[],
-  placement: Placement,
-  analysis: Analysis,
-): Split {
-  if (analysis.nestedWrites > 0) return whole('a data-modifying WITH query', placement);
-  if (placement.system.length > 0) return whole('a join with system catalogs', placement);
-  if (analysis.systemColumn !== null) {
-    return whole(`system column "${analysis.systemColumn}"`, placement);
-  }
-  if (analysis.readsCatalog) {
-    return whole('an object identifier or a function that describes the server', placement);
-  }
-  for (const driver of drivers) {
-    if (placement.sharded.every((other) => follows(other, driver, analysis))) {
-      return { kind: 'split', driver };
+/** What only one server can answer, whatever tables it is asked of. */
+function obstacleOf(placement: Placement, analysis: Analysis): string | null {
+  if (analysis.nestedWrites > 0) return 'a data-modifying WITH query';
+  if (placement.system.length > 0) return 'a join with system catalogs';
+  if (analysis.systemColumn !== null) return `system column "${analysis.systemColumn}"`;
+  if (analysis.readsCatalog) return 'an object identifier or a function that describes the server';
+  return null;
+}
+
+function splitBy(drives: readonly Drive[], placement: Placement, analysis: Analysis): Split {
+  for (const drive of drives) {
+    if (strayOf(placement.sharded, drive, analysis) === null) {
+      return { kind: 'split', drivers: drive.tables };
     }
   }
-  const stray = placement.sharded.find((other) => !follows(other, drivers[0]!, analysis))!;
+  const driver = drives[0]!.tables[0]!;
+  const stray = strayOf(placement.sharded, drives[0]!, analysis)!;
   return {
     kind: 'whole',
     problem: refusal(
-      `tables "${drivers[0]!.relation.name}" and "${stray.relation.name}" are not joined on their shard keys, ` +
+      `tables "${driver.relation.name}" and "${stray.relation.name}" are not joined on their shard keys, ` +
         'so rows of several shards would have to meet',
-      `Join them with ${nameOf(drivers[0]!)} = ${nameOf(stray)}, or compare both with the same key value.`,
+      `Join them with ${nameOf(driver)} = ${nameOf(stray)}, or compare both with the same key value.`,
     ),
   };
 }
 
-/** Why no row of a sharded table stands for each row of the result. */
-function undrivenConstruct(level: Level, placement: Placement, analysis: Analysis): string {
-  for (const entry of level.entries) {
-    const table = analysis.tables.get(entry)?.relation.name;
-    if (entry.nullable && table !== undefined) {
-      return `an outer join that keeps rows without a row of "${table}"`;
-    }
-    const { query } = entry;
-    if (query === null || placement.sharded.every((other) => !contains(query, other.entry)))
-      continue;
-    if (entry.nullable) return 'an outer join that keeps rows without a row of its sub-select';
-    if (query.references !== 1) return 'a WITH query that is used more than once';
-    const construct = mergedConstruct(query, false);
-    if (construct !== null) return `${construct} in a sub-select`;
-    return undrivenConstruct(query, placement, analysis);
-  }
-  return 'a sub-select that is not tied to a shard key';
-}
-
-function contains(level: Level, target: Entry): boolean {
-  return (
-    level.arms.some((arm) => contains(arm, target)) ||
-    level.entries.some(
-      (entry) => entry === target || (entry.query !== null && contains(entry.query, target)),
-    )
-  );
-}
-
-/** What makes a query more than the sum of its rows; null where nothing does. */
-export function mergedConstruct(level: Level, top: boolean): string | null {
-  if (level.arms.length > 0) return 'UNION, INTERSECT or EXCEPT';
-  if (level.values) return 'VALUES';
-  if (level.recursive) return 'WITH RECURSIVE';
-  if (level.aggregates && !(top && level.countsOnly)) return 'an aggregate function';
-  if (level.windows) return 'a window function';
-  if (level.distinct) return 'DISTINCT';
-  if (level.grouped) return 'GROUP BY';
-  if (level.having) return 'HAVING';
-  if (level.limited) return 'LIMIT, OFFSET or FETCH';
-  if (top && level.ordered) return 'ORDER BY';
-  return null;
-}
-
-/**
- * Entries of which every result row holds exactly one row: not null-extended, and below plain
- * queries only.
- */
-function drivingEntries(level: Level): Entry[] {
-  const out: Entry[] = [];
-  for (const entry of level.entries) {
-    if (entry.nullable) continue;
-    if (entry.kind === 'table') out.push(entry);
-    const { query } = entry;
-    if (query === null || query.references !== 1 || mergedConstruct(query, false) !== null)
-      continue;
-    out.push(...drivingEntries(query));
-  }
-  return out;
+/** A table whose rows may matter away from the driver's row; null where there is none. */
+function strayOf(
+  tables: readonly ShardedOccurrence[],
+  drive: Drive,
+  analysis: Analysis,
+): ShardedOccurrence | null {
+  return tables.find((table) => !follows(table, drive, analysis)) ?? null;
 }
 
 /** Whether rows of `other` only matter where their key is that of the driver's row. */
-function follows(other: ShardedOccurrence, driver: ShardedOccurrence, analysis: Analysis): boolean {
-  if (other.entry === driver.entry) return true;
-  if (!sameMapping(other, driver)) return false;
+function follows(other: ShardedOccurrence, drive: Drive, analysis: Analysis): boolean {
+  if (drive.settled.has(other)) return true;
+  if (!sameMapping(other, drive.tables[0]!)) return false;
   const from = analysis.keyOf(other);
-  const to = analysis.keyOf(driver);
-  return from !== null && to !== null && reachable(from).has(to);
+  return from !== null && meets(from, drive.keys);
+}
+
+/** Whether a variable can only have the value of one of these. */
+function meets(variable: Variable, keys: ReadonlySet<Variable>): boolean {
+  for (const source of reachable(variable)) if (keys.has(source)) return true;
+  return false;
+}
+
+function driveOf(table: ShardedOccurrence, analysis: Analysis): Drive {
+  const key = analysis.keyOf(table);
+  return { tables: [table], keys: new Set(key === null ? [] : [key]), settled: new Set([table]) };
+}
+
+class Splitter {
+  readonly #placement: Placement;
+  readonly #analysis: Analysis;
+  readonly #tables: ReadonlyMap<Entry, ShardedOccurrence>;
+
+  constructor(placement: Placement, analysis: Analysis) {
+    this.#placement = placement;
+    this.#analysis = analysis;
+    this.#tables = new Map(placement.sharded.map((table) => [table.entry, table]));
+  }
+
+  /** All that may drive a query; empty where its rows come from several shards together. */
+  drives(level: Level, allowed: Allowed): Drive[] {
+    return this.#rowDrives(level).filter((drive) => this.#block(level, drive, allowed) === null);
+  }
+
+  /** Why a query has no drive. */
+  construct(level: Level, allowed: Allowed): string {
+    const drives = this.#rowDrives(level);
+    const own =
+      drives.length > 0 || level.arms.length > 0
+        ? this.#block(level, drives[0] ?? null, allowed)
+        : levelBlock(level, allowed, () => false);
+    if (own !== null) return own;
+    for (const entry of level.entries) {
+      const table = this.#analysis.tables.get(entry)?.relation.name;
+      if (entry.nullable && table !== undefined) {
+        return `an outer join that keeps rows without a row of "${table}"`;
+      }
+      const { query } = entry;
+      if (query === null || !this.#holdsSharded(query)) continue;
+      if (entry.nullable) return 'an outer join that keeps rows without a row of its sub-select';
+      if (query.references !== 1) return 'a WITH query that is used more than once';
+      const construct = this.construct(query, 'nothing');
+      return construct.endsWith('sub-select') ? construct : `${construct} in a sub-select`;
+    }
+    return 'a sub-select that is not tied to a shard key';
+  }
+
+  #block(level: Level, drive: Drive | null, allowed: Allowed): string | null {
+    if (level.arms.length > 0 && drive === null) return 'UNION, INTERSECT or EXCEPT';
+    return levelBlock(
+      level,
+      allowed,
+      (variable) => drive !== null && holdsKey(variable, level, drive),
+    );
+  }
+
+  /** What drives the rows of FROM, or of the arms, before the level does anything with them. */
+  #rowDrives(level: Level): Drive[] {
+    if (level.arms.length > 0) {
+      const drive = this.#armsDrive(level);
+      return drive === null ? [] : [drive];
+    }
+    const out: Drive[] = [];
+    for (const entry of level.entries) {
+      if (entry.nullable) continue;
+      const table = this.#tables.get(entry);
+      if (table !== undefined) out.push(driveOf(table, this.#analysis));
+      if (entry.query?.references === 1) out.push(...this.drives(entry.query, 'nothing'));
+    }
+    return out;
+  }
+
+  /**
+   * UNION ALL: rows of either arm. Everything else compares rows, so the key must stand at one
+   * place in both: equal rows then are on one shard.
+   */
+  #armsDrive(level: Level): Drive | null {
+    const [left, right] = level.arms.map((arm) => ({ arm, drives: this.#settledDrives(arm) }));
+    let alternative: Drive | null = null;
+    for (const a of left!.drives) {
+      for (const b of right!.drives) {
+        const keys = new Set<Variable>();
+        level.outputs.forEach(({ variable }, index) => {
+          if (variable === null || !sameMapping(a.tables[0]!, b.tables[0]!)) return;
+          if (!holdsKey(left!.arm.outputs[index]?.variable ?? null, left!.arm, a)) return;
+          if (!holdsKey(right!.arm.outputs[index]?.variable ?? null, right!.arm, b)) return;
+          keys.add(variable);
+        });
+        const settled = new Set([...a.settled, ...b.settled]);
+        const drive = { tables: [...a.tables, ...b.tables], keys, settled };
+        if (keys.size > 0) return drive;
+        if (level.unionAll) alternative ??= drive;
+      }
+    }
+    return alternative;
+  }
+
+  /** Drives of an arm that all other tables of the arm follow. */
+  #settledDrives(arm: Level): Drive[] {
+    const tables = this.#tablesBelow(arm);
+    return this.drives(arm, 'nothing')
+      .filter((drive) => strayOf(tables, drive, this.#analysis) === null)
+      .map((drive) => ({ ...drive, settled: new Set([...drive.settled, ...tables]) }));
+  }
+
+  #tablesBelow(level: Level): ShardedOccurrence[] {
+    const levels = this.levelsBelow(level);
+    return this.#placement.sharded.filter((table) => levels.has(table.entry.level));
+  }
+
+  #holdsSharded(level: Level): boolean {
+    return this.#tablesBelow(level).length > 0;
+  }
+
+  /** A query with all queries that it is made of: sub-selects, arms, WITH queries it refers to. */
+  levelsBelow(level: Level): Set<Level> {
+    const levels = new Set([level]);
+    // A Set iterates over what is added while it is walked.
+    for (const member of levels) {
+      for (const arm of member.arms) levels.add(arm);
+      for (const { query } of member.entries) if (query !== null) levels.add(query);
+      for (const other of this.#analysis.levels) if (other.parent === member) levels.add(other);
+    }
+    return levels;
+  }
+}
+
+/**
+ * Whether a column of the level's FROM (or arms) holds the drive's key in every row: it may be no
+ * null-extended one.
+ */
+function holdsKey(variable: Variable | null, level: Level, drive: Drive): boolean {
+  if (variable === null || variable.entry.level !== level || variable.entry.nullable) return false;
+  return meets(variable, drive.keys);
 }
 
 /** Whether equal keys of the two tables are on the same shard. */
@@ -145,7 +256,8 @@ export function nameOf(occurrence: ShardedOccurrence): string {
   return `${alias === '' ? occurrence.table.name : alias}.${occurrence.table.shardKey}`;
 }
 
-function whole(construct: string, placement: Placement): Split {
+/** The split of a query that has this construct. */
+export function whole(construct: string, placement: Placement): Split {
   const occurrence = placement.sharded[0]!;
   const column = nameOf(occurrence);
   return {

@@ -24,6 +24,11 @@ export interface StatementContext {
   /** The whole text: `bytes[textStart + offset]` is byte `offset` of it. */
   readonly bytes: Uint8Array;
   readonly textStart: number;
+  /**
+   * False: a query inside another statement (DECLARE, COPY), where several shards may do no more
+   * than answer one after the other.
+   */
+  readonly scatters: boolean;
   /** The statement's own bytes, as offsets in the text. */
   readonly start: number;
   readonly end: number;

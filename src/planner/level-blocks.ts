@@ -1,0 +1,48 @@
+import type { Level, Variable } from './model.js';
+
+/**
+ * What the outermost query may do that is more than the sum of its rows: nothing; sort and cut
+ * them; that and make them distinct; that and group them.
+ */
+export type Allowed = 'nothing' | 'sorting' | 'distinct' | 'grouping';
+
+/**
+ * What makes a query more than the rows of FROM one by one; null where nothing does. Groups,
+ * windows and distinct rows do not if they are told apart by a column that `isKey`: one shard has
+ * all rows of a key.
+ */
+export function levelBlock(
+  level: Level,
+  allowed: Allowed,
+  isKey: (variable: Variable) => boolean,
+): string | null {
+  if (level.values) return 'VALUES';
+  if (level.recursive) return 'WITH RECURSIVE';
+  const grouping = groupingBlock(level, isKey);
+  if (grouping !== null && allowed !== 'grouping') return grouping;
+  if (level.windows && !(level.partitions?.every((columns) => some(columns, isKey)) ?? false)) {
+    return 'a window function';
+  }
+  const mayBeDistinct = allowed === 'distinct' || allowed === 'grouping';
+  if (level.distinct && !mayBeDistinct && !some(level.distinctVariables, isKey)) return 'DISTINCT';
+  if (level.limited && allowed === 'nothing') return 'LIMIT, OFFSET or FETCH';
+  return null;
+}
+
+/** Counts over all rows are left to the caller, who adds them up. */
+function groupingBlock(level: Level, isKey: (variable: Variable) => boolean): string | null {
+  if (level.grouped) {
+    return some(level.groupVariables ?? [], isKey) ? null : groupedBlock(level);
+  }
+  if (level.aggregates && !level.countsOnly) return 'an aggregate function';
+  return level.having ? 'HAVING' : null;
+}
+
+function groupedBlock(level: Level): string {
+  return level.aggregates ? 'an aggregate function' : 'GROUP BY';
+}
+
+function some(columns: Iterable<Variable>, test: (variable: Variable) => boolean): boolean {
+  for (const column of columns) if (test(column)) return true;
+  return false;
+}

@@ -1,0 +1,45 @@
+import type { Analysis } from './analysis.js';
+import type { ShardedOccurrence } from './placement.js';
+import type { KeyTerm, ShardSelector } from './plan.js';
+import type { SplitQuery } from './splitting.js';
+import { keyTerms } from './terms.js';
+
+/** The shards that have rows of a split query: those of its drivers' keys, where all are bound. */
+export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelector {
+  const { keyspace } = split.drivers[0]!.table;
+  const groups = keyGroups(split.drivers, analysis);
+  if (groups === null) return { kind: 'all', keyspace };
+  // Rows of one arm may be on other shards than those of another one.
+  const terms = groups.flat();
+  const distinct = terms.filter(
+    (term, index) => terms.findIndex((other) => sameTerms([term], [other])) === index,
+  );
+  return { kind: 'keys', keyspace, groups: [groups.length === 1 ? terms : distinct] };
+}
+
+/** What the shard keys of all these tables are bound to; null where one is bound to nothing. */
+export function keyGroups(
+  tables: readonly ShardedOccurrence[],
+  analysis: Analysis,
+): KeyTerm[][] | null {
+  const groups: KeyTerm[][] = [];
+  for (const table of tables) {
+    const terms = keyTerms(table, analysis);
+    if (terms === null) return null;
+    if (!groups.some((group) => sameTerms(group, terms))) groups.push(terms);
+  }
+  return groups;
+}
+
+function sameTerms(a: readonly KeyTerm[], b: readonly KeyTerm[]): boolean {
+  if (a.length !== b.length) return false;
+  return a.every((term, index) => {
+    const other = b[index]!;
+    return (
+      term.mapper === other.mapper &&
+      term.inputType === other.inputType &&
+      term.stored === other.stored &&
+      JSON.stringify(term.source) === JSON.stringify(other.source)
+    );
+  });
+}
