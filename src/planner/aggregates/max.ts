@@ -1,0 +1,4 @@
+import { repeated } from './aggregate.js';
+
+/** The greatest of the greatest. */
+export const max = repeated('max');
