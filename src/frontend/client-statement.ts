@@ -10,8 +10,10 @@ export interface ClientStatement {
   readonly name: string;
   readonly text: Buffer;
   readonly paramTypes: readonly number[];
-  /** Planned again when the schema or topology changes. */
+  /** Planned again when the schema, topology or search path changes. */
   planned: PlannedText;
+  /** Names meant what they meant under this when it was planned. */
+  searchPathKey: string;
   /** The literals of `text`. */
   literals: Literals;
   readonly prepared: PreparedText;

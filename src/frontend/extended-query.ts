@@ -89,6 +89,7 @@ export class ExtendedQuery {
       text: known.text,
       paramTypes,
       planned,
+      searchPathKey: session.planning.searchPathKey,
       literals: session.literals.count === 0 ? NO_LITERALS : session.literals.copy(),
       prepared: known.prepared,
       inferredTypes: null,
@@ -474,12 +475,14 @@ export class ExtendedQuery {
 
   // ---------------------------------------------------------------- statements and portals
 
-  /** Plans again what was planned under another schema or topology; false: wait. */
+  /** Plans again what was planned under another schema, topology or search path; false: wait. */
   private refresh(statement: ClientStatement): boolean {
     const { session } = this;
     const { planner } = session.context;
     const { planned } = statement;
+    const { searchPathKey } = session.planning;
     if (
+      statement.searchPathKey === searchPathKey &&
       planned.catalogVersion === planner.catalogVersion &&
       planned.topologyVersion === planner.topologyVersion
     ) {
@@ -489,6 +492,7 @@ export class ExtendedQuery {
     const again = session.planning.plan(text, 0, text.length, paramTypes, literals);
     if (again === null) return false;
     statement.planned = again;
+    statement.searchPathKey = searchPathKey;
     return true;
   }
 

@@ -8,13 +8,15 @@ import type { Shard } from '../keyspace/topology.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { SessionContext } from './session-context.js';
-import { settingsSql, type SessionSettings } from './session-settings.js';
+import { settingsKey, settingsSql, type SessionSettings } from './session-settings.js';
 
 /** What leasing needs of its session. */
 export interface LeaseHost extends BackendSink {
   readonly context: SessionContext;
   readonly work: UnitOfWork;
   readonly settings: SessionSettings;
+  /** The settings with which the explicit transaction began; null: none is open. */
+  readonly settingsAtBegin: ReadonlyMap<string, string> | null;
   busy: boolean;
   pump(): void;
 }
@@ -98,7 +100,7 @@ export class Leases implements BackendWaiter {
   /** The settings have been taken, or not. */
   onPrepared(backend: BackendConnection): void {
     const { host } = this;
-    const { work, settings } = host;
+    const { work } = host;
     this.preparing = null;
     host.busy = false;
     const refused = this.error !== null;
@@ -108,9 +110,7 @@ export class Leases implements BackendWaiter {
       work.drop(backend);
       backend.owner.release(backend);
     } else {
-      backend.settings = settings.current;
-      backend.settingsKey = settings.key;
-      if (work.explicit) backend.query(work.joinSql(), DROP);
+      this.join(backend);
     }
     host.pump();
   }
@@ -161,17 +161,29 @@ export class Leases implements BackendWaiter {
     const { work, settings } = host;
     backend.sink = host;
     work.participants.push(backend);
-    if (backend.settingsKey === settings.key) {
-      if (work.explicit) backend.query(work.joinSql(), DROP);
+    // What a transaction has changed is repeated inside it, so that a rollback takes it back here as well.
+    const before = work.explicit ? host.settingsAtBegin : null;
+    const unchanged = before === null || before === settings.current;
+    const wanted = unchanged ? settings.current : before;
+    if (backend.settingsKey === (unchanged ? settings.key : settingsKey(wanted))) {
+      this.join(backend);
       return true;
     }
     this.preparing = backend;
     host.busy = true;
     const applied = backend.settingsKey === null ? null : backend.settings;
     backend.settingsKey = null;
-    backend.query(settingsSql(applied, settings.current), DROP);
+    backend.query(settingsSql(applied, wanted), DROP);
     backend.flush();
     return false;
+  }
+
+  /** The backend has the settings that the transaction began with; behind this it has the current ones. */
+  private join(backend: BackendConnection): void {
+    const { work, settings } = this.host;
+    if (work.explicit) backend.query(work.joinSql(), DROP);
+    backend.settings = settings.current;
+    backend.settingsKey = settings.key;
   }
 
   /** The pool may have answered before `wait` returned. */

@@ -1,16 +1,17 @@
-import type { BackendConnection } from '../backend/postgres/connection.js';
-import { sqlError } from '../errors/sql-error.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { LocalCommand, SettingEffect } from '../planner/plan.js';
 import { Backend } from '../protocol/codes.js';
-import { writeNotice } from '../protocol/backend-messages.js';
+import { writeNotice, writeParameterStatus } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
+import { Writer } from '../protocol/writer.js';
+import { skipBlanks } from '../sql/lexer.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import { runInPipeline } from './multi-run.js';
 import type { Session } from './session.js';
-import { refusedSetting, settingsSql } from './session-settings.js';
+import { refusedSetting, settingSql } from './session-settings.js';
 
 type Done = (outcome: Outcome) => void;
 type CommandOf<K extends LocalCommand['kind']> = Extract<LocalCommand, { kind: K }>;
@@ -56,7 +57,7 @@ export function endsFailedTransaction(command: LocalCommand): boolean {
 
 function begin(session: Session, command: CommandOf<'begin'>, sql: string, done: Done): boolean {
   const { work } = session;
-  const tag = /^\s*start/i.test(sql) ? 'START TRANSACTION' : 'BEGIN';
+  const tag = beginsWith(sql, 'start') ? 'START TRANSACTION' : 'BEGIN';
   if (work.explicit) {
     warn(session, '25001', 'there is already a transaction in progress');
     done({ ok: true, tag });
@@ -98,8 +99,9 @@ function endTransaction(
   // One participant begins the next transaction by itself; so does each one after a ROLLBACK.
   const chainsThere = command.chain && (!commits || participants.length === 1);
   const finish = (outcome: Outcome): void => {
-    const { isolation } = work;
+    const { isolation, toldBefore } = work;
     const joinSql = work.beginText;
+    if (!commits && participants.length === 0) tellParameters(session, toldBefore);
     session.onTransactionEnd(commits && outcome.ok);
     work.end();
     if (outcome.ok && command.chain) {
@@ -158,11 +160,11 @@ function savepoint(
       if (kind === 'savepoint') work.rememberSavepoint(sql, name, session.settings.current);
       else if (kind === 'release') work.release(name);
       else {
-        const settings = work.rollBackTo(name);
-        if (settings !== null && settings !== session.settings.current) {
-          session.settings.restore(settings);
-          for (const backend of work.participants) backend.settingsKey = null;
-        }
+        const state = work.rollBackTo(name)!;
+        session.settings.restore(state.settings);
+        // Each participant has taken its own back, since it made its changes inside the transaction.
+        for (const backend of work.participants) session.markApplied(backend);
+        if (work.participants.length === 0) tellParameters(session, state.toldBefore);
         work.failed = false;
       }
     }
@@ -187,8 +189,9 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const { topology } = session.context.config;
   const refusal = refusedSetting(effect.name, effect.value);
   if (refusal !== null) throw refusal;
+  if (effect.local && !work.explicit && session.inPipeline) throw localOutsideTransaction();
   const joined = work.explicit && work.participants.length > 0;
-  const tag = effect.value === null ? 'RESET' : 'SET';
+  const tag = effect.value === null && beginsWith(sql, 'reset') ? 'RESET' : 'SET';
   if (effect.local && work.explicit && !joined) {
     // Nobody to check it yet: every participant will run it when it joins.
     if (TRANSACTION_SETTINGS.has(effect.name)) {
@@ -207,18 +210,31 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const { text, known } = setText(session, effect, sql);
   runOnParticipants(session, text, (outcome) => {
     if (outcome.ok) {
-      if (effect.local) work.remember(sql);
-      else {
-        for (const each of effects) session.applyEffect(each, null);
-        for (const backend of work.participants) {
-          if (known) markApplied(session, backend);
-          else backend.settingsKey = null;
-        }
-      }
+      if (TRANSACTION_SETTINGS.has(effect.name)) work.remember(sql);
+      else applyEffects(session, effects, known);
     }
     done(outcome.ok ? { ok: true, tag } : outcome);
   });
   return true;
+}
+
+function applyEffects(session: Session, effects: readonly SettingEffect[], known: boolean): void {
+  for (const effect of effects) session.applyEffect(effect, null);
+  for (const backend of session.work.participants) {
+    if (known) session.markApplied(backend);
+    else backend.settingsKey = null;
+  }
+}
+
+/** Statements of one Query or pipeline may go to shards that have not heard of it. */
+function localOutsideTransaction(): SqlError {
+  return sqlError(
+    'feature_not_supported',
+    'SET LOCAL outside a transaction block is not supported',
+    {
+      hint: 'Send BEGIN first.',
+    },
+  );
 }
 
 /** A setting of the session outside a transaction, or before its first statement: it must not begin one. */
@@ -241,13 +257,12 @@ function setApart(
   const stays = session.inPipeline && !explicit;
   const run = stays ? runOnParticipants : runAtOnce;
   const { text, known } = setText(session, effects[0]!, sql);
+  const before = new Map(work.participants[0]!.parameters);
   run(session, text, (outcome) => {
     if (outcome.ok) {
-      for (const each of effects) session.applyEffect(each, null);
-      for (const backend of work.participants) {
-        if (known) markApplied(session, backend);
-        else backend.settingsKey = null;
-      }
+      const told = work.participants[0]?.parameters ?? before;
+      applyEffects(session, effects, known);
+      if (explicit) work.noteTold(changedParameters(before, told));
     }
     if (!stays) session.releaseAll();
     done(outcome.ok ? { ok: true, tag } : outcome);
@@ -267,15 +282,25 @@ function setText(
   const base = session.settings.baseOf(effect);
   if (base.size === 0) return { text: sql, known: true };
   if (session.inPipeline) return { text: sql, known: false };
-  return { text: `${sql};${settingsSql(NO_SETTINGS, base)}`, known: true };
+  return { text: settingSql(effect, base), known: true };
 }
 
-const NO_SETTINGS: ReadonlyMap<string, string> = new Map();
-
-function markApplied(session: Session, backend: BackendConnection): void {
-  backend.settings = session.settings.current;
-  backend.settingsKey = session.settings.key;
+/** The old values of parameters that a setting has changed, of which the client is told. */
+function changedParameters(before: Parameters, now: Parameters): Parameters {
+  return new Map([...before].filter(([name, value]) => now.get(name) !== value));
 }
+
+/** What a participant would say if there were one. */
+function tellParameters(session: Session, parameters: Parameters): void {
+  for (const [name, value] of parameters) {
+    const message = new Writer(64);
+    writeParameterStatus(message, name, value);
+    const bytes = message.take();
+    session.report(bytes, 0, bytes.length);
+  }
+}
+
+type Parameters = ReadonlyMap<string, string>;
 
 const TRANSACTION_SETTINGS = new Set([
   'transaction_isolation',
@@ -325,6 +350,13 @@ function runAtOnce(session: Session, sql: string, done: Done): void {
       session.resumeSoon();
     },
   );
+}
+
+/** Whether a statement's first word, behind blanks and comments, is this. */
+function beginsWith(sql: string, word: string): boolean {
+  const bytes = Buffer.from(sql, 'utf8');
+  const at = skipBlanks(bytes, 0, bytes.length);
+  return at >= 0 && bytes.toString('latin1', at, at + word.length).toLowerCase() === word;
 }
 
 function warn(session: Session, code: string, message: string): void {

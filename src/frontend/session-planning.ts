@@ -21,9 +21,8 @@ export class SessionPlanning {
 
   /** What planning depends on besides the text. */
   contextFor(paramTypes: readonly number[]): PlanContext {
-    const { settings } = this.session;
-    const path = settings.get('search_path');
-    const set = settings.get('role');
+    const path = this.setting('search_path');
+    const set = this.setting('role');
     const role = set === 'none' ? undefined : set;
     const searchPathKey =
       path === undefined && role === undefined ? '' : `${path ?? ''}\0${role ?? ''}`;
@@ -80,6 +79,14 @@ export class SessionPlanning {
       if (turn === session.turn) session.resumeSoon();
     });
     return true;
+  }
+
+  /** A setting's value as it is now, inside the transaction; undefined: the server's default. */
+  private setting(name: string): string | undefined {
+    const { settings, work } = this.session;
+    const effect = work.explicit ? work.lastEffect(name) : null;
+    if (effect?.local !== true) return settings.get(name);
+    return effect.value ?? settings.baseOf(effect).get(name);
   }
 
   /** PostgreSQL 18 reports the search path that a login begins with; before, it is taken to be the usual one. */

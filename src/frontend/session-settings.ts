@@ -33,7 +33,7 @@ export class SessionSettings {
 
   /** What a RESET goes back to, of the settings that the startup message gave. */
   baseOf(effect: SettingEffect): Values {
-    if (effect.value !== null || effect.local) return EMPTY;
+    if (effect.value !== null) return EMPTY;
     if (effect.name === '*') return this.base;
     const value = this.base.get(effect.name);
     return value === undefined ? EMPTY : new Map([[effect.name, value]]);
@@ -42,7 +42,7 @@ export class SessionSettings {
   apply(effect: SettingEffect): void {
     if (effect.local) return;
     if (effect.name === '*') {
-      this.replace(this.base);
+      this.replace(this.afterResetAll());
       return;
     }
     const next = new Map(this.values);
@@ -50,6 +50,12 @@ export class SessionSettings {
     if (value === undefined) next.delete(effect.name);
     else next.set(effect.name, value);
     this.replace(next);
+  }
+
+  /** RESET ALL leaves the role alone (PostgreSQL 18, guc_tables.c, GUC_NO_RESET_ALL). */
+  private afterResetAll(): Values {
+    const role = this.values.get('role');
+    return role === undefined ? this.base : new Map([...this.base, ['role', role]]);
   }
 
   /** Back to what `current` was when the transaction began. */
@@ -96,10 +102,18 @@ export function settingsSql(applied: Values | null, wanted: Values): string {
   return statements.join(';');
 }
 
-/** What set_config with `is_local` did, as a statement for a backend that joins the transaction later. */
-export function localSettingSql({ name, value }: SettingEffect): string {
-  const text = value === null ? 'NULL' : quoteLiteral(value);
-  return `SELECT pg_catalog.set_config(${quoteLiteral(name)},${text},true)`;
+/**
+ * A change of a setting as a statement for a backend that joins the transaction later. `base`: what a RESET goes back
+ * to, where the startup message said it.
+ */
+export function settingSql({ name, value, local }: SettingEffect, base: Values): string {
+  if (name === '*') {
+    const again = settingsSql(EMPTY, base);
+    return again === '' ? 'RESET ALL' : `RESET ALL;${again}`;
+  }
+  const wanted = value ?? base.get(name);
+  const text = wanted === undefined ? 'NULL' : quoteLiteral(wanted);
+  return `SELECT pg_catalog.set_config(${quoteLiteral(name)},${text},${local})`;
 }
 
 function resetSql(name: string): string {

@@ -20,7 +20,7 @@ import { HeldBackends } from './held-backends.js';
 import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
 import type { SessionContext } from './session-context.js';
-import { localSettingSql, SessionSettings } from './session-settings.js';
+import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
 import { assertMayUse } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
@@ -389,6 +389,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   drained(backend: BackendConnection): void {
     const ready = this.held.takeReady(backend);
     if (ready !== null) this.ready(backend, ready.status, ready.action);
+    this.operation?.drained?.(backend);
     if (!this.over) this.pump();
   }
 
@@ -461,11 +462,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   applyEffect(effect: SettingEffect, backend: BackendConnection | null): void {
     this.pendingEffect = null;
-    if (effect.local) {
-      // Whoever joins later gets it too; outside a transaction it is over already.
-      if (this.work.explicit) this.work.remember(localSettingSql(effect));
-      return;
+    // Whoever joins later gets it too; a local one is over already outside a transaction.
+    if (this.work.explicit) {
+      this.work.remember(settingSql(effect, this.settings.baseOf(effect)), effect);
     }
+    if (effect.local) return;
     this.settings.apply(effect);
     if (backend !== null) this.markApplied(backend);
   }

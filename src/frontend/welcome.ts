@@ -32,12 +32,14 @@ export class Welcome {
       }
       wanted.set(name, value);
     }
+    // Backends log in under a name of our own, which is not the client's.
+    const applicationName = wanted.get('application_name') ?? '';
+    wanted.set('application_name', applicationName);
     session.settings.setBase(wanted);
-    const applicationName = wanted.get('application_name');
     // Any text is a name for an application; every other setting is for a server to judge.
-    if (wanted.size === (applicationName === undefined ? 0 : 1)) {
+    if (wanted.size === 1) {
       const parameters = new Map(session.context.serverParameters());
-      parameters.set('application_name', applicationName ?? '');
+      parameters.set('application_name', applicationName);
       this.announce(parameters);
       session.flushLocal();
       return;

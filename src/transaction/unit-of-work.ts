@@ -1,12 +1,28 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
+import type { SettingEffect } from '../planner/plan.js';
 import { TxStatus, type TxStatusByte } from '../protocol/codes.js';
 
 /** Replayed on a backend that joins later; savepoints by name, so that ROLLBACK TO can cut the list. */
 interface PreambleEntry {
   readonly sql: string;
   readonly savepoint: { readonly name: string; readonly settings: Settings } | null;
+  /** The setting that it changes; null: it is a savepoint, or must stand as it is. */
+  readonly effect: SettingEffect | null;
+  /**
+   * What the client had been told of parameters (ParameterStatus) before this told it otherwise, where no participant
+   * was there that would take it back by itself.
+   */
+  readonly toldBefore: Settings;
+}
+
+/** What ROLLBACK TO brings back. */
+export interface SavepointState {
+  /** The session's settings when the savepoint was made. */
+  readonly settings: Settings;
+  /** ParameterStatus values that were changed behind it without a participant. */
+  readonly toldBefore: Settings;
 }
 
 type Settings = ReadonlyMap<string, string>;
@@ -20,6 +36,11 @@ export class UnitOfWork {
   readonly participants: BackendConnection[] = [];
   /** Those that have something to commit. */
   readonly writers = new Set<BackendConnection>();
+  /**
+   * The backend that made temporary tables in this transaction: it can commit but not prepare, so
+   * there is one at most that also writes. Another unit of work may have left it; then it means nothing.
+   */
+  scratchHome: BackendConnection | null = null;
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
   /** In lower case; null: the default. */
@@ -114,26 +135,67 @@ export class UnitOfWork {
     return [this.beginSql, ...this.preamble.map((entry) => entry.sql)].join(';');
   }
 
-  /** A statement without rows that every later participant must run too (SET LOCAL, SET TRANSACTION). */
-  remember(sql: string): void {
-    this.preamble.push({ sql, savepoint: null });
+  /**
+   * A statement without rows that every later participant must run too (SET LOCAL, SET TRANSACTION). `effect`: the one
+   * setting that it changes, by which a later change of it takes its place.
+   */
+  remember(sql: string, effect: SettingEffect | null = null): void {
+    const { preamble } = this;
+    let told = NOTHING;
+    for (let at = preamble.length - 1; at >= 0 && effect !== null; at--) {
+      const entry = preamble[at]!;
+      if (entry.savepoint !== null || entry.effect === null) break;
+      if (entry.effect.name !== effect.name || entry.effect.local !== effect.local) continue;
+      told = entry.toldBefore;
+      preamble.splice(at, 1);
+      break;
+    }
+    preamble.push({ sql, savepoint: null, effect, toldBefore: told });
+  }
+
+  /** What the client had been told before the last change that is remembered, which no participant made. */
+  noteTold(before: Settings): void {
+    const last = this.preamble.at(-1);
+    if (last === undefined || before.size === 0) return;
+    this.preamble[this.preamble.length - 1] = {
+      ...last,
+      toldBefore: merged(last.toldBefore, before),
+    };
+  }
+
+  /** The last change of a setting in this transaction, RESET ALL included; null: none. */
+  lastEffect(name: string): SettingEffect | null {
+    const { preamble } = this;
+    for (let at = preamble.length - 1; at >= 0; at--) {
+      const { effect } = preamble[at]!;
+      // RESET ALL leaves the role alone (PostgreSQL 18, guc_tables.c, GUC_NO_RESET_ALL).
+      if (effect?.name === name || (effect?.name === '*' && name !== 'role')) return effect;
+    }
+    return null;
+  }
+
+  /** ParameterStatus values from before the transaction that were changed in it without a participant. */
+  get toldBefore(): Settings {
+    return toldBefore(this.preamble);
   }
 
   /** `settings`: the session's at this point, for a ROLLBACK TO it. */
   rememberSavepoint(sql: string, name: string, settings: Settings): void {
-    this.preamble.push({ sql, savepoint: { name, settings } });
+    const savepoint = { name, settings };
+    this.preamble.push({ sql, savepoint, effect: null, toldBefore: NOTHING });
   }
 
   hasSavepoint(name: string): boolean {
     return this.lastSavepoint(name) >= 0;
   }
 
-  /** ROLLBACK TO: what came behind the savepoint is void, the savepoint stays. Answers the settings it had. */
-  rollBackTo(name: string): Settings | null {
+  /** ROLLBACK TO: what came behind the savepoint is void, the savepoint stays. Null: there is none. */
+  rollBackTo(name: string): SavepointState | null {
     const at = this.lastSavepoint(name);
     if (at < 0) return null;
-    this.preamble.length = at + 1;
-    return this.preamble[at]!.savepoint!.settings;
+    const undone = this.preamble.splice(at + 1);
+    const { settings } = this.preamble[at]!.savepoint!;
+    return { settings, toldBefore: toldBefore(undone) };
   }
 
   /** RELEASE: the savepoint and later ones are forgotten, settings behind them stay. */
@@ -146,4 +208,17 @@ export class UnitOfWork {
   private lastSavepoint(name: string): number {
     return this.preamble.findLastIndex((entry) => entry.savepoint?.name === name);
   }
+}
+
+const NOTHING: Settings = new Map();
+
+/** The values of `first`, and of `second` what it has besides. */
+function merged(first: Settings, second: Settings): Settings {
+  return new Map([...second, ...first]);
+}
+
+function toldBefore(entries: readonly PreambleEntry[]): Settings {
+  let told = NOTHING;
+  for (const entry of entries) if (entry.toldBefore.size > 0) told = merged(told, entry.toldBefore);
+  return told;
 }

@@ -1,0 +1,189 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openScene, type Scene } from '../support/scene.js';
+import { sqlStates, WirePair } from '../support/wire-pair.js';
+
+/** Keys of `items` that lie on different shards, by the servers' own hash. */
+let keys: readonly [number, number, number];
+let scene: Scene;
+let pair: WirePair;
+
+beforeAll(async () => {
+  scene = await openScene(
+    'settings',
+    { main: {}, shop: { items: { shard_key: 'id', vindex: 'by_key' } } },
+    [
+      'CREATE TABLE items (id int PRIMARY KEY, v text)',
+      'CREATE SCHEMA other',
+      'CREATE TABLE other.items (id int PRIMARY KEY, v text)',
+    ],
+  );
+  const rows = await scene.databases.query(
+    'oracle',
+    `SELECT min(k)::int FROM generate_series(1, 400) k
+      GROUP BY (hashint4extended(k, 0) >> 62) & 3 ORDER BY 1 LIMIT 3`,
+  );
+  keys = rows.map(([key]) => key) as [number, number, number];
+  for (const key of keys) {
+    await scene.comparison.both(`INSERT INTO items VALUES (${key}, 'public')`);
+    await scene.comparison.both(`INSERT INTO other.items VALUES (${key}, 'other')`);
+  }
+});
+afterAll(async () => {
+  await scene.close();
+});
+beforeEach(async () => {
+  pair = await open();
+});
+afterEach(() => {
+  pair.close();
+});
+
+function open(parameters: Readonly<Record<string, string>> = {}): Promise<WirePair> {
+  const { proxy, oraclePort, databases } = scene;
+  return WirePair.open(proxy.port, oraclePort, { database: databases.name, parameters });
+}
+
+/** Each text is a Query of its own; every message of the answers must be the same. */
+async function same(...queries: readonly string[]): Promise<void> {
+  for (const sql of queries) {
+    await pair.expectSame((client) => {
+      client.query(sql);
+    });
+  }
+}
+
+/** The setting as the shard of a key sees it. */
+function seen(name: string, key: number): string {
+  return `SELECT id, current_setting('${name}') FROM items WHERE id = ${key}`;
+}
+
+describe('a rollback takes settings back', () => {
+  test('and tells the client so, before any statement has run', async () => {
+    await same('BEGIN', "SET application_name = 'x'", "SET TimeZone = 'utc'", 'ROLLBACK');
+    await same('SHOW application_name', 'SHOW timezone');
+  });
+
+  test('and tells the client so behind a statement', async () => {
+    await same('BEGIN', "SET application_name = 'x'", seen('application_name', keys[0]));
+    await same('ROLLBACK', seen('application_name', keys[0]), seen('application_name', keys[1]));
+  });
+
+  test('on every shard, however it joined', async () => {
+    await same('BEGIN', seen('work_mem', keys[0]), "SET work_mem = '5MB'");
+    await same(seen('work_mem', keys[1]), "SET work_mem = '6MB'", seen('work_mem', keys[2]));
+    await same('ROLLBACK', ...keys.map((key) => seen('work_mem', key)));
+  });
+
+  test('those of set_config too', async () => {
+    await same('BEGIN', "SELECT set_config('work_mem', '6MB', false)");
+    await same(seen('work_mem', keys[1]), 'ROLLBACK', ...keys.map((key) => seen('work_mem', key)));
+  });
+
+  test('while a commit keeps them', async () => {
+    await same('BEGIN', seen('work_mem', keys[0]), "SET work_mem = '5MB'", 'SAVEPOINT a');
+    await same("SET work_mem = '6MB'", seen('work_mem', keys[1]), 'RELEASE a', 'COMMIT');
+    await same(...keys.map((key) => seen('work_mem', key)), 'RESET work_mem');
+    await same(...keys.map((key) => seen('work_mem', key)));
+  });
+});
+
+describe('ROLLBACK TO a savepoint takes settings back', () => {
+  test('on a shard that joined behind the SET', async () => {
+    await same('BEGIN', 'SAVEPOINT a', "SET work_mem = '5MB'", seen('work_mem', keys[0]));
+    await same('ROLLBACK TO a', seen('work_mem', keys[0]), seen('work_mem', keys[1]), 'COMMIT');
+    await same(...keys.map((key) => seen('work_mem', key)));
+  });
+
+  test('to what was set in front of it', async () => {
+    await same('BEGIN', "SET work_mem = '5MB'", 'SAVEPOINT a', "SET work_mem = '6MB'");
+    await same(seen('work_mem', keys[0]), 'SAVEPOINT b', 'RESET work_mem');
+    await same(seen('work_mem', keys[1]), 'ROLLBACK TO b');
+    await same(...keys.map((key) => seen('work_mem', key)), 'ROLLBACK TO a');
+    await same(...keys.map((key) => seen('work_mem', key)), 'COMMIT');
+    await same(...keys.map((key) => seen('work_mem', key)));
+  });
+
+  test('and tells the client so, before any statement has run', async () => {
+    await same('BEGIN', "SET application_name = 'one'", 'SAVEPOINT a');
+    await same("SET application_name = 'two'", "SET application_name = 'three'");
+    await same('ROLLBACK TO a', 'COMMIT', 'SHOW application_name');
+  });
+
+  test('local ones too', async () => {
+    await same('BEGIN', seen('work_mem', keys[0]), 'SAVEPOINT a', "SET LOCAL work_mem = '5MB'");
+    await same("SET work_mem = '6MB'", seen('work_mem', keys[1]), "SET LOCAL work_mem = '7MB'");
+    await same(seen('work_mem', keys[2]), 'ROLLBACK TO a');
+    await same(...keys.map((key) => seen('work_mem', key)), 'COMMIT');
+  });
+});
+
+test('a SET behind a SET LOCAL wins, and what is local ends with the transaction', async () => {
+  await same('BEGIN', "SET LOCAL work_mem = '5MB'", "SET work_mem = '6MB'");
+  await same(seen('work_mem', keys[0]), "SET LOCAL work_mem = '7MB'");
+  await same(seen('work_mem', keys[1]), 'COMMIT', ...keys.map((key) => seen('work_mem', key)));
+});
+
+test('RESET goes back to what the client asked for at its login, on every shard', async () => {
+  pair.close();
+  pair = await open({ work_mem: '9MB', application_name: 'me', options: '-c lock_timeout=7s' });
+  await same("SET work_mem = '5MB'", 'BEGIN', seen('work_mem', keys[0]), 'RESET work_mem');
+  await same(seen('work_mem', keys[1]), "SET LOCAL work_mem = '6MB'");
+  await same('SET LOCAL work_mem TO DEFAULT', seen('work_mem', keys[2]), 'RESET ALL');
+  await same(seen('lock_timeout', keys[0]), seen('application_name', keys[2]), 'COMMIT');
+  await same(...keys.map((key) => seen('work_mem', key)), 'SHOW application_name');
+});
+
+test('RESET ALL leaves the role alone', async () => {
+  await same('SET ROLE pg_monitor', 'RESET ALL', 'SHOW role', 'RESET ROLE', 'SHOW role');
+});
+
+test('application_name is empty where the client gave none', async () => {
+  await same('SHOW application_name', seen('application_name', keys[0]));
+  await same("SET application_name = 'x'", 'RESET application_name', 'SHOW application_name');
+  await same("SET application_name = 'x'", 'RESET ALL', seen('application_name', keys[1]));
+});
+
+describe('tables are looked up by the search path of the moment', () => {
+  const all = 'SELECT v FROM items WHERE id > 0 ORDER BY id LIMIT 1';
+  const one = (): string => `SELECT v FROM items WHERE id = ${keys[1]}`;
+
+  test('within one Query', async () => {
+    await same(`SET search_path = other; ${one()}; ${all}`, `SET search_path = public; ${one()}`);
+    await same(`SELECT set_config('search_path', 'other', false); ${one()}`);
+    await same(`RESET search_path; ${one()}`);
+  });
+
+  test('behind SET LOCAL, until the transaction or a savepoint ends', async () => {
+    await same('BEGIN', 'SAVEPOINT a', 'SET LOCAL search_path = other', one());
+    await same(
+      'ROLLBACK TO a',
+      one(),
+      'SET search_path = public',
+      one(),
+      'SET LOCAL search_path = other',
+      one(),
+    );
+    await same('ROLLBACK', one());
+    await same(`BEGIN; SET LOCAL search_path = other; ${one()}; COMMIT; ${one()}`);
+  });
+
+  test('of prepared statements too', async () => {
+    await pair.expectSame((client) => {
+      client.parse('SELECT v FROM items WHERE id = $1', 'named');
+      client.sync();
+    });
+    for (const path of ['other', 'public']) {
+      await same(`SET search_path = ${path}`);
+      await pair.expectSame((client) => {
+        client.bind({ statement: 'named', values: [String(keys[1])] });
+        client.execute();
+        client.sync();
+      });
+    }
+  });
+});
+
+test('SET LOCAL in the middle of a script without BEGIN is refused', async () => {
+  pair.proxy.query(`SET LOCAL search_path = other; SELECT v FROM items WHERE id = ${keys[0]}`);
+  expect(sqlStates(await pair.proxy.until('Z'))).toEqual(['0A000']);
+});
