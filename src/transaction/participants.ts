@@ -11,6 +11,8 @@ import type { UnitOfWork } from './unit-of-work.js';
 export interface CommitHost extends BackendSink {
   readonly work: UnitOfWork;
   readonly local: { bytes(source: Uint8Array, start: number, end: number): unknown };
+  /** A ParameterStatus message for the client, in front of the next ReadyForQuery. */
+  report(buffer: Buffer, start: number, end: number): void;
   dropParticipant(backend: BackendConnection): void;
 }
 
@@ -114,7 +116,8 @@ export class Participants implements BackendSink {
       type === Backend.noticeResponse ||
       (type === Backend.parameterStatus && backend === this.first);
     if (forClient && this.host.work.participants.includes(backend)) {
-      this.host.local.bytes(buffer, start, end);
+      if (type === Backend.parameterStatus) this.host.report(buffer, start, end);
+      else this.host.local.bytes(buffer, start, end);
     }
   }
 
