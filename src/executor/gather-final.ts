@@ -45,11 +45,11 @@ export function unnestRelation(
   const outputs = columns.map(
     ({ cast }, i) => `u.c${i}${cast === null ? '' : `::${cast}`} AS ${quoteIdentifier(names[i]!)}`,
   );
-  const arrays = columns.map((_, i) => `$${first + i}`);
+  const arrays = columns.map((_, i) => `pg_catalog.unnest($${first + i})`);
   const aliases = columns.map((_, i) => `c${i}`);
   return (
     `(SELECT ${outputs.join(', ')}` +
-    ` FROM pg_catalog.unnest(${arrays.join(', ')}) AS u(${aliases.join(', ')}))`
+    ` FROM ROWS FROM (${arrays.join(', ')}) AS u(${aliases.join(', ')}))`
   );
 }
 

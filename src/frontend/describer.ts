@@ -1,10 +1,11 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DROP, Expect, PASS } from '../backend/postgres/expected-replies.js';
 import type { Plan } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
 import { Backend, Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import type { ClientStatement, Portal } from './client-statement.js';
-import { isShardPlan } from './multi-run.js';
+import { isShardPlan, type ShardPlan } from './multi-run.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Pipeline } from './pipeline.js';
 
@@ -52,14 +53,21 @@ export class Describer {
       return true;
     }
     // Any of its shards describes the rows: bound there for this only.
-    const one = pipeline.backendFor(portal.shards[0]!, null);
-    if (one === null || !pipeline.switchTo(one)) return false;
+    const one = this.describingBackend(portal, plan);
+    if (one === null) return false;
     const serverName = this.parses.nameOn(one, statement);
     one.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
     one.expect(Expect.bind, DROP);
     one.out.begin(Frontend.describe).byte(0x50).byte(0).end();
     one.expect(Expect.describePortal, PASS);
     return true;
+  }
+
+  private describingBackend(portal: Portal, plan: ShardPlan): BackendConnection | null {
+    const [shard] = portal.shards;
+    if (shard === undefined) return this.parses.home(plan);
+    const backend = this.pipeline.backendFor(shard, null);
+    return backend !== null && this.pipeline.switchTo(backend) ? backend : null;
   }
 }
 

@@ -8,10 +8,12 @@ import { Writer } from '../protocol/writer.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { ClientStatement, Portal } from './client-statement.js';
 import { runLocal } from './local-commands.js';
-import { place, startMultiRun, type Placement, type ShardPlan } from './multi-run.js';
+import type { ShardPlan } from './multi-run.js';
 import type { Pipeline } from './pipeline.js';
-import { countRoute } from './route-metrics.js';
+import { countRoute, countRun } from './route-metrics.js';
+import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
+import type { StatementRun } from './statement-run.js';
 
 /** Executes portals that no single backend holds: commands of the session, and statements of several shards. */
 export class PortalRunner {
@@ -21,6 +23,8 @@ export class PortalRunner {
   private finished: Outcome | null = null;
   /** A shard could not tell the parameter types of the Execute that is being handled. */
   private inferFailure: Buffer | null = null;
+  /** The Execute that waits for something. */
+  private pending: { readonly portal: Portal; readonly run: StatementRun } | null = null;
 
   constructor(session: Session, pipeline: Pipeline) {
     this.session = session;
@@ -65,31 +69,58 @@ export class PortalRunner {
 
   private runOnShards(portal: Portal): boolean {
     const { session } = this;
-    const { statement, bind } = portal;
-    const plan = portal.plan as ShardPlan;
-    session.assertMayUse(portal.shards, plan);
-    const { source } = session;
-    if (bind !== null && plan.kind === 'insertSplit') this.rebind(bind);
-    source.text = statement.text;
-    source.textStart = 0;
-    source.literals = statement.literals;
+    const { plan, statement } = portal;
     if (this.inferFailure !== null) {
       this.finish({ ok: false, error: this.inferFailure });
       this.inferFailure = null;
       return true;
     }
-    const placement = place(session, plan, portal.shards, statement.text, statement.literals);
-    const backends = session.leaseAll(placement.shards);
-    if (backends === null) return false;
-    // A shard's text may lack some parameters, whose types it could not infer.
-    const needsTypes = placement.texts.length > 1 && statement.planned.paramCount > 0;
-    if (needsTypes && statement.inferredTypes === null) {
-      this.inferTypes(statement, backends[0]!);
-      return false;
+    for (;;) {
+      const run = this.runOf(portal);
+      session.assertMayUse(run.shards, plan);
+      const backends = session.leaseAll(run.shards);
+      if (backends === null) return false;
+      const needsTypes = run.needsTypes && statement.planned.paramCount > 0;
+      if (needsTypes && statement.inferredTypes === null) {
+        this.inferTypes(statement, backends[0]!);
+        return false;
+      }
+      const types = needsTypes ? statement.inferredTypes! : statement.paramTypes;
+      for (const backend of backends) this.pipeline.execute(backend);
+      const prepared = run.prepare(backends, types, (error) => {
+        this.finish({ ok: false, error });
+      });
+      if (prepared === 'wait') return false;
+      if (prepared === 'ready') {
+        this.start(portal, run, backends, types);
+        return true;
+      }
+      this.pending = { portal, run: prepared };
     }
-    const types = needsTypes ? statement.inferredTypes! : statement.paramTypes;
-    this.start(portal, placement, backends, types);
-    return true;
+  }
+
+  /** The run of a portal, the same one for as long as it waits. */
+  private runOf(portal: Portal): StatementRun {
+    const { session, pending } = this;
+    if (pending?.portal === portal) return pending.run;
+    const { plan, statement, bind } = portal;
+    const { source } = session;
+    if (bind !== null) this.rebind(bind);
+    source.text = statement.text;
+    source.textStart = 0;
+    source.literals = statement.literals;
+    const run = statementRun(session, {
+      plan: plan as ShardPlan,
+      text: statement.text,
+      from: 0,
+      to: statement.text.length,
+      literals: statement.literals,
+      bind,
+      describe: false,
+      endsWithSync: false,
+    });
+    this.pending = { portal, run };
+    return run;
   }
 
   private inferTypes(statement: ClientStatement, backend: BackendConnection): void {
@@ -109,29 +140,21 @@ export class PortalRunner {
 
   private start(
     portal: Portal,
-    placement: Placement,
+    run: StatementRun,
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
   ): void {
     const { session } = this;
-    const { plan } = placement;
-    countRoute(session.context.metrics, plan, backends.length);
-    for (const backend of backends) {
-      this.pipeline.execute(backend);
-      if (plan.writes) session.noteWrite(backend);
-    }
+    const plan = portal.plan as ShardPlan;
+    countRun(session.context.metrics, plan, run.route);
+    if (plan.writes) for (const backend of backends) session.noteWrite(backend);
     if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
     portal.done = true;
-    startMultiRun(
-      session,
-      placement,
-      backends,
-      { bind: portal.bind, paramTypes, describe: false, endsWithSync: false },
-      (outcome) => {
-        this.finish(outcome);
-        session.resumeSoon();
-      },
-    );
+    this.pending = null;
+    run.start(backends, paramTypes, (outcome) => {
+      this.finish(outcome);
+      session.resumeSoon();
+    });
   }
 
   /** Points the value source at the copy of the Bind message that the portal keeps. */

@@ -10,16 +10,11 @@ import { offsetOf } from '../sql/position.js';
 import { EndBatch } from '../transaction/end-batch.js';
 import type { Outcome } from '../transaction/operation.js';
 import { runLocal } from './local-commands.js';
-import {
-  isShardPlan,
-  place,
-  refusalError,
-  shardsOf,
-  startMultiRun,
-  type ShardPlan,
-} from './multi-run.js';
-import { countRoute } from './route-metrics.js';
+import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './multi-run.js';
+import { countRoute, countRun } from './route-metrics.js';
+import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
+import type { StatementRun } from './statement-run.js';
 
 /** A Query that takes several steps; the session comes back to it after each. */
 interface Script {
@@ -29,6 +24,8 @@ interface Script {
   /** The Query's text, kept for as long as the script runs. */
   readonly text: Buffer;
   index: number;
+  /** The statement at `index` where it runs on shards, while it waits for something. */
+  run: StatementRun | null;
   /** Outcome of the statement at `index`; null while it has not run. */
   outcome: Outcome | null;
   /** CommandComplete of the statement before `index`; that of the last one is held back until all is committed. */
@@ -95,6 +92,7 @@ export class SimpleQuery {
       searchPathKey: session.planning.searchPathKey,
       text: Buffer.from(buffer.subarray(start + 5, textEnd)),
       index: 0,
+      run: null,
       outcome: null,
       tag: null,
       open: new Set(),
@@ -272,35 +270,49 @@ export class SimpleQuery {
     const { source, work, literals } = session;
     source.text = script.text;
     source.textStart = 0;
-    const shards = shardsOf(session, plan);
-    session.assertMayUse(shards, plan);
-    const placement = place(session, plan, shards, script.text, literals, from, to);
-    const backends = session.leaseAll(placement.shards);
-    if (backends === null) return false;
-    countRoute(session.context.metrics, plan, backends.length);
-    for (const backend of backends) {
-      if (plan.writes) session.noteWrite(backend);
-    }
-    if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
     const alone = script.planned.statements.length === 1 && !work.explicit;
     const endsWithSync =
       alone && (!plan.writes || (plan.kind === 'broadcast' && !plan.transactional));
-    if (!endsWithSync) for (const backend of backends) script.open.add(backend);
-    startMultiRun(
-      session,
-      placement,
-      backends,
-      { bind: null, paramTypes: NO_TYPES, describe: true, endsWithSync },
-      (outcome) => {
-        if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
-          session.applyEffect(plan.effect, null);
-          for (const backend of work.participants) session.markApplied(backend);
-        }
-        script.outcome = outcome;
-        session.resumeSoon();
-      },
-    );
-    return false;
+    const { text } = script;
+    const request = { plan, text, from, to, literals, bind: null, describe: true, endsWithSync };
+    script.run ??= statementRun(session, request);
+    for (;;) {
+      const run: StatementRun = script.run;
+      session.assertMayUse(run.shards, plan);
+      const backends = session.leaseAll(run.shards);
+      if (backends === null) return false;
+      if (!endsWithSync) for (const backend of backends) script.open.add(backend);
+      const prepared = run.prepare(backends, NO_TYPES, (error) => {
+        script.outcome = { ok: false, error };
+      });
+      if (prepared === 'wait') return false;
+      if (prepared === 'ready') {
+        this.start(script, run, plan, backends);
+        return false;
+      }
+      script.run = prepared;
+    }
+  }
+
+  private start(
+    script: Script,
+    run: StatementRun,
+    plan: ShardPlan,
+    backends: readonly BackendConnection[],
+  ): void {
+    const { session } = this;
+    countRun(session.context.metrics, plan, run.route);
+    if (plan.writes) for (const backend of backends) session.noteWrite(backend);
+    if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
+    script.run = null;
+    run.start(backends, NO_TYPES, (outcome) => {
+      if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
+        session.applyEffect(plan.effect, null);
+        for (const backend of session.work.participants) session.markApplied(backend);
+      }
+      script.outcome = outcome;
+      session.resumeSoon();
+    });
   }
 
   /** Commits or rolls back what the script did outside an explicit transaction, then answers. */
@@ -308,7 +320,10 @@ export class SimpleQuery {
     const { session } = this;
     const { work } = session;
     if (script.ending === 'started') return false;
-    const open = [...script.open].filter((backend) => work.participants.includes(backend));
+    const open = work.participants.filter(
+      // What was broken off has no Sync of its own yet.
+      (backend) => script.open.has(backend) || (script.error !== null && !backend.free),
+    );
     if (script.ending === 'no' && open.length > 0) {
       script.ending = 'started';
       session.busy = true;

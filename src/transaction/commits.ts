@@ -69,6 +69,9 @@ export class Commits {
     const { work } = host;
     const participants = new Participants(host);
     const writers = participants.all.filter((backend) => work.writers.has(backend));
+    // The first one decides, and is never prepared, which temporary tables forbid.
+    const scratch = writers.findIndex((backend) => backend === work.scratchHome);
+    if (scratch > 0) writers.unshift(...writers.splice(scratch, 1));
     const finish = (outcome: Outcome): void => {
       queueMicrotask(() => {
         participants.giveBack();

@@ -41,6 +41,11 @@ export class UnitOfWork {
    * there is one at most that also writes. Another unit of work may have left it; then it means nothing.
    */
   scratchHome: BackendConnection | null = null;
+  /**
+   * The backend that made temporary tables in this transaction: it can commit but not prepare, so
+   * there is one at most that also writes. Another unit of work may have left it; then it means nothing.
+   */
+  scratchHome: BackendConnection | null = null;
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
   /** In lower case; null: the default. */
@@ -99,6 +104,7 @@ export class UnitOfWork {
     // Emptying a list or set makes a new one, which every statement would pay for.
     if (this.preamble.length > 0) this.preamble = [];
     if (this.writers.size > 0) this.writers.clear();
+    this.scratchHome = null;
   }
 
   private mend(): void {

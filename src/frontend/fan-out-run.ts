@@ -1,0 +1,152 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
+import { unnamedText } from '../backend/postgres/prepared-text.js';
+import { NO_VALUES } from '../executor/bind-parts.js';
+import { CopyConcat } from '../executor/copy/copy-concat.js';
+import { CountSums } from '../executor/count-sums.js';
+import { FanOut, type Merge } from '../executor/fan-out.js';
+import { splitRows, textOfRows } from '../executor/insert-split.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { RouteKind } from '../metrics/metrics.js';
+import { Frontend } from '../protocol/codes.js';
+import { resultFormats } from '../protocol/frontend-messages.js';
+import type { Outcome } from '../transaction/operation.js';
+import { receiveCopy } from './copy-run.js';
+import type { ShardPlan } from './multi-run.js';
+import { routeKind } from './route-metrics.js';
+import type { Session } from './session.js';
+import type { RunRequest, StatementRun } from './statement-run.js';
+
+/** A statement of which every shard runs its own part; the answers are put together. */
+export class FanOutRun implements StatementRun {
+  readonly shards: readonly Shard[];
+  readonly route: RouteKind;
+  readonly needsTypes: boolean;
+  private readonly session: Session;
+  private readonly request: RunRequest;
+  /** The text of each shard; one entry where all get the same. */
+  private readonly texts: readonly Buffer[];
+
+  /** `shards`: those of the plan; copied. Texts are cut by row where rows differ. */
+  constructor(session: Session, request: RunRequest, shards: readonly Shard[]) {
+    this.session = session;
+    this.request = request;
+    const { plan, text, from, to, literals } = request;
+    if (plan.kind === 'insertSplit' && shards.length > 1) {
+      const split = splitRows(plan, session.source, session.targets);
+      this.shards = split.shards;
+      this.texts = split.rows.map((rows) => textOfRows(plan, text, from, to, literals, rows));
+    } else {
+      this.shards = [...shards];
+      this.texts = [text.subarray(from, to)];
+    }
+    this.route = routeKind(plan, this.shards.length);
+    // A shard's text may lack some parameters, whose types it could not infer.
+    this.needsTypes = this.texts.length > 1;
+  }
+
+  prepare(): 'ready' {
+    return 'ready';
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const { plan, bind, describe, endsWithSync } = this.request;
+    const options = { bind, paramTypes, describe, endsWithSync };
+    startFanOut(this.session, plan, this.texts, backends, options, onDone);
+  }
+}
+
+type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> & {
+  readonly paramTypes: readonly number[];
+};
+
+/** Runs a statement without rows on backends as part of what is open there, without Sync. */
+export function runInPipeline(
+  session: Session,
+  sql: string,
+  backends: readonly BackendConnection[],
+  onDone: (outcome: Outcome) => void,
+): void {
+  const plan: ShardPlan = {
+    kind: 'broadcast',
+    verb: 'utility',
+    writes: false,
+    keyspace: null,
+    ddl: false,
+    transactional: true,
+  };
+  const options = { bind: null, paramTypes: [], describe: false, endsWithSync: false };
+  session.touch(backends);
+  startFanOut(session, plan, [Buffer.from(sql)], backends, options, onDone);
+}
+
+/**
+ * Runs a statement on all its backends through the extended protocol: without Sync nothing is committed before
+ * every shard has succeeded.
+ */
+function startFanOut(
+  session: Session,
+  plan: ShardPlan,
+  texts: readonly Buffer[],
+  backends: readonly BackendConnection[],
+  options: FanOutRunOptions,
+  onDone: (outcome: Outcome) => void,
+): void {
+  const prepared = texts.map((text) => unnamedText(text, options.paramTypes));
+  const send = (backend: BackendConnection, position: number): void => {
+    backend.statements.parseUnnamed(prepared[prepared.length === 1 ? 0 : position]!, DROP);
+    backend.out
+      .begin(Frontend.bind)
+      .byte(0)
+      .byte(0)
+      .bytes(options.bind ?? NO_VALUES)
+      .end();
+    backend.expect(Expect.bind, DROP);
+    if (options.describe) {
+      backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+      backend.expect(Expect.describePortal, CAPTURE);
+    }
+    backend.out.begin(Frontend.execute).byte(0).int32(0).end();
+    backend.expect(Expect.execute, CAPTURE);
+    if (options.endsWithSync) backend.sync(CAPTURE);
+    else backend.requestFlush();
+  };
+  const copyIn = plan.kind === 'copyFrom' ? plan : null;
+  const fanOut = new FanOut(
+    session,
+    backends,
+    {
+      merge: mergeOf(plan, backends.length, options.bind),
+      send,
+      firstLeads: plan.kind === 'broadcast' && plan.writes,
+      endsWithSync: options.endsWithSync,
+      onDone: (outcome) => {
+        // What the client still sends is data of a COPY that has failed.
+        if (copyIn !== null) session.copyTarget = null;
+        onDone(outcome);
+      },
+    },
+    copyIn === null ? null : () => receiveCopy(session, copyIn, fanOut, backends),
+  );
+  session.operation = fanOut;
+  session.busy = true;
+  session.flushLocal();
+  fanOut.start();
+}
+
+function mergeOf(plan: ShardPlan, shardCount: number, bind: Buffer | null): Merge {
+  if (plan.kind === 'broadcast') return { kind: 'first' };
+  if (plan.kind === 'copyFrom') return { kind: plan.key === null ? 'first' : 'concat' };
+  if (plan.kind === 'route' && plan.many.kind === 'counts') {
+    return { kind: 'counts', sums: new CountSums(resultFormats(bind ?? NO_VALUES)) };
+  }
+  if (plan.kind === 'route' && plan.many.kind === 'copyConcat') {
+    const { format, header } = plan.many;
+    return { kind: 'copy', concat: new CopyConcat(format, header, shardCount) };
+  }
+  return { kind: 'concat' };
+}

@@ -1,0 +1,194 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { sqlError, SqlError } from '../errors/sql-error.js';
+import { NO_VALUES } from '../executor/bind-parts.js';
+import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
+import type { ResultColumn } from '../executor/described-columns.js';
+import { withoutPosition } from '../executor/error-position.js';
+import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
+import { finalText } from '../executor/gather-final.js';
+import { GatherScript } from '../executor/gather-script.js';
+import type { Shard } from '../keyspace/topology.js';
+import { RouteKind } from '../metrics/metrics.js';
+import { combineAggregate } from '../planner/aggregates/index.js';
+import type { GatherSpec } from '../planner/plan.js';
+import type { Outcome } from '../transaction/operation.js';
+import type { Session } from './session.js';
+import { candidatesOf } from './multi-run.js';
+import type { RunRequest, StatementRun } from './statement-run.js';
+
+/** What was learnt of a gather: the statement's result, and each input's columns. */
+interface Learnt {
+  readonly result: DescribedText;
+  readonly inputs: readonly (readonly ResultColumn[])[];
+  /** Its partial results cannot be put together. */
+  readonly problem: SqlError | null;
+}
+
+/** By the plan's own specification, which is made anew when the schema changes. */
+const learntOf = new WeakMap<GatherSpec, Learnt>();
+
+/** Tables of two statements of one transaction must not meet. */
+let tablesNamed = 0;
+
+/** A statement whose inputs are brought to one server, which answers it. */
+export class GatherRun implements StatementRun {
+  readonly shards: readonly Shard[];
+  readonly route = RouteKind.gather;
+  readonly needsTypes = true;
+  private readonly session: Session;
+  private readonly request: RunRequest;
+  private readonly spec: GatherSpec;
+  /** The shards of each input. */
+  private readonly inputShards: readonly (readonly Shard[])[];
+  private readonly home: Shard;
+
+  constructor(session: Session, request: RunRequest, spec: GatherSpec) {
+    this.session = session;
+    this.request = request;
+    this.spec = spec;
+    this.inputShards = spec.inputs.map(({ shards }) => {
+      const candidates = candidatesOf(session, shards);
+      const reads = shards.kind === 'keys' || shards.kind === 'all';
+      return reads ? candidates : [chooseShard(session, candidates, [])];
+    });
+    const home = candidatesOf(session, spec.home);
+    this.home = chooseShard(session, home, this.inputShards.flat());
+    this.shards = [...new Set([this.home, ...this.inputShards.flat()])].sort(byIndex);
+  }
+
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' {
+    const { session, spec, request } = this;
+    const learnt = learntOf.get(spec);
+    if (learnt !== undefined) {
+      if (learnt.problem !== null) throw learnt.problem;
+      return 'ready';
+    }
+    const home = this.backendOf(backends, this.home);
+    const own = request.text.subarray(request.from, request.to);
+    const texts = [own, ...spec.inputs.map((input) => input.sql)];
+    session.busy = true;
+    session.operation = DescribeTexts.of(home, texts, paramTypes, (described) => {
+      if (described.ok) {
+        const [result, ...rest] = described.texts;
+        const inputs = rest.map((input) => input.columns);
+        learntOf.set(spec, { result: result!, inputs, problem: combineProblem(spec, inputs) });
+      } else {
+        const { error, text } = described;
+        onFailed(text === 0 ? error : withoutPosition(error, 0, error.length));
+      }
+      session.resumeSoon();
+    });
+    home.flush();
+    return 'wait';
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const { session, spec, request, inputShards } = this;
+    const { work, context } = session;
+    const { result, inputs } = learntOf.get(spec)!;
+    const home = this.backendOf(backends, this.home);
+    const script = new GatherScript({
+      spec,
+      columns: inputs,
+      bind: request.bind ?? NO_VALUES,
+      paramTypes,
+      tables: inputs.map(() => `pg_temp."shardgate input ${++tablesNamed}"`),
+      combine,
+    });
+    const gather = new Gather(session, {
+      script,
+      sources: inputShards.map((shards) => shards.map((shard) => this.backendOf(backends, shard))),
+      home,
+      startsSmall: script.fitsParameters && (this.seemsSmall || this.isReadOnly),
+      result,
+      describe: request.describe,
+      memoryBytesMax: context.config.limits.gatherMemoryBytes,
+      endsWithSync: request.endsWithSync,
+      dropsTables: work.explicit,
+      onTables: () => {
+        work.scratchHome = home;
+      },
+      onDone,
+    });
+    session.operation = gather;
+    session.busy = true;
+    session.flushLocal();
+    gather.start();
+  }
+
+  /** By what is known of the tables. */
+  private get seemsSmall(): boolean {
+    return this.spec.inputs.every(({ estimatedRows }, input) => {
+      const shards = this.inputShards[input]!.length;
+      return estimatedRows === null || estimatedRows <= 2 * PARAMETER_ROWS_MAX * shards;
+    });
+  }
+
+  /** The transaction says of itself that it makes no tables. */
+  private get isReadOnly(): boolean {
+    const { work, settings } = this.session;
+    if (settings.get('default_transaction_read_only') === 'on') return true;
+    return work.explicit && /read\s+only|read_only/i.test(work.joinSql());
+  }
+
+  private backendOf(backends: readonly BackendConnection[], shard: Shard): BackendConnection {
+    return backends[this.shards.indexOf(shard)]!;
+  }
+}
+
+/**
+ * One of these shards: the one that has this transaction's temporary tables, which cannot be
+ * prepared; else one that takes part already, in what is gathered if possible.
+ */
+function chooseShard(
+  session: Session,
+  candidates: readonly Shard[],
+  sources: readonly Shard[],
+): Shard {
+  const { work, context } = session;
+  const { participants, scratchHome } = work;
+  if (scratchHome !== null && participants.includes(scratchHome)) {
+    const { shard } = scratchHome;
+    if (candidates.includes(shard)) return shard;
+  }
+  const near = candidates.filter((shard) => sources.includes(shard));
+  const isHeld = (shard: Shard): boolean => work.participant(shard) !== null;
+  return (
+    near.find(isHeld) ??
+    candidates.find(isHeld) ??
+    context.cluster.pickAny(near.length > 0 ? near : candidates)
+  );
+}
+
+/** What makes partial results one. Throws SqlError 0A000 where their types do not allow it. */
+function combine(name: string, columns: readonly string[], types: readonly number[]): string {
+  const sql = combineAggregate(name, columns, types);
+  if (sql !== null) return sql;
+  throw sqlError(
+    'feature_not_supported',
+    `${name} of this type cannot be computed over several shards`,
+    { hint: 'Cast its argument to a built-in type, or bind the shard key.' },
+  );
+}
+
+function combineProblem(spec: GatherSpec, inputs: Learnt['inputs']): SqlError | null {
+  try {
+    finalText(spec, [], inputs, combine);
+    return null;
+  } catch (error) {
+    if (error instanceof SqlError) return error;
+    throw error;
+  }
+}
+
+function byIndex(a: Shard, b: Shard): number {
+  return a.index - b.index;
+}

@@ -1,0 +1,14 @@
+import { FanOutRun } from './fan-out-run.js';
+import { GatherRun } from './gather-run.js';
+import { shardsOf } from './multi-run.js';
+import type { Session } from './session.js';
+import type { RunRequest, StatementRun } from './statement-run.js';
+
+/** The run of a statement, with the values of `session.source`. Throws SqlError as `shardsOf` does. */
+export function statementRun(session: Session, request: RunRequest): StatementRun {
+  const { plan } = request;
+  const shards = shardsOf(session, plan);
+  const many = plan.kind === 'route' && shards.length !== 1 ? plan.many : null;
+  if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
+  return new FanOutRun(session, request, shards);
+}

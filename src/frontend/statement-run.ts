@@ -1,0 +1,49 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { RouteKind } from '../metrics/metrics.js';
+import type { Literals } from '../sql/literals.js';
+import type { Outcome } from '../transaction/operation.js';
+import type { ShardPlan } from './multi-run.js';
+
+/** One execution of a statement that no single backend answers as it stands. */
+export interface RunRequest {
+  readonly plan: ShardPlan;
+  /** Holds the statement's own bytes at `[from, to)`. */
+  readonly text: Buffer;
+  readonly from: number;
+  readonly to: number;
+  readonly literals: Literals;
+  /** A Bind message from behind the statement's name; null: no parameters, results as text. */
+  readonly bind: Buffer | null;
+  /** The client is owed a RowDescription where there are rows. */
+  readonly describe: boolean;
+  /** End each shard's part with Sync at once (a simple query outside a transaction that only reads). */
+  readonly endsWithSync: boolean;
+}
+
+/**
+ * How it runs. The session leases backends for `shards`, calls `prepare` until that is ready, and
+ * then `start`; all of it again from the lease where something must be waited for.
+ */
+export interface StatementRun {
+  /** In the order of their index. */
+  readonly shards: readonly Shard[];
+  readonly route: RouteKind;
+  /** The type of every parameter must be given, since not every text that is made shows them. */
+  readonly needsTypes: boolean;
+  /**
+   * Learns what it must know before it starts. 'wait': the session comes back, unless `onFailed` has
+   * been called meanwhile. Another run: that one goes on in its place.
+   */
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' | StatementRun;
+  /** Makes itself the session's operation. `onDone` is never called before this returns. */
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void;
+}
