@@ -10,6 +10,7 @@ import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
+import { pushedQueries } from './pushed-queries.js';
 import { tableInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
 import { checkWholeRows } from './whole-rows.js';
@@ -33,14 +34,20 @@ export function gatherQuery(
   refuseEffects(analysis);
   const tables = tablesOf(analysis);
   const home = homeOf(tables, analysis);
-  const use = new ColumnUse(statement);
+  const text = new StatementText(context);
+  const pushed = pushedQueries(statement, { tables, home, text, analysis, context });
+  const use = new ColumnUse(statement, new Set(pushed.map(({ select }) => select)));
   const moved = movedTables(use, home, analysis);
   checkNames(moved);
   checkWholeRows(statement, relationsOf(moved), analysis);
   dependOnLiterals(context);
 
-  const text = new StatementText(context);
   const inputs = new Inputs();
+  for (const { input, place } of pushed) {
+    const relation = { kind: 'input', input: inputs.add(input) } as const;
+    const pieces = ['SELECT * FROM ', relation, ` AS "${PUSHED_ALIAS}"`];
+    text.replace({ start: place.start, end: place.end, pieces });
+  }
   for (const [range, occurrence] of moved) {
     const input = inputs.add(tableInput(range, occurrence, use, analysis, context));
     text.replaceTable(range, [{ kind: 'input', input }]);
@@ -48,6 +55,9 @@ export function gatherQuery(
   cutSchemas(use, moved, text);
   return { inputs: inputs.list, home: home.shards, final: text.pieces() };
 }
+
+/** What a pushed query is called where it stood; nothing outside its parentheses sees it. */
+const PUSHED_ALIAS = 'sg_rows';
 
 /** What a statement does besides reading is done where its rows are, and not where copies are. */
 function refuseEffects(analysis: Analysis): void {

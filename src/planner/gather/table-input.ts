@@ -97,7 +97,7 @@ const collatedTypes: ReadonlySet<number> = new Set([
  * Columns that keep what they are as elements of array parameters. The type `name` and, where the
  * catalog does not tell, every type of text are taken to have a collation of their own.
  */
-function hasDefaultCollation({ type, collation }: CatalogColumn): boolean {
+export function hasDefaultCollation({ type, collation }: CatalogColumn): boolean {
   if (collation !== undefined) return collation === 'default';
   return !collatedTypes.has(type);
 }

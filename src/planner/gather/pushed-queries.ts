@@ -1,0 +1,189 @@
+import type { Node, SelectStmt } from '@pgsql/types';
+import type { Keyspace } from '../../keyspace/topology.js';
+import type { Analysis } from '../analysis.js';
+import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
+import type { Level, Occurrence } from '../model.js';
+import type { Tables } from '../placement.js';
+import type { GatherInput, ShardSelector } from '../plan.js';
+import { driverShards } from '../selectors.js';
+import { splitQuery } from '../splitting.js';
+import type { StatementContext } from '../statement-context.js';
+import { ColumnUse } from './column-use.js';
+import type { Home } from './home.js';
+import { isPlainQuery } from './plain-expressions.js';
+import { findSelect, type SelectPlace } from './select-place.js';
+import { hasDefaultCollation } from './table-input.js';
+import type { StatementText } from './text-edits.js';
+
+/** A sub-select or WITH query that shards answer alone, so that only its rows travel. */
+export interface PushedQuery {
+  readonly select: SelectStmt;
+  readonly input: GatherInput;
+  readonly place: SelectPlace;
+}
+
+/** What is asked of every candidate. */
+interface Search {
+  readonly tables: Tables;
+  readonly home: Home;
+  readonly text: StatementText;
+  readonly analysis: Analysis;
+  readonly context: StatementContext;
+}
+
+/** The outermost queries below the statement's own that can be pushed to shards as they stand. */
+export function pushedQueries(statement: SelectStmt, search: Search): PushedQuery[] {
+  const out: PushedQuery[] = [];
+  const visit = (node: Node): void => {
+    const select = candidateOf(node);
+    const pushed = select === null ? null : pushedQuery(select, search);
+    if (pushed === null) forEachChild(bodyOf(node), visit);
+    else {
+      out.push(pushed);
+      // What the query is compared with stands beside it.
+      if ('SubLink' in node && node.SubLink.testexpr !== undefined) visit(node.SubLink.testexpr);
+    }
+  };
+  forEachChild(statement, visit);
+  return out;
+}
+
+/** The query of a place where a query stands in parentheses. */
+function candidateOf(node: Node): SelectStmt | null {
+  if ('RangeSubselect' in node) return selectOf(node.RangeSubselect.subquery);
+  if ('CommonTableExpr' in node) return selectOf(node.CommonTableExpr.ctequery);
+  return 'SubLink' in node ? selectOf(node.SubLink.subselect) : null;
+}
+
+function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
+  const { analysis, context } = search;
+  const level = analysis.queries.get(select);
+  if (level === undefined || analysis.correlated.has(level)) return null;
+  const below = levelsBelow(level, analysis);
+  const shards = shardsOf(level, below, search);
+  if (shards === null) return null;
+  const columns = columnsOf(level);
+  if (columns === null || !standsAlone(select, below, analysis)) return null;
+  const place = findSelect(select, search.text, context);
+  if (place === null) return null;
+  const input: GatherInput = {
+    label: labelOf(below, search.tables),
+    shards,
+    sql: place.sql,
+    columns,
+    primaryKey: null,
+    defaultCollations: !analysis.readsCatalog && hasDefaultCollations(select, below, analysis),
+    estimatedRows: null,
+  };
+  return { select, input, place };
+}
+
+/** The query with all that stand in it. */
+function levelsBelow(top: Level, analysis: Analysis): Set<Level> {
+  const out = new Set<Level>();
+  for (const level of analysis.levels) {
+    let ancestor: Level | null = level;
+    while (ancestor !== null && ancestor !== top) ancestor = ancestor.parent;
+    if (ancestor === top) out.add(level);
+  }
+  return out;
+}
+
+/** The shards that answer the query together; null: none do, or the home has all it needs. */
+function shardsOf(
+  level: Level,
+  below: ReadonlySet<Level>,
+  { tables, home, analysis }: Search,
+): ShardSelector | null {
+  const inside = <T extends Occurrence>(list: readonly T[]): T[] =>
+    list.filter(({ entry }) => below.has(entry.level));
+  const sharded = inside(tables.sharded);
+  const others = [...inside(tables.reference), ...inside(tables.unsharded)];
+  const users = [...sharded, ...others];
+  const keyspaces = new Set(users.map(({ table }) => table!.keyspace));
+  const [keyspace] = keyspaces;
+  if (keyspaces.size !== 1 || inside(tables.system).length > 0) return null;
+  if (sharded.length === 0) {
+    return users.every(({ table }) => home.holds(table!)) ? null : wholeShard(keyspace!);
+  }
+  // The order of rows is lost when those of several shards come together.
+  if ([...below].some((member) => member.ordered)) return null;
+  const placement = {
+    keyspace: keyspace!,
+    sharded,
+    reference: inside(tables.reference),
+    unsharded: [],
+    system: [],
+  };
+  const split = splitQuery(level, placement, analysis);
+  return split.kind === 'split' ? driverShards(split, analysis) : null;
+}
+
+/** A shard that has all of the reference or unsharded tables of a keyspace. */
+function wholeShard(keyspace: Keyspace): ShardSelector {
+  return keyspace.sharded
+    ? { kind: 'any', keyspace }
+    : { kind: 'shard', shard: keyspace.shards[0]! };
+}
+
+/** The names of the query's columns; null where they are unknown, or not one name each. */
+function columnsOf(level: Level): string[] | null {
+  if (level.openOutputs || level.outputs.length === 0) return null;
+  const names = level.outputs.map(({ name }) => name ?? '?column?');
+  return new Set(names).size === names.length ? names : null;
+}
+
+/** Values that have no type a table's column could have, or one that is not known here. */
+const rowKinds = new Set(['RowExpr', 'RangeFunction', 'RangeTableFunc', 'JsonTable']);
+
+/**
+ * Whether shards find the same rows as one server would, with nothing of the statement around the
+ * query, and in columns that a table may have.
+ */
+function standsAlone(select: SelectStmt, below: ReadonlySet<Level>, analysis: Analysis): boolean {
+  if (!isPlainQuery(select, analysis)) return false;
+  let alone = true;
+  const visit = (node: Node): void => {
+    if (rowKinds.has(kindOf(node))) alone = false;
+    if ('RangeVar' in node) {
+      const cte = analysis.cteRanges.get(node.RangeVar);
+      if (cte !== undefined && (cte === null || !below.has(cte))) alone = false;
+    }
+    forEachChild(bodyOf(node), visit);
+  };
+  forEachChild(select, visit);
+  return alone;
+}
+
+function hasDefaultCollations(
+  select: SelectStmt,
+  below: ReadonlySet<Level>,
+  analysis: Analysis,
+): boolean {
+  const use = new ColumnUse(select);
+  for (const [range, { entry, relation }] of analysis.ranges) {
+    if (!below.has(entry.level)) continue;
+    const columns = relation.columns.filter(({ name }) => use.needsAll(range) || use.needs(name));
+    if (!columns.every(hasDefaultCollation)) return false;
+  }
+  return !contains(select, 'CollateClause');
+}
+
+function contains(body: unknown, kind: string): boolean {
+  let found = false;
+  forEachChild(body, (child) => {
+    found ||= kindOf(child) === kind || contains(bodyOf(child), kind);
+  });
+  return found;
+}
+
+/** `orders o, customers` */
+function labelOf(below: ReadonlySet<Level>, tables: Tables): string {
+  const all = [...tables.sharded, ...tables.reference, ...tables.unsharded];
+  const names = all
+    .filter(({ entry }) => below.has(entry.level))
+    .map(({ entry, relation }) =>
+      entry.alias === relation.name ? relation.name : `${relation.name} ${entry.alias}`,
+    );
+  return names.join(', ');
+}
