@@ -41,11 +41,6 @@ export class UnitOfWork {
    * there is one at most that also writes. Another unit of work may have left it; then it means nothing.
    */
   scratchHome: BackendConnection | null = null;
-  /**
-   * The backend that made temporary tables in this transaction: it can commit but not prepare, so
-   * there is one at most that also writes. Another unit of work may have left it; then it means nothing.
-   */
-  scratchHome: BackendConnection | null = null;
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
   /** In lower case; null: the default. */
