@@ -1,9 +1,13 @@
 import type {
+  GatherInput,
+  GatherSpec,
   KeyTerm,
   ManyShards,
+  MergeSpec,
   Plan,
   PlannedText,
   Refusal,
+  RowCount,
   ShardSelector,
 } from '../../../src/planner/plan.js';
 import { TypeOid } from '../../../src/keyspace/type-oids.js';
@@ -17,12 +21,14 @@ export function summarize(planned: PlannedText): Summary {
   return { statements: plans, whole: planned.whole === null ? null : summarizePlan(planned.whole) };
 }
 
+const severalShards = new Set(['keys', 'all', 'nowhere']);
+
 export function summarizePlan(plan: Plan): Summary {
   switch (plan.kind) {
     case 'route':
       return {
         ...selector(plan.shards),
-        ...(['keys', 'all'].includes(plan.shards.kind) ? { many: manyText(plan.many) } : {}),
+        ...(severalShards.has(plan.shards.kind) ? manySummary(plan.many) : {}),
         ...(plan.writes ? { writes: true } : {}),
         ...(plan.effect === null ? {} : { effect: plan.effect }),
         ...(plan.cursor === null ? {} : { cursor: `${plan.cursor.action} ${plan.cursor.name}` }),
@@ -66,8 +72,12 @@ function selector(shards: ShardSelector): Summary {
       return { route: 'catalog' };
     case 'all':
       return { route: `all of ${shards.keyspace.name}` };
+    case 'nowhere':
+      return { route: 'nowhere' };
     case 'keys':
       return { route: 'keys', groups: shards.groups.map((group) => group.map(termText)) };
+    case 'nowhere':
+      return { route: 'nowhere' };
   }
 }
 
@@ -91,10 +101,68 @@ function sourceText({ source }: KeyTerm): string {
   }
 }
 
-function manyText(many: ManyShards): string {
-  if (many.kind === 'refuse') return `refuse: ${many.refusal.message}`;
-  if (many.kind === 'copyConcat') return `copyConcat ${many.format}${many.header ? ' header' : ''}`;
-  return many.kind;
+function manySummary(many: ManyShards): Summary {
+  switch (many.kind) {
+    case 'refuse':
+      return { many: `refuse: ${many.refusal.message}` };
+    case 'copyConcat':
+      return { many: `copyConcat ${many.format}${many.header ? ' header' : ''}` };
+    case 'gather':
+      return { many: gatherSummary(many.gather) };
+    case 'merge':
+      return { many: mergeSummary(many.merge) };
+    default:
+      return { many: many.kind };
+  }
+}
+
+/** Inputs stand in the final statement as `<0>`, combined partial results as `<sum 0.1 0.2>`. */
+function gatherSummary({ inputs, home, final }: GatherSpec): Summary {
+  const pieces = final.map((piece) => {
+    if (typeof piece === 'string') return piece;
+    if (piece.kind === 'input') return `<${piece.input}>`;
+    const columns = piece.columns.map((column) => `${piece.input}.${column}`);
+    return `<${piece.aggregate} ${columns.join(' ')}>`;
+  });
+  return { gather: inputs.map(inputSummary), home: placeText(home), final: pieces.join('') };
+}
+
+function inputSummary(input: GatherInput): Summary {
+  return {
+    input: input.label,
+    from: placeText(input.shards),
+    sql: input.sql,
+    columns: input.columns.join(),
+    ...(input.primaryKey === null ? {} : { primaryKey: input.primaryKey.join() }),
+    ...(input.defaultCollations ? {} : { collations: true }),
+  };
+}
+
+function placeText(shards: ShardSelector): string {
+  if (shards.kind !== 'keys') return String(selector(shards).route);
+  return shards.groups.map((group) => group.map(termText).join(' or ')).join(' and ');
+}
+
+function mergeSummary(merge: MergeSpec): Summary {
+  const keys = merge.keys.map(
+    (key) => `${key.descending ? 'desc' : 'asc'} nulls ${key.nullsFirst ? 'first' : 'last'}`,
+  );
+  const cut = { limit: countText(merge.limit), offset: countText(merge.offset) };
+  return {
+    merge: merge.sql,
+    visible: merge.visibleColumns,
+    keys,
+    ...(cut.limit === null ? {} : { limit: cut.limit }),
+    ...(cut.offset === null ? {} : { offset: cut.offset }),
+    ...(merge.withTies ? { withTies: true } : {}),
+    ...(merge.textByBytes ? { textByBytes: true } : {}),
+    fallback: gatherSummary(merge.fallback),
+  };
+}
+
+function countText(count: RowCount | null): string | null {
+  if (count === null) return null;
+  return count.kind === 'param' ? `$${count.index + 1}` : String(count.value);
 }
 
 function refusalText(refusal: Refusal): string {
