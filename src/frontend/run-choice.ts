@@ -10,5 +10,6 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   const shards = shardsOf(session, plan);
   const many = plan.kind === 'route' && shards.length !== 1 ? plan.many : null;
   if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
+  if (many?.kind === 'merge') return new GatherRun(session, request, many.merge.fallback);
   return new FanOutRun(session, request, shards);
 }
