@@ -1,13 +1,14 @@
 import type { Node } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
-import { constOf, hasModifiers } from './ast.js';
+import { constOf, hasModifiers, isOperator } from './ast.js';
+import { integerConstant } from './integer-constants.js';
 import { typeFamily, type KeyValue, type Variable } from './model.js';
 import { keepsValue } from './params.js';
 
 /**
  * A constant or parameter, with casts that keep its value: strings take the cast's type, integers
- * stay integers. Null for every other expression.
+ * stay integers; or integer arithmetic on constants. Null for every other expression.
  */
 export function valueOf(node: Node, analysis: Analysis): KeyValue | null {
   if ('ParamRef' in node) {
@@ -15,18 +16,36 @@ export function valueOf(node: Node, analysis: Analysis): KeyValue | null {
   }
   const constant = constOf(node);
   if (constant !== null) return analysis.constants.value(constant);
+  if ('A_Expr' in node) return computedValue(node, analysis);
   if (!('TypeCast' in node) || node.TypeCast.typeName === undefined) return null;
   const { arg, typeName } = node.TypeCast;
   if (arg === undefined || hasModifiers(typeName) || typeName.arrayBounds !== undefined)
     return null;
   const type = analysis.names.typeOid(typeName);
-  if (type === 0) return null;
-  const value = 'TypeCast' in arg ? null : valueOf(arg, analysis);
+  const value = type === 0 ? null : valueOf(arg, analysis);
   if (value === null) return null;
-  if (value.type === 0 || value.type === TypeOid.unknown || keepsValue(value.type, type)) {
-    return { source: value.source, type };
+  if (value.type === 0 || value.type === TypeOid.unknown) return { source: value.source, type };
+  if (!keepsValue(value.type, type)) return null;
+  // Of several casts the innermost one says in which form the value arrives.
+  return 'TypeCast' in arg ? value : { source: value.source, type };
+}
+
+const numberTypes: readonly number[] = [TypeOid.int2, TypeOid.int4, TypeOid.int8, TypeOid.numeric];
+
+/** `+5`, which is the number itself, and `100 + 10`. */
+function computedValue(
+  node: Extract<Node, { A_Expr: unknown }>,
+  analysis: Analysis,
+): KeyValue | null {
+  const { kind, name, lexpr, rexpr } = node.A_Expr;
+  if (kind === 'AEXPR_OP' && lexpr === undefined && rexpr !== undefined && isOperator(name, '+')) {
+    const value = analysis.names.builtinsFirst ? valueOf(rexpr, analysis) : null;
+    return value !== null && numberTypes.includes(value.type) ? value : null;
   }
-  return null;
+  const constant = integerConstant(node, analysis);
+  if (constant === null) return null;
+  const bytes = new TextEncoder().encode(String(constant.value));
+  return { source: { kind: 'constant', bytes }, type: constant.type };
 }
 
 /**

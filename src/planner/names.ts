@@ -28,6 +28,11 @@ export class Names {
     this.#path = searchPath.includes('pg_catalog') ? searchPath : ['pg_catalog', ...searchPath];
   }
 
+  /** Built-in operators and functions come before those of users for the same types. */
+  get builtinsFirst(): boolean {
+    return this.#path[0] === 'pg_catalog';
+  }
+
   /** The catalog's relation of this name; null where there is none. */
   find(schema: string | null, name: string): CatalogRelation | null {
     if (schema !== null) return this.catalog.relations.get(`${schema}.${name}`) ?? null;
