@@ -1,0 +1,84 @@
+import type { Node } from '@pgsql/types';
+import { TypeOid } from '../../keyspace/type-oids.js';
+import { constOf } from '../ast.js';
+import type { Params } from '../params.js';
+import type { RowCount } from '../plan.js';
+import type { ScatterContext } from './scatter-context.js';
+import { contains } from './tree.js';
+
+/** LIMIT, OFFSET and FETCH of a query. */
+export interface Cut {
+  /** Null: an expression, which only a server computes. */
+  readonly counts: { readonly limit: RowCount | null; readonly offset: RowCount | null } | null;
+  readonly withTies: boolean;
+  /** The clauses for every shard, which keeps the rows that OFFSET skips; '' where it keeps all. */
+  readonly onShards: string;
+  /** The clauses as they were written. */
+  readonly written: string;
+}
+
+const INT8_MAX = 9223372036854775807n;
+
+/** Null: it cannot be written, or reads tables. */
+export function cutOf(scatter: ScatterContext): Cut | null {
+  const { limitCount, limitOffset, limitOption } = scatter.statement;
+  if (contains([limitCount, limitOffset], 'SubLink')) return null;
+  const withTies = limitOption === 'LIMIT_OPTION_WITH_TIES';
+  const limit = rowCount(limitCount, scatter.analysis.params);
+  const offset = rowCount(limitOffset, scatter.analysis.params);
+  const counts = limit === 'expression' || offset === 'expression' ? null : { limit, offset };
+  const limitText = limitCount === undefined ? '' : scatter.expression(limitCount);
+  const offsetText = limitOffset === undefined ? '' : scatter.expression(limitOffset);
+  if (limitText === null || offsetText === null) return null;
+  const rows = counts === null ? null : rowsOnShards(counts.limit, counts.offset);
+  return {
+    counts,
+    withTies,
+    onShards: rows === null ? '' : limitClause(rows, withTies),
+    written:
+      (offsetText === '' ? '' : ` OFFSET (${offsetText})`) +
+      (limitText === '' ? '' : limitClause(limitText, withTies)),
+  };
+}
+
+function limitClause(count: string, withTies: boolean): string {
+  return withTies ? ` FETCH FIRST (${count}) ROWS WITH TIES` : ` LIMIT (${count})`;
+}
+
+function rowCount(node: Node | undefined, params: Params): RowCount | null | 'expression' {
+  if (node === undefined) return null;
+  const constant = constOf(node);
+  if (constant !== null) {
+    if (constant.isnull === true) return null;
+    const digits = constant.ival === undefined ? constant.fval?.fval : (constant.ival.ival ?? 0);
+    if (digits === undefined || !/^-?\d+$/.test(String(digits))) return 'expression';
+    const value = BigInt(digits);
+    return value <= INT8_MAX && value >= -INT8_MAX ? { kind: 'constant', value } : 'expression';
+  }
+  if (!('ParamRef' in node)) return 'expression';
+  const index = (node.ParamRef.number ?? 0) - 1;
+  const type = params.inputType(index, 0, TypeOid.int8, false);
+  // Untyped, it is given the type that LIMIT wants: int8.
+  const isInt8 = type === TypeOid.int8 || type === TypeOid.unknown;
+  return isInt8 ? { kind: 'param', index } : 'expression';
+}
+
+/** How many rows a shard may have to give; null: all of them. Negative counts fail elsewhere. */
+function rowsOnShards(limit: RowCount | null, offset: RowCount | null): string | null {
+  if (limit === null) return null;
+  if (limit.kind === 'constant' && (offset === null || offset.kind === 'constant')) {
+    const sum = positive(limit.value) + positive(offset?.value ?? 0n);
+    return String(sum < INT8_MAX ? sum : INT8_MAX);
+  }
+  // LEAST passes over nulls: LIMIT NULL keeps all rows.
+  const skipped = offset === null ? '0' : `greatest(coalesce(${int8(offset)}, 0), 0)::numeric`;
+  return `least(${int8(limit)}::numeric + ${skipped}, ${INT8_MAX}::numeric)::int8`;
+}
+
+function int8(count: RowCount): string {
+  return count.kind === 'param' ? `$${count.index + 1}::int8` : `${count.value ?? 'null'}::int8`;
+}
+
+function positive(value: bigint | null): bigint {
+  return value !== null && value > 0n ? value : 0n;
+}

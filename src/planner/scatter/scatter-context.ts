@@ -1,0 +1,87 @@
+import type { Node, SelectStmt } from '@pgsql/types';
+import { deparse, deparseExpression } from '../../sql/deparse.js';
+import type { Analysis } from '../analysis.js';
+import type { Level } from '../model.js';
+import type { StatementContext } from '../statement-context.js';
+import { contains } from './tree.js';
+
+/** A SELECT that is planned for several shards, with what is known of it. */
+export class ScatterContext {
+  readonly statement: SelectStmt;
+  readonly top: Level;
+  readonly analysis: Analysis;
+  readonly #context: StatementContext;
+
+  constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
+    this.statement = statement;
+    this.top = top;
+    this.analysis = analysis;
+    this.#context = context;
+  }
+
+  /** The statement with other clauses, as text; null where it cannot be written for certain. */
+  text(changes: Partial<SelectStmt>, drop: readonly (keyof SelectStmt)[]): string | null {
+    const select: SelectStmt = { ...this.statement, ...changes };
+    for (const clause of drop) delete select[clause];
+    if (select.limitCount === undefined && select.limitOffset === undefined) {
+      select.limitOption = 'LIMIT_OPTION_DEFAULT';
+    }
+    return this.write({ SelectStmt: select });
+  }
+
+  write(node: Node): string | null {
+    return deparse(node, this.#context.parser);
+  }
+
+  expression(node: Node): string | null {
+    return deparseExpression(node, this.#context.parser);
+  }
+
+  /** A plan that holds SQL text serves texts with the same literals only. */
+  dependOnLiterals(): void {
+    this.#context.constants.dependOnAll();
+  }
+
+  /** The names of the result's columns, quoted. */
+  outputNames(): string[] {
+    return this.top.outputs.map(({ name }) => quoteAlways(name ?? '?column?'));
+  }
+
+  /** Every text column has the database's default collation, and nothing names another one. */
+  get defaultCollations(): boolean {
+    return this.#columnsHave('default') && !contains(this.statement, 'CollateClause');
+  }
+
+  /** Text compares by its bytes, whatever of this statement it is. */
+  get textByBytes(): boolean {
+    const { catalog } = this.analysis.names;
+    if (catalog.textByBytes !== true || !this.#columnsHave('default', 'bytes')) return false;
+    return !contains(this.statement, 'CollateClause', (node) => {
+      const names = 'CollateClause' in node ? (node.CollateClause.collname ?? []) : [];
+      const last = names.at(-1);
+      return last === undefined || !('String' in last) || !BYTES.has(last.String.sval ?? '');
+    });
+  }
+
+  /** Casts to types made by users count too: a domain may have a collation of its own. */
+  #columnsHave(...collations: readonly string[]): boolean {
+    const { occurrences, names } = this.analysis;
+    const known = occurrences.every(({ relation }) =>
+      relation.columns.every(({ collation }) => collations.includes(collation ?? 'other')),
+    );
+    return (
+      known &&
+      !contains(this.statement, 'TypeCast', (node) => {
+        const type = 'TypeCast' in node ? node.TypeCast.typeName : undefined;
+        return type === undefined || names.typeOid(type) === 0;
+      })
+    );
+  }
+}
+
+const BYTES = new Set(['C', 'POSIX', 'ucs_basic', 'pg_c_utf8']);
+
+/** Quotes even what need not be, so that a name such as `t` is never taken for anything else. */
+function quoteAlways(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

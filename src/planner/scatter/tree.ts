@@ -1,0 +1,35 @@
+import type { Node } from '@pgsql/types';
+
+/** Whether a tree holds a node of this kind (that passes the test). */
+export function contains(
+  tree: unknown,
+  kind: string,
+  test: (node: Node) => boolean = () => true,
+): boolean {
+  if (tree === null || typeof tree !== 'object') return false;
+  if (Array.isArray(tree)) return tree.some((item) => contains(item, kind, test));
+  if (kind in tree && test(tree as Node)) return true;
+  return Object.values(tree).some((field) => contains(field, kind, test));
+}
+
+/**
+ * A copy of a tree in which `replace` has put other nodes; it answers undefined for nodes whose
+ * children are to be looked at. Nodes are told from other structures by their one capital key.
+ */
+export function replaced<T>(tree: T, replace: (node: Node) => Node | undefined): T {
+  if (tree === null || typeof tree !== 'object') return tree;
+  if (Array.isArray(tree)) return tree.map((item: unknown) => replaced(item, replace)) as T;
+  const keys = Object.keys(tree);
+  if (keys.length === 1 && /^[A-Z]/.test(keys[0]!)) {
+    const other = replace(tree as unknown as Node);
+    if (other !== undefined) return other as T;
+  }
+  return Object.fromEntries(
+    Object.entries(tree).map(([name, field]) => [name, replaced(field as unknown, replace)]),
+  ) as T;
+}
+
+/** `t.c` */
+export function columnOf(table: string, column: string): Node {
+  return { ColumnRef: { fields: [{ String: { sval: table } }, { String: { sval: column } }] } };
+}
