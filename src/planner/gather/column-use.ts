@@ -95,7 +95,9 @@ export class ColumnUse {
     if (starred && starCounts) {
       for (const item of select.fromClause ?? []) this.#mark(rangesOf(item));
     }
-    this.#children(select);
+    const { larg, rarg, ...own } = select;
+    this.#children(own);
+    for (const arm of [larg, rarg]) if (arm !== undefined) this.#select(arm, true);
   }
 
   #mark(ranges: readonly RangeVar[]): void {

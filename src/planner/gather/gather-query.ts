@@ -11,7 +11,7 @@ import type { StatementContext } from '../statement-context.js';
 import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { pushedQueries } from './pushed-queries.js';
-import { tableInput } from './table-input.js';
+import { INPUT_ALIAS, tableInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
 import { checkWholeRows } from './whole-rows.js';
 
@@ -45,19 +45,16 @@ export function gatherQuery(
   const inputs = new Inputs();
   for (const { input, place } of pushed) {
     const relation = { kind: 'input', input: inputs.add(input) } as const;
-    const pieces = ['SELECT * FROM ', relation, ` AS "${PUSHED_ALIAS}"`];
+    const pieces = ['SELECT * FROM ', relation, ` AS ${INPUT_ALIAS}`];
     text.replace({ start: place.start, end: place.end, pieces });
   }
   for (const [range, occurrence] of moved) {
-    const input = inputs.add(tableInput(range, occurrence, use, analysis, context));
-    text.replaceTable(range, [{ kind: 'input', input }]);
+    const { input, relation } = tableInput(range, occurrence, use, analysis, context);
+    text.replaceTable(range, relation(inputs.add(input)));
   }
   cutSchemas(use, moved, text);
   return { inputs: inputs.list, home: home.shards, final: text.pieces() };
 }
-
-/** What a pushed query is called where it stood; nothing outside its parentheses sees it. */
-const PUSHED_ALIAS = 'sg_rows';
 
 /** What a statement does besides reading is done where its rows are, and not where copies are. */
 function refuseEffects(analysis: Analysis): void {

@@ -1,4 +1,5 @@
-import type { Node, SelectStmt } from '@pgsql/types';
+import type { Node, SelectStmt, TypeName } from '@pgsql/types';
+import type { CatalogColumn } from '../../keyspace/catalog.js';
 import type { Keyspace } from '../../keyspace/topology.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
@@ -8,6 +9,7 @@ import type { GatherInput, ShardSelector } from '../plan.js';
 import { driverShards } from '../selectors.js';
 import { splitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
+import { FIRST_USER_OID, userArrayType } from './array-types.js';
 import { ColumnUse } from './column-use.js';
 import type { Home } from './home.js';
 import { isPlainQuery } from './plain-expressions.js';
@@ -64,6 +66,8 @@ function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
   if (shards === null) return null;
   const columns = columnsOf(level);
   if (columns === null || !standsAlone(select, below, analysis)) return null;
+  const used = usedColumns(select, below, analysis);
+  if (!haveTransportTypes(level, used, analysis)) return null;
   const place = findSelect(select, search.text, context);
   if (place === null) return null;
   const input: GatherInput = {
@@ -72,7 +76,7 @@ function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
     sql: place.sql,
     columns,
     primaryKey: null,
-    defaultCollations: !analysis.readsCatalog && hasDefaultCollations(select, below, analysis),
+    defaultCollations: !analysis.readsCatalog && hasDefaultCollations(select, used),
     estimatedRows: null,
   };
   return { select, input, place };
@@ -145,6 +149,7 @@ function standsAlone(select: SelectStmt, below: ReadonlySet<Level>, analysis: An
   let alone = true;
   const visit = (node: Node): void => {
     if (rowKinds.has(kindOf(node))) alone = false;
+    if ('TypeCast' in node && isUnknownType(node.TypeCast.typeName, analysis)) alone = false;
     if ('RangeVar' in node) {
       const cte = analysis.cteRanges.get(node.RangeVar);
       if (cte !== undefined && (cte === null || !below.has(cte))) alone = false;
@@ -155,18 +160,39 @@ function standsAlone(select: SelectStmt, below: ReadonlySet<Level>, analysis: An
   return alone;
 }
 
-function hasDefaultCollations(
+function isUnknownType(type: TypeName | undefined, analysis: Analysis): boolean {
+  return type === undefined || analysis.names.typeOid(type) === 0;
+}
+
+/** The columns of tables that the query may speak of. */
+function usedColumns(
   select: SelectStmt,
   below: ReadonlySet<Level>,
   analysis: Analysis,
-): boolean {
+): CatalogColumn[] {
   const use = new ColumnUse(select);
+  const out: CatalogColumn[] = [];
   for (const [range, { entry, relation }] of analysis.ranges) {
     if (!below.has(entry.level)) continue;
-    const columns = relation.columns.filter(({ name }) => use.needsAll(range) || use.needs(name));
-    if (!columns.every(hasDefaultCollation)) return false;
+    const all = use.needsAll(range);
+    out.push(...relation.columns.filter(({ name }) => all || use.needs(name)));
   }
-  return !contains(select, 'CollateClause');
+  return out;
+}
+
+/** Whether no output can be an array of a type made by users, which travels as text only. */
+function haveTransportTypes(
+  level: Level,
+  used: readonly CatalogColumn[],
+  analysis: Analysis,
+): boolean {
+  const expressions = level.outputs.some(({ variable }) => variable === null);
+  if (expressions) return used.every(({ type }) => type < FIRST_USER_OID);
+  return used.every((column) => userArrayType(column, analysis.names.catalog) === null);
+}
+
+function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]): boolean {
+  return used.every(hasDefaultCollation) && !contains(select, 'CollateClause');
 }
 
 function contains(body: unknown, kind: string): boolean {

@@ -1,15 +1,24 @@
 import type { RangeVar } from '@pgsql/types';
-import type { CatalogColumn } from '../../keyspace/catalog.js';
+import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { Analysis } from '../analysis.js';
 import type { Level, Occurrence } from '../model.js';
-import type { GatherInput, ShardSelector } from '../plan.js';
+import type { FinalPiece, GatherInput, ShardSelector } from '../plan.js';
+import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { keyTerms } from '../terms.js';
+import { userArrayType } from './array-types.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
 import { estimatedRows } from './home.js';
+
+/** A table's rows on their way, and what stands in its place in the final statement. */
+export interface TableInput {
+  readonly input: GatherInput;
+  /** The relation, of the number that the input gets. */
+  readonly relation: (input: number) => readonly FinalPiece[];
+}
 
 /** The rows and columns that the statement needs of a table where it stands. */
 export function tableInput(
@@ -18,29 +27,74 @@ export function tableInput(
   use: ColumnUse,
   analysis: Analysis,
   context: StatementContext,
-): GatherInput {
+): TableInput {
   const { relation } = occurrence;
-  const renamed = range.alias?.colnames !== undefined;
   const all = use.needsAll(range);
   const columns = relation.columns.filter(({ name }) => all || use.needs(name));
-  const filters = renamed ? [] : filtersOf(occurrence, analysis, context);
-  const table = quoteQualified(relation.schema, relation.name);
-  const alias = filters.length > 0 && range.alias !== undefined;
-  const from = [
-    range.inh === true ? table : `ONLY ${table}`,
-    ...(alias ? [`AS ${quoteIdentifier(nameOf(range))}`] : []),
-    ...(filters.length > 0 ? [`WHERE ${filters.join(' AND ')}`] : []),
-  ];
-  const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-  return {
+  const types = columns.map((column) => userArrayType(column, analysis.names.catalog));
+  const primaryKey = groupedKey(occurrence, columns, analysis);
+  const retyped = types.some((type) => type !== null);
+  if (retyped && primaryKey !== null) refuseRetyped(relation);
+  const list = columns.map(({ name }, index) => {
+    const column = quoteIdentifier(name);
+    return types[index] === null ? column : `${column}::text AS ${column}`;
+  });
+  const items = columns.length === 0 ? `true AS ${NO_COLUMN}` : list.join(', ');
+  const input: GatherInput = {
     label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
     shards: shardsOf(occurrence, analysis),
-    sql: `SELECT ${list === '' ? `true AS ${NO_COLUMN}` : list} FROM ${from.join(' ')}`,
-    columns: list === '' ? [NO_COLUMN] : columns.map(({ name }) => name),
-    primaryKey: groupedKey(occurrence, columns, analysis),
+    sql: `SELECT ${items} FROM ${sourceOf(range, occurrence, analysis, context)}`,
+    columns: columns.length === 0 ? [NO_COLUMN] : columns.map(({ name }) => name),
+    primaryKey,
     defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
     estimatedRows: estimatedRows(occurrence, analysis),
   };
+  return { input, relation: (number) => relationOf(number, columns, types) };
+}
+
+/** The table with its filters. */
+function sourceOf(
+  range: RangeVar,
+  occurrence: Occurrence,
+  analysis: Analysis,
+  context: StatementContext,
+): string {
+  const { relation } = occurrence;
+  const table = quoteQualified(relation.schema, relation.name);
+  const source = range.inh === true ? table : `ONLY ${table}`;
+  // Under other names the conditions would have to be written anew.
+  if (range.alias?.colnames !== undefined) return source;
+  const filters = filtersOf(occurrence, analysis, context);
+  if (filters.length === 0) return source;
+  const alias = range.alias === undefined ? '' : ` AS ${quoteIdentifier(nameOf(range))}`;
+  return `${source}${alias} WHERE ${filters.join(' AND ')}`;
+}
+
+/** The input itself, or a query that gives columns which travel as text their types again. */
+function relationOf(
+  input: number,
+  columns: readonly CatalogColumn[],
+  types: readonly (string | null)[],
+): FinalPiece[] {
+  const piece = { kind: 'input', input } as const;
+  if (types.every((type) => type === null)) return [piece];
+  const list = columns.map(({ name }, index) => {
+    const column = quoteIdentifier(name);
+    const type = types[index] ?? null;
+    return type === null ? column : `${column}::${type} AS ${column}`;
+  });
+  return [`(SELECT ${list.join(', ')} FROM `, piece, ` AS ${INPUT_ALIAS})`];
+}
+
+/** What an input is called inside parentheses that nothing outside sees into. */
+export const INPUT_ALIAS = 'sg_rows';
+
+function refuseRetyped(relation: CatalogRelation): never {
+  refuse(
+    `GROUP BY the primary key of table "${relation.name}" over several shards is not supported ` +
+      'with columns that are arrays of user-defined types',
+    'Name the other columns after GROUP BY too.',
+  );
 }
 
 /** Stands for rows of which no column is needed. */

@@ -43,11 +43,13 @@ export class StatementText {
     }
     const command = tokens.is(first - 1, 'table');
     if (command) first--;
+    const start = tokens.start(first);
+    const blank = first > 0 && tokens.end(first - 1) === start ? [' '] : [];
     const alias = range.alias === undefined ? [` AS ${quoted(range.relname ?? '')}`] : [];
     this.replace({
-      start: tokens.start(first),
+      start,
       end: tokens.end(last),
-      pieces: [...(command ? ['SELECT * FROM '] : []), ...relation, ...alias],
+      pieces: [...blank, ...(command ? ['SELECT * FROM '] : []), ...relation, ...alias],
     });
   }
 

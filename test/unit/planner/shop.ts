@@ -88,13 +88,11 @@ const relations: readonly CatalogRelation[] = [
   relation('notes', ['id int8 serial', 'text text']),
   relation('order_id_seq', ['last_value int8'], { kind: 'S' }),
   relation('notes_id_seq', ['last_value int8'], { kind: 'S' }),
-  relation('customers', [
-    'id int8',
-    'name text',
-    'email text',
-    'country text',
-    'created timestamptz now()',
-  ]),
+  relation(
+    'customers',
+    ['id int8', 'name text', 'email text', 'country text', 'created timestamptz now()'],
+    { primaryKey: ['id'], estimatedRows: 4096 },
+  ),
   relation('orders', [
     'id int8',
     'customer_id int8',
