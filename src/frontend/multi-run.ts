@@ -97,7 +97,7 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
     const agreed = targets.resolve(selector.keyspace, selector.groups, session.source);
     shards = targets.shards;
     if (!agreed) {
-      if (many.kind === 'gather' || many.kind === 'merge') return NONE;
+      if (many.kind === 'explain' || many.kind === 'gather' || many.kind === 'merge') return NONE;
       if (many.kind !== 'refuse') throw disagreement();
     }
   } else if (selector.kind === 'all') {

@@ -1,3 +1,4 @@
+import { ExplainRun } from './explain-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { shardsOf } from './multi-run.js';
@@ -9,6 +10,9 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   const { plan } = request;
   const shards = shardsOf(session, plan);
   const many = plan.kind === 'route' && shards.length !== 1 ? plan.many : null;
+  if (plan.kind === 'route' && many?.kind === 'explain') {
+    return new ExplainRun(session, request, plan, many.explain);
+  }
   if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
   if (many?.kind === 'merge') return new GatherRun(session, request, many.merge.fallback);
   return new FanOutRun(session, request, shards);

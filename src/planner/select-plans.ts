@@ -1,11 +1,10 @@
-import type { DeclareCursorStmt, ExplainStmt, Node, SelectStmt } from '@pgsql/types';
+import type { DeclareCursorStmt, SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
-import { defElemText } from './ast.js';
-import type { KeyTerm, Plan, RoutePlan } from './plan.js';
+import type { Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { analyseQuery } from './queries.js';
 import { refusal, refuse } from './refusals.js';
-import { routeQuery, type Route } from './routing.js';
+import { routeQuery } from './routing.js';
 import { ScatteredSelect } from './scatter/scattered-select.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { checkSetting } from './settings.js';
@@ -66,68 +65,6 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
     verb: 'cursor',
     cursor: { action: 'declare', name },
   };
-}
-
-/** EXPLAIN runs where its statement would, if that is one shard. `inner` plans that statement. */
-export function planExplain(
-  statement: ExplainStmt,
-  context: StatementContext,
-  inner: (node: Node, context: StatementContext) => Plan,
-): Plan {
-  const query = statement.query;
-  const kinds = ['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'];
-  if (query === undefined || !kinds.some((kind) => kind in query)) {
-    refuse(
-      'EXPLAIN of this kind of statement is not supported',
-      'Explain a SELECT, INSERT, UPDATE or DELETE.',
-    );
-  }
-  const analyze = isAnalyze(statement);
-  const plan = inner(query, context);
-  switch (plan.kind) {
-    case 'route':
-      refuseEffect(plan, 'EXPLAIN');
-      return {
-        ...onlyOneShard(plan, 'EXPLAIN'),
-        verb: 'explain',
-        writes: analyze && plan.writes,
-      };
-    case 'insertSplit': {
-      const groups: KeyTerm[][] = [plan.rows.map((row) => row.key)];
-      const route: Route = {
-        shards: { kind: 'keys', keyspace: plan.keyspace, groups },
-        many: { kind: 'refuse', refusal: severalShards('EXPLAIN') },
-      };
-      return routePlan('explain', analyze, route);
-    }
-    case 'broadcast': {
-      if (analyze) {
-        refuse(
-          'EXPLAIN ANALYZE of a write to every shard is not supported',
-          'Use EXPLAIN without ANALYZE.',
-        );
-      }
-      const many = { kind: 'refuse', refusal: severalShards('EXPLAIN') } as const;
-      return routePlan('explain', false, {
-        shards: { kind: 'any', keyspace: plan.keyspace },
-        many,
-      });
-    }
-    case 'refuse':
-      return { ...plan, verb: 'explain' };
-    default:
-      return refuse('EXPLAIN of this statement is not supported', 'Run the statement itself.');
-  }
-}
-
-function isAnalyze(statement: ExplainStmt): boolean {
-  let analyze = false;
-  for (const node of statement.options ?? []) {
-    if (!('DefElem' in node) || node.DefElem.defname !== 'analyze') continue;
-    const text = defElemText(node.DefElem);
-    analyze = text === null || !/^(off|false|0)$/i.test(text);
-  }
-  return analyze;
 }
 
 function refuseEffect(plan: RoutePlan, construct: string): void {

@@ -60,6 +60,7 @@ export class ShardPlans extends QuietOperation {
   /** Sends the questions; this must be the session's operation already. */
   start(): void {
     const { bind, endsWithSync } = this.options;
+    if (this.questions.length === 0) queueMicrotask(() => this.options.onDone([]));
     for (const { backend, questions } of this.branches.values()) {
       for (const i of questions) {
         backend.statements.parseUnnamed(this.questions[i]!.text, DROP);

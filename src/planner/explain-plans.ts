@@ -1,0 +1,160 @@
+import type { ExplainStmt, Node } from '@pgsql/types';
+import { sameTree } from '../sql/same-tree.js';
+import { defElemText } from './ast.js';
+import type { ExplainSpec, KeyTerm, Plan, RoutePlan } from './plan.js';
+import { routePlan } from './plans.js';
+import { refusal, refuse } from './refusals.js';
+import type { StatementContext } from './statement-context.js';
+
+const EXPLAINED = ['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'];
+
+/**
+ * EXPLAIN goes to the shard that its statement would run on, as it stands; where that is several, Shardgate tells how
+ * they work together. `inner` plans the statement.
+ */
+export function planExplain(
+  statement: ExplainStmt,
+  context: StatementContext,
+  inner: (node: Node, context: StatementContext) => Plan,
+): Plan {
+  const query = statement.query;
+  if (query === undefined || !EXPLAINED.some((kind) => kind in query)) {
+    refuse(
+      'EXPLAIN of this kind of statement is not supported',
+      'Explain a SELECT, INSERT, UPDATE or DELETE.',
+    );
+  }
+  const options = optionsOf(statement);
+  const start = queryStart(query, context);
+  const plan = inner(query, {
+    ...context,
+    start: start ?? context.start,
+    scatters: start !== null,
+  });
+  switch (plan.kind) {
+    case 'route':
+      return explainRoute(plan, start, options, context);
+    case 'insertSplit': {
+      const groups: KeyTerm[][] = [plan.rows.map((row) => row.key)];
+      return routePlan('explain', options.analyze, {
+        shards: { kind: 'keys', keyspace: plan.keyspace, groups },
+        many: { kind: 'refuse', refusal: severalShards('an INSERT') },
+      });
+    }
+    case 'broadcast': {
+      if (options.analyze) {
+        refuse(
+          'EXPLAIN ANALYZE of a write to every shard is not supported',
+          'Use EXPLAIN without ANALYZE.',
+        );
+      }
+      return routePlan('explain', false, {
+        shards: { kind: 'any', keyspace: plan.keyspace },
+        many: { kind: 'refuse', refusal: severalShards('this statement') },
+      });
+    }
+    case 'refuse':
+      return { ...plan, verb: 'explain' };
+    default:
+      return refuse('EXPLAIN of this statement is not supported', 'Run the statement itself.');
+  }
+}
+
+function explainRoute(
+  plan: RoutePlan,
+  start: number | null,
+  options: Options,
+  context: StatementContext,
+): RoutePlan {
+  if (plan.effect !== null) {
+    refuse('set_config in EXPLAIN is not supported', 'Run it as a statement of its own.');
+  }
+  const writes = options.analyze && plan.writes;
+  const explained: RoutePlan = { ...plan, verb: 'explain', writes };
+  if (plan.many.kind === 'refuse') return explained;
+  if (writes) {
+    const many = { kind: 'refuse', refusal: severalShards('ANALYZE of a write') } as const;
+    return { ...explained, many };
+  }
+  if (start === null || options.format === 'other') {
+    return { ...explained, many: { kind: 'refuse', refusal: severalShards('this form') } };
+  }
+  const sql = textOf(start, context);
+  const explain: ExplainSpec = { ...options, format: options.format, of: plan.many, sql };
+  // The statement's text is in the plan, so the plan is good for these literals only.
+  context.constants.dependOnAll();
+  return { ...explained, many: { kind: 'explain', explain } };
+}
+
+interface Options {
+  readonly analyze: boolean;
+  readonly verbose: boolean;
+  readonly format: 'text' | 'json' | 'other';
+  /** For the shards, without FORMAT. */
+  readonly options: string;
+}
+
+function optionsOf(statement: ExplainStmt): Options {
+  let analyze = false;
+  let verbose = false;
+  let format: Options['format'] = 'text';
+  const passed: string[] = [];
+  for (const node of statement.options ?? []) {
+    if (!('DefElem' in node)) continue;
+    const name = node.DefElem.defname ?? '';
+    const text = defElemText(node.DefElem);
+    const on = text === null || !/^(off|false|0)$/i.test(text);
+    if (name === 'format') {
+      const wanted = text?.toLowerCase() ?? '';
+      format = wanted === 'text' || wanted === 'json' ? wanted : 'other';
+      continue;
+    }
+    if (name === 'analyze') analyze = on;
+    if (name === 'verbose') verbose = on;
+    passed.push(text === null ? name : `${name} ${quoted(text)}`);
+  }
+  return { analyze, verbose, format, options: passed.join(', ') };
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function severalShards(construct: string): ReturnType<typeof refusal> {
+  return refusal(
+    `EXPLAIN of ${construct} over several shards is not supported`,
+    'Bind the shard key to a value, so that one shard can answer; or use EXPLAIN (FORMAT TEXT or JSON) of a SELECT.',
+  );
+}
+
+/** `EXPLAIN ANALYZE VERBOSE` or `EXPLAIN (option, ...)`, without comments. */
+const HEADS = [
+  /^explain\s*\((?:[^()']|'[^']*')*\)\s*/i,
+  /^explain\s*(?:\b(?:analyze|analyse)\b\s*)?(?:\bverbose\b\s*)?/i,
+];
+
+/** Where the explained statement begins, as an offset in the text; null: that cannot be told. */
+function queryStart(query: Node, context: StatementContext): number | null {
+  const text = textOf(context.start, context);
+  for (const head of HEADS) {
+    const length = head.exec(text)?.[0].length ?? 0;
+    if (length > 0 && isQuery(text.slice(length), query, context)) return context.start + length;
+  }
+  return null;
+}
+
+function isQuery(text: string, query: Node, { parser }: StatementContext): boolean {
+  try {
+    const parsed = parser.parse(Buffer.from(text));
+    if (Array.isArray(parsed)) return parsed.length === 1 && sameTree(parsed[0]!.node, query);
+    parsed.catch(() => undefined);
+  } catch {
+    // This head took too much or too little.
+  }
+  return false;
+}
+
+/** The statement from an offset in the text on. */
+function textOf(start: number, { bytes, textStart, end }: StatementContext): string {
+  return Buffer.from(bytes.subarray(textStart + start, textStart + end)).toString('utf8');
+}
