@@ -12,6 +12,11 @@ import type { GatherRows } from './gather-rows.js';
 
 /** From here on the planner's guesses of a table nobody has looked at cost more than the look. */
 const ANALYZE_ROWS_MIN = 10_000;
+/**
+ * ANALYZE reads 300 rows times this (analyze.c): 3,000 tell unique columns from others, which is what
+ * joins need, in 5 ms for 100,000 rows; the default of 100 takes 30 ms.
+ */
+const STATISTICS_TARGET = 10;
 
 export interface GatherScriptOptions {
   readonly spec: GatherSpec;
@@ -71,7 +76,12 @@ export class GatherScript {
       const columns = primaryKey.map(quoteIdentifier).join(', ');
       statements.push(`ALTER TABLE ${table} ADD PRIMARY KEY (${columns})`);
     }
-    if (rowCount >= ANALYZE_ROWS_MIN) statements.push(`ANALYZE ${table}`);
+    if (rowCount >= ANALYZE_ROWS_MIN) {
+      const targets = spec.inputs[input]!.columns.map(
+        (column) => `ALTER ${quoteIdentifier(column)} SET STATISTICS ${STATISTICS_TARGET}`,
+      );
+      statements.push(`ALTER TABLE ${table} ${targets.join(', ')}`, `ANALYZE ${table}`);
+    }
     for (const statement of statements) this.sendPlain(home, statement);
     return statements.length;
   }
