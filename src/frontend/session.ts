@@ -128,6 +128,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   onDrain(): void {
     this.held.resume();
+    this.operation?.clientDrained?.();
     this.pump();
   }
 
@@ -299,17 +300,17 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   // ---------------------------------------------------------------- backend side
 
-  pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+  pass(from: BackendConnection | null, bytes: Buffer, start: number, end: number): boolean {
     if (this.over) return true;
     this.flushLocal();
     this.context.metrics.clientBytesOut += end - start;
-    if (this.transport.write(buffer.subarray(start, end))) return true;
-    this.held.stall(backend);
+    if (this.transport.write(bytes.subarray(start, end))) return true;
+    if (from !== null) this.held.stall(from);
     return false;
   }
 
-  passToClient(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
-    return this.pass(backend, buffer, start, end);
+  passToClient(from: BackendConnection | null, bytes: Buffer, start: number, end: number): boolean {
+    return this.pass(from, bytes, start, end);
   }
 
   captured(

@@ -23,6 +23,8 @@ export interface Operation {
   drained?(backend: BackendConnection): void;
   /** The backend is gone and no longer a participant. */
   lost(backend: BackendConnection, error: BackendError): void;
+  /** The client has taken all that it was sent; told to operations that wait for it. */
+  clientDrained?(): void;
 }
 
 /** What a finished operation reports; an ErrorResponse message as the shard sent it, or made from our own error. */
@@ -31,8 +33,16 @@ export type Outcome =
 
 /** What operations need of their session. */
 export interface OperationHost {
-  /** Bytes to the client; false: congested, the backend that they came from must stop reading. */
-  passToClient(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
+  /**
+   * Bytes to the client; false: congested, the backend that they came from must stop reading (null: they are the
+   * operation's own, which leaves them as they are until `clientDrained`).
+   */
+  passToClient(
+    backend: BackendConnection | null,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): boolean;
   /** The client was given half a message that nobody can complete: its connection must close. */
   clientStreamBroken(): void;
 }
