@@ -7,14 +7,29 @@ const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 /** Pieces up to this are copied into the next write; larger ones are written from where they are. */
 const COPIED_MAX = 4096;
 
+/** Rows of the shards on their way into a COPY of the home. */
+export interface GatherFeed {
+  readonly rowCount: number;
+  begin(): void;
+  /**
+   * Passes a piece of a shard's rows on: the rest of a row, or rows of which the last may be cut off.
+   * May write into the buffer. False: the home has not taken it yet, and the buffer is in use.
+   */
+  rows(buffer: Buffer, start: number, end: number, isRest: boolean): boolean;
+  /** Adds rows that were kept, as CopyData messages with the content of DataRow. */
+  kept(messages: Buffer, rowCount: number): void;
+  /** The end of the data. */
+  end(): void;
+}
+
 /**
- * Rows on their way into a COPY ... FROM STDIN (FORMAT binary) of the home. What comes from the
+ * A COPY ... FROM STDIN (FORMAT binary). What comes from the
  * shards leaves as it is, in messages that are always whole, so that CopyFail may follow at any time:
  *
  *   shard: | D len row | D len row | D len ro   w |
  *   home:  | d len row | d len row | d len ro | d len w |
  */
-export class GatherFeed {
+export class BinaryFeed implements GatherFeed {
   rowCount = 0;
   private readonly home: BackendConnection;
 
@@ -27,10 +42,6 @@ export class GatherFeed {
     this.home.out.begin(Frontend.copyData).bytes(COPY_HEADER).end();
   }
 
-  /**
-   * Passes a piece of a shard's rows on: the rest of a row, or rows of which the last may be cut off.
-   * Writes into the buffer. False: the home has not taken it yet, and the buffer is in use.
-   */
   rows(buffer: Buffer, start: number, end: number, isRest: boolean): boolean {
     const { home } = this;
     if (isRest) {
@@ -56,13 +67,11 @@ export class GatherFeed {
     return home.writeThrough(buffer.subarray(start, end));
   }
 
-  /** Adds rows that were kept, as CopyData messages. */
   kept(messages: Buffer, rowCount: number): void {
     this.rowCount += rowCount;
     this.home.out.bytes(messages);
   }
 
-  /** The end of the data. */
   end(): void {
     const { home } = this;
     home.out.begin(Frontend.copyData).int16(-1).end();

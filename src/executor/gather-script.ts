@@ -6,9 +6,11 @@ import { Frontend } from '../protocol/codes.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { arrayColumn, arrayParameters, type ArrayColumn } from './array-parameter.js';
 import { BindParts, NO_VALUES } from './bind-parts.js';
-import type { ResultColumn } from './described-columns.js';
+import { travelsInBinary, type ResultColumn } from './described-columns.js';
+import { BinaryFeed, type GatherFeed } from './gather-feed.js';
 import { createTable, finalText, unnestRelation, type Combine } from './gather-final.js';
 import type { GatherRows } from './gather-rows.js';
+import { TextFeed } from './gather-text-feed.js';
 
 /** From here on the planner's guesses of a table nobody has looked at cost more than the look. */
 const ANALYZE_ROWS_MIN = 10_000;
@@ -37,11 +39,16 @@ export class GatherScript {
   private readonly arrays: readonly (readonly ArrayColumn[])[] | null;
   private readonly options: GatherScriptOptions;
   private readonly bind: BindParts;
+  /** How the rows of each input travel. */
+  private readonly formats: readonly ('text' | 'binary')[];
 
   constructor(options: GatherScriptOptions) {
     this.options = options;
     this.bind = new BindParts(options.bind);
     this.arrays = arraysOf(options);
+    this.formats = options.columns.map((columns) =>
+      columns.every(travelsInBinary) ? 'binary' : 'text',
+    );
   }
 
   /** Every input can travel in parameters, as far as its types are concerned. */
@@ -52,7 +59,7 @@ export class GatherScript {
   /** `rowsMax` 0: all. */
   runInput(backend: BackendConnection, input: number, rowsMax: number): void {
     const { sql } = this.options.spec.inputs[input]!;
-    this.send(backend, sql, this.bind.withResults('binary'), rowsMax);
+    this.send(backend, sql, this.bind.withResults(this.formats[input]!), rowsMax);
   }
 
   /** `withData`: with the rows that this backend has itself. */
@@ -63,7 +70,13 @@ export class GatherScript {
   }
 
   copyInto(home: BackendConnection, input: number): void {
-    this.sendPlain(home, `COPY ${this.options.tables[input]!} FROM STDIN (FORMAT binary)`);
+    const table = this.options.tables[input]!;
+    this.sendPlain(home, `COPY ${table} FROM STDIN (FORMAT ${this.formats[input]!})`);
+  }
+
+  /** What the rows of an input go through to the COPY. */
+  feed(home: BackendConnection, input: number): GatherFeed {
+    return this.formats[input] === 'binary' ? new BinaryFeed(home) : new TextFeed(home);
   }
 
   /** What a table needs once its rows are there; answers how many statements that takes. */

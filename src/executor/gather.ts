@@ -8,7 +8,7 @@ import { readRowDescription, sameTypes } from './described-columns.js';
 import type { DescribedText } from './describe-texts.js';
 import { withoutPosition } from './error-position.js';
 import { GatherBranch } from './gather-branch.js';
-import { GatherFeed } from './gather-feed.js';
+import type { GatherFeed } from './gather-feed.js';
 import { memoryError, shapeError, tableError } from './gather-errors.js';
 import type { GatherScript } from './gather-script.js';
 
@@ -57,7 +57,8 @@ export class Gather implements Operation {
   private readonly home: GatherBranch;
   /** The home is the first. */
   private readonly branches: GatherBranch[];
-  private readonly feed: GatherFeed;
+  /** Of the COPY that is open, or was last. */
+  private feed: GatherFeed | null = null;
   private collecting: boolean;
   /** The input that the home's COPY takes now; -1: none. */
   private copying = -1;
@@ -79,7 +80,6 @@ export class Gather implements Operation {
     const backends = new Set([home, ...sources.flat()]);
     this.branches = [...backends].map((backend) => new GatherBranch(backend, sources.length));
     this.home = this.branches[0]!;
-    this.feed = new GatherFeed(home);
   }
 
   /** Sends the requests; this must be the session's operation already. */
@@ -260,6 +260,7 @@ export class Gather implements Operation {
       return;
     }
     this.copying = step.input;
+    this.feed = this.options.script.feed(branch.backend, step.input);
     this.feed.begin();
     this.resumeShards();
     this.finishCopy();
@@ -271,7 +272,7 @@ export class Gather implements Operation {
     if (this.error !== null) return;
     const isRest = this.owner !== null;
     this.owner = backend.dataBytesRemaining > end - start ? branch : null;
-    if (!this.feed.rows(buffer, start, end, isRest)) backend.pauseReading();
+    if (!this.feed!.rows(buffer, start, end, isRest)) backend.pauseReading();
     else if (this.owner === null) this.resumeShards(branch);
   }
 
@@ -280,13 +281,14 @@ export class Gather implements Operation {
     const input = this.copying;
     if (input < 0 || this.branches.some((branch) => branch.awaitsInput(input))) return;
     this.copying = -1;
+    const feed = this.feed!;
     for (const branch of this.branches) {
       const rows = branch.rows[input]!;
-      this.feed.kept(rows.content(), rows.rowCount);
+      feed.kept(rows.content(), rows.rowCount);
       rows.clear();
     }
-    this.feed.end();
-    this.finishTable(input, this.feed.rowCount);
+    feed.end();
+    this.finishTable(input, feed.rowCount);
     this.copyFrom(input + 1);
   }
 
