@@ -136,8 +136,8 @@ export class Level {
   recursive = false;
   /** The arms of a set operation; empty for every other query. */
   arms: Level[] = [];
-  /** The set operation keeps every row of both arms. */
-  unionAll = false;
+  /** The set operation, in upper case; null for every other query. */
+  operation: 'UNION ALL' | 'UNION' | 'OTHER' | null = null;
   /** How often a CTE's query is referred to; 1 for every other query. */
   references = 1;
 

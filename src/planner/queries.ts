@@ -150,7 +150,8 @@ function setOperation(
     return analysis.walker.query(arm, level, outer, ctes, analysis);
   });
   level.arms = arms;
-  level.unionAll = select.op === 'SETOP_UNION' && select.all === true;
+  const union = select.all === true ? 'UNION ALL' : 'UNION';
+  level.operation = select.op === 'SETOP_UNION' ? union : 'OTHER';
   const [left, right] = arms as [Level, Level];
   level.openOutputs = left.openOutputs || right.openOutputs;
   const entry = new Entry(level, 'derived', '');

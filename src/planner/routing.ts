@@ -73,7 +73,7 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
 
 /** What becomes of the rows of a query that splits and neither sorts nor cuts them. */
 export function putTogether(top: Level): ManyShards {
-  return { kind: top.countsOnly && !top.grouped ? 'counts' : 'concat' };
+  return { kind: top.countsOnly ? 'counts' : 'concat' };
 }
 
 /** What `many` says is only made where more than one shard may be meant: it may cost much. */

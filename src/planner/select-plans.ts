@@ -1,5 +1,6 @@
 import type { DeclareCursorStmt, SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
+import type { Level } from './model.js';
 import type { Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { analyseQuery } from './queries.js';
@@ -14,11 +15,17 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   const [analysis, level] = analyse(context, (walk) =>
     analyseQuery(statement, null, null, null, walk),
   );
-  level.countsOnly = countsOnly(statement, context);
+  level.countsOnly = isUngrouped(level) && countsOnly(statement, context);
   const together = new ScatteredSelect(statement, level, analysis, context);
   const route = routeQuery(level, analysis, context.scatters ? together : null);
   if (analysis.effect !== null) checkSetting(analysis.effect);
   return { ...routePlan('select', writesOf(analysis), route), effect: analysis.effect };
+}
+
+/** One row comes out, and nothing is done with it. */
+function isUngrouped(level: Level): boolean {
+  const { grouped, having, windows, distinct, ordered, limited } = level;
+  return !(grouped || having || windows || distinct || ordered || limited);
 }
 
 /**

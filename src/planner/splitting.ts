@@ -50,6 +50,22 @@ export function splitQuery(
   return splitBy(drives, placement, analysis);
 }
 
+/**
+ * Splits a UNION of which the shards may each give some rows, several of them the same ones: equal
+ * rows are made one afterwards. So arms need not give each row once; an arm without sharded tables
+ * gives all of its rows on every shard. Null where it does not split even so.
+ */
+export function splitUnion(
+  top: Level,
+  placement: Placement,
+  analysis: Analysis,
+): SplitQuery | null {
+  if (top.operation !== 'UNION' || obstacleOf(placement, analysis) !== null) return null;
+  const splitter = new Splitter(placement, analysis);
+  const drivers = top.arms.map((arm) => splitter.unionDrivers(arm));
+  return drivers.includes(null) ? null : { kind: 'split', drivers: drivers.flatMap((d) => d!) };
+}
+
 /** Splits an UPDATE or DELETE: its target is what drives it. */
 export function splitModification(
   target: ShardedOccurrence,
@@ -199,16 +215,34 @@ class Splitter {
         const settled = new Set([...a.settled, ...b.settled]);
         const drive = { tables: [...a.tables, ...b.tables], keys, settled };
         if (keys.size > 0) return drive;
-        if (level.unionAll) alternative ??= drive;
+        if (level.operation === 'UNION ALL') alternative ??= drive;
       }
     }
     return alternative;
   }
 
+  /** What drives an arm of which rows may come more than once; null: nothing does. */
+  unionDrivers(arm: Level): readonly ShardedOccurrence[] | null {
+    if (arm.limited) return null;
+    if (this.#tablesBelow(arm).length === 0) {
+      return this.#analysis.volatileFunction === null && !this.#isCutBelow(arm) ? [] : null;
+    }
+    if (arm.operation === 'UNION' || arm.operation === 'UNION ALL') {
+      const drivers = arm.arms.map((part) => this.unionDrivers(part));
+      return drivers.includes(null) ? null : drivers.flatMap((part) => part!);
+    }
+    return this.#settledDrives(arm, 'distinct')[0]?.tables ?? null;
+  }
+
+  /** Rows that LIMIT leaves, or that DISTINCT ON chooses, need not be the same on every server. */
+  #isCutBelow(level: Level): boolean {
+    return [...this.levelsBelow(level)].some(({ limited, distinctOn }) => limited || distinctOn);
+  }
+
   /** Drives of an arm that all other tables of the arm follow. */
-  #settledDrives(arm: Level): Drive[] {
+  #settledDrives(arm: Level, allowed: Allowed = 'nothing'): Drive[] {
     const tables = this.#tablesBelow(arm);
-    return this.drives(arm, 'nothing')
+    return this.drives(arm, allowed)
       .filter((drive) => strayOf(tables, drive, this.#analysis) === null)
       .map((drive) => ({ ...drive, settled: new Set([...drive.settled, ...tables]) }));
   }

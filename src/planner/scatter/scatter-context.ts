@@ -1,6 +1,9 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { deparse, deparseExpression } from '../../sql/deparse.js';
+import { sameTree } from '../../sql/same-tree.js';
 import type { Analysis } from '../analysis.js';
+import { qualifiedName } from '../ast.js';
+import { bareColumn } from '../expressions.js';
 import type { Level } from '../model.js';
 import type { StatementContext } from '../statement-context.js';
 import { contains } from './tree.js';
@@ -45,6 +48,31 @@ export class ScatterContext {
   /** The names of the result's columns, quoted. */
   outputNames(): string[] {
     return this.top.outputs.map(({ name }) => quoteAlways(name ?? '?column?'));
+  }
+
+  /** Equal values of some column may differ, so that it matters which one stands for a group. */
+  get hasOddEquality(): boolean {
+    return this.analysis.occurrences.some(({ relation }) =>
+      relation.columns.some(({ deterministicCollation }) => !deterministicCollation),
+    );
+  }
+
+  /** Whether an expression may give several rows. */
+  returnsSets(expression: Node): boolean {
+    const { names } = this.analysis;
+    return contains(expression, 'FuncCall', (node) => {
+      const { schema, name } = qualifiedName('FuncCall' in node ? node.FuncCall.funcname : []);
+      return names.catalog.setReturning.has(name) || names.userFunctions(schema, name).length > 0;
+    });
+  }
+
+  /** Equal as written, or one and the same column by different names (`status`, `o.status`). */
+  isSame(a: Node, b: Node): boolean {
+    if (sameTree(a, b)) return true;
+    const place = this.analysis.places.get(this.top);
+    if (place === undefined || !('ColumnRef' in a && 'ColumnRef' in b)) return false;
+    const variable = bareColumn(a, place, this.analysis);
+    return variable !== null && variable === bareColumn(b, place, this.analysis);
   }
 
   /** Every text column has the database's default collation, and nothing names another one. */

@@ -2,11 +2,15 @@ import type { SelectStmt } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
 import { gatherQuery } from '../gather/gather-query.js';
 import type { Level } from '../model.js';
-import type { GatherSpec, ManyShards, ShardSelector } from '../plan.js';
+import type { Placement } from '../placement.js';
+import type { GatherSpec, ManyShards, Refusal, ShardSelector } from '../plan.js';
 import { refuse } from '../refusals.js';
 import { putTogether, type Together } from '../routing.js';
-import type { SplitQuery } from '../splitting.js';
+import { driverShards } from '../selectors.js';
+import { splitQuery, splitUnion, type Split, type SplitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
+import { aggregateQuery } from './aggregate-query.js';
+import { distinctQuery } from './distinct-query.js';
 import { mergedRows } from './merge.js';
 import { ScatterContext } from './scatter-context.js';
 
@@ -24,13 +28,33 @@ export class ScatteredSelect implements Together {
     const { top, analysis } = this.#scatter;
     if (!top.ordered && !top.limited) return putTogether(top);
     if (top.limited && analysis.levels.some(({ locking }) => locking)) refuseLocks();
-    const merged =
-      top.countsOnly && !top.grouped ? null : mergedRows(this.#scatter, shards, this.#gather);
-    return merged ?? { kind: 'gather', gather: this.#gather() };
+    return (
+      mergedRows(this.#scatter, shards, this.#gather) ?? { kind: 'gather', gather: this.#gather() }
+    );
   }
 
-  ofTables(): ManyShards {
-    return { kind: 'gather', gather: this.#gather() };
+  ofTables(_problem: Refusal, placement: Placement | null): ManyShards {
+    const scattered = placement === null ? null : this.#inParts(placement);
+    return { kind: 'gather', gather: scattered ?? this.#gather() };
+  }
+
+  /** Where shards can do a part of the work: group rows, or make them distinct. */
+  #inParts(placement: Placement): GatherSpec | null {
+    const { top, analysis } = this.#scatter;
+    if (analysis.levels.some(({ locking }) => locking)) return null;
+    const shardsOf = (split: Split | null): ShardSelector | null =>
+      split?.kind === 'split' ? driverShards(split, analysis) : null;
+    if (top.operation !== null || top.distinct) {
+      const rows =
+        top.operation === null
+          ? splitQuery(top, placement, analysis, 'distinct')
+          : splitUnion(top, placement, analysis);
+      const shards = shardsOf(rows);
+      if (shards !== null) return distinctQuery(this.#scatter, shards);
+    }
+    return aggregateQuery(this.#scatter, () =>
+      shardsOf(splitQuery(top, placement, analysis, 'grouping')),
+    );
   }
 }
 
