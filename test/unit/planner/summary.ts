@@ -76,8 +76,6 @@ function selector(shards: ShardSelector): Summary {
       return { route: 'nowhere' };
     case 'keys':
       return { route: 'keys', groups: shards.groups.map((group) => group.map(termText)) };
-    case 'nowhere':
-      return { route: 'nowhere' };
   }
 }
 
