@@ -1,11 +1,13 @@
 import type { ColumnRef, Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
 import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
+import type { Parser } from '../sql/parser.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
 import type { Names } from './names.js';
 import type { Params } from './params.js';
 import type { SettingEffect } from './plan.js';
 import type { Scope } from './scopes.js';
 import type { TextConstants } from './values.js';
+import type { ViewUse } from './views.js';
 
 /** WITH queries visible at a place, the nearest first. */
 export interface CteScope {
@@ -64,13 +66,16 @@ export interface QueryWalker {
 export class Analysis {
   readonly names: Names;
   readonly params: Params;
-  readonly constants: TextConstants;
+  /** Of the text that is being walked: a view's definition is another one. */
+  constants: TextConstants;
   readonly walker: QueryWalker;
+  readonly parser: Parser;
   readonly occurrences: Occurrence[] = [];
   /** Entry to its base table. */
   readonly tables = new Map<Entry, Occurrence>();
   /** Where each base table stands in the tree. */
   readonly ranges = new Map<RangeVar, Occurrence>();
+  readonly views = new Map<RangeVar, ViewUse>();
   /** References to WITH queries; null: of a recursive one to itself. */
   readonly cteRanges = new Map<RangeVar, Level | null>();
   readonly conditions: Condition[] = [];
@@ -114,7 +119,14 @@ export class Analysis {
   /** False: the plan depends on values and serves one text only. */
   cacheable = true;
 
-  constructor(names: Names, params: Params, constants: TextConstants, walker: QueryWalker) {
+  constructor(
+    names: Names,
+    params: Params,
+    constants: TextConstants,
+    walker: QueryWalker,
+    parser: Parser,
+  ) {
+    this.parser = parser;
     this.names = names;
     this.params = params;
     this.constants = constants;

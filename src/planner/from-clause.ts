@@ -1,4 +1,5 @@
 import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from '@pgsql/types';
+import type { CatalogRelation } from '../keyspace/catalog.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
 import { bodyOf, forEachChild, kindOf, rangeVarText, selectOf, stringsOf } from './ast.js';
 import { visitExpression } from './expressions.js';
@@ -7,6 +8,8 @@ import { joinItems, renamed } from './join-columns.js';
 import { addEdge, Entry, Variable, type Level } from './model.js';
 import { refuse } from './refusals.js';
 import { tableVariable, type Scope, type ScopeColumn, type ScopeItem } from './scopes.js';
+import { TextConstants } from './values.js';
+import { viewQuery } from './views.js';
 
 /** What a FROM item adds to its query: names, and the entries whose rows it combines. */
 export interface FromItem {
@@ -67,6 +70,8 @@ function rangeVar(range: RangeVar, context: FromContext): FromItem {
   const { analysis } = context;
   const cte = range.schemaname === undefined ? findCte(range.relname ?? '', context.ctes) : null;
   if (cte !== null) return cteReference(range, cte, context);
+  const view = analysis.names.view(range);
+  if (view !== null) return viewReference(range, view, context);
   const found = analysis.names.relation(range);
   if (found.kind === 'unknown') {
     analysis.unknownRelations.push(range);
@@ -127,6 +132,24 @@ function cteReference(range: RangeVar, cte: Cte, context: FromContext): FromItem
   const { item, pairs } = derivedItem(entry, cte.level, range.alias, cte.columns);
   context.analysis.cteUses.push({ level: cte.level, columns: pairs });
   return { items: [item], entries: [entry] };
+}
+
+/** A view is a derived table of its query, which sees nothing of the statement around it. */
+function viewReference(range: RangeVar, view: CatalogRelation, context: FromContext): FromItem {
+  const { level, analysis } = context;
+  const select = viewQuery(view, analysis.parser);
+  const { constants } = analysis;
+  // Nothing in the definition is a literal of the statement's text.
+  analysis.constants = new TextConstants(null);
+  const query = analysis.walker.query(select, level, null, null, analysis);
+  analysis.constants = constants;
+  const entry = new Entry(level, 'derived', range.alias?.aliasname ?? view.name, query);
+  analysis.views.set(range, { range, relation: view, select, level: query, entry });
+  const names = view.columns.map(({ name }) => name);
+  const { item, pairs } = derivedItem(entry, query, range.alias, names);
+  for (const [column, output] of pairs) if (passesFilters(query, output)) addEdge(output, column);
+  const schema = range.alias === undefined ? view.schema : null;
+  return { items: [{ ...item, schema, relation: view }], entries: [entry] };
 }
 
 function derivedTable(range: RangeSubselect, context: FromContext): FromItem {

@@ -72,6 +72,15 @@ export class Names {
     return { kind: 'table', relation, table: this.tableOf(relation) };
   }
 
+  /** The view, made by users, that a name in a statement stands for; null: anything else. */
+  view(range: RangeVar): CatalogRelation | null {
+    const relation = this.find(range.schemaname ?? null, range.relname ?? '');
+    if (relation?.kind !== 'v' || systemSchemas.has(relation.schema)) return null;
+    return range.schemaname === 'pg_temp' || relation.viewDefinition === undefined
+      ? null
+      : relation;
+  }
+
   /** Where the rows of a user table live. */
   tableOf(relation: CatalogRelation): Table {
     const key = `${relation.schema}.${relation.name}`;

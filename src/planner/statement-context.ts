@@ -65,8 +65,9 @@ export function analyse<T>(
   context: StatementContext,
   walk: (analysis: Analysis) => T,
 ): [Analysis, T] {
-  const { names, constants, outcome } = context;
-  const analysis = new Analysis(names, new Params(context.paramTypes), constants, walker);
+  const { names, constants, parser, outcome } = context;
+  const params = new Params(context.paramTypes);
+  const analysis = new Analysis(names, params, constants, walker, parser);
   const result = walk(analysis);
   for (const { level, columns } of analysis.cteUses) {
     if (level.references !== 1) continue;

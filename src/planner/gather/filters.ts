@@ -1,26 +1,22 @@
 import type { Node } from '@pgsql/types';
 import type { Analysis, Condition } from '../analysis.js';
 import { bodyOf, columnRefOf, forEachChild, stringOf } from '../ast.js';
-import type { Occurrence } from '../model.js';
+import type { Entry } from '../model.js';
 import { resolveColumn } from '../scopes.js';
 import type { StatementContext } from '../statement-context.js';
 import { deparseExpression } from '../../sql/deparse.js';
 import { isPlainCondition } from './plain-expressions.js';
 
 /**
- * The conditions of the statement that concern rows of one table alone, as SQL: rows that fail them
+ * The conditions of the statement that concern rows of one table or view alone, as SQL: rows that fail them
  * need not be read. They stay in the statement too.
  */
-export function filtersOf(
-  occurrence: Occurrence,
-  analysis: Analysis,
-  context: StatementContext,
-): string[] {
+export function filtersOf(entry: Entry, analysis: Analysis, context: StatementContext): string[] {
   const out: string[] = [];
   for (const condition of analysis.conditions) {
-    if (!condition.restricts(occurrence.entry)) continue;
+    if (!condition.restricts(entry)) continue;
     for (const conjunct of conjunctsOf(condition.node)) {
-      if (!concernsOnly(conjunct, occurrence, condition, analysis)) continue;
+      if (!concernsOnly(conjunct, entry, condition, analysis)) continue;
       if (!isPlainCondition(conjunct, analysis)) continue;
       const sql = deparseExpression(conjunct, context.parser);
       if (sql !== null) out.push(`(${sql})`);
@@ -37,7 +33,7 @@ function conjunctsOf(node: Node): readonly Node[] {
 /** Whether a condition names columns of this table, under names that they have there, and no others. */
 function concernsOnly(
   conjunct: Node,
-  occurrence: Occurrence,
+  entry: Entry,
   { place }: Condition,
   analysis: Analysis,
 ): boolean {
@@ -53,9 +49,9 @@ function concernsOnly(
     const resolved = resolveColumn(reference, place.scope);
     const variable = resolved.kind === 'column' ? resolved.variable : null;
     const own =
-      variable?.entry === occurrence.entry &&
+      variable?.entry === entry &&
       stringOf(fields.at(-1)) === variable.name &&
-      (fields.length === 1 || stringOf(fields.at(-2)) === occurrence.entry.alias);
+      (fields.length === 1 || stringOf(fields.at(-2)) === entry.alias);
     if (own && !analysis.wholeRows.has(reference)) columns++;
     else others++;
   };

@@ -1,17 +1,16 @@
 import type { RangeVar, SelectStmt } from '@pgsql/types';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
-import { LiteralKind } from '../../sql/literals.js';
 import type { Analysis } from '../analysis.js';
 import { stringsOf } from '../ast.js';
-import type { Level, Occurrence } from '../model.js';
-import { tablesOf } from '../placement.js';
-import type { GatherInput, GatherSpec } from '../plan.js';
+import type { Level } from '../model.js';
+import { tablesOf, type Tables } from '../placement.js';
+import type { FinalPiece, GatherInput, GatherSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
-import { pushedQueries } from './pushed-queries.js';
-import { INPUT_ALIAS, tableInput } from './table-input.js';
+import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
+import { INPUT_ALIAS, tableInput, viewInput, type TableInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
 import { checkWholeRows } from './whole-rows.js';
 
@@ -34,26 +33,83 @@ export function gatherQuery(
   refuseEffects(analysis);
   const tables = tablesOf(analysis);
   const home = homeOf(tables, analysis);
-  const text = new StatementText(context);
-  const pushed = pushedQueries(statement, { tables, home, text, analysis, context });
-  const use = new ColumnUse(statement, new Set(pushed.map(({ select }) => select)));
-  const moved = movedTables(use, home, analysis);
-  checkNames(moved);
-  checkWholeRows(statement, relationsOf(moved), analysis);
-  dependOnLiterals(context);
+  context.constants.dependOnAll();
+  const gathering = new Gathering(tables, home, analysis);
+  const final = gathering.text(statement, context);
+  return { inputs: gathering.inputs, home: home.shards, final };
+}
 
-  const inputs = new Inputs();
-  for (const { input, place } of pushed) {
-    const relation = { kind: 'input', input: inputs.add(input) } as const;
-    const pieces = ['SELECT * FROM ', relation, ` AS ${INPUT_ALIAS}`];
-    text.replace({ start: place.start, end: place.end, pieces });
+/** The inputs of one statement, found while its text, and those of views in it, are put together. */
+class Gathering {
+  readonly inputs: GatherInput[] = [];
+  readonly #tables: Tables;
+  readonly #home: Home;
+  readonly #analysis: Analysis;
+
+  constructor(tables: Tables, home: Home, analysis: Analysis) {
+    this.#tables = tables;
+    this.#home = home;
+    this.#analysis = analysis;
   }
-  for (const [range, occurrence] of moved) {
-    const { input, relation } = tableInput(range, occurrence, use, analysis, context);
-    text.replaceTable(range, relation(inputs.add(input)));
+
+  /** A query's text with inputs in the places of what is not on the home. */
+  text(select: SelectStmt, context: StatementContext): FinalPiece[] {
+    const analysis = this.#analysis;
+    const text = new StatementText(context);
+    const search = { tables: this.#tables, home: this.#home, text, analysis, context };
+    const pushed = pushedQueries(select, search);
+    const skip = new Set(pushed.map((query) => query.select));
+    for (const { input, place } of pushed) {
+      const pieces = ['SELECT * FROM ', this.#add(input), ` AS ${INPUT_ALIAS}`];
+      text.replace({ start: place.start, end: place.end, pieces });
+    }
+    const use = new ColumnUse(select, skip);
+    const moved = use.ranges.filter((range) => this.#moves(range));
+    checkNames(moved, analysis);
+    checkWholeRows(select, skip, relationsOf(moved, analysis), analysis);
+    for (const range of moved) text.replaceTable(range, this.#relation(range, use, search));
+    cutSchemas(use, moved, analysis, text);
+    return text.pieces();
   }
-  cutSchemas(use, moved, text);
-  return { inputs: inputs.list, home: home.shards, final: text.pieces() };
+
+  /** Whether a relation is not what the home has under its name. */
+  #moves(range: RangeVar): boolean {
+    const view = this.#analysis.views.get(range);
+    if (view !== undefined) {
+      const below = levelsBelow(view.level, this.#analysis);
+      return [...this.#tables.sharded, ...this.#tables.reference, ...this.#tables.unsharded].some(
+        ({ entry, table }) => below.has(entry.level) && !this.#home.holds(table!),
+      );
+    }
+    const table = this.#analysis.ranges.get(range)?.table ?? null;
+    return table !== null && !this.#home.holds(table);
+  }
+
+  /** What stands in the place of a table or view. */
+  #relation(range: RangeVar, use: ColumnUse, search: Search): readonly FinalPiece[] {
+    const analysis = this.#analysis;
+    const { context } = search;
+    const view = analysis.views.get(range);
+    if (view === undefined) {
+      const occurrence = analysis.ranges.get(range)!;
+      return this.#rows(tableInput(range, occurrence, use, analysis, context));
+    }
+    const shards = viewShards(view, search);
+    if (shards !== null) return this.#rows(viewInput(view, shards, use, analysis, context));
+    const bytes = Buffer.from(view.relation.viewDefinition!);
+    const inside = { ...context, bytes, textStart: 0, start: 0, end: bytes.length };
+    return ['(', ...this.text(view.select, inside), ')'];
+  }
+
+  #rows({ input, relation }: TableInput): readonly FinalPiece[] {
+    return relation(this.#add(input).input);
+  }
+
+  /** Tables that are read alike share one input. */
+  #add(input: GatherInput): { readonly kind: 'input'; readonly input: number } {
+    const known = this.inputs.findIndex((other) => isSame(other, input));
+    return { kind: 'input', input: known >= 0 ? known : this.inputs.push(input) - 1 };
+  }
 }
 
 /** What a statement does besides reading is done where its rows are, and not where copies are. */
@@ -88,30 +144,25 @@ function refuseEffects(analysis: Analysis): void {
   }
 }
 
-/** The tables that are not wholly on the home. */
-function movedTables(use: ColumnUse, home: Home, analysis: Analysis): Map<RangeVar, Occurrence> {
-  const moved = new Map<RangeVar, Occurrence>();
-  for (const range of use.ranges) {
-    const occurrence = analysis.ranges.get(range);
-    const table = occurrence?.table ?? null;
-    if (table !== null && !home.holds(table)) moved.set(range, occurrence!);
-  }
-  return moved;
+function relationsOf(moved: readonly RangeVar[], analysis: Analysis): Set<CatalogRelation> {
+  const relations = moved.map((range) => relationOf(range, analysis));
+  return new Set(relations);
 }
 
-function relationsOf(moved: ReadonlyMap<RangeVar, Occurrence>): Set<CatalogRelation> {
-  return new Set([...moved.values()].map(({ relation }) => relation));
+function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {
+  return (analysis.ranges.get(range) ?? analysis.views.get(range)!).relation;
 }
 
 /** Tables of two schemas may share a name in one FROM list; what stands in their place may not. */
-function checkNames(moved: ReadonlyMap<RangeVar, Occurrence>): void {
-  for (const [range, { entry, relation }] of moved) {
-    const twin = entry.level.entries.some(
+function checkNames(moved: readonly RangeVar[], analysis: Analysis): void {
+  for (const range of moved) {
+    const entry = analysis.ranges.get(range)?.entry;
+    const twin = entry?.level.entries.some(
       (other) => other !== entry && other.alias === entry.alias && other.kind === 'table',
     );
-    if (range.alias === undefined && twin) {
+    if (range.alias === undefined && twin === true) {
       refuse(
-        `two tables "${relation.name}" without aliases in one FROM list are not supported`,
+        `two tables "${range.relname ?? ''}" without aliases in one FROM list are not supported`,
         'Give each of them an alias.',
       );
     }
@@ -121,35 +172,19 @@ function checkNames(moved: ReadonlyMap<RangeVar, Occurrence>): void {
 /** Columns written `schema.table.column`. */
 function cutSchemas(
   use: ColumnUse,
-  moved: ReadonlyMap<RangeVar, Occurrence>,
+  moved: readonly RangeVar[],
+  analysis: Analysis,
   text: StatementText,
 ): void {
   const bare = new Set<string>();
-  for (const [range, { relation }] of moved) {
-    if (range.alias === undefined) bare.add(`${relation.schema}.${relation.name}`);
+  for (const range of moved) {
+    const { schema, name } = relationOf(range, analysis);
+    if (range.alias === undefined) bare.add(`${schema}.${name}`);
   }
   for (const reference of use.longReferences) {
     const names = stringsOf(reference.fields);
     const place = names.length - (names.length === reference.fields?.length ? 3 : 2);
     if (bare.has(`${names[place]}.${names[place + 1]}`)) text.cutSchema(reference);
-  }
-}
-
-/** The text's literals are in the spec. */
-function dependOnLiterals({ constants, literals, start, end }: StatementContext): void {
-  for (let i = literals.firstAtOrAfter(start); i < literals.count; i++) {
-    if (literals.starts[i]! >= end) return;
-    if (literals.kinds[i] !== LiteralKind.comment) constants.dependsOn.add(i);
-  }
-}
-
-/** The inputs of a statement; tables that are read alike share one. */
-class Inputs {
-  readonly list: GatherInput[] = [];
-
-  add(input: GatherInput): number {
-    const known = this.list.findIndex((other) => isSame(other, input));
-    return known >= 0 ? known : this.list.push(input) - 1;
   }
 }
 

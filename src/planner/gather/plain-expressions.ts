@@ -51,6 +51,10 @@ function isPlainPart(part: Node, analysis: Analysis): boolean {
     return type !== undefined && isPlainType(qualifiedName(type.names).name);
   }
   if ('ColumnRef' in part) return !analysis.wholeRows.has(part.ColumnRef);
+  if ('RangeVar' in part) {
+    const view = analysis.views.get(part.RangeVar);
+    return view === undefined || isPlainQuery(view.select, analysis);
+  }
   if ('A_Indirection' in part) {
     // `(row).name` may call a function.
     return (part.A_Indirection.indirection ?? []).every((step) => !('String' in step));
@@ -66,8 +70,8 @@ function isPlainType(name: string): boolean {
 function isPlainFunction(funcname: readonly Node[] | undefined, analysis: Analysis): boolean {
   const { schema, name } = qualifiedName(funcname);
   if (analysis.names.userFunctions(schema, name).length > 0) return false;
-  const { names, params, constants, walker } = analysis;
-  const own = new Analysis(names, params, constants, walker);
+  const { names, params, constants, walker, parser } = analysis;
+  const own = new Analysis(names, params, constants, walker, parser);
   inspectName(schema, name, own);
   return own.volatileFunction === null && !own.readsCatalog && !own.writes;
 }

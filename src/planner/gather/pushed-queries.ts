@@ -9,6 +9,7 @@ import type { GatherInput, ShardSelector } from '../plan.js';
 import { driverShards } from '../selectors.js';
 import { splitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
+import type { ViewUse } from '../views.js';
 import { FIRST_USER_OID, userArrayType } from './array-types.js';
 import { ColumnUse } from './column-use.js';
 import type { Home } from './home.js';
@@ -25,7 +26,7 @@ export interface PushedQuery {
 }
 
 /** What is asked of every candidate. */
-interface Search {
+export interface Search {
   readonly tables: Tables;
   readonly home: Home;
   readonly text: StatementText;
@@ -66,7 +67,7 @@ function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
   if (shards === null) return null;
   const columns = columnsOf(level);
   if (columns === null || !standsAlone(select, below, analysis)) return null;
-  const used = usedColumns(select, below, analysis);
+  const used = usedColumns(select, analysis);
   if (!haveTransportTypes(level, used, analysis)) return null;
   const place = findSelect(select, search.text, context);
   if (place === null) return null;
@@ -82,8 +83,15 @@ function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
   return { select, input, place };
 }
 
-/** The query with all that stand in it. */
-function levelsBelow(top: Level, analysis: Analysis): Set<Level> {
+/** The shards that answer a view alone; null: they do not. */
+export function viewShards(view: ViewUse, search: Search): ShardSelector | null {
+  const { analysis } = search;
+  if (!isPlainQuery(view.select, analysis)) return null;
+  return shardsOf(view.level, levelsBelow(view.level, analysis), search);
+}
+
+/** The query with all that stand in it, views included. */
+export function levelsBelow(top: Level, analysis: Analysis): Set<Level> {
   const out = new Set<Level>();
   for (const level of analysis.levels) {
     let ancestor: Level | null = level;
@@ -164,20 +172,14 @@ function isUnknownType(type: TypeName | undefined, analysis: Analysis): boolean 
   return type === undefined || analysis.names.typeOid(type) === 0;
 }
 
-/** The columns of tables that the query may speak of. */
-function usedColumns(
-  select: SelectStmt,
-  below: ReadonlySet<Level>,
-  analysis: Analysis,
-): CatalogColumn[] {
+/** The columns of tables and views that the query may speak of. */
+function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
   const use = new ColumnUse(select);
-  const out: CatalogColumn[] = [];
-  for (const [range, { entry, relation }] of analysis.ranges) {
-    if (!below.has(entry.level)) continue;
+  return use.ranges.flatMap((range) => {
+    const { relation } = analysis.ranges.get(range) ?? analysis.views.get(range) ?? {};
     const all = use.needsAll(range);
-    out.push(...relation.columns.filter(({ name }) => all || use.needs(name)));
-  }
-  return out;
+    return (relation?.columns ?? []).filter(({ name }) => all || use.needs(name));
+  });
 }
 
 /** Whether no output can be an array of a type made by users, which travels as text only. */

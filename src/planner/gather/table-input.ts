@@ -3,21 +3,31 @@ import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { Analysis } from '../analysis.js';
-import type { Level, Occurrence } from '../model.js';
+import type { Entry, Level, Occurrence } from '../model.js';
 import type { FinalPiece, GatherInput, ShardSelector } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { keyTerms } from '../terms.js';
+import type { ViewUse } from '../views.js';
 import { userArrayType } from './array-types.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
 import { estimatedRows } from './home.js';
 
-/** A table's rows on their way, and what stands in its place in the final statement. */
+/** Rows on their way, and what stands in the place of their table in the final statement. */
 export interface TableInput {
   readonly input: GatherInput;
   /** The relation, of the number that the input gets. */
   readonly relation: (input: number) => readonly FinalPiece[];
+}
+
+/** A table or view where a statement names it, and where its rows are. */
+interface Source {
+  readonly range: RangeVar;
+  readonly entry: Entry;
+  readonly relation: CatalogRelation;
+  readonly shards: ShardSelector;
+  readonly estimatedRows: number | null;
 }
 
 /** The rows and columns that the statement needs of a table where it stands. */
@@ -28,11 +38,35 @@ export function tableInput(
   analysis: Analysis,
   context: StatementContext,
 ): TableInput {
-  const { relation } = occurrence;
+  const { entry, relation } = occurrence;
+  const shards = shardsOf(occurrence, analysis);
+  const rows = estimatedRows(occurrence, analysis);
+  const source = { range, entry, relation, shards, estimatedRows: rows };
+  return sourceInput(source, use, analysis, context);
+}
+
+/** The rows and columns that the statement needs of a view whose shards answer alone. */
+export function viewInput(
+  view: ViewUse,
+  shards: ShardSelector,
+  use: ColumnUse,
+  analysis: Analysis,
+  context: StatementContext,
+): TableInput {
+  return sourceInput({ ...view, shards, estimatedRows: null }, use, analysis, context);
+}
+
+function sourceInput(
+  source: Source,
+  use: ColumnUse,
+  analysis: Analysis,
+  context: StatementContext,
+): TableInput {
+  const { range, relation, shards } = source;
   const all = use.needsAll(range);
   const columns = relation.columns.filter(({ name }) => all || use.needs(name));
   const types = columns.map((column) => userArrayType(column, analysis.names.catalog));
-  const primaryKey = groupedKey(occurrence, columns, analysis);
+  const primaryKey = groupedKey(source, columns, analysis);
   const retyped = types.some((type) => type !== null);
   if (retyped && primaryKey !== null) refuseRetyped(relation);
   const list = columns.map(({ name }, index) => {
@@ -42,32 +76,27 @@ export function tableInput(
   const items = columns.length === 0 ? `true AS ${NO_COLUMN}` : list.join(', ');
   const input: GatherInput = {
     label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
-    shards: shardsOf(occurrence, analysis),
-    sql: `SELECT ${items} FROM ${sourceOf(range, occurrence, analysis, context)}`,
+    shards,
+    sql: `SELECT ${items} FROM ${textOf(source, analysis, context)}`,
     columns: columns.length === 0 ? [NO_COLUMN] : columns.map(({ name }) => name),
     primaryKey,
     defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
-    estimatedRows: estimatedRows(occurrence, analysis),
+    estimatedRows: source.estimatedRows,
   };
   return { input, relation: (number) => relationOf(number, columns, types) };
 }
 
 /** The table with its filters. */
-function sourceOf(
-  range: RangeVar,
-  occurrence: Occurrence,
-  analysis: Analysis,
-  context: StatementContext,
-): string {
-  const { relation } = occurrence;
-  const table = quoteQualified(relation.schema, relation.name);
-  const source = range.inh === true ? table : `ONLY ${table}`;
+function textOf(source: Source, analysis: Analysis, context: StatementContext): string {
+  const { range, relation } = source;
+  const name = quoteQualified(relation.schema, relation.name);
+  const table = range.inh === true ? name : `ONLY ${name}`;
   // Under other names the conditions would have to be written anew.
-  if (range.alias?.colnames !== undefined) return source;
-  const filters = filtersOf(occurrence, analysis, context);
-  if (filters.length === 0) return source;
+  if (range.alias?.colnames !== undefined) return table;
+  const filters = filtersOf(source.entry, analysis, context);
+  if (filters.length === 0) return table;
   const alias = range.alias === undefined ? '' : ` AS ${quoteIdentifier(nameOf(range))}`;
-  return `${source}${alias} WHERE ${filters.join(' AND ')}`;
+  return `${table}${alias} WHERE ${filters.join(' AND ')}`;
 }
 
 /** The input itself, or a query that gives columns which travel as text their types again. */
@@ -115,7 +144,7 @@ function shardsOf(occurrence: Occurrence, analysis: Analysis): ShardSelector {
  * 7.2.3).
  */
 function groupedKey(
-  { entry, relation }: Occurrence,
+  { entry, relation }: Source,
   columns: readonly CatalogColumn[],
   analysis: Analysis,
 ): readonly string[] | null {

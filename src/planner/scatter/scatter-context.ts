@@ -1,4 +1,5 @@
 import type { Node, SelectStmt } from '@pgsql/types';
+import type { CatalogRelation } from '../../keyspace/catalog.js';
 import { deparse, deparseExpression } from '../../sql/deparse.js';
 import { sameTree } from '../../sql/same-tree.js';
 import type { Analysis } from '../analysis.js';
@@ -52,8 +53,8 @@ export class ScatterContext {
 
   /** Equal values of some column may differ, so that it matters which one stands for a group. */
   get hasOddEquality(): boolean {
-    return this.analysis.occurrences.some(({ relation }) =>
-      relation.columns.some(({ deterministicCollation }) => !deterministicCollation),
+    return this.#relations().some(({ columns }) =>
+      columns.some(({ deterministicCollation }) => !deterministicCollation),
     );
   }
 
@@ -91,11 +92,17 @@ export class ScatterContext {
     });
   }
 
+  /** Tables and views: what a view's query does with collations shows in the view's columns. */
+  #relations(): CatalogRelation[] {
+    const { occurrences, views } = this.analysis;
+    return [...occurrences, ...views.values()].map(({ relation }) => relation);
+  }
+
   /** Casts to types made by users count too: a domain may have a collation of its own. */
   #columnsHave(...collations: readonly string[]): boolean {
-    const { occurrences, names } = this.analysis;
-    const known = occurrences.every(({ relation }) =>
-      relation.columns.every(({ collation }) => collations.includes(collation ?? 'other')),
+    const { names } = this.analysis;
+    const known = this.#relations().every(({ columns }) =>
+      columns.every(({ collation }) => collations.includes(collation ?? 'other')),
     );
     return (
       known &&
