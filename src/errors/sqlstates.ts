@@ -56,7 +56,24 @@ export const sqlstates = {
     code: '22P06',
     when: 'A backslash escape that PostgreSQL holds for unsafe',
   },
+  numeric_value_out_of_range: {
+    code: '22003',
+    when: 'A shard key value beyond the range of its type',
+  },
+  invalid_datetime_format: { code: '22007', when: 'A shard key value that is no date or time' },
+  datetime_field_overflow: {
+    code: '22008',
+    when: 'A shard key value that names a day or time that does not exist',
+  },
+  invalid_time_zone_displacement_value: {
+    code: '22009',
+    when: 'A shard key value with a time zone that does not exist',
+  },
   invalid_text_representation: { code: '22P02', when: 'A shard key value that is not of its type' },
+  invalid_binary_representation: {
+    code: '22P03',
+    when: 'A shard key value in binary format that is not of its type',
+  },
   bad_copy_file_format: { code: '22P04', when: 'COPY data that does not follow its format' },
   invalid_savepoint_specification: { code: '3B001', when: 'A savepoint that does not exist' },
   query_canceled: { code: '57014', when: 'Cancelled by the client or by a timeout' },

@@ -7,6 +7,7 @@ import { BindLayout } from '../protocol/frontend-messages.js';
 import { literalValue, type LiteralText } from '../sql/literal-value.js';
 import type { Literals } from '../sql/literals.js';
 import { forEachArrayElement } from './array-elements.js';
+import { invalidKeyError } from './invalid-keys.js';
 
 /**
  * Where the values of one execution are: the statement's text with its literals, and the Bind message where there is
@@ -69,6 +70,7 @@ export class ShardTargets {
   forStoring(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard {
     const outcome = this.map(term, source);
     if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
+    if (outcome === INVALID) throw invalidKeyError(term, source);
     throw storeError(outcome, term.column);
   }
 
@@ -169,17 +171,12 @@ function byIndex(a: Shard, b: Shard): number {
   return a.index - b.index;
 }
 
-/** Why a value cannot be stored as a shard key; `outcome` -1 is NULL. */
+/** Why a valid value cannot be stored as a shard key; `outcome` -1 is NULL. */
 export function storeError(outcome: MapOutcome | -1, column: string): Error {
   if (outcome === NULL_VALUE) {
     return sqlError('feature_not_supported', `null value in shard key "${column}"`, {
       detail: 'A row without a shard key belongs to no shard.',
       hint: 'Give every row a shard key; declare the column NOT NULL.',
-    });
-  }
-  if (outcome === INVALID) {
-    return sqlError('invalid_text_representation', `invalid input for shard key "${column}"`, {
-      hint: 'Write the value as its type takes it.',
     });
   }
   if (outcome === NO_MATCH) {

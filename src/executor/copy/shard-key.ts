@@ -1,8 +1,9 @@
 import { sqlError } from '../../errors/sql-error.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../../keyspace/topology.js';
-import { MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
+import { INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
 import type { CopyFromPlan } from '../../planner/plan.js';
+import { inputError } from '../../vindex/input-errors.js';
 import { storeError } from '../shard-targets.js';
 
 export type CopyKey = NonNullable<CopyFromPlan['key']>;
@@ -22,11 +23,13 @@ export class ShardKey {
   }
 
   ofText(bytes: Uint8Array, start: number, end: number): Shard {
-    return this.shard(this.key.mapper.text(bytes, start, end, this.id));
+    const outcome = this.key.mapper.text(bytes, start, end, this.id);
+    return this.shard(outcome, bytes, start, end, false);
   }
 
   ofBinary(bytes: Uint8Array, start: number, end: number): Shard {
-    return this.shard(this.key.mapper.binary(bytes, start, end, this.id));
+    const outcome = this.key.mapper.binary(bytes, start, end, this.id);
+    return this.shard(outcome, bytes, start, end, true);
   }
 
   nullError(): Error {
@@ -42,7 +45,17 @@ export class ShardKey {
     );
   }
 
-  private shard(outcome: MapOutcome): Shard {
+  private shard(
+    outcome: MapOutcome,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    binary: boolean,
+  ): Shard {
+    if (outcome === INVALID) {
+      const type = this.key.columnType;
+      throw inputError({ type, bytes, start, end, binary, parameter: 0, position: undefined });
+    }
     if (outcome !== MAPPED) throw storeError(outcome, this.key.column);
     return this.keyspace.shardOf(this.id.hi, this.id.lo);
   }

@@ -41,7 +41,7 @@ export function readDateText(
     return MAPPED;
   }
   const match = DATE.exec(text);
-  if (match === null) return UNREADABLE;
+  if (match === null) return otherText(text);
   const days = dayNumber(Number(match[1]), Number(match[2]), Number(match[3]));
   if (days === null || days > DAY_MAX) return INVALID;
   setDays(days, out);
@@ -57,7 +57,7 @@ export function readTimestampText(
 ): MapOutcome {
   const text = shortText(bytes, start, end);
   const infinity = infinitySign(text);
-  return infinity !== 0 ? setInfinity(infinity, out) : setMoment(TIMESTAMP.exec(text), out);
+  return infinity !== 0 ? setInfinity(infinity, out) : setMoment(TIMESTAMP, text, out);
 }
 
 /**
@@ -72,7 +72,7 @@ export function readTimestamptzText(
 ): MapOutcome {
   const text = shortText(bytes, start, end);
   const infinity = infinitySign(text);
-  return infinity !== 0 ? setInfinity(infinity, out) : setMoment(TIMESTAMPTZ.exec(text), out);
+  return infinity !== 0 ? setInfinity(infinity, out) : setMoment(TIMESTAMPTZ, text, out);
 }
 
 /**
@@ -96,8 +96,9 @@ function infinitySign(text: string): -1 | 0 | 1 {
  * Groups of a match: year, month, day, hour, minute, second, fraction, zone sign, zone hours, zone
  * minutes.
  */
-function setMoment(match: RegExpExecArray | null, out: KeyspaceIdCell): MapOutcome {
-  if (match === null) return UNREADABLE;
+function setMoment(pattern: RegExp, text: string, out: KeyspaceIdCell): MapOutcome {
+  const match = pattern.exec(text);
+  if (match === null) return otherText(text);
   const part = (index: number): number => Number(match[index] ?? 0);
   const days = dayNumber(part(1), part(2), part(3));
   const [hour, minute, second] = [part(4), part(5), part(6)];
@@ -111,6 +112,14 @@ function setMoment(match: RegExpExecArray | null, out: KeyspaceIdCell): MapOutco
   if (seconds >= SECOND_END) return INVALID;
   setMicroseconds(seconds, Number((match[7] ?? '').padEnd(6, '0')), out);
   return MAPPED;
+}
+
+/** Words that stand for a date or time without any digit (PostgreSQL 18, datetime.c, datetktbl). */
+const words = /now|today|tomorrow|yesterday|epoch|infinity|allballs/i;
+
+/** Text that is not ISO 8601: Postgres reads nothing from letters alone but a few words. */
+function otherText(text: string): MapOutcome {
+  return text === '' || !/^[a-z ]+$/i.test(text) || words.test(text) ? UNREADABLE : INVALID;
 }
 
 /** Days since 2000-01-01 in the Gregorian calendar, or null where there is no such day. */

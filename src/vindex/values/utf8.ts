@@ -54,3 +54,27 @@ function isLegal(bytes: Uint8Array, at: number, size: number): boolean {
       return true;
   }
 }
+
+/**
+ * The first bytes that are no UTF-8, as PostgreSQL's message names them (`0xe2 0x28 0xa1`); null
+ * where there are none (PostgreSQL 18, mbutils.c, report_invalid_encoding).
+ */
+export function utf8Error(bytes: Uint8Array, start: number, end: number): string | null {
+  let at = start;
+  while (at < end) {
+    const size = sequenceBytes(bytes[at]!);
+    if (size === 0 || at + size > end || (size > 1 && !isLegal(bytes, at, size))) break;
+    at += size;
+  }
+  if (at >= end) return null;
+  const stop = Math.min(end, at + announcedBytes(bytes[at]!));
+  const named = [...bytes.subarray(at, stop)].map((byte) => byte.toString(16).padStart(2, '0'));
+  return named.map((digits) => `0x${digits}`).join(' ');
+}
+
+/** Length of a sequence by its first byte alone, legal or not (pg_utf_mblen). */
+function announcedBytes(lead: number): number {
+  if ((lead & 0xe0) === 0xc0) return 2;
+  if ((lead & 0xf0) === 0xe0) return 3;
+  return (lead & 0xf8) === 0xf0 ? 4 : 1;
+}
