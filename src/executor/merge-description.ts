@@ -1,0 +1,31 @@
+import { Backend } from '../protocol/codes.js';
+import { afterCString, readUint16 } from '../protocol/framing.js';
+
+/** Behind a column's name: table OID (4), attribute number (2), type (4), size (2), modifier (4), format (2). */
+const COLUMN_BYTES = 18;
+
+/**
+ * A RowDescription message without its hidden columns at the end, with the formats that the client
+ * asked for. Null: it has not `hidden` columns more than `visible` ones.
+ * @param formats as in Bind: none (text), one for all columns, or one for each
+ */
+export function trimRowDescription(
+  message: Buffer,
+  visible: number,
+  hidden: number,
+  formats: readonly number[],
+): Buffer | null {
+  if (readUint16(message, 5) !== visible + hidden) return null;
+  const trimmed = Buffer.from(message);
+  let at = 7;
+  for (let i = 0; i < visible; i++) {
+    const afterName = afterCString(trimmed, at, trimmed.length);
+    at = afterName + COLUMN_BYTES;
+    const format = formats.length > 1 ? formats[i] : formats[0];
+    trimmed.writeInt16BE(format ?? 0, at - 2);
+  }
+  trimmed[0] = Backend.rowDescription;
+  trimmed.writeInt32BE(at - 1, 1);
+  trimmed.writeInt16BE(visible, 5);
+  return trimmed.subarray(0, at);
+}

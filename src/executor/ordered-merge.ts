@@ -1,0 +1,412 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { sqlError } from '../errors/sql-error.js';
+import type { Comparator } from '../merger/comparator.js';
+import { copyKeys, KeyOrder, type KeyValues } from '../merger/key-order.js';
+import { MergeHeap } from '../merger/merge-heap.js';
+import type { MergeSpec } from '../planner/plan.js';
+import { Backend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+import { MergeBranch } from './merge-branch.js';
+import { trimRowDescription } from './merge-description.js';
+import { MergeOutput } from './merge-output.js';
+
+export interface OrderedMergeOptions {
+  readonly merge: MergeSpec;
+  /** Values of `merge.limit` and `merge.offset`; not negative. */
+  readonly limit: bigint | null;
+  readonly offset: bigint;
+  /** One for each of `merge.keys`, whose values come in binary. */
+  readonly comparators: readonly Comparator[];
+  /** The client's result formats as Bind has them: none, one for all columns, or one for each. */
+  readonly visibleFormats: readonly number[];
+  /** Writes the requests of one shard, answers under CAPTURE; flushing is done here. */
+  readonly send: (backend: BackendConnection, position: number) => void;
+  /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
+  readonly endsWithSync: boolean;
+  readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
+  /** Longest row that is put together where it came in pieces; absent: what the protocol allows. */
+  readonly rowBytesMax?: number;
+  /** Rows until `onSuspended`, as Execute says it; absent or 0: all. */
+  readonly rowsMax?: number;
+  /** So many rows were sent; the shards wait for `resume`. */
+  readonly onSuspended?: () => void;
+}
+
+/**
+ * Shards that still run this long after the last row was sent are cancelled: most have ended by
+ * themselves, and a cancel is a connection of its own.
+ */
+const CANCEL_AFTER_MS = 20;
+
+/**
+ * One SELECT that runs on several shards, each of which sorts its rows: a k-way merge of them into
+ * one sorted result, cut by OFFSET, LIMIT and WITH TIES. Without sort keys the rows go out as they
+ * come.
+ *
+ *   shard 0: 1 4 5    (its rows stay in its read buffer, which is not read into meanwhile)
+ *   shard 1: 2 3 9    -> heap by the hidden keys -> output buffer -> client: 1 2 3 4 5
+ *   shard 2: (none)   a shard without a row at hand, that has not ended, holds up all others
+ *
+ * Memory: a read buffer and at most one row a shard, one output buffer. The client gets whole rows
+ * only, so that an error may follow at any time.
+ */
+export class OrderedMerge implements Operation {
+  private readonly options: OrderedMergeOptions;
+  private readonly branches: MergeBranch[];
+  private readonly heap: MergeHeap<MergeBranch>;
+  private readonly order: KeyOrder;
+  private readonly output: MergeOutput;
+  private readonly fieldCount: number;
+  private described = false;
+  /** Rows still to be left out, and to be sent. */
+  private skipping: number;
+  private wanted: number;
+  /** Keys of the last row within LIMIT, when rows that tie with it are wanted. */
+  private lastKeys: KeyValues | null = null;
+  /** Rows of this Execute, and how many it asked for. */
+  private sent = 0;
+  private rowsMax: number;
+  private suspended = false;
+  /** All rows are sent: what shards still say is of no interest. */
+  private enough = false;
+  private error: Buffer | null = null;
+  /** The top of the heap has been sent or skipped, and is to be left. */
+  private taken = false;
+  /** How many branches owe a row. */
+  private starving: number;
+  private running = false;
+  private flushing = false;
+  private reported = false;
+  private cancelTimer: NodeJS.Timeout | null = null;
+
+  constructor(
+    host: OperationHost,
+    backends: readonly BackendConnection[],
+    options: OrderedMergeOptions,
+  ) {
+    const { merge } = options;
+    const { visibleColumns, keys } = merge;
+    this.options = options;
+    this.branches = backends.map(
+      (backend, position) => new MergeBranch(backend, position, visibleColumns, keys.length),
+    );
+    this.fieldCount = visibleColumns + keys.length;
+    this.order = new KeyOrder(keys, options.comparators);
+    this.heap = new MergeHeap((a, b) => {
+      const difference = this.order.compare(a.cursor, b.cursor);
+      return difference < 0 || (difference === 0 && a.position < b.position);
+    });
+    this.output = new MergeOutput(visibleColumns, (buffer, start, end) =>
+      host.passToClient(null, buffer, start, end),
+    );
+    // Beyond 2^53 rows nothing is counted any more.
+    this.skipping = Number(options.offset);
+    this.wanted = options.limit === null ? Infinity : Number(options.limit);
+    this.rowsMax = rowsMaxOf(options.rowsMax);
+    this.starving = this.branches.length;
+  }
+
+  /** Sends the requests; this must be the session's operation already. */
+  start(): void {
+    for (const branch of this.branches) {
+      this.options.send(branch.backend, branch.position);
+      branch.backend.flush();
+    }
+  }
+
+  /** The next Execute of a suspended portal: so many rows more, 0 for all. */
+  resume(rowsMax: number): void {
+    this.suspended = false;
+    this.rowsMax = rowsMaxOf(rowsMax);
+    this.sent = 0;
+    this.run();
+  }
+
+  captured(
+    backend: BackendConnection,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const branch = this.branchOf(backend);
+    switch (type) {
+      case Backend.rowDescription:
+        if (this.described) break;
+        this.described = true;
+        this.describe(buffer.subarray(start, end));
+        break;
+      case Backend.noticeResponse:
+        this.passBetweenRows(branch, buffer, start, end);
+        break;
+      case Backend.parameterStatus:
+        // All shards are told of the same settings.
+        if (branch.position === 0) this.passBetweenRows(branch, buffer, start, end);
+        break;
+      case Backend.commandComplete:
+        branch.succeeded = true;
+        branch.ended = true;
+        if (!this.options.endsWithSync) branch.done = true;
+        this.countStarving();
+        this.run();
+        break;
+      default:
+        // NoData and the like: the client asked for none of them.
+        break;
+    }
+  }
+
+  capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    if (this.discarding) return true;
+    const branch = this.branchOf(backend);
+    const { cursor } = branch;
+    if (branch.spent) {
+      branch.spent = false;
+      return true;
+    }
+    // Resumed by somebody else: not yet.
+    if (cursor.holdsPiece) return false;
+    const had = cursor.current;
+    cursor.give(buffer, start, end);
+    if (cursor.cutOffBytes > this.rowBytesMax) this.refuseLargeRow(branch);
+    if (cursor.current && !had) {
+      this.heap.push(branch);
+      this.countStarving();
+    }
+    this.run();
+    if (this.discarding || !cursor.holdsPiece) return true;
+    branch.refused = true;
+    return false;
+  }
+
+  failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    this.fail(this.branchOf(backend), Buffer.from(buffer.subarray(start, end)));
+  }
+
+  lost(backend: BackendConnection, error: BackendError): void {
+    const branch = this.branches.find((candidate) => candidate.backend === backend);
+    if (branch === undefined) return;
+    branch.done = true;
+    this.fail(branch, errorBytes(error.toSqlError()));
+  }
+
+  ready(backend: BackendConnection): void {
+    const branch = this.branchOf(backend);
+    branch.ended = true;
+    branch.done = true;
+    this.reportWhenDone();
+  }
+
+  settled(): void {
+    // CommandComplete and ErrorResponse say it.
+  }
+
+  clientDrained(): void {
+    if (!this.output.congested) return;
+    this.output.drained();
+    this.run();
+    // Those that were stopped because of a message between rows.
+    if (!this.output.congested) this.resumeReading();
+  }
+
+  /** Ends the statement everywhere with an error of our own. */
+  abort(error: Buffer): void {
+    this.error ??= error;
+    this.suspended = false;
+    for (const branch of this.branches) this.cancel(branch);
+    this.resumeReading();
+    this.reportWhenDone();
+  }
+
+  private get discarding(): boolean {
+    return this.enough || this.error !== null;
+  }
+
+  private get rowBytesMax(): number {
+    return this.options.rowBytesMax ?? MESSAGE_BYTES_MAX + 1;
+  }
+
+  /** Sends rows as long as it is known which is next and the client takes them. */
+  private run(): void {
+    if (this.running) return;
+    this.running = true;
+    while (!this.discarding && !this.output.congested) {
+      // The row that was sent last goes only now: the client may not have taken it before.
+      if (this.taken) this.advance();
+      else if (this.suspended || this.heap.size === 0 || this.mustWait) break;
+      else this.takeTop();
+    }
+    this.running = false;
+    this.flushSoon();
+    this.reportWhenDone();
+  }
+
+  /** Some shard may still send a row that comes before all that are here. */
+  private get mustWait(): boolean {
+    return this.starving > 0 && this.options.merge.keys.length > 0;
+  }
+
+  /** Counted whenever a branch has lost or got its row, not at every row. */
+  private countStarving(): void {
+    let count = 0;
+    for (const branch of this.branches) if (branch.starved) count++;
+    this.starving = count;
+  }
+
+  /** Skips the first row in order, sends it, or finds that it is one too many. */
+  private takeTop(): void {
+    const { cursor } = this.heap.top!;
+    if (cursor.fieldCount !== this.fieldCount) {
+      this.refuseShape();
+      return;
+    }
+    if (this.skipping > 0) {
+      this.skipping--;
+      this.taken = true;
+      return;
+    }
+    if (this.wanted === 0 && !this.tiesWithLast(cursor)) {
+      this.stopAtLimit();
+      return;
+    }
+    this.output.addRow(cursor);
+    this.taken = true;
+    this.sent++;
+    if (this.sent === this.rowsMax) this.suspend();
+    if (this.wanted === 0 || --this.wanted > 0) return;
+    if (this.options.merge.withTies) this.lastKeys = copyKeys(cursor);
+    else if (!this.suspended) this.stopAtLimit();
+  }
+
+  private tiesWithLast(cursor: KeyValues): boolean {
+    return this.lastKeys !== null && this.order.compare(cursor, this.lastKeys) === 0;
+  }
+
+  /** The next row of the branch whose row was taken. */
+  private advance(): void {
+    this.taken = false;
+    const branch = this.heap.top!;
+    branch.cursor.next();
+    if (branch.cursor.current) {
+      this.heap.settleTop();
+      return;
+    }
+    this.heap.removeTop();
+    this.countStarving();
+    if (branch.cursor.cutOffBytes > this.rowBytesMax) this.refuseLargeRow(branch);
+    if (!branch.refused) return;
+    branch.refused = false;
+    branch.spent = true;
+    branch.backend.resumeReading();
+  }
+
+  private suspend(): void {
+    this.suspended = true;
+    this.output.flush();
+    this.options.onSuspended?.();
+  }
+
+  /** All rows that the client wants are sent: shards that have more of them need not go on. */
+  private stopAtLimit(): void {
+    this.enough = true;
+    this.output.flush();
+    this.resumeReading();
+    // In a transaction a cancelled shard would have failed; LIMIT ends it there soon.
+    if (!this.options.endsWithSync || this.branches.every((branch) => branch.ended)) return;
+    this.cancelTimer = setTimeout(() => {
+      for (const branch of this.branches) this.cancel(branch);
+    }, CANCEL_AFTER_MS);
+    this.cancelTimer.unref();
+  }
+
+  private fail(branch: MergeBranch, error: Buffer): void {
+    branch.ended = true;
+    branch.succeeded = false;
+    if (!this.options.endsWithSync || !branch.backend.alive) branch.done = true;
+    // Outside of transactions a shard that fails behind the last row has changed nothing.
+    if (this.enough && this.options.endsWithSync) this.reportWhenDone();
+    else this.abort(error);
+  }
+
+  private refuseShape(): void {
+    const message = 'a shard gives other columns than the catalog has for this statement';
+    const hint = 'A table was changed meanwhile, or is not the same on all shards. Try again.';
+    this.abort(errorBytes(sqlError('feature_not_supported', message, { hint })));
+  }
+
+  private refuseLargeRow({ cursor }: MergeBranch): void {
+    const message = `a row of ${cursor.cutOffBytes} bytes is too large to be merged`;
+    const hint = `Rows of several shards that are put in order may have ${this.rowBytesMax} bytes.`;
+    this.abort(errorBytes(sqlError('program_limit_exceeded', message, { hint })));
+  }
+
+  private cancel(branch: MergeBranch): void {
+    if (branch.done || branch.ended || branch.cancelled) return;
+    branch.cancelled = true;
+    branch.backend.cancel();
+  }
+
+  private resumeReading(): void {
+    for (const branch of this.branches) if (!branch.done) branch.backend.resumeReading();
+  }
+
+  private describe(message: Buffer): void {
+    const { visibleColumns, keys } = this.options.merge;
+    const { visibleFormats } = this.options;
+    const trimmed = trimRowDescription(message, visibleColumns, keys.length, visibleFormats);
+    if (trimmed === null) this.refuseShape();
+    else this.output.addMessage(trimmed, 0, trimmed.length);
+  }
+
+  private passBetweenRows(branch: MergeBranch, buffer: Buffer, start: number, end: number): void {
+    this.output.addMessage(buffer, start, end);
+    if (this.output.congested) branch.backend.pauseReading();
+  }
+
+  /** When all bytes that are here are through: pieces of one read make one write. */
+  private flushSoon(): void {
+    if (this.flushing || this.output.empty) return;
+    this.flushing = true;
+    queueMicrotask(this.flush);
+  }
+
+  private readonly flush = (): void => {
+    this.flushing = false;
+    if (!this.reported) this.output.flush();
+  };
+
+  private reportWhenDone(): void {
+    if (this.reported || this.suspended || this.running) return;
+    if (!this.branches.every((branch) => branch.done)) return;
+    if (!this.discarding && this.heap.size > 0) return;
+    this.reported = true;
+    if (this.cancelTimer !== null) clearTimeout(this.cancelTimer);
+    // A cancel that is still on its way would hit the transaction's next statement.
+    const cancelled = this.branches.filter((branch) => branch.cancelled);
+    let open = cancelled.length;
+    if (open === 0) this.report();
+    for (const { backend } of cancelled) {
+      backend.cancels.whenDelivered(() => {
+        if (--open === 0) this.report();
+      });
+    }
+  }
+
+  private report(): void {
+    this.output.end();
+    const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
+    const { error, options } = this;
+    if (error !== null) options.onDone({ ok: false, error }, succeeded);
+    else options.onDone({ ok: true, tag: `SELECT ${this.sent}` }, succeeded);
+  }
+
+  private branchOf(backend: BackendConnection): MergeBranch {
+    return this.branches.find((branch) => branch.backend === backend)!;
+  }
+}
+
+function rowsMaxOf(rowsMax: number | undefined): number {
+  return rowsMax === undefined || rowsMax === 0 ? Infinity : rowsMax;
+}
