@@ -10,7 +10,7 @@ import type { StatementContext } from '../statement-context.js';
 import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
-import { INPUT_ALIAS, tableInput, viewInput, type TableInput } from './table-input.js';
+import { tableInput, viewInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
 import { checkWholeRows } from './whole-rows.js';
 
@@ -86,23 +86,19 @@ class Gathering {
   }
 
   /** What stands in the place of a table or view. */
-  #relation(range: RangeVar, use: ColumnUse, search: Search): readonly FinalPiece[] {
+  #relation(range: RangeVar, use: ColumnUse, search: Search): FinalPiece[] {
     const analysis = this.#analysis;
     const { context } = search;
     const view = analysis.views.get(range);
     if (view === undefined) {
       const occurrence = analysis.ranges.get(range)!;
-      return this.#rows(tableInput(range, occurrence, use, analysis, context));
+      return [this.#add(tableInput(range, occurrence, use, analysis, context))];
     }
     const shards = viewShards(view, search);
-    if (shards !== null) return this.#rows(viewInput(view, shards, use, analysis, context));
+    if (shards !== null) return [this.#add(viewInput(view, shards, use, analysis, context))];
     const bytes = Buffer.from(view.relation.viewDefinition!);
     const inside = { ...context, bytes, textStart: 0, start: 0, end: bytes.length };
     return ['(', ...this.text(view.select, inside), ')'];
-  }
-
-  #rows({ input, relation }: TableInput): readonly FinalPiece[] {
-    return relation(this.#add(input).input);
   }
 
   /** Tables that are read alike share one input. */
@@ -111,6 +107,9 @@ class Gathering {
     return { kind: 'input', input: known >= 0 ? known : this.inputs.push(input) - 1 };
   }
 }
+
+/** What a pushed query is called where it stood; nothing outside its parentheses sees it. */
+const INPUT_ALIAS = 'sg_rows';
 
 /** What a statement does besides reading is done where its rows are, and not where copies are. */
 function refuseEffects(analysis: Analysis): void {

@@ -10,7 +10,6 @@ import { driverShards } from '../selectors.js';
 import { splitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
 import type { ViewUse } from '../views.js';
-import { FIRST_USER_OID, userArrayType } from './array-types.js';
 import { ColumnUse } from './column-use.js';
 import type { Home } from './home.js';
 import { isPlainQuery } from './plain-expressions.js';
@@ -68,7 +67,6 @@ function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
   const columns = columnsOf(level);
   if (columns === null || !standsAlone(select, below, analysis)) return null;
   const used = usedColumns(select, analysis);
-  if (!haveTransportTypes(level, used, analysis)) return null;
   const place = findSelect(select, search.text, context);
   if (place === null) return null;
   const input: GatherInput = {
@@ -180,17 +178,6 @@ function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
     const all = use.needsAll(range);
     return (relation?.columns ?? []).filter(({ name }) => all || use.needs(name));
   });
-}
-
-/** Whether no output can be an array of a type made by users, which travels as text only. */
-function haveTransportTypes(
-  level: Level,
-  used: readonly CatalogColumn[],
-  analysis: Analysis,
-): boolean {
-  const expressions = level.outputs.some(({ variable }) => variable === null);
-  if (expressions) return used.every(({ type }) => type < FIRST_USER_OID);
-  return used.every((column) => userArrayType(column, analysis.names.catalog) === null);
 }
 
 function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]): boolean {

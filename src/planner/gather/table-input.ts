@@ -4,22 +4,13 @@ import { TypeOid } from '../../keyspace/type-oids.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { Analysis } from '../analysis.js';
 import type { Entry, Level, Occurrence } from '../model.js';
-import type { FinalPiece, GatherInput, ShardSelector } from '../plan.js';
-import { refuse } from '../refusals.js';
+import type { GatherInput, ShardSelector } from '../plan.js';
 import type { StatementContext } from '../statement-context.js';
 import { keyTerms } from '../terms.js';
 import type { ViewUse } from '../views.js';
-import { userArrayType } from './array-types.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
 import { estimatedRows } from './home.js';
-
-/** Rows on their way, and what stands in the place of their table in the final statement. */
-export interface TableInput {
-  readonly input: GatherInput;
-  /** The relation, of the number that the input gets. */
-  readonly relation: (input: number) => readonly FinalPiece[];
-}
 
 /** A table or view where a statement names it, and where its rows are. */
 interface Source {
@@ -37,7 +28,7 @@ export function tableInput(
   use: ColumnUse,
   analysis: Analysis,
   context: StatementContext,
-): TableInput {
+): GatherInput {
   const { entry, relation } = occurrence;
   const shards = shardsOf(occurrence, analysis);
   const rows = estimatedRows(occurrence, analysis);
@@ -52,7 +43,7 @@ export function viewInput(
   use: ColumnUse,
   analysis: Analysis,
   context: StatementContext,
-): TableInput {
+): GatherInput {
   return sourceInput({ ...view, shards, estimatedRows: null }, use, analysis, context);
 }
 
@@ -61,29 +52,21 @@ function sourceInput(
   use: ColumnUse,
   analysis: Analysis,
   context: StatementContext,
-): TableInput {
+): GatherInput {
   const { range, relation, shards } = source;
   const all = use.needsAll(range);
   const columns = relation.columns.filter(({ name }) => all || use.needs(name));
-  const types = columns.map((column) => userArrayType(column, analysis.names.catalog));
-  const primaryKey = groupedKey(source, columns, analysis);
-  const retyped = types.some((type) => type !== null);
-  if (retyped && primaryKey !== null) refuseRetyped(relation);
-  const list = columns.map(({ name }, index) => {
-    const column = quoteIdentifier(name);
-    return types[index] === null ? column : `${column}::text AS ${column}`;
-  });
-  const items = columns.length === 0 ? `true AS ${NO_COLUMN}` : list.join(', ');
-  const input: GatherInput = {
+  const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  const none = columns.length === 0;
+  return {
     label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
     shards,
-    sql: `SELECT ${items} FROM ${textOf(source, analysis, context)}`,
-    columns: columns.length === 0 ? [NO_COLUMN] : columns.map(({ name }) => name),
-    primaryKey,
+    sql: `SELECT ${none ? `true AS ${NO_COLUMN}` : list} FROM ${textOf(source, analysis, context)}`,
+    columns: none ? [NO_COLUMN] : columns.map(({ name }) => name),
+    primaryKey: groupedKey(source, columns, analysis),
     defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
     estimatedRows: source.estimatedRows,
   };
-  return { input, relation: (number) => relationOf(number, columns, types) };
 }
 
 /** The table with its filters. */
@@ -97,33 +80,6 @@ function textOf(source: Source, analysis: Analysis, context: StatementContext): 
   if (filters.length === 0) return table;
   const alias = range.alias === undefined ? '' : ` AS ${quoteIdentifier(nameOf(range))}`;
   return `${table}${alias} WHERE ${filters.join(' AND ')}`;
-}
-
-/** The input itself, or a query that gives columns which travel as text their types again. */
-function relationOf(
-  input: number,
-  columns: readonly CatalogColumn[],
-  types: readonly (string | null)[],
-): FinalPiece[] {
-  const piece = { kind: 'input', input } as const;
-  if (types.every((type) => type === null)) return [piece];
-  const list = columns.map(({ name }, index) => {
-    const column = quoteIdentifier(name);
-    const type = types[index] ?? null;
-    return type === null ? column : `${column}::${type} AS ${column}`;
-  });
-  return [`(SELECT ${list.join(', ')} FROM `, piece, ` AS ${INPUT_ALIAS})`];
-}
-
-/** What an input is called inside parentheses that nothing outside sees into. */
-export const INPUT_ALIAS = 'sg_rows';
-
-function refuseRetyped(relation: CatalogRelation): never {
-  refuse(
-    `GROUP BY the primary key of table "${relation.name}" over several shards is not supported ` +
-      'with columns that are arrays of user-defined types',
-    'Name the other columns after GROUP BY too.',
-  );
 }
 
 /** Stands for rows of which no column is needed. */
