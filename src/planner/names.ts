@@ -3,7 +3,7 @@ import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/cata
 import type { Table, Topology } from '../keyspace/topology.js';
 import { qualifiedName, rangeVarText } from './ast.js';
 import { refuse } from './refusals.js';
-import { refuseReserved, RESERVED_SCHEMA } from './reserved-schema.js';
+import { refuseReserved, RESERVED_SCHEMA, RESERVED_TABLE } from './reserved-schema.js';
 
 export type ResolvedRelation =
   | { readonly kind: 'system'; readonly relation: CatalogRelation }
@@ -43,6 +43,13 @@ export class Names {
     return null;
   }
 
+  /** Whether a relation's name leads into the reserved schema, also where the catalog is older than that. */
+  isReserved(schema: string | null, name: string): boolean {
+    const found = this.find(schema, name)?.schema ?? schema;
+    if (found !== null) return found === RESERVED_SCHEMA;
+    return name === RESERVED_TABLE && this.#path.includes(RESERVED_SCHEMA);
+  }
+
   #hasRelations(schema: string): boolean {
     for (const relation of this.catalog.relations.values()) {
       if (relation.schema === schema) return true;
@@ -53,9 +60,10 @@ export class Names {
   /** The schema in which an unqualified CREATE makes its object. */
   creationSchema(): string {
     const exists = (schema: string): boolean =>
-      this.catalog.schemas === undefined
+      schema === RESERVED_SCHEMA ||
+      (this.catalog.schemas === undefined
         ? schema === 'public' || this.#hasRelations(schema)
-        : this.catalog.schemas.has(schema);
+        : this.catalog.schemas.has(schema));
     return this.#path.find((schema) => schema !== 'pg_catalog' && exists(schema)) ?? 'public';
   }
 
@@ -64,8 +72,7 @@ export class Names {
     const name = range.relname ?? '';
     if (range.schemaname === 'pg_temp') this.#refuseTemporary(name);
     const relation = this.find(range.schemaname ?? null, name);
-    // By its written name too: the catalog may be older than the schema.
-    if ((relation?.schema ?? range.schemaname) === RESERVED_SCHEMA) refuseReserved();
+    if (this.isReserved(range.schemaname ?? null, name)) refuseReserved();
     if (relation === null) return { kind: 'unknown' };
     if (systemSchemas.has(relation.schema)) return { kind: 'system', relation };
     if (!'rpS'.includes(relation.kind)) this.#refuseKind(range, relation);

@@ -6,13 +6,14 @@ import { refuse } from './refusals.js';
 /** The schema in which Shardgate keeps its own tables on every shard; no client may use it. */
 export const RESERVED_SCHEMA = 'shardgate';
 
+/** The table that is there as soon as anything is. */
+export const RESERVED_TABLE = 'decisions';
+
 /** Refuses a statement that names the reserved schema or anything in it, with 42501. */
-export function refuseReserved(): never {
-  refuse(
-    `permission denied for schema ${RESERVED_SCHEMA}`,
-    'Shardgate keeps the outcomes of transactions there; leave it out (pg_dump: -N shardgate).',
-    'insufficient_privilege',
-  );
+export function refuseReserved(
+  hint = 'Shardgate keeps the outcomes of transactions there; leave it out (pg_dump: -N shardgate).',
+): never {
+  refuse(`permission denied for schema ${RESERVED_SCHEMA}`, hint, 'insufficient_privilege');
 }
 
 /**
@@ -21,8 +22,9 @@ export function refuseReserved(): never {
  */
 export function checkReserved(node: Node, names: Names): void {
   const found = namesReserved(bodyOf(node), '', names, handlesSchemas(node));
-  if (found || (createsUnqualified(node) && names.creationSchema() === RESERVED_SCHEMA)) {
-    refuseReserved();
+  if (found) refuseReserved();
+  if (createsUnqualified(node) && names.creationSchema() === RESERVED_SCHEMA) {
+    refuseReserved('The search path begins with this schema, perhaps as "$user": set another one.');
   }
 }
 
@@ -46,13 +48,14 @@ function namesReserved(value: unknown, field: string, names: Names, schemas: boo
     return schemaFields.has(field) || (schemas && bareFields.has(field));
   if (value === null || typeof value !== 'object') return false;
   if (Array.isArray(value)) {
-    const dotted = value.length > 1 && !otherLists.has(field);
-    if (dotted && stringOf(value[0] as Node) === RESERVED_SCHEMA) return true;
+    const first = otherLists.has(field) ? null : stringOf(value[0] as Node);
+    if (value.length > 1 && first === RESERVED_SCHEMA) return true;
+    if (value.length === 1 && first !== null && names.isReserved(null, first)) return true;
     return value.some((item) => namesReserved(item, field, names, schemas));
   }
   if ('A_Const' in value) return false;
   if ('relname' in value && !('schemaname' in value) && typeof value.relname === 'string') {
-    if (names.find(null, value.relname)?.schema === RESERVED_SCHEMA) return true;
+    if (names.isReserved(null, value.relname)) return true;
   }
   return Object.entries(value).some(([name, inner]) => {
     // `{ List: { items } }` is no field of its own: what holds the list says what it is.
