@@ -1,6 +1,7 @@
 // @ts-check
 import { measureConnections } from '../connections.mjs';
 import { measureCpuPerQuery } from '../cpu-per-query.mjs';
+import { measureMerge } from '../merge.mjs';
 import { measureParts } from '../micro.mjs';
 import { measureStreaming } from '../streaming.mjs';
 import { startServers } from './database-servers.mjs';
@@ -19,6 +20,7 @@ import { startShardgate } from './shardgate.mjs';
 const overServers = [
   { part: 'cpu', run: measureCpuPerQuery },
   { part: 'streaming', run: measureStreaming },
+  { part: 'merge', run: measureMerge },
   { part: 'connections', run: measureConnections },
 ];
 

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { StepError } from '../../scripts/lib/project.mjs';
 
-export const parts = /** @type {const} */ (['cpu', 'streaming', 'connections', 'micro']);
+export const parts = /** @type {const} */ (['cpu', 'streaming', 'merge', 'connections', 'micro']);
 /** @typedef {(typeof parts)[number]} Part */
 
 /**

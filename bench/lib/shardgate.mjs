@@ -94,6 +94,8 @@ function configuration(servers, port, backing) {
           pgbench_tellers: { shard_key: 'tid', vindex: 'by_id' },
           pgbench_branches: { shard_key: 'bid', vindex: 'by_id' },
           pgbench_history: { shard_key: 'aid', vindex: 'by_id' },
+          gather_left: { shard_key: 'id', vindex: 'by_id' },
+          gather_right: { shard_key: 'id', vindex: 'by_id' },
         },
       },
     },

@@ -58,7 +58,7 @@ export class MergeOutput {
 
   /** Sends what was collected. */
   flush(): void {
-    if (this.size === 0 || this.congested) return;
+    if (this.size === 0) return;
     const { size } = this;
     this.size = 0;
     this.send(this.buffer, 0, size);
