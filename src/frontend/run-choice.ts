@@ -1,6 +1,7 @@
 import { ExplainRun } from './explain-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
+import { MergeRun } from './merge-run.js';
 import { shardsOf } from './multi-run.js';
 import type { Session } from './session.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
@@ -14,6 +15,11 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
     return new ExplainRun(session, request, plan, many.explain);
   }
   if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
-  if (many?.kind === 'merge') return new GatherRun(session, request, many.merge.fallback);
+  if (many?.kind === 'merge') {
+    const { merge } = many;
+    // Without shards of its own: tables that are bound to different ones.
+    if (shards.length === 0) return new GatherRun(session, request, merge.fallback);
+    return new MergeRun(session, request, merge, shards);
+  }
   return new FanOutRun(session, request, shards);
 }

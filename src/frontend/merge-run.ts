@@ -1,0 +1,138 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
+import { unnamedText } from '../backend/postgres/prepared-text.js';
+import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
+import { sameTypes } from '../executor/described-columns.js';
+import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
+import { withoutPosition } from '../executor/error-position.js';
+import { OrderedMerge } from '../executor/ordered-merge.js';
+import { limitOf, offsetOf } from '../executor/row-counts.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Comparator } from '../merger/comparator.js';
+import { comparatorFor } from '../merger/comparators.js';
+import { RouteKind } from '../metrics/metrics.js';
+import type { MergeSpec } from '../planner/plan.js';
+import { Frontend } from '../protocol/codes.js';
+import type { Outcome } from '../transaction/operation.js';
+import { GatherRun } from './gather-run.js';
+import type { Session } from './session.js';
+import type { RunRequest, StatementRun } from './statement-run.js';
+
+/**
+ * What compares the keys of a merge; null: they cannot be compared here. By the plan's own
+ * specification, which is made anew when the schema changes.
+ */
+const comparatorsOf = new WeakMap<MergeSpec, readonly Comparator[] | null>();
+
+/** A statement of which every shard sorts its rows; they are merged, and cut. */
+export class MergeRun implements StatementRun {
+  readonly shards: readonly Shard[];
+  readonly route = RouteKind.merge;
+  readonly needsTypes = true;
+  private readonly session: Session;
+  private readonly request: RunRequest;
+  private readonly merge: MergeSpec;
+  private readonly bind: BindParts;
+  private readonly limit: bigint | null;
+  private readonly offset: bigint;
+
+  /** `shards` is copied. Throws SqlError 2201W and 2201X for a negative LIMIT or OFFSET. */
+  constructor(session: Session, request: RunRequest, merge: MergeSpec, shards: readonly Shard[]) {
+    this.session = session;
+    this.request = request;
+    this.merge = merge;
+    this.shards = [...shards];
+    this.bind = new BindParts(request.bind ?? NO_VALUES);
+    this.offset = offsetOf(merge.offset, this.bind);
+    this.limit = limitOf(merge.limit, this.bind);
+  }
+
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' | StatementRun {
+    const { session, merge, request } = this;
+    const known = comparatorsOf.get(merge);
+    if (known === null) return new GatherRun(session, request, merge.fallback);
+    if (known !== undefined) return 'ready';
+    const own = request.text.subarray(request.from, request.to);
+    const backend = backends[0]!;
+    session.busy = true;
+    session.operation = DescribeTexts.of(backend, [own, merge.sql], paramTypes, (described) => {
+      if (described.ok) comparatorsOf.set(merge, comparatorsFor(merge, described.texts));
+      else {
+        const { error, text } = described;
+        onFailed(text === 0 ? error : withoutPosition(error, 0, error.length));
+      }
+      session.resumeSoon();
+    });
+    backend.flush();
+    return 'wait';
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const { session, merge, request, limit, offset, bind } = this;
+    const { endsWithSync } = request;
+    const merged = new OrderedMerge(session, backends, {
+      merge,
+      limit,
+      offset,
+      comparators: comparatorsOf.get(merge)!,
+      visibleFormats: bind.resultFormats(merge.visibleColumns),
+      send: this.sender(paramTypes),
+      endsWithSync,
+      onDone: (outcome) => {
+        if (outcome.ok) onDone(outcome);
+        else onDone({ ok: false, error: withoutPosition(outcome.error, 0, outcome.error.length) });
+      },
+    });
+    session.operation = merged;
+    session.busy = true;
+    session.flushLocal();
+    merged.start();
+  }
+
+  /** Writes a shard's requests. */
+  private sender(paramTypes: readonly number[]): (backend: BackendConnection) => void {
+    const { merge, bind, request } = this;
+    const text = unnamedText(merge.sql, paramTypes);
+    const values = bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
+    return (backend) => {
+      backend.statements.parseUnnamed(text, DROP);
+      backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(values).end();
+      backend.expect(Expect.bind, DROP);
+      if (request.describe) {
+        backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+        backend.expect(Expect.describePortal, CAPTURE);
+      }
+      backend.out.begin(Frontend.execute).byte(0).int32(0).end();
+      backend.expect(Expect.execute, CAPTURE);
+      if (request.endsWithSync) backend.sync(CAPTURE);
+      else backend.requestFlush();
+    };
+  }
+}
+
+/** `texts`: the client's statement, and what shards run. */
+function comparatorsFor(
+  merge: MergeSpec,
+  texts: readonly DescribedText[],
+): readonly Comparator[] | null {
+  const [own, merged] = texts as [DescribedText, DescribedText];
+  const visible = merged.columns.slice(0, merge.visibleColumns);
+  const hidden = merged.columns.slice(merge.visibleColumns);
+  // What the client gets must be of the types that it was told.
+  if (!sameTypes(visible, own.columns) || hidden.length !== merge.keys.length) return null;
+  const comparators: Comparator[] = [];
+  for (const { type } of hidden) {
+    const comparator = comparatorFor(type, merge.textByBytes);
+    if (comparator === null) return null;
+    comparators.push(comparator);
+  }
+  return comparators;
+}
