@@ -23,6 +23,8 @@ import type { SessionContext } from './session-context.js';
 
 type Startup = Extract<StartupPacket, { kind: 'startup' }>;
 
+/** As much as a read of a client's socket brings. */
+const EARLY_BYTES_MAX = 64 * 1024;
 /** Password messages are a few hundred bytes; PostgreSQL's own bound is 64 KB. */
 const PASSWORD_BYTES_MAX = 65_535;
 
@@ -56,6 +58,10 @@ export class ClientLogin implements TransportHandler {
   private sawGss = false;
   private startup: Startup | null = null;
   private authentication: Authentication | null = null;
+  /** Bytes that came while an answer was being made; they wait as they would in a server's socket. */
+  private early: Buffer = NOTHING;
+  /** Whoever has the connection now. */
+  private session: Session | null = null;
   private readonly timer: NodeJS.Timeout;
 
   constructor(transport: SocketTransport, host: LoginHost, logger: Logger) {
@@ -80,10 +86,13 @@ export class ClientLogin implements TransportHandler {
       return;
     }
     while (at < end) {
-      if (this.phase === 'over') return;
+      if (this.phase === 'over') {
+        // Sent along with the last message of the login.
+        this.session?.onBytes(buffer, at, end);
+        return;
+      }
       if (this.phase === 'busy') {
-        // A second startup message, or impatience: an honest client waits for the answer.
-        this.refuse(sqlError('protocol_violation', 'unexpected bytes during authentication'));
+        this.keepEarly(buffer, at, end);
         return;
       }
       const header = this.phase === 'startup' ? 4 : 5;
@@ -105,6 +114,15 @@ export class ClientLogin implements TransportHandler {
       this.onPacket(buffer, at, next, next < end);
       at = next;
     }
+  }
+
+  /** A client may send its first statements before it knows that it is in. */
+  private keepEarly(buffer: Buffer, at: number, end: number): void {
+    if (this.early.length + end - at > EARLY_BYTES_MAX) {
+      this.refuse(sqlError('protocol_violation', 'too many bytes during authentication'));
+      return;
+    }
+    this.early = Buffer.concat([this.early, buffer.subarray(at, end)]);
   }
 
   onDrain(): void {
@@ -247,7 +265,7 @@ export class ClientLogin implements TransportHandler {
       case 'send':
         this.phase = 'authentication';
         this.transport.write(step.bytes);
-        return;
+        break;
       case 'refused':
         this.refuse(step.error);
         return;
@@ -255,6 +273,9 @@ export class ClientLogin implements TransportHandler {
         this.phase = 'busy';
         this.enter(step.bytes);
     }
+    const { early } = this;
+    this.early = NOTHING;
+    if (early.length > 0) this.onBytes(early, 0, early.length);
   }
 
   /** Authenticated: checks what was asked for, then hands the connection to a session. */
@@ -262,7 +283,9 @@ export class ClientLogin implements TransportHandler {
     const { context } = this.host;
     const { parameters, minor } = this.startup!;
     const user = parameters.get('user')!;
-    const database = parameters.get('database') ?? user;
+    // Missing or empty means the user's name.
+    const named = parameters.get('database') ?? '';
+    const database = named === '' ? user : named;
     if (database !== context.config.database) {
       this.refuse(
         sqlError('invalid_catalog_name', `database "${database}" does not exist`, {
@@ -283,6 +306,7 @@ export class ClientLogin implements TransportHandler {
       this.host.onSessionClosed(session);
     });
     const key = context.cancels.issue(session, minor >= 2 ? 32 : 4);
+    this.session = session;
     this.host.onSession(session);
     const { local } = session;
     local.bytes(authenticationOk);
@@ -361,5 +385,6 @@ function plaintextBehindRequest(): SqlError {
   });
 }
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const YES = Buffer.from('S', 'latin1');
 const NO = Buffer.from('N', 'latin1');
