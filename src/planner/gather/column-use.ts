@@ -3,15 +3,18 @@ import { bodyOf, columnRefOf, forEachChild, selectOf, stringOf, stringsOf } from
 
 /**
  * Which columns of its tables a statement may speak of, found by name alone: a column is needed
- * where its name occurs anywhere as a column's name, so that every name means what it meant when
- * the other columns are gone.
+ * where its name occurs anywhere as a column's name, unless another table's name stands before it.
+ * So every name means what it meant when the other columns are gone.
  */
 export class ColumnUse {
   /** Base tables and WITH queries where the statement names them, in no order. */
   readonly ranges: RangeVar[] = [];
   /** Column references with more than a table's name before the column's. */
   readonly longReferences: ColumnRef[] = [];
+  /** Names of columns that stand alone: those of any table. */
   readonly #names = new Set<string>();
+  /** Names of columns by the table's name before them. */
+  readonly #qualified = new Map<string, Set<string>>();
   /** Tables of which every column is needed, in order: `*`, NATURAL, names given by place. */
   readonly #whole = new Set<RangeVar>();
   /** Names before `.*`, and names that stand alone: they may be whole rows. */
@@ -25,6 +28,7 @@ export class ColumnUse {
     this.#visit({ SelectStmt: statement });
     for (const { name, ranges } of this.#joins) {
       if (this.#wholeNames.has(name)) this.#mark(ranges);
+      this.#add([...(this.#qualified.get(name) ?? [])]);
     }
   }
 
@@ -33,8 +37,9 @@ export class ColumnUse {
     return this.#whole.has(range) || this.#wholeNames.has(nameOf(range));
   }
 
-  needs(column: string): boolean {
-    return this.#names.has(column);
+  needs(range: RangeVar, column: string): boolean {
+    if (this.needsAll(range) || this.#names.has(column)) return true;
+    return this.#qualified.get(nameOf(range))?.has(column) === true;
   }
 
   #visit(node: Node): void {
@@ -59,11 +64,21 @@ export class ColumnUse {
   #column(reference: ColumnRef): void {
     const fields = reference.fields ?? [];
     const names = stringsOf(fields);
-    this.#add(names);
     if (fields.length > 2) this.longReferences.push(reference);
     const star = stringOf(fields.at(-1)) === null;
+    if (!star) this.#name(names.at(-1)!, names.at(-2));
     const whole = star || fields.length === 1 ? names.at(-1) : undefined;
     if (whole !== undefined) this.#wholeNames.add(whole);
+  }
+
+  #name(column: string, table: string | undefined): void {
+    if (table === undefined) {
+      this.#names.add(column);
+      return;
+    }
+    const known = this.#qualified.get(table);
+    if (known === undefined) this.#qualified.set(table, new Set([column]));
+    else known.add(column);
   }
 
   #range(range: RangeVar): void {
@@ -74,8 +89,9 @@ export class ColumnUse {
   #join(join: JoinExpr): void {
     const ranges = rangesOf({ JoinExpr: join });
     if (join.isNatural === true || join.alias?.colnames !== undefined) this.#mark(ranges);
-    if (join.alias?.aliasname !== undefined)
-      this.#joins.push({ name: join.alias.aliasname, ranges });
+    for (const alias of [join.alias, join.join_using_alias]) {
+      if (alias?.aliasname !== undefined) this.#joins.push({ name: alias.aliasname, ranges });
+    }
     this.#add(stringsOf(join.usingClause));
     this.#children(join);
   }

@@ -38,7 +38,8 @@ export function pushedQueries(statement: SelectStmt, search: Search): PushedQuer
   const out: PushedQuery[] = [];
   const visit = (node: Node): void => {
     const select = candidateOf(node);
-    const pushed = select === null ? null : pushedQuery(select, search);
+    const exists = 'SubLink' in node && node.SubLink.subLinkType === 'EXISTS_SUBLINK';
+    const pushed = select === null ? null : pushedQuery(select, exists, search);
     if (pushed === null) forEachChild(bodyOf(node), visit);
     else {
       out.push(pushed);
@@ -57,14 +58,15 @@ function candidateOf(node: Node): SelectStmt | null {
   return 'SubLink' in node ? selectOf(node.SubLink.subselect) : null;
 }
 
-function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
+/** `exists`: all that matters is whether the query has a row, so that each shard gives one at most. */
+function pushedQuery(select: SelectStmt, exists: boolean, search: Search): PushedQuery | null {
   const { analysis, context } = search;
   const level = analysis.queries.get(select);
   if (level === undefined || analysis.correlated.has(level)) return null;
   const below = levelsBelow(level, analysis);
   const shards = shardsOf(level, below, search);
   if (shards === null) return null;
-  const columns = columnsOf(level);
+  const columns = exists ? ['sg_row'] : columnsOf(level);
   if (columns === null || !standsAlone(select, below, analysis)) return null;
   const used = usedColumns(select, analysis);
   const place = findSelect(select, search.text, context);
@@ -72,7 +74,7 @@ function pushedQuery(select: SelectStmt, search: Search): PushedQuery | null {
   const input: GatherInput = {
     label: labelOf(below, search.tables),
     shards,
-    sql: place.sql,
+    sql: exists ? `SELECT true AS sg_row WHERE EXISTS (${place.sql})` : place.sql,
     columns,
     primaryKey: null,
     defaultCollations: !analysis.readsCatalog && hasDefaultCollations(select, used),
@@ -175,8 +177,7 @@ function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
   const use = new ColumnUse(select);
   return use.ranges.flatMap((range) => {
     const { relation } = analysis.ranges.get(range) ?? analysis.views.get(range) ?? {};
-    const all = use.needsAll(range);
-    return (relation?.columns ?? []).filter(({ name }) => all || use.needs(name));
+    return (relation?.columns ?? []).filter(({ name }) => use.needs(range, name));
   });
 }
 

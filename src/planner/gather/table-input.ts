@@ -54,8 +54,7 @@ function sourceInput(
   context: StatementContext,
 ): GatherInput {
   const { range, relation, shards } = source;
-  const all = use.needsAll(range);
-  const columns = relation.columns.filter(({ name }) => all || use.needs(name));
+  const columns = relation.columns.filter(({ name }) => use.needs(range, name));
   const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   const none = columns.length === 0;
   return {

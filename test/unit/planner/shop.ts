@@ -117,6 +117,23 @@ const relations: readonly CatalogRelation[] = [
   relation('currencies', ['code text', 'rate numeric', 'updated timestamptz now()']),
   relation('visits', ['customer_id int8', 'page text']),
   relation('order_view', ['id int8', 'customer_id int8'], { kind: 'v' }),
+  relation('paid_orders', ['id int8', 'customer_id int8', 'total numeric'], {
+    kind: 'v',
+    viewDefinition:
+      "SELECT o.id, o.customer_id, o.total FROM public.orders o WHERE (o.status = 'paid'::text)",
+    viewIsPlain: true,
+  }),
+  relation('customer_count', ['n int8', 'country text'], {
+    kind: 'v',
+    viewDefinition:
+      'SELECT count(*) AS n, customers.country FROM public.customers GROUP BY customers.country',
+    viewIsPlain: true,
+  }),
+  relation('guarded_orders', ['id int8', 'customer_id int8'], {
+    kind: 'v',
+    viewDefinition: 'SELECT orders.id, orders.customer_id FROM public.orders',
+    viewIsPlain: false,
+  }),
   relation('order_summary', ['customer_id int8'], { kind: 'm' }),
   relation('Mixed', ['Id int8', 'id int8', 'Value text']),
   relation('orders', ['id int8', 'customer_id int8', 'region text'], { schema: 'archive' }),
@@ -153,7 +170,10 @@ export function shopCatalog(more: Partial<Catalog> = {}): Catalog {
         'pg_advisory_lock pg_advisory_xact_lock pg_try_advisory_lock pg_advisory_unlock_all pg_notify query_to_xml ' +
         'lo_create pg_export_snapshot pg_terminate_backend pg_table_size pg_relation_size pg_is_in_recovery',
     ),
-    aggregates: words('count sum avg min max array_agg string_agg bool_and json_agg'),
+    aggregates: words(
+      'count sum avg min max array_agg string_agg bool_and bool_or every bit_and bit_or bit_xor ' +
+        'any_value json_agg',
+    ),
     windowFunctions: words('row_number rank lag lead'),
     setReturning: words('generate_series unnest json_each'),
     types: new Map(Object.entries(types)),

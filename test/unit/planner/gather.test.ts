@@ -1,0 +1,237 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Catalog } from '../../../src/keyspace/catalog.js';
+import type { GatherSpec } from '../../../src/planner/plan.js';
+import { Planner } from '../../../src/planner/planner.js';
+import { Literals } from '../../../src/sql/literals.js';
+import { Parser } from '../../../src/sql/parser.js';
+import { relation, shopCatalog, shopTopology } from './shop.js';
+
+let parser: Parser;
+let planner: Planner;
+
+beforeAll(async () => {
+  parser = await Parser.create();
+  planner = new Planner(parser, shopTopology(), shopCatalog());
+});
+
+afterAll(async () => {
+  await parser.close();
+});
+
+const PUBLIC = { searchPath: ['public'], searchPathKey: '', paramTypes: [], paramTypesKey: '' };
+
+/** How a statement is gathered; the reason where it is refused. */
+function gather(sql: string, by = planner): GatherSpec | string {
+  const bytes = new TextEncoder().encode(sql);
+  const planned = by.plan(bytes, 0, bytes.length, PUBLIC, new Literals());
+  if (planned instanceof Promise) throw new Error('planned aside');
+  const [{ plan }] = planned.statements as [(typeof planned.statements)[0]];
+  if (plan.kind === 'refuse') return plan.refusal.message;
+  if (plan.kind !== 'route' || plan.many.kind !== 'gather') throw new Error(`not gathered: ${sql}`);
+  return plan.many.gather;
+}
+
+function inputs(sql: string, by = planner): string[] {
+  const spec = gather(sql, by);
+  return typeof spec === 'string' ? [spec] : spec.inputs.map((input) => input.sql);
+}
+
+function final(sql: string): string {
+  const spec = gather(sql);
+  if (typeof spec === 'string') return spec;
+  return spec.final
+    .map((piece) => (typeof piece === 'string' ? piece : `<${piece.input}>`))
+    .join('');
+}
+
+/** The shop with further tables or other ones. */
+function shopWith(...relations: Parameters<typeof relation>[]): Planner {
+  const known = shopCatalog();
+  const more = relations.map((item) => relation(...item));
+  const catalog: Catalog = {
+    ...known,
+    relations: new Map([
+      ...known.relations,
+      ...more.map((item) => [`${item.schema}.${item.name}`, item] as const),
+    ]),
+  };
+  return new Planner(parser, shopTopology(), catalog);
+}
+
+describe('columns that travel', () => {
+  it('are those whose names occur anywhere in the statement', () => {
+    const sql =
+      'select o.id from orders o, visits v where o.status = v.page group by o.id, o.total';
+    expect(inputs(sql)[0]).toBe('SELECT id, total, status FROM public.orders');
+  });
+
+  it('are all of them where one is called by its place', () => {
+    const all = 'SELECT id, customer_id, total, status, placed FROM public.orders';
+    expect(inputs('select a from orders as o (a), visits')[0]).toBe(all);
+    expect(inputs('select x from (orders cross join visits) as j (x)')[0]).toBe(all);
+    expect(inputs('select count(o) from orders o, visits')[0]).toBe(all);
+    expect(inputs('select (o).id from orders o, visits')[0]).toBe(all);
+    expect(inputs('select * from (select o.* from orders o, visits) x')[0]).toBe(all);
+    expect(inputs('select id from orders natural join visits')[0]).toBe(all);
+    expect(inputs('select page from visits union (table orders limit 1)')[1]).toBe(all);
+  });
+
+  it('are not asked for by the star of an EXISTS or of a count', () => {
+    const sql =
+      'select count(*) from visits where exists (select * from orders where id = length(page))';
+    expect(inputs(sql)).toEqual(['SELECT page FROM public.visits', 'SELECT id FROM public.orders']);
+  });
+});
+
+describe('conditions on a table alone', () => {
+  it('are checked where its rows are read', () => {
+    const sql = `select 1 from orders o join visits v on v.page = 'a' and o.id = v.customer_id
+      where o.total > 5 and (o.status = 'x' or o.status is null)`;
+    expect(inputs(sql)).toEqual([
+      "SELECT id, total, status FROM public.orders AS o WHERE (o.total > 5) AND (o.status = 'x' OR o.status IS NULL)",
+      "SELECT customer_id, page FROM public.visits AS v WHERE (v.page = 'a')",
+    ]);
+  });
+
+  it('are not where an outer join makes rows that they are checked on', () => {
+    const sql = `select 1 from visits v left join orders o on o.id = v.customer_id and v.page = 'a'
+      where o.total is null`;
+    expect(inputs(sql)).toEqual([
+      'SELECT customer_id, page FROM public.visits',
+      'SELECT id, total FROM public.orders',
+    ]);
+  });
+
+  it('are not behind an outer join that comes before the condition', () => {
+    const sql = `select 1 from (visits v left join orders o on o.id = v.customer_id)
+      join prices p on o.total is null`;
+    expect(inputs(sql)[1]).toBe('SELECT id, total FROM public.orders');
+  });
+
+  it('are not where they have another value on every shard or at every call', () => {
+    for (const condition of ['placed > now()', 'total > random()', "placed > 'today'"]) {
+      expect(inputs(`select 1 from orders, visits where ${condition}`)[0]).not.toContain('WHERE');
+    }
+    expect(inputs('select 1 from orders, visits where double_it(id) = 2')[0]).not.toContain(
+      'WHERE',
+    );
+  });
+});
+
+describe('the final text', () => {
+  it('keeps the names that tables had', () => {
+    expect(final('select public.orders.id from only public.orders, visits')).toBe(
+      'select orders.id from <0> AS "orders", <1> AS "visits"',
+    );
+    expect(final('select o.id from only ( orders ) o, visits')).toBe(
+      'select o.id from <0> o, <1> AS "visits"',
+    );
+    expect(final('select 1 from"Mixed"natural join"visits"')).toBe(
+      'select 1 from <0> AS "Mixed"natural join <1> AS "visits"',
+    );
+  });
+
+  it('is cut at bytes, not at characters', () => {
+    expect(final("select '日本', id from orders /* 😀 */ , visits v where page = 'ü'")).toBe(
+      "select '日本', id from <0> AS \"orders\" /* 😀 */ , <1> v where page = 'ü'",
+    );
+  });
+
+  it('leaves WITH queries alone that are called like tables', () => {
+    const sql = 'with visits as (select 1 as id) select o.id from orders o, visits, prices';
+    expect(final(sql)).toBe(
+      'with visits as (select 1 as id) select o.id from <0> o, visits, <1> AS "prices"',
+    );
+  });
+
+  it('is made anew for other literals', () => {
+    expect(final("select o.id, 'a' from orders o, visits")).toContain("'a'");
+    expect(final("select o.id, 'b' from orders o, visits")).toContain("'b'");
+  });
+});
+
+describe('queries that shards answer alone', () => {
+  it('travel as their rows', () => {
+    const sql = `select * from ((select customer_id, count(*) from orders group by 1)) x, visits v`;
+    expect(inputs(sql.replace('by 1', 'by customer_id'))[0]).toBe(
+      'select customer_id, count(*) from orders group by customer_id',
+    );
+  });
+
+  it('do not where they see something of the query around them', () => {
+    const around = 'select 1 from visits v where exists (select 1 from orders o where';
+    expect(inputs(`${around} o.total > 1)`)[0]).toBe(
+      'SELECT true AS sg_row WHERE EXISTS (select 1 from orders o where o.total > 1)',
+    );
+    expect(inputs(`${around} o.id = v.customer_id)`)[0]).not.toContain('WHERE');
+    const cte = 'with c as (select 1 as n) select 1 from visits v, ';
+    expect(inputs(`${cte} (select o.id from orders o, c) x`)).toContain(
+      'SELECT id FROM public.orders',
+    );
+  });
+
+  it('do not where rows are counted off, ordered, or made by chance', () => {
+    for (const query of [
+      'select id from orders limit 3',
+      'select id from orders order by total',
+      'select id, random() as r from orders',
+      'select id, now() as n from orders',
+      'select distinct status from orders',
+      'select id, id from orders',
+      'select row(id, total) as r from orders',
+    ]) {
+      expect(inputs(`select * from (${query}) x, visits`)[0], query).toContain('public.orders');
+    }
+  });
+});
+
+describe('the home', () => {
+  const home = (sql: string, by = planner): unknown => {
+    const spec = gather(sql, by);
+    return typeof spec === 'string' ? spec : spec.home;
+  };
+
+  it('is where system catalogs are', () => {
+    expect(home('select relname from pg_class, orders')).toEqual({ kind: 'catalog' });
+    expect(home('select pg_typeof(page) from visits, orders')).toEqual({ kind: 'catalog' });
+  });
+
+  it('is where a sequence is', () => {
+    expect(home("select nextval('order_id_seq') from visits, orders")).toMatchObject({
+      kind: 'shard',
+      shard: { name: 'main' },
+    });
+  });
+
+  it('is where most rows are', () => {
+    const sql = 'select 1 from orders o, settings s';
+    expect(home(sql)).toMatchObject({ kind: 'any', keyspace: { name: 'shop' } });
+    const large = shopWith(['settings', ['key text', 'value text'], { estimatedRows: 1 << 20 }]);
+    expect(home(sql, large)).toMatchObject({ kind: 'shard', shard: { name: 'main' } });
+    expect(inputs(sql, large)).toEqual(['SELECT true AS sg_row FROM public.orders']);
+  });
+});
+
+it('keeps a primary key only where GROUP BY may rely on it', () => {
+  const keys = (sql: string): unknown => {
+    const spec = gather(sql);
+    return typeof spec === 'string' ? spec : spec.inputs.map((input) => input.primaryKey);
+  };
+  const from = 'from customers c, visits v group by';
+  expect(keys(`select c.id, c.name ${from} c.id`)).toEqual([['id'], null]);
+  expect(keys(`select c.id, c.name ${from} 1`)).toEqual([['id'], null]);
+  expect(keys(`select c.name, count(c.id) ${from} c.name`)).toEqual([null, null]);
+  expect(keys(`select c.id, c.name ${from} c.id, c.name`)).toEqual([null, null]);
+});
+
+it('says which columns have a collation of their own', () => {
+  const columns = (collation: 'default' | 'bytes') =>
+    relation('settings', ['key text']).columns.map((column) => ({ ...column, collation }));
+  for (const collation of ['default', 'bytes'] as const) {
+    const by = shopWith(['settings', [], { columns: columns(collation) }]);
+    const spec = gather('select key from settings, orders', by) as GatherSpec;
+    expect(spec.inputs.find(({ label }) => label === 'settings')?.defaultCollations).toBe(
+      collation === 'default',
+    );
+  }
+});
