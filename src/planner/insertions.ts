@@ -10,10 +10,9 @@ import {
   columnHint,
   columnOf,
   hasReturning,
-  writeTarget,
+  openModification,
   type Modification,
 } from './modifications.js';
-import { analyseWith, newLevel } from './queries.js';
 import { refuse } from './refusals.js';
 import type { Scope, ScopeItem } from './scopes.js';
 
@@ -31,12 +30,9 @@ export function analyseInsert(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Insertion | null {
-  const level = newLevel(parent, analysis);
-  level.modifies = true;
-  const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = writeTarget(statement.relation, level, analysis);
-  if (found === null) return null;
-  const { occurrence, item } = found;
+  const open = openModification(statement, parent, ctes, analysis);
+  if (open === null) return null;
+  const { level, ctes: visible, occurrence, item } = open;
   const columns = insertedColumns(statement, occurrence);
   noteOmitted(statement, columns, occurrence, analysis);
   const select = selectOf(statement.selectStmt);

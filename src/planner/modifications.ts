@@ -5,6 +5,7 @@ import type {
   RangeVar,
   ReturningClause,
   UpdateStmt,
+  WithClause,
 } from '@pgsql/types';
 import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Analysis, CteScope, Place } from './analysis.js';
@@ -27,12 +28,29 @@ export interface Modification {
   readonly cursor: string | null;
 }
 
-/** The target table; null where it does not exist, so that PostgreSQL itself must say so. */
-export function writeTarget(
-  range: RangeVar | undefined,
-  level: Level,
+/** A data-modifying statement whose target is known and whose clauses are still to be walked. */
+export interface OpenModification {
+  readonly level: Level;
+  /** The WITH queries that its clauses see. */
+  readonly ctes: CteScope | null;
+  readonly occurrence: Occurrence;
+  readonly item: ScopeItem;
+}
+
+/**
+ * Begins the walk over an INSERT, UPDATE, DELETE or MERGE: its level, WITH queries and target. Null
+ * where the target does not exist, so that PostgreSQL itself must say so.
+ */
+export function openModification(
+  statement: { readonly relation?: RangeVar; readonly withClause?: WithClause },
+  parent: Level | null,
+  ctes: CteScope | null,
   analysis: Analysis,
-): { occurrence: Occurrence; item: ScopeItem } | null {
+): OpenModification | null {
+  const level = newLevel(parent, analysis);
+  level.modifies = true;
+  const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
+  const range = statement.relation;
   if (range === undefined) refuse('this statement names no table', 'Name the table to change.');
   if (analysis.names.relation(range).kind === 'unknown') {
     analysis.unknownRelations.push(range);
@@ -40,7 +58,29 @@ export function writeTarget(
   }
   const { items, entries } = baseTable(range, level, analysis, true);
   const occurrence = analysis.tables.get(entries[0]!)!;
-  return { occurrence, item: items[0]! };
+  return { level, ctes: visible, occurrence, item: items[0]! };
+}
+
+/** Where the clauses of UPDATE, DELETE and MERGE stand: they see the target and what it is joined with. */
+function joinedPlace(
+  { level, ctes, item }: OpenModification,
+  from: readonly Node[] | undefined,
+  analysis: Analysis,
+): Place {
+  const joined = analyseFrom(from, level, null, ctes, analysis);
+  return { scope: { level, items: [item, ...joined.items], parent: null }, ctes };
+}
+
+/** Ends the walk with RETURNING. */
+function closeModification(
+  { level, occurrence, item }: OpenModification,
+  statement: { returningClause?: ReturningClause },
+  place: Place,
+  cursor: string | null,
+  analysis: Analysis,
+): Modification {
+  analyseReturning(statement.returningClause, item, place, level, analysis);
+  return { level, target: occurrence, returning: hasReturning(statement), cursor };
 }
 
 export function analyseUpdate(
@@ -49,19 +89,12 @@ export function analyseUpdate(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Modification | null {
-  const level = newLevel(parent, analysis);
-  level.modifies = true;
-  const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = writeTarget(statement.relation, level, analysis);
-  if (found === null) return null;
-  const { occurrence, item } = found;
-  const from = analyseFrom(statement.fromClause, level, null, visible, analysis);
-  const scope: Scope = { level, items: [item, ...from.items], parent: null };
-  const place: Place = { scope, ctes: visible };
-  const cursor = analyseWhere(statement.whereClause, place, level, analysis);
-  analyseAssignments(statement.targetList, occurrence, place, analysis);
-  analyseReturning(statement.returningClause, item, place, level, analysis);
-  return { level, target: occurrence, returning: hasReturning(statement), cursor };
+  const open = openModification(statement, parent, ctes, analysis);
+  if (open === null) return null;
+  const place = joinedPlace(open, statement.fromClause, analysis);
+  const cursor = analyseWhere(statement.whereClause, place, open.level, analysis);
+  analyseAssignments(statement.targetList, open.occurrence, place, analysis);
+  return closeModification(open, statement, place, cursor, analysis);
 }
 
 export function analyseDelete(
@@ -70,18 +103,11 @@ export function analyseDelete(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Modification | null {
-  const level = newLevel(parent, analysis);
-  level.modifies = true;
-  const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = writeTarget(statement.relation, level, analysis);
-  if (found === null) return null;
-  const { occurrence, item } = found;
-  const using = analyseFrom(statement.usingClause, level, null, visible, analysis);
-  const scope: Scope = { level, items: [item, ...using.items], parent: null };
-  const place: Place = { scope, ctes: visible };
-  const cursor = analyseWhere(statement.whereClause, place, level, analysis);
-  analyseReturning(statement.returningClause, item, place, level, analysis);
-  return { level, target: occurrence, returning: hasReturning(statement), cursor };
+  const open = openModification(statement, parent, ctes, analysis);
+  if (open === null) return null;
+  const place = joinedPlace(open, statement.usingClause, analysis);
+  const cursor = analyseWhere(statement.whereClause, place, open.level, analysis);
+  return closeModification(open, statement, place, cursor, analysis);
 }
 
 /** MERGE: the source and the target are joined by ON; what it inserts is checked by the caller. */
@@ -91,28 +117,21 @@ export function analyseMerge(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Modification | null {
-  const level = newLevel(parent, analysis);
-  level.modifies = true;
-  const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
-  const found = writeTarget(statement.relation, level, analysis);
-  if (found === null) return null;
-  const { occurrence, item } = found;
-  const sources = statement.sourceRelation === undefined ? [] : [statement.sourceRelation];
-  const source = analyseFrom(sources, level, null, visible, analysis);
-  const scope: Scope = { level, items: [item, ...source.items], parent: null };
-  const place: Place = { scope, ctes: visible };
+  const open = openModification(statement, parent, ctes, analysis);
+  if (open === null) return null;
+  const { sourceRelation } = statement;
+  const place = joinedPlace(open, sourceRelation === undefined ? [] : [sourceRelation], analysis);
   visitExpression(statement.joinCondition, place, analysis);
   for (const node of statement.mergeWhenClauses ?? []) {
     if (!('MergeWhenClause' in node)) continue;
     const clause = node.MergeWhenClause;
     visitExpression(clause.condition, place, analysis);
     if (clause.commandType === 'CMD_UPDATE') {
-      analyseAssignments(clause.targetList, occurrence, place, analysis);
+      analyseAssignments(clause.targetList, open.occurrence, place, analysis);
     }
     for (const value of clause.values ?? []) visitExpression(value, place, analysis);
   }
-  analyseReturning(statement.returningClause, item, place, level, analysis);
-  return { level, target: occurrence, returning: hasReturning(statement), cursor: null };
+  return closeModification(open, statement, place, null, analysis);
 }
 
 export function hasReturning(statement: { returningClause?: ReturningClause }): boolean {
