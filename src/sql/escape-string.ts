@@ -1,5 +1,5 @@
+import { hexValue, isHighSurrogate, joinSurrogates, writeCodePoint } from './code-points.js';
 import { BACKSLASH, QUOTE } from './lexer.js';
-import { hexValue, writeCodePoint } from './unicode-string.js';
 
 /** What the letters behind a backslash stand for; any other character stands for itself. */
 const controls: Readonly<Record<number, number>> = {
@@ -10,10 +10,6 @@ const controls: Readonly<Record<number, number>> = {
   0x74: 0x09,
   0x76: 0x0b,
 };
-
-const HIGH_SURROGATE = 0xd800;
-const LOW_SURROGATE = 0xdc00;
-const SURROGATE_END = 0xe000;
 
 /**
  * Decodes `[from, to)`, one piece of an `E'...'` string, into `target` at `length`; returns the new length, or -1
@@ -35,16 +31,10 @@ export function decodeEscapes(
     const next = bytes[i + 1] ?? 0;
     if (byte === BACKSLASH && (next === 0x75 || next === 0x55)) {
       const digits = next === 0x75 ? 4 : 8;
-      let point = hexValue(bytes, i + 2, i + 2 + digits, to);
+      const point = joinSurrogates(high, hexValue(bytes, i + 2, i + 2 + digits, to));
       i += 2 + digits;
-      if (high !== 0) {
-        if (point < LOW_SURROGATE || point >= SURROGATE_END) return -1;
-        point = ((high - HIGH_SURROGATE) << 10) + (point - LOW_SURROGATE) + 0x10000;
-        high = 0;
-      } else if (point >= HIGH_SURROGATE && point < LOW_SURROGATE) {
-        high = point;
-        continue;
-      }
+      high = isHighSurrogate(point) ? point : 0;
+      if (high !== 0) continue;
       at = writeCodePoint(target, at, point);
       if (at < 0) return -1;
       continue;
