@@ -7,7 +7,7 @@ import { tablesOf, type Tables } from '../placement.js';
 import type { FinalPiece, GatherInput, GatherSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
-import { ColumnUse } from './column-use.js';
+import { ColumnUse, nameOf } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
 import { tableInput, viewInput } from './table-input.js';
@@ -66,7 +66,11 @@ class Gathering {
     const use = new ColumnUse(select, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
-    checkWholeRows(select, skip, relationsOf(moved, analysis), analysis);
+    const named = moved.map((range) => ({
+      name: nameOf(range),
+      relation: relationOf(range, analysis),
+    }));
+    checkWholeRows(select, skip, named, analysis);
     for (const range of moved) text.replaceTable(range, this.#relation(range, use, search));
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
@@ -141,11 +145,6 @@ function refuseEffects(analysis: Analysis): void {
       'Run SELECT set_config(...) without FROM, or SET, as a statement of its own.',
     );
   }
-}
-
-function relationsOf(moved: readonly RangeVar[], analysis: Analysis): Set<CatalogRelation> {
-  const relations = moved.map((range) => relationOf(range, analysis));
-  return new Set(relations);
 }
 
 function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {

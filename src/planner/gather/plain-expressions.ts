@@ -3,6 +3,7 @@ import { Analysis } from '../analysis.js';
 import { bodyOf, constOf, forEachChild, kindOf, qualifiedName } from '../ast.js';
 import { clockWords } from '../expressions.js';
 import { isAggregate, inspectName } from '../functions.js';
+import { isRowStar } from './whole-rows.js';
 
 /** Nodes that a condition on one table may be made of. */
 const conditionKinds = new Set(
@@ -37,7 +38,7 @@ function every(node: Node, test: (part: Node) => boolean): boolean {
   if (!test(node)) return false;
   let plain = true;
   forEachChild(bodyOf(node), (child) => {
-    plain &&= every(child, test);
+    plain &&= !('ColumnRef' in child && isRowStar(child.ColumnRef, node)) && every(child, test);
   });
   return plain;
 }

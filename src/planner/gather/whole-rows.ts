@@ -1,7 +1,7 @@
 import type { ColumnRef, Node, SelectStmt } from '@pgsql/types';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
-import { bodyOf, columnRefOf, forEachChild, qualifiedName } from '../ast.js';
+import { bodyOf, columnRefOf, forEachChild, qualifiedName, stringOf, stringsOf } from '../ast.js';
 import { refuse } from '../refusals.js';
 
 /** Built-in functions that look at a row's columns and not at the type it has a name for. */
@@ -18,32 +18,58 @@ const rowFunctions = new Set(
 export function checkWholeRows(
   statement: SelectStmt,
   skip: ReadonlySet<SelectStmt>,
-  moved: ReadonlySet<CatalogRelation>,
+  moved: readonly MovedRelation[],
   analysis: Analysis,
 ): void {
-  if (analysis.wholeRows.size === 0) return;
-  const visit = (node: Node, harmless: boolean): void => {
+  const visit = (node: Node, parent: Node | null): void => {
     const reference = columnRefOf(node);
     if (reference !== null) {
-      if (!harmless) check(reference, moved, analysis);
+      const row = rowOf(reference, parent, moved, analysis);
+      if (row !== null && !(parent !== null && looksAtColumns(parent, analysis))) refuseRow(row);
       return;
     }
     if ('SelectStmt' in node && skip.has(node.SelectStmt)) return;
-    const inside = looksAtColumns(node, analysis);
     forEachChild(bodyOf(node), (child) => {
-      visit(child, inside);
+      visit(child, node);
     });
   };
-  visit({ SelectStmt: statement }, false);
+  visit({ SelectStmt: statement }, null);
 }
 
-function check(
+/** A table or view that something else stands in for. */
+export interface MovedRelation {
+  /** What the statement calls it. */
+  readonly name: string;
+  readonly relation: CatalogRelation;
+}
+
+/** The moved relation whose row a reference is; null: it is none. */
+function rowOf(
   reference: ColumnRef,
-  moved: ReadonlySet<CatalogRelation>,
+  parent: Node | null,
+  moved: readonly MovedRelation[],
   analysis: Analysis,
-): void {
+): CatalogRelation | null {
   const relation = analysis.wholeRows.get(reference);
-  if (relation === undefined || !moved.has(relation)) return;
+  if (relation !== undefined) {
+    return moved.some((item) => item.relation === relation) ? relation : null;
+  }
+  if (parent === null || !isRowStar(reference, parent)) return null;
+  const name = stringsOf(reference.fields).at(-1);
+  return moved.find((item) => item.name === name)?.relation ?? null;
+}
+
+/**
+ * Whether `o.*` is the row as one value: everywhere but among outputs and the items of rows, where
+ * it is its columns (PostgreSQL 18, 8.16.5).
+ */
+export function isRowStar(reference: ColumnRef, parent: Node): boolean {
+  const fields = reference.fields ?? [];
+  if (fields.length < 2 || stringOf(fields.at(-1)) !== null) return false;
+  return !('ResTarget' in parent || 'RowExpr' in parent || 'List' in parent);
+}
+
+function refuseRow(relation: CatalogRelation): never {
   refuse(
     `rows of table "${relation.name}" as values are not supported over several shards`,
     'Name its columns, or use row_to_json().',
