@@ -157,8 +157,8 @@ const NO_TYPES: readonly number[] = [];
 
 function arraysOf({ spec, columns }: GatherScriptOptions): ArrayColumn[][] | null {
   const all: ArrayColumn[][] = [];
-  for (const [input, { defaultCollations }] of spec.inputs.entries()) {
-    if (!defaultCollations) return null;
+  for (const [input, { defaultCollations, primaryKey }] of spec.inputs.entries()) {
+    if (!defaultCollations || primaryKey !== null) return null;
     const used: ArrayColumn[] = [];
     for (const column of columns[input]!) {
       const array = arrayColumn(column);
