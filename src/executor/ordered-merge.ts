@@ -8,7 +8,8 @@ import type { MergeSpec } from '../planner/plan.js';
 import { Backend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
-import { MergeBranch } from './merge-branch.js';
+import type { MergeBranch } from './merge-branch.js';
+import { MergeBranches } from './merge-branches.js';
 import { trimRowDescription } from './merge-description.js';
 import { MergeOutput } from './merge-output.js';
 
@@ -54,7 +55,7 @@ const CANCEL_AFTER_MS = 20;
  */
 export class OrderedMerge implements Operation {
   private readonly options: OrderedMergeOptions;
-  private readonly branches: MergeBranch[];
+  private readonly branches: MergeBranches;
   private readonly heap: MergeHeap<MergeBranch>;
   private readonly order: KeyOrder;
   private readonly output: MergeOutput;
@@ -74,8 +75,6 @@ export class OrderedMerge implements Operation {
   private error: Buffer | null = null;
   /** The top of the heap has been sent or skipped, and is to be left. */
   private taken = false;
-  /** How many branches owe a row. */
-  private starving: number;
   private running = false;
   private flushing = false;
   private reported = false;
@@ -89,9 +88,7 @@ export class OrderedMerge implements Operation {
     const { merge } = options;
     const { visibleColumns, keys } = merge;
     this.options = options;
-    this.branches = backends.map(
-      (backend, position) => new MergeBranch(backend, position, visibleColumns, keys.length),
-    );
+    this.branches = new MergeBranches(backends, visibleColumns, keys.length);
     this.fieldCount = visibleColumns + keys.length;
     this.order = new KeyOrder(keys, options.comparators);
     this.heap = new MergeHeap((a, b) => {
@@ -105,12 +102,11 @@ export class OrderedMerge implements Operation {
     this.skipping = Number(options.offset);
     this.wanted = options.limit === null ? Infinity : Number(options.limit);
     this.rowsMax = rowsMaxOf(options.rowsMax);
-    this.starving = this.branches.length;
   }
 
   /** Sends the requests; this must be the session's operation already. */
   start(): void {
-    for (const branch of this.branches) {
+    for (const branch of this.branches.all) {
       this.options.send(branch.backend, branch.position);
       branch.backend.flush();
     }
@@ -131,7 +127,7 @@ export class OrderedMerge implements Operation {
     start: number,
     end: number,
   ): void {
-    const branch = this.branchOf(backend);
+    const branch = this.branches.of(backend);
     switch (type) {
       case Backend.rowDescription:
         if (this.described) break;
@@ -149,7 +145,7 @@ export class OrderedMerge implements Operation {
         branch.succeeded = true;
         branch.ended = true;
         if (!this.options.endsWithSync) branch.done = true;
-        this.countStarving();
+        this.branches.countStarving();
         this.run();
         break;
       default:
@@ -160,7 +156,7 @@ export class OrderedMerge implements Operation {
 
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
     if (this.discarding) return true;
-    const branch = this.branchOf(backend);
+    const branch = this.branches.of(backend);
     const { cursor } = branch;
     if (branch.spent) {
       branch.spent = false;
@@ -170,10 +166,10 @@ export class OrderedMerge implements Operation {
     if (cursor.holdsPiece) return false;
     const had = cursor.current;
     cursor.give(buffer, start, end);
-    if (cursor.cutOffBytes > this.rowBytesMax) this.refuseLargeRow(branch);
+    this.checkRow(branch);
     if (cursor.current && !had) {
       this.heap.push(branch);
-      this.countStarving();
+      this.branches.countStarving();
     }
     this.run();
     if (this.discarding || !cursor.holdsPiece) return true;
@@ -182,18 +178,18 @@ export class OrderedMerge implements Operation {
   }
 
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
-    this.fail(this.branchOf(backend), Buffer.from(buffer.subarray(start, end)));
+    this.fail(this.branches.of(backend), Buffer.from(buffer.subarray(start, end)));
   }
 
   lost(backend: BackendConnection, error: BackendError): void {
-    const branch = this.branches.find((candidate) => candidate.backend === backend);
-    if (branch === undefined) return;
+    const branch = this.branches.find(backend);
+    if (branch === null) return;
     branch.done = true;
     this.fail(branch, errorBytes(error.toSqlError()));
   }
 
   ready(backend: BackendConnection): void {
-    const branch = this.branchOf(backend);
+    const branch = this.branches.of(backend);
     branch.ended = true;
     branch.done = true;
     this.reportWhenDone();
@@ -208,15 +204,15 @@ export class OrderedMerge implements Operation {
     this.output.drained();
     this.run();
     // Those that were stopped because of a message between rows.
-    if (!this.output.congested) this.resumeReading();
+    if (!this.output.congested) this.branches.resumeReading();
   }
 
   /** Ends the statement everywhere with an error of our own. */
   abort(error: Buffer): void {
     this.error ??= error;
     this.suspended = false;
-    for (const branch of this.branches) this.cancel(branch);
-    this.resumeReading();
+    this.branches.cancel();
+    this.branches.resumeReading();
     this.reportWhenDone();
   }
 
@@ -245,23 +241,12 @@ export class OrderedMerge implements Operation {
 
   /** Some shard may still send a row that comes before all that are here. */
   private get mustWait(): boolean {
-    return this.starving > 0 && this.options.merge.keys.length > 0;
-  }
-
-  /** Counted whenever a branch has lost or got its row, not at every row. */
-  private countStarving(): void {
-    let count = 0;
-    for (const branch of this.branches) if (branch.starved) count++;
-    this.starving = count;
+    return this.branches.starving > 0 && this.options.merge.keys.length > 0;
   }
 
   /** Skips the first row in order, sends it, or finds that it is one too many. */
   private takeTop(): void {
     const { cursor } = this.heap.top!;
-    if (cursor.fieldCount !== this.fieldCount) {
-      this.refuseShape();
-      return;
-    }
     if (this.skipping > 0) {
       this.skipping--;
       this.taken = true;
@@ -291,11 +276,12 @@ export class OrderedMerge implements Operation {
     branch.cursor.next();
     if (branch.cursor.current) {
       this.heap.settleTop();
+      this.checkRow(branch);
       return;
     }
     this.heap.removeTop();
-    this.countStarving();
-    if (branch.cursor.cutOffBytes > this.rowBytesMax) this.refuseLargeRow(branch);
+    this.branches.countStarving();
+    this.checkRow(branch);
     if (!branch.refused) return;
     branch.refused = false;
     branch.spent = true;
@@ -312,12 +298,10 @@ export class OrderedMerge implements Operation {
   private stopAtLimit(): void {
     this.enough = true;
     this.output.flush();
-    this.resumeReading();
+    this.branches.resumeReading();
     // In a transaction a cancelled shard would have failed; LIMIT ends it there soon.
-    if (!this.options.endsWithSync || this.branches.every((branch) => branch.ended)) return;
-    this.cancelTimer = setTimeout(() => {
-      for (const branch of this.branches) this.cancel(branch);
-    }, CANCEL_AFTER_MS);
+    if (!this.options.endsWithSync || this.branches.ended) return;
+    this.cancelTimer = setTimeout(() => this.branches.cancel(), CANCEL_AFTER_MS);
     this.cancelTimer.unref();
   }
 
@@ -330,26 +314,19 @@ export class OrderedMerge implements Operation {
     else this.abort(error);
   }
 
-  private refuseShape(): void {
-    const message = 'a shard gives other columns than the catalog has for this statement';
-    const hint = 'A table was changed meanwhile, or is not the same on all shards. Try again.';
-    this.abort(errorBytes(sqlError('feature_not_supported', message, { hint })));
-  }
-
-  private refuseLargeRow({ cursor }: MergeBranch): void {
+  /** What no row of a branch may be. */
+  private checkRow({ cursor }: MergeBranch): void {
+    if (cursor.current && cursor.fieldCount !== this.fieldCount) this.refuseShape();
+    if (cursor.cutOffBytes <= this.rowBytesMax) return;
     const message = `a row of ${cursor.cutOffBytes} bytes is too large to be merged`;
     const hint = `Rows of several shards that are put in order may have ${this.rowBytesMax} bytes.`;
     this.abort(errorBytes(sqlError('program_limit_exceeded', message, { hint })));
   }
 
-  private cancel(branch: MergeBranch): void {
-    if (branch.done || branch.ended || branch.cancelled) return;
-    branch.cancelled = true;
-    branch.backend.cancel();
-  }
-
-  private resumeReading(): void {
-    for (const branch of this.branches) if (!branch.done) branch.backend.resumeReading();
+  private refuseShape(): void {
+    const message = 'a shard gives other columns than the catalog has for this statement';
+    const hint = 'A table was changed meanwhile, or is not the same on all shards. Try again.';
+    this.abort(errorBytes(sqlError('feature_not_supported', message, { hint })));
   }
 
   private describe(message: Buffer): void {
@@ -379,31 +356,18 @@ export class OrderedMerge implements Operation {
 
   private reportWhenDone(): void {
     if (this.reported || this.suspended || this.running) return;
-    if (!this.branches.every((branch) => branch.done)) return;
-    if (!this.discarding && this.heap.size > 0) return;
+    if (!this.branches.done || (!this.discarding && this.heap.size > 0)) return;
     this.reported = true;
     if (this.cancelTimer !== null) clearTimeout(this.cancelTimer);
-    // A cancel that is still on its way would hit the transaction's next statement.
-    const cancelled = this.branches.filter((branch) => branch.cancelled);
-    let open = cancelled.length;
-    if (open === 0) this.report();
-    for (const { backend } of cancelled) {
-      backend.cancels.whenDelivered(() => {
-        if (--open === 0) this.report();
-      });
-    }
+    this.branches.whenCancelsDelivered(() => this.report());
   }
 
   private report(): void {
     this.output.end();
-    const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
     const { error, options } = this;
+    const { succeeded } = this.branches;
     if (error !== null) options.onDone({ ok: false, error }, succeeded);
     else options.onDone({ ok: true, tag: `SELECT ${this.sent}` }, succeeded);
-  }
-
-  private branchOf(backend: BackendConnection): MergeBranch {
-    return this.branches.find((branch) => branch.backend === backend)!;
   }
 }
 

@@ -21,7 +21,7 @@ export class RowCursor {
   current = false;
   /** Where the row is, valid until `next`. */
   row: Buffer = NO_BYTES;
-  /** How many fields it has. */
+  /** How many fields it has; another number than was planned: they are not looked at. */
   fieldCount = 0;
   /** The fields that the client gets: `[visibleStart, visibleEnd)` of `row`. */
   visibleStart = 0;
@@ -121,6 +121,12 @@ export class RowCursor {
     this.fieldCount = readUint16(buffer, start + 5);
     let at = start + HEAD_BYTES;
     this.visibleStart = at;
+    if (this.fieldCount !== this.visibleColumns + keyStarts.length) {
+      // Nobody may read beyond its end: it counts as empty, with NULL keys.
+      this.visibleEnd = at;
+      keyEnds.fill(-1);
+      return;
+    }
     for (let n = this.visibleColumns; n > 0; n--) {
       const length = readInt32(buffer, at);
       at += length < 0 ? 4 : 4 + length;

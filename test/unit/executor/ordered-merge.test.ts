@@ -64,8 +64,8 @@ describe('OrderedMerge', () => {
 
   test('refuses answers of another shape than was planned', () => {
     const rig = new MergeRig(2, ascending);
-    rig.say(0, row('a', 1, 2));
     rig.say(1, row('b', 2));
+    rig.say(0, row('a', 1, 2));
     expect(rig.cancelled).toEqual([0, 1]);
     rig.say(0, replies.error('57014'), replies.ready());
     rig.say(1, replies.error('57014'), replies.ready());
