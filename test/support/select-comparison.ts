@@ -31,18 +31,11 @@ export async function compareSelect(
   }
   if (error !== null || theirs.error !== null) return failures(ours, theirs);
   if (protocol === 'simple' && String(ours.columns) !== String(theirs.columns)) {
-    // Here Postgres describes the plan, in the extended protocol the statement: modifiers of EXCEPT
-    // differ. Both are one Postgres's.
-    const described = await oracle.run(select.sql, 'text');
-    if (String(ours.columns) === String(described.columns)) {
-      return await judged(
-        ours,
-        { ...theirs, columns: described.columns },
-        oracle,
-        select,
-        protocol,
-      );
-    }
+    // Postgres itself tells other modifiers of EXCEPT when it describes a statement than when it
+    // runs it.
+    const columns = await oracle.describe(select.sql);
+    const described = String(ours.columns) === String(columns) ? { ...theirs, columns } : theirs;
+    return await judged(ours, described, oracle, select, protocol);
   }
   return await judged(ours, theirs, oracle, select, protocol);
 }

@@ -90,6 +90,14 @@ export class SelectSession {
     }
   }
 
+  /** Columns as Parse and Describe tell them, in text format. */
+  async describe(sql: string): Promise<readonly string[]> {
+    this.#client.parse(sql);
+    this.#client.describe('S');
+    this.#client.sync();
+    return outcome(await this.#client.until('Z', ANSWER_MS)).columns;
+  }
+
   /** Runs what must succeed. */
   async must(sql: string): Promise<void> {
     const { error } = await this.run(sql);
