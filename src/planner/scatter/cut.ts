@@ -27,8 +27,8 @@ export function cutOf(scatter: ScatterContext): Cut | null {
   const limit = rowCount(limitCount, scatter.analysis.params);
   const offset = rowCount(limitOffset, scatter.analysis.params);
   const counts = limit === 'expression' || offset === 'expression' ? null : { limit, offset };
-  const limitText = limitCount === undefined ? '' : scatter.expression(limitCount);
-  const offsetText = limitOffset === undefined ? '' : scatter.expression(limitOffset);
+  const limitText = textOf(limitCount, limit, scatter);
+  const offsetText = textOf(limitOffset, offset, scatter);
   if (limitText === null || offsetText === null) return null;
   const rows = counts === null ? null : rowsOnShards(counts.limit, counts.offset);
   return {
@@ -39,6 +39,17 @@ export function cutOf(scatter: ScatterContext): Cut | null {
       (offsetText === '' ? '' : ` OFFSET (${offsetText})`) +
       (limitText === '' ? '' : limitClause(limitText, withTies)),
   };
+}
+
+/** A number or parameter needs no proof that it was written right. '': there is none. */
+function textOf(
+  node: Node | undefined,
+  count: RowCount | null | 'expression',
+  scatter: ScatterContext,
+): string | null {
+  if (node === undefined) return '';
+  if (count === null || count === 'expression') return scatter.expression(node);
+  return count.kind === 'param' ? `$${count.index + 1}` : String(count.value);
 }
 
 function limitClause(count: string, withTies: boolean): string {
