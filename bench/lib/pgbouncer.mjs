@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { anyFreePort } from '../../scripts/lib/ports.mjs';
-import { Child } from './child.mjs';
+import { ProxyChild } from '../../scripts/lib/proxy-child.mjs';
 import { database } from './database-servers.mjs';
 import { findProgram } from './programs.mjs';
 import { POOL_SIZE } from './shardgate.mjs';
@@ -69,16 +69,18 @@ export async function startPgBouncer(pgbouncer, servers, cleanup, poolMode) {
     lines.push(`max_prepared_statements = ${PREPARED_MAX}`);
   }
   const configFile = writeOwned(servers, `pgbouncer-${port}.ini`, `${lines.join('\n')}\n`);
-  const child = new Child(
-    'PgBouncer',
-    pgbouncer.program,
-    [configFile],
+  const child = new ProxyChild({
+    name: 'PgBouncer',
+    program: pgbouncer.program,
+    args: [configFile],
+    cwd: servers.folder,
+    logFile: join(servers.folder, `pgbouncer-${port}.log`),
+    url: `postgres://postgres@127.0.0.1:${port}/${database}`,
     // It refuses to run as root, as PostgreSQL does.
-    servers.user,
-    servers.folder,
-  );
+    user: servers.user,
+  });
   cleanup.add(() => child.stop());
-  await child.untilReady(`postgres://postgres@127.0.0.1:${port}/${database}`);
+  await child.untilReady();
   return {
     target: { name: 'PgBouncer', port, database, pid: child.pid },
     stop: () => child.stop(),

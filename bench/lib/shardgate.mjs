@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { anyFreePort } from '../../scripts/lib/ports.mjs';
 import { projectRoot } from '../../scripts/lib/project.mjs';
-import { Child } from './child.mjs';
+import { ProxyChild } from '../../scripts/lib/proxy-child.mjs';
 import { database, shardNames } from './database-servers.mjs';
 
 /** @typedef {import('./cleanup.mjs').Cleanup} Cleanup */
@@ -56,9 +56,16 @@ export async function startShardgate(servers, cleanup, profileFolder, backing = 
     nodeArgs.push('--cpu-prof', `--cpu-prof-dir=${folder}`);
   }
   const args = [...nodeArgs, 'dist/main.js', '--config', configFile];
-  const child = new Child('Shardgate', process.execPath, args, null, projectRoot);
+  const child = new ProxyChild({
+    name: 'Shardgate',
+    program: process.execPath,
+    args,
+    cwd: projectRoot,
+    logFile: join(servers.folder, `shardgate-${port}.log`),
+    url: `postgres://postgres@127.0.0.1:${port}/${database}`,
+  });
   cleanup.add(() => child.stop());
-  await child.untilReady(`postgres://postgres@127.0.0.1:${port}/${database}`);
+  await child.untilReady();
   return {
     target: { name: `Shardgate, ${backing}`, port, database, pid: child.pid },
     stop: () => child.stop(),

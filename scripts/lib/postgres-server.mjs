@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import { tryQuery } from './answers.mjs';
 import { runningServer } from './data-folder.mjs';
 import { anyFreePort, nextFreePort } from './ports.mjs';
 import { StepError } from './project.mjs';
@@ -135,7 +135,7 @@ export class PostgresServer {
     while (Date.now() < deadline) {
       if (signal?.aborted === true) return 'interrupted';
       if (this.child.pid === undefined) return 'the program could not be run';
-      if (await answers(this.url())) return null;
+      if ((await tryQuery(this.url())) === null) return null;
       if (await this.endedWithin(POLL_MS)) return await this.exited;
     }
     return `no answer within ${START_MS / 1000} s`;
@@ -172,21 +172,6 @@ function launch(options, port) {
   child.on('error', () => {});
   if (child.pid !== undefined) watch(child.pid, options.dataFolder);
   return child;
-}
-
-/** @param {string} url */
-async function answers(url) {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    await client.query('SELECT 1');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await client.end().catch(() => {});
-  }
 }
 
 /**

@@ -4,7 +4,7 @@ import { nextFreePort } from '../ports.mjs';
 import { printFailure } from '../project.mjs';
 import { newConfig, retarget, wantedPorts } from './config-file.mjs';
 import { startServers } from './local-cluster.mjs';
-import { ProxyProcess } from './proxy-process.mjs';
+import { startProxyProcess } from './proxy-process.mjs';
 import { loadSampleData } from './sample-data.mjs';
 import { checkCluster } from './self-check.mjs';
 import { configFile, lock, readState, writePrivately, writeState } from './state.mjs';
@@ -21,6 +21,7 @@ const SAME_SIGNAL_MS = 500;
 const INTERRUPTED = 130;
 
 /** @typedef {import('../postgres-server.mjs').PostgresServer} PostgresServer */
+/** @typedef {import('../proxy-child.mjs').ProxyChild} ProxyChild */
 
 /**
  * One `npm start`:
@@ -34,7 +35,7 @@ export class LocalSession {
   constructor() {
     /** @private @type {PostgresServer[]} */
     this.servers = [];
-    /** @private @type {ProxyProcess | null} */
+    /** @private @type {ProxyChild | null} */
     this.proxy = null;
     /** Aborted as soon as we stop, for whatever reason. @private */
     this.stop = new AbortController();
@@ -95,7 +96,7 @@ export class LocalSession {
     signal.throwIfAborted();
     console.log('Starting the proxy...');
     const url = `postgres://app@127.0.0.1:${endpoints.listenPort}/shop`;
-    const proxy = new ProxyProcess(url);
+    const proxy = startProxyProcess(url);
     this.proxy = proxy;
     await proxy.untilReady();
     if (state.sample !== 'loaded') {
