@@ -3,12 +3,10 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
-import type { KnownText } from '../backend/postgres/prepared-text.js';
-import type { Plan, PlannedText } from '../planner/plan.js';
+import type { Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
-import { Literals } from '../sql/literals.js';
 import { EndBatch } from '../transaction/end-batch.js';
 import type { ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
@@ -20,6 +18,7 @@ import { PortalRunner } from './portal-runner.js';
 import { Portals } from './portals.js';
 import { countRoute } from './route-metrics.js';
 import type { Session } from './session.js';
+import { StatementFactory } from './statement-factory.js';
 
 /**
  * The extended protocol. What goes to one shard is passed on as it comes, with statement names replaced by the shared
@@ -38,6 +37,7 @@ export class ExtendedQuery {
   inBatch = false;
   private readonly session: Session;
   private readonly statements: ClientStatements;
+  private readonly factory: StatementFactory;
   private readonly portals = new Portals();
   private readonly pipeline: Pipeline;
   private readonly parses: ParseQueue;
@@ -54,6 +54,7 @@ export class ExtendedQuery {
 
   constructor(session: Session) {
     this.session = session;
+    this.factory = new StatementFactory(session);
     this.pipeline = new Pipeline(session);
     this.parses = new ParseQueue(session, this.pipeline);
     this.runner = new PortalRunner(session, this.pipeline);
@@ -68,59 +69,14 @@ export class ExtendedQuery {
     if (this.skipping) return true;
     if (!this.controlSettled()) return false;
     const message = readParse(buffer, start, end);
-    const { name, textStart, textEnd, paramTypes } = message;
-    this.statements.assertFree(name);
-    const { session } = this;
-    const planned = session.planning.plan(buffer, textStart, textEnd, paramTypes, session.literals);
-    if (planned === null) return false;
+    this.statements.assertFree(message.name);
+    const statement = this.factory.make(buffer, message, end);
+    if (statement === null) return false;
     this.enter();
-    if (planned.statements.length > 1) {
-      throw sqlError('syntax_error', 'cannot insert multiple commands into a prepared statement');
-    }
-    const plan = onlyPlan(planned);
-    session.control.refuseWhereFailed(plan);
-    if (plan.kind === 'refuse') {
-      if (session.planning.seesFreshCatalog(plan.refusal)) return false;
-      throw refusalError(plan.refusal);
-    }
-    const known = this.knownText(planned, buffer, textStart, textEnd, end);
-    const statement: ClientStatement = {
-      name,
-      text: known.text,
-      paramTypes,
-      planned,
-      searchPathKey: session.planning.searchPathKey,
-      literals: session.literals.count === 0 ? NO_LITERALS : session.literals.copy(),
-      prepared: known.prepared,
-      inferredTypes: null,
-    };
     this.statements.add(statement);
-    if (isShardPlan(plan)) this.parses.add(statement);
+    if (isShardPlan(onlyPlan(statement.planned))) this.parses.add(statement);
     else this.pipeline.reply(ready.parseComplete);
     return true;
-  }
-
-  /** The text of a Parse message, for keeping. A plan without literals is that of one text only, which is copied once. */
-  private knownText(
-    planned: PlannedText,
-    buffer: Buffer,
-    textStart: number,
-    textEnd: number,
-    end: number,
-  ): KnownText {
-    const { session } = this;
-    const { texts } = session.context;
-    const unique = session.literals.count === 0;
-    const known = unique ? texts.ofPlan.get(planned) : undefined;
-    if (known !== undefined) return known;
-    const { searchPathKey } = session.planning.contextFor(NO_TYPES);
-    const context = `${planned.catalogVersion}\0${searchPathKey}`;
-    const made: KnownText = {
-      text: Buffer.from(buffer.subarray(textStart, textEnd)),
-      prepared: texts.intern(buffer.subarray(textStart, end), context),
-    };
-    if (unique) texts.ofPlan.set(planned, made);
-    return made;
   }
 
   bind(buffer: Buffer, start: number, end: number): boolean {
@@ -145,7 +101,7 @@ export class ExtendedQuery {
           `"${statement.name}" requires ${expected}`,
       );
     }
-    if (!this.refresh(statement)) return false;
+    if (!this.factory.refresh(statement)) return false;
     const plan = onlyPlan(statement.planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
@@ -204,7 +160,7 @@ export class ExtendedQuery {
       return this.describer.portal(portal, buffer, start, end);
     }
     const statement = this.statements.named(name);
-    if (!this.refresh(statement)) return false;
+    if (!this.factory.refresh(statement)) return false;
     const plan = onlyPlan(statement.planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
@@ -473,29 +429,6 @@ export class ExtendedQuery {
     this.statements.deallocate(name);
   }
 
-  // ---------------------------------------------------------------- statements and portals
-
-  /** Plans again what was planned under another schema, topology or search path; false: wait. */
-  private refresh(statement: ClientStatement): boolean {
-    const { session } = this;
-    const { planner } = session.context;
-    const { planned } = statement;
-    const { searchPathKey } = session.planning;
-    if (
-      statement.searchPathKey === searchPathKey &&
-      planned.catalogVersion === planner.catalogVersion &&
-      planned.topologyVersion === planner.topologyVersion
-    ) {
-      return true;
-    }
-    const { text, paramTypes, literals } = statement;
-    const again = session.planning.plan(text, 0, text.length, paramTypes, literals);
-    if (again === null) return false;
-    statement.planned = again;
-    statement.searchPathKey = searchPathKey;
-    return true;
-  }
-
   // ---------------------------------------------------------------- one backend
 
   private bindOn(
@@ -599,6 +532,4 @@ export class ExtendedQuery {
   }
 }
 
-const NO_TYPES: readonly number[] = [];
 const ONE: readonly Shard[] = [];
-const NO_LITERALS = new Literals();

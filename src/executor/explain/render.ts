@@ -9,9 +9,6 @@ export interface NodeFacts {
 
 export type FactsOf = (node: PlanNode) => NodeFacts;
 
-const NO_FACTS: NodeFacts = { properties: [], shardPlans: [] };
-export const noFacts: FactsOf = () => NO_FACTS;
-
 /** Lines in the manner of PostgreSQL's text format; children hang from arrows. */
 export function renderText(root: PlanNode, facts: FactsOf): string[] {
   const lines: string[] = [];
