@@ -14,6 +14,8 @@ import { TextFeed } from './gather-text-feed.js';
 
 /** From here on the planner's guesses of a table nobody has looked at cost more than the look. */
 const ANALYZE_ROWS_MIN = 10_000;
+/** A sub-select for each row of another table: from here on an index pays within some rows of it. */
+const INDEX_ROWS_MIN = 1_000;
 /**
  * ANALYZE reads 300 rows times this (analyze.c): 3,000 tell unique columns from others, which is what
  * joins need, in 5 ms for 100,000 rows; the default of 100 takes 30 ms.
@@ -82,12 +84,18 @@ export class GatherScript {
   /** What a table needs once its rows are there; answers how many statements that takes. */
   finishTable(home: BackendConnection, input: number, rowCount: number): number {
     const { spec, tables } = this.options;
-    const { primaryKey } = spec.inputs[input]!;
+    const { primaryKey, lookups = [] } = spec.inputs[input]!;
     const table = tables[input]!;
     const statements: string[] = [];
     if (primaryKey !== null) {
       const columns = primaryKey.map(quoteIdentifier).join(', ');
       statements.push(`ALTER TABLE ${table} ADD PRIMARY KEY (${columns})`);
+    }
+    if (rowCount >= INDEX_ROWS_MIN) {
+      for (const names of lookups) {
+        const columns = names.map(quoteIdentifier).join(', ');
+        statements.push(`CREATE INDEX ON ${table} (${columns})`);
+      }
     }
     if (rowCount >= ANALYZE_ROWS_MIN) {
       const targets = spec.inputs[input]!.columns.map(

@@ -203,6 +203,11 @@ export interface GatherInput {
   /** The final statement may rely on it (GROUP BY); null: none. */
   readonly primaryKey: readonly string[] | null;
   /**
+   * Columns, of types that indexes take whatever the value, by which a sub-select looks its rows up
+   * for each row of the query around it: worth an index where they are many.
+   */
+  readonly lookups?: readonly (readonly string[])[];
+  /**
    * Its text columns have the database's default collation, so that it may travel as arrays in
    * parameters; else only as a temporary table, which keeps collations.
    */

@@ -25,7 +25,8 @@ export function filtersOf(entry: Entry, analysis: Analysis, context: StatementCo
   return out;
 }
 
-function conjunctsOf(node: Node): readonly Node[] {
+/** The conditions that a condition consists of, all of which must hold. */
+export function conjunctsOf(node: Node): readonly Node[] {
   if (!('BoolExpr' in node) || node.BoolExpr.boolop !== 'AND_EXPR') return [node];
   return (node.BoolExpr.args ?? []).flatMap(conjunctsOf);
 }

@@ -108,7 +108,11 @@ class Gathering {
   /** Tables that are read alike share one input. */
   #add(input: GatherInput): { readonly kind: 'input'; readonly input: number } {
     const known = this.inputs.findIndex((other) => isSame(other, input));
-    return { kind: 'input', input: known >= 0 ? known : this.inputs.push(input) - 1 };
+    if (known < 0) return { kind: 'input', input: this.inputs.push(input) - 1 };
+    const other = this.inputs[known]!;
+    const lookups = distinct([...(other.lookups ?? []), ...(input.lookups ?? [])]);
+    if (lookups.length > 0) this.inputs[known] = { ...other, lookups };
+    return { kind: 'input', input: known };
   }
 }
 
@@ -191,4 +195,8 @@ function isSame(a: GatherInput, b: GatherInput): boolean {
   const anywhere = a.shards.kind !== 'keys' && b.shards.kind !== 'keys';
   const key = String(a.primaryKey) === String(b.primaryKey);
   return anywhere && key && a.sql === b.sql;
+}
+
+function distinct(lists: readonly (readonly string[])[]): (readonly string[])[] {
+  return [...new Map(lists.map((list) => [list.join('\0'), list])).values()];
 }

@@ -11,6 +11,7 @@ import type { ViewUse } from '../views.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
 import { estimatedRows } from './home.js';
+import { lookupColumns } from './lookups.js';
 
 /** A table or view where a statement names it, and where its rows are. */
 interface Source {
@@ -57,12 +58,14 @@ function sourceInput(
   const columns = relation.columns.filter(({ name }) => use.needs(range, name));
   const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   const none = columns.length === 0;
+  const lookups = range.alias?.colnames === undefined ? lookupColumns(source.entry, analysis) : [];
   return {
     label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
     shards,
     sql: `SELECT ${none ? `true AS ${NO_COLUMN}` : list} FROM ${textOf(source, analysis, context)}`,
     columns: none ? [NO_COLUMN] : columns.map(({ name }) => name),
     primaryKey: groupedKey(source, columns, analysis),
+    ...(lookups.length === 0 ? {} : { lookups: [lookups] }),
     defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
     estimatedRows: source.estimatedRows,
   };

@@ -224,6 +224,27 @@ it('keeps a primary key only where GROUP BY may rely on it', () => {
   expect(keys(`select c.id, c.name ${from} c.id, c.name`)).toEqual([null, null]);
 });
 
+it('names the columns by which sub-selects look rows up', () => {
+  const lookups = (sql: string): unknown => {
+    const spec = gather(sql);
+    return typeof spec === 'string' ? spec : spec.inputs.map((input) => input.lookups?.join(' '));
+  };
+  const visits = 'select (select sum(total) from orders o where';
+  expect(
+    lookups(`${visits} o.id = v.customer_id and v.customer_id + 1 = customer_id) from visits v`),
+  ).toEqual(['id,customer_id', undefined]);
+  expect(lookups(`${visits} o.id > v.customer_id and o.status = v.page) from visits v`)).toEqual([
+    undefined,
+    undefined,
+  ]);
+  const twice = `${visits} o.id = v.customer_id), (select min(id) from orders o
+    where o.customer_id + 0 = 1 and o.id = v.customer_id) from visits v`;
+  expect(lookups(twice)).toContain('id');
+  expect(
+    lookups('select 1 from visits v where exists (select from orders where id = v.customer_id)'),
+  ).toEqual([undefined, undefined]);
+});
+
 it('says which columns have a collation of their own', () => {
   const columns = (collation: 'default' | 'bytes') =>
     relation('settings', ['key text']).columns.map((column) => ({ ...column, collation }));

@@ -132,6 +132,7 @@ function inputSummary(input: GatherInput): Summary {
     sql: input.sql,
     columns: input.columns.join(),
     ...(input.primaryKey === null ? {} : { primaryKey: input.primaryKey.join() }),
+    ...(input.lookups === undefined ? {} : { lookups: input.lookups.map((names) => names.join()) }),
     ...(input.defaultCollations ? {} : { collations: true }),
   };
 }
