@@ -189,6 +189,8 @@ export class OrderedMerge implements Operation {
   }
 
   ready(backend: BackendConnection): void {
+    // Of a BEGIN that went ahead of the statement.
+    if (!this.options.endsWithSync) return;
     const branch = this.branches.of(backend);
     branch.ended = true;
     branch.done = true;
