@@ -26,7 +26,9 @@ export class Aggregates {
     const filter = this.#dice.chance(0.15)
       ? ` FILTER (WHERE ${this.#expressions.condition(scope, 0)})`
       : '';
-    return { sql: `${sql}${filter}`, kind, exact };
+    return sql.startsWith('avg') && kind === 'flt'
+      ? decimal(`${sql}${filter}`)
+      : { sql: `${sql}${filter}`, kind, exact };
   }
 
   #bare(scope: Scope): Expression {
@@ -101,7 +103,7 @@ export class Aggregates {
     }
     if (orderBy !== '' && dice.chance(0.3)) {
       const name = dice.pick(['percent_rank', 'cume_dist']);
-      return { sql: `${name}() ${over}`, kind: 'flt', exact: true };
+      return decimal(`${name}() ${over}`);
     }
     const frame =
       orderBy === ''
@@ -162,6 +164,11 @@ export class Aggregates {
   #direction(): string {
     return this.#dice.pick(['', '', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST']);
   }
+}
+
+/** Fractions as binary floats do not add up to one sum in every order; as decimal numbers they do. */
+function decimal(sql: string): Expression {
+  return { sql: `(${sql})::numeric`, kind: 'num', exact: false };
 }
 
 /** Columns that tell the rows of a join apart; null: none do. */
