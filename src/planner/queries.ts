@@ -1,4 +1,4 @@
-import type { LockingClause, Node, SelectStmt, WithClause } from '@pgsql/types';
+import type { CommonTableExpr, LockingClause, Node, SelectStmt, WithClause } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
 import { constOf, kindOf, rangeVarText, stringsOf } from './ast.js';
@@ -89,12 +89,6 @@ export function analyseWith(
     if (!('CommonTableExpr' in node)) continue;
     const cte = node.CommonTableExpr;
     const name = cte.ctename ?? '';
-    if (cte.search_clause !== undefined || cte.cycle_clause !== undefined) {
-      refuse(
-        `SEARCH and CYCLE of WITH query "${name}" are not supported`,
-        'Track the path in a column.',
-      );
-    }
     const columns = stringsOf(cte.aliascolnames);
     const query = cte.ctequery;
     if (query === undefined) continue;
@@ -107,6 +101,7 @@ export function analyseWith(
       const body = analysis.walker.query(query.SelectStmt, level, outer, visible, analysis);
       body.recursive = standIn.level.references > 0;
       body.references = 0;
+      addTrackingColumns(cte, body, visible, analysis);
       known.set(name, { level: body, columns, open: false });
     } else {
       analysis.nestedWrites++;
@@ -116,6 +111,21 @@ export function analyseWith(
     }
   }
   return visible;
+}
+
+/** SEARCH and CYCLE add columns behind those of the query (PostgreSQL 18, 7.8.2). */
+function addTrackingColumns(
+  cte: CommonTableExpr,
+  body: Level,
+  ctes: CteScope | null,
+  analysis: Analysis,
+): void {
+  const { search_clause: search, cycle_clause: cycle } = cte;
+  const place: Place = { scope: { level: body, items: [], parent: null }, ctes };
+  visitExpression(cycle?.cycle_mark_value, place, analysis);
+  visitExpression(cycle?.cycle_mark_default, place, analysis);
+  const names = [search?.search_seq_column, cycle?.cycle_mark_column, cycle?.cycle_path_column];
+  for (const name of names) if (name !== undefined) body.outputs.push({ name, variable: null });
 }
 
 /** WITH RECURSIVE lets a query use a later one; here it would be taken for a table. */
