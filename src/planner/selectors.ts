@@ -9,12 +9,14 @@ export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelect
   const { keyspace } = split.drivers[0]!.table;
   const groups = keyGroups(split.drivers, analysis);
   if (groups === null) return { kind: 'all', keyspace };
+  if (groups.length === 1) return { kind: 'keys', keyspace, groups };
   // Rows of one arm may be on other shards than those of another one.
-  const terms = groups.flat();
-  const distinct = terms.filter(
-    (term, index) => terms.findIndex((other) => sameTerms([term], [other])) === index,
-  );
-  return { kind: 'keys', keyspace, groups: [groups.length === 1 ? terms : distinct] };
+  const distinct = new Map<string, KeyTerm>();
+  for (const term of groups.flat()) {
+    const { source, inputType, columnType, stored } = term;
+    distinct.set(JSON.stringify([source, inputType, columnType, stored]), term);
+  }
+  return { kind: 'keys', keyspace, groups: [[...distinct.values()]] };
 }
 
 /** What the shard keys of all these tables are bound to; null where one is bound to nothing. */
