@@ -4,7 +4,7 @@ import type { Analysis, Condition } from '../analysis.js';
 import { bodyOf, columnRefOf, forEachChild, isOperator, stringOf } from '../ast.js';
 import type { Entry, Level } from '../model.js';
 import { resolveColumn } from '../scopes.js';
-import { conjunctsOf } from './filters.js';
+import { conjunctsOf } from './concerns.js';
 
 /** Types of a fixed size with an order: no value is too large for an index. */
 const indexedTypes: ReadonlySet<number> = new Set([

@@ -12,6 +12,7 @@ import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
 import { estimatedRows } from './home.js';
 import { lookupColumns } from './lookups.js';
+import { semiJoinsOf } from './semi-joins.js';
 
 /** A table or view where a statement names it, and where its rows are. */
 interface Source {
@@ -20,6 +21,8 @@ interface Source {
   readonly relation: CatalogRelation;
   readonly shards: ShardSelector;
   readonly estimatedRows: number | null;
+  /** Conditions on other tables of its shards. */
+  readonly semiJoins: readonly string[];
 }
 
 /** The rows and columns that the statement needs of a table where it stands. */
@@ -33,7 +36,8 @@ export function tableInput(
   const { entry, relation } = occurrence;
   const shards = shardsOf(occurrence, analysis);
   const rows = estimatedRows(occurrence, analysis);
-  const source = { range, entry, relation, shards, estimatedRows: rows };
+  const semiJoins = semiJoinsOf(occurrence, analysis, context);
+  const source = { range, entry, relation, shards, estimatedRows: rows, semiJoins };
   return sourceInput(source, use, analysis, context);
 }
 
@@ -45,7 +49,12 @@ export function viewInput(
   analysis: Analysis,
   context: StatementContext,
 ): GatherInput {
-  return sourceInput({ ...view, shards, estimatedRows: null }, use, analysis, context);
+  return sourceInput(
+    { ...view, shards, estimatedRows: null, semiJoins: [] },
+    use,
+    analysis,
+    context,
+  );
 }
 
 function sourceInput(
@@ -78,7 +87,7 @@ function textOf(source: Source, analysis: Analysis, context: StatementContext): 
   const table = range.inh === true ? name : `ONLY ${name}`;
   // Under other names the conditions would have to be written anew.
   if (range.alias?.colnames !== undefined) return table;
-  const filters = filtersOf(source.entry, analysis, context);
+  const filters = [...filtersOf(source.entry, analysis, context), ...source.semiJoins];
   if (filters.length === 0) return table;
   const alias = range.alias === undefined ? '' : ` AS ${quoteIdentifier(nameOf(range))}`;
   return `${table}${alias} WHERE ${filters.join(' AND ')}`;
