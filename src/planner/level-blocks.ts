@@ -2,7 +2,7 @@ import type { Level, Variable } from './model.js';
 
 /**
  * What the outermost query may do that is more than the sum of its rows: nothing; sort and cut
- * them; that and make them distinct; that and group them.
+ * them; that and make them distinct; anything behind WHERE.
  */
 export type Allowed = 'nothing' | 'sorting' | 'distinct' | 'grouping';
 
@@ -18,13 +18,15 @@ export function levelBlock(
 ): string | null {
   if (level.values) return 'VALUES';
   if (level.recursive) return 'WITH RECURSIVE';
+  if (allowed === 'grouping') return null;
   const grouping = groupingBlock(level, isKey);
-  if (grouping !== null && allowed !== 'grouping') return grouping;
+  if (grouping !== null) return grouping;
   if (level.windows && !(level.partitions?.every((columns) => some(columns, isKey)) ?? false)) {
     return 'a window function';
   }
-  const mayBeDistinct = allowed === 'distinct' || allowed === 'grouping';
-  if (level.distinct && !mayBeDistinct && !some(level.distinctVariables, isKey)) return 'DISTINCT';
+  if (level.distinct && allowed !== 'distinct' && !some(level.distinctVariables, isKey)) {
+    return 'DISTINCT';
+  }
   if (level.limited && allowed === 'nothing') return 'LIMIT, OFFSET or FETCH';
   return null;
 }

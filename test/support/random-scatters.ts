@@ -54,7 +54,12 @@ export class RandomScatters {
     const calls = Array.from({ length: 1 + this.#below(3) }, () => this.#aggregate(sources));
     const outputs = [...groups, ...calls];
     const names = groups.map((group, index) => (this.#chance(0.4) ? String(index + 1) : group));
-    const group = groups.length === 0 ? '' : ` group by ${names.join(', ')}`;
+    const sets = this.#pick(['', '', '', 'rollup', 'cube', 'grouping sets']);
+    const listed = sets === '' ? names.join(', ') : `${sets} (${names.join(', ')})`;
+    const group = groups.length === 0 ? '' : ` group by ${listed}`;
+    if (groups.length > 0 && this.#chance(0.2)) {
+      outputs.push(`sum(count(*)) over (partition by ${groups[0]!})`);
+    }
     const having = this.#chance(0.3) ? ` having ${this.#aggregate(sources)} is not null` : '';
     const head = this.#chance(0.1) ? 'select distinct' : 'select';
     return `${head} ${outputs.join(', ')} from ${from}${this.#where(sources)}${group}${having}${this.#order(outputs.length, [])}`;
@@ -76,8 +81,11 @@ export class RandomScatters {
       `sum(${number} * 2)`,
       `avg(${number} - 1)`,
       `count(distinct ${text})`,
+      `sum(distinct ${number})`,
+      `array_agg(distinct ${text} order by ${text} desc)`,
     ]);
     const wrapped = `${call}${filter}`;
+    if (/^array_agg/.test(call)) return call;
     return this.#chance(0.2) && /^(count|sum|avg|max)/.test(call) ? `${wrapped} * 2 + 1` : wrapped;
   }
 

@@ -1,14 +1,14 @@
 import type { Node } from '@pgsql/types';
-import { isStar, kindOf } from '../ast.js';
-import { clauseItem, outputExpression } from '../clause-items.js';
+import { isStar } from '../ast.js';
+import { clauseItem } from '../clause-items.js';
 import type { GatherSpec, ShardSelector } from '../plan.js';
 import { cutOf } from './cut.js';
 import { FinalText } from './final-text.js';
+import { groupingOf, type Grouping } from './grouping.js';
 import { homeOf } from './home.js';
 import { PartialOutputs } from './partial-outputs.js';
 import type { ScatterContext } from './scatter-context.js';
-import { isRepeatable } from './sort-keys.js';
-import { columnOf, contains } from './tree.js';
+import { contains } from './tree.js';
 
 /**
  * A query with aggregates whose FROM and WHERE split: every shard groups its rows and gives partial
@@ -19,7 +19,8 @@ import { columnOf, contains } from './tree.js';
  *     final:  SELECT t.g1 AS status, (<avg of p1, p2>) AS avg FROM <input> AS t
  *             GROUP BY t.g1 ORDER BY 2 DESC
  *
- * Null: something in it is not made of aggregates that combine; then it must be gathered.
+ * Arguments of aggregates over DISTINCT values are grouped by too, so that the final statement can
+ * make them distinct. Null: something in it is not made of aggregates that combine; then it must be gathered.
  */
 export function aggregateQuery(
   scatter: ScatterContext,
@@ -27,21 +28,21 @@ export function aggregateQuery(
 ): GatherSpec | null {
   const { statement, top } = scatter;
   if (!top.aggregates && !top.grouped && !top.having) return null;
-  if (top.arms.length > 0 || top.windows || top.distinctOn || top.locking) return null;
+  if (top.arms.length > 0 || top.distinctOn || top.locking) return null;
   if (statement.groupDistinct === true || contains(statement.targetList, 'SubLink')) return null;
-  const groups = groupExpressions(scatter);
-  if (groups === null) return null;
+  const grouping = groupingOf(scatter);
+  if (grouping === null) return null;
   const selector = shards();
-  return selector === null ? null : planned(scatter, groups, selector);
+  return selector === null ? null : planned(scatter, grouping, selector);
 }
 
 function planned(
   scatter: ScatterContext,
-  groups: readonly Node[],
+  grouping: Grouping,
   shards: ShardSelector,
 ): GatherSpec | null {
-  const outputs = new PartialOutputs(scatter, groups);
-  const final = finalText(scatter, outputs);
+  const outputs = new PartialOutputs(scatter, grouping.expressions);
+  const final = finalText(scatter, outputs, grouping);
   const sql = final === null ? null : partialText(scatter, outputs);
   if (final === null || sql === null) return null;
   scatter.dependOnLiterals();
@@ -54,7 +55,7 @@ function planned(
         columns: outputs.columns,
         primaryKey: null,
         defaultCollations: scatter.defaultCollations,
-        estimatedRows: groups.length === 0 ? 1 : null,
+        estimatedRows: outputs.groupColumns.length === 0 ? 1 : null,
       },
     ],
     home: homeOf(shards),
@@ -62,41 +63,12 @@ function planned(
   };
 }
 
-/** What GROUP BY groups by, as expressions of FROM's columns; null where the shards cannot. */
-function groupExpressions(scatter: ScatterContext): Node[] | null {
-  const { statement, top, analysis } = scatter;
-  const place = analysis.places.get(top);
-  if (place === undefined) return null;
-  const out: Node[] = [];
-  for (const node of statement.groupClause ?? []) {
-    if ('GroupingSet' in node) return null;
-    const item = clauseItem(node, 'group', statement, top, place);
-    const expression =
-      item.kind === 'output'
-        ? outputExpression(item.index, statement, top)
-        : item.kind === 'expression'
-          ? item.node
-          : null;
-    if (expression === null || isStar(expression) || !isGroupable(expression, scatter)) return null;
-    out.push(expression);
-  }
-  return out;
-}
-
-/** Groups are told apart twice, so equal values must be equal on every server. */
-function isGroupable(expression: Node, scatter: ScatterContext): boolean {
-  // The type of a bare constant or parameter depends on what stands around it.
-  if (['RowExpr', 'A_Const', 'ParamRef'].includes(kindOf(expression))) return false;
-  if (!isRepeatable(expression, scatter)) return false;
-  if (contains(expression, 'CollateClause') || scatter.hasOddEquality) return false;
-  return !scatter.returnsSets(expression);
-}
-
 function partialText(scatter: ScatterContext, outputs: PartialOutputs): string | null {
-  const { groups } = outputs;
-  const ordinals = groups.map((_, index): Node => ({ A_Const: { ival: { ival: index + 1 } } }));
+  const ordinals = outputs.groupColumns.map((column): Node => ({
+    A_Const: { ival: { ival: column + 1 } },
+  }));
   return scatter.text({ targetList: outputs.targets, groupClause: ordinals }, [
-    ...(groups.length === 0 ? (['groupClause'] as const) : []),
+    ...(ordinals.length === 0 ? (['groupClause'] as const) : []),
     'distinctClause',
     'havingClause',
     'windowClause',
@@ -107,7 +79,11 @@ function partialText(scatter: ScatterContext, outputs: PartialOutputs): string |
 }
 
 /** The statement over the partial results; null where a column is neither grouped nor aggregated. */
-function finalText(scatter: ScatterContext, outputs: PartialOutputs): GatherSpec['final'] | null {
+function finalText(
+  scatter: ScatterContext,
+  outputs: PartialOutputs,
+  grouping: Grouping,
+): GatherSpec['final'] | null {
   const { statement, top } = scatter;
   const cut = cutOf(scatter);
   if (cut === null) return null;
@@ -123,7 +99,9 @@ function finalText(scatter: ScatterContext, outputs: PartialOutputs): GatherSpec
     statement.havingClause === undefined ? undefined : outputs.rewritten(statement.havingClause);
   const sortClause = rewrittenOrder(scatter, outputs);
   if (having === null || sortClause === null || outputs.columns.length === 0) return null;
-  const groupClause = outputs.groups.map((_, index) => columnOf('t', `g${index + 1}`));
+  const windowClause = rewrittenAll(statement.windowClause ?? [], outputs);
+  if (windowClause === null) return null;
+  const groupClause = [...grouping.clause];
   const text = new FinalText(scatter, outputs.combinations);
   return text.pieces(
     {
@@ -133,10 +111,16 @@ function finalText(scatter: ScatterContext, outputs: PartialOutputs): GatherSpec
         : { distinctClause: statement.distinctClause }),
       ...(groupClause.length === 0 ? {} : { groupClause }),
       ...(having === undefined ? {} : { havingClause: having }),
+      ...(windowClause.length === 0 ? {} : { windowClause }),
       ...(sortClause.length === 0 ? {} : { sortClause }),
     },
     cut.written,
   );
+}
+
+function rewrittenAll(nodes: readonly Node[], outputs: PartialOutputs): Node[] | null {
+  const out = nodes.map((node) => outputs.rewritten(node));
+  return out.includes(null) ? null : out.map((node) => node!);
 }
 
 /** ORDER BY: ordinals and names of output columns stay; expressions are of the partial results. */

@@ -1,9 +1,10 @@
 import type { FuncCall, Node } from '@pgsql/types';
 import { sameTree } from '../../sql/same-tree.js';
 import { combinableAggregate } from '../aggregates/index.js';
-import { columnRefOf, qualifiedName } from '../ast.js';
+import { columnRefOf, constOf, qualifiedName } from '../ast.js';
 import { isAggregate } from '../functions.js';
 import { isFloat4 } from './float4.js';
+import { isGroupable } from './grouping.js';
 import type { ScatterContext } from './scatter-context.js';
 import { columnOf, contains, replaced } from './tree.js';
 
@@ -17,14 +18,18 @@ export interface Combination {
 export const COMBINE = 'sg_combine_';
 
 /** Kinds of nodes that mean something else over partial results than over rows. */
-const UNREWRITTEN = ['SubLink', 'GroupingFunc', 'JsonObjectAgg', 'JsonArrayAgg', 'SetToDefault'];
+const UNREWRITTEN = ['SubLink', 'JsonObjectAgg', 'JsonArrayAgg', 'SetToDefault'];
 
-/** What each shard gives of its rows: the values it groups by (g1...) and partial results (p1...). */
+/**
+ * What each shard gives of its rows: the values it groups by (g1...), partial results (p1...), and
+ * the arguments of aggregates over distinct values (d1...), which it groups by too.
+ */
 export class PartialOutputs {
   readonly groups: readonly Node[];
   readonly combinations: Combination[] = [];
   readonly #scatter: ScatterContext;
   readonly #partials: Node[] = [];
+  readonly #distinct: Node[] = [];
 
   constructor(scatter: ScatterContext, groups: readonly Node[]) {
     this.#scatter = scatter;
@@ -35,12 +40,22 @@ export class PartialOutputs {
     return [
       ...this.groups.map((_, index) => `g${index + 1}`),
       ...this.#partials.map((_, index) => `p${index + 1}`),
+      ...this.#distinct.map((_, index) => `d${index + 1}`),
+    ];
+  }
+
+  /** The columns, 0-based, that a shard groups by. */
+  get groupColumns(): number[] {
+    const behind = this.groups.length + this.#partials.length;
+    return [
+      ...this.groups.map((_, index) => index),
+      ...this.#distinct.map((_, index) => behind + index),
     ];
   }
 
   get targets(): Node[] {
     const { columns } = this;
-    return [...this.groups, ...this.#partials].map((val, index) => ({
+    return [...this.groups, ...this.#partials, ...this.#distinct].map((val, index) => ({
       ResTarget: { name: columns[index]!, val },
     }));
   }
@@ -56,8 +71,9 @@ export class PartialOutputs {
     const tree = replaced([expression], (node) => {
       const group = this.groups.findIndex((other) => this.#scatter.isSame(node, other));
       if (group >= 0) return columnOf('t', `g${group + 1}`);
-      if ('FuncCall' in node && isAggregate(node.FuncCall, this.#scatter.analysis)) {
-        const combined = this.#combined(node.FuncCall);
+      if ('FuncCall' in node && this.#isAggregate(node.FuncCall)) {
+        const call = node.FuncCall;
+        const combined = call.agg_distinct ? this.#distinctCall(call) : this.#combined(call);
         possible &&= combined !== null;
         return combined ?? node;
       }
@@ -65,6 +81,46 @@ export class PartialOutputs {
       return undefined;
     });
     return possible ? tree[0]! : null;
+  }
+
+  #isAggregate(call: FuncCall): boolean {
+    return call.over === undefined && isAggregate(call, this.#scatter.analysis);
+  }
+
+  /** An aggregate over distinct values as it stands, over the distinct values of all shards. */
+  #distinctCall(call: FuncCall): Node | null {
+    if (call.agg_filter !== undefined || call.agg_within_group || call.func_variadic) return null;
+    const column = (argument: Node): Node | null => {
+      if (constOf(argument) !== null) return argument;
+      if (!isGroupable(argument, this.#scatter) || this.#hasAggregate(argument)) return null;
+      let index = this.#distinct.findIndex((other) => this.#scatter.isSame(other, argument));
+      if (index < 0) index = this.#distinct.push(argument) - 1;
+      return columnOf('t', `d${index + 1}`);
+    };
+    const args = (call.args ?? []).map(column);
+    const order = (call.agg_order ?? []).map((item): Node | null => {
+      const node = 'SortBy' in item && item.SortBy.node !== undefined ? item.SortBy.node : null;
+      const sorted = node === null ? null : column(node);
+      return sorted === null || !('SortBy' in item)
+        ? null
+        : { SortBy: { ...item.SortBy, node: sorted } };
+    });
+    if (args.includes(null) || order.includes(null)) return null;
+    return {
+      FuncCall: {
+        ...call,
+        args: args.map((node) => node!),
+        ...(order.length === 0 ? {} : { agg_order: order.map((node) => node!) }),
+      },
+    };
+  }
+
+  #hasAggregate(tree: Node): boolean {
+    return contains(
+      tree,
+      'FuncCall',
+      (node) => 'FuncCall' in node && this.#isAggregate(node.FuncCall),
+    );
   }
 
   #combined(call: FuncCall): Node | null {
