@@ -14,6 +14,10 @@ const MERGE = 'SELECT id, k, pad FROM big ORDER BY k, id DESC';
 /** Rows of both tables meet on keys of neither. */
 const GATHER =
   'SELECT b.id, l.pad FROM big b JOIN large l ON b.k = l.k AND b.id = l.id + 10 ORDER BY b.id';
+/** 80 MB: more than sockets hold between the shards and a client that does not read. */
+const WIDE_MERGE = 'SELECT id, repeat(pad, 5) FROM big ORDER BY k, id';
+const WIDE_GATHER =
+  'SELECT b.id, repeat(l.pad, 5) FROM big b JOIN large l ON b.k = l.k AND b.id = l.id';
 /** The rows are there soon; their pairs take a server many seconds. */
 const LONG_GATHER =
   'SELECT count(*) FROM big b JOIN large l ON b.k = l.k WHERE length(b.pad || l.pad) > 1';
@@ -78,7 +82,7 @@ describe('a server is killed', () => {
 
   test('in the middle of the rows of a merge', async () => {
     const client = await scene.client();
-    await client.startReading(MERGE);
+    await client.startReading(WIDE_MERGE);
     await scene.killAndRestart('s1');
     client.goOn();
     const { state, message, rows } = await client.ending();
@@ -126,14 +130,14 @@ describe('the client', () => {
     [
       'a merge waits for the client',
       async (client) => {
-        await client.startReading(MERGE);
+        await client.startReading(WIDE_MERGE);
         return () => Promise.resolve();
       },
     ],
     [
       'the answer of a gather waits for the client',
       async (client) => {
-        await client.startReading(GATHER);
+        await client.startReading(WIDE_GATHER);
         return () => Promise.resolve();
       },
     ],
@@ -196,8 +200,8 @@ describe('the client', () => {
 });
 
 test.each([
-  ['merge', `SELECT id, repeat(pad, 5) FROM big ORDER BY k, id`],
-  ['gather', `SELECT b.id, repeat(l.pad, 5) FROM big b JOIN large l ON b.k = l.k AND b.id = l.id`],
+  ['merge', WIDE_MERGE],
+  ['gather', WIDE_GATHER],
 ])('a slow reader of a %s of 80 MB does not grow memory', async (_what, sql) => {
   const client = await scene.client();
   const memory = watchMemory(scene.proxy);
