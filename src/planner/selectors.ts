@@ -12,9 +12,10 @@ export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelect
   if (groups.length === 1) return { kind: 'keys', keyspace, groups };
   // Rows of one arm may be on other shards than those of another one.
   const distinct = new Map<string, KeyTerm>();
+  const mappers = [...new Set(groups.flat().map(({ mapper }) => mapper))];
   for (const term of groups.flat()) {
-    const { source, inputType, columnType, stored } = term;
-    distinct.set(JSON.stringify([source, inputType, columnType, stored]), term);
+    const { source, inputType, mapper, stored } = term;
+    distinct.set(JSON.stringify([source, inputType, mappers.indexOf(mapper), stored]), term);
   }
   return { kind: 'keys', keyspace, groups: [[...distinct.values()]] };
 }
