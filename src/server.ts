@@ -1,6 +1,7 @@
 import { startHttp, type HttpListener } from './admin/http.js';
 import { Cluster } from './backend/cluster.js';
 import { loadCatalog } from './backend/catalog-loader.js';
+import type { FreshOids } from './backend/oids/cluster-oids.js';
 import { PreparedTexts } from './backend/postgres/prepared-text.js';
 import type { Config } from './config/config.js';
 import { formatProblem } from './config/problems.js';
@@ -143,8 +144,9 @@ export class Server {
   private async firstCatalog(): Promise<Catalog> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const catalog = await this.load();
+        const { catalog, oids } = await this.load();
         this.catalogProblem = null;
+        oids.apply();
         this.catalog = catalog;
         return catalog;
       } catch (error) {
@@ -158,15 +160,18 @@ export class Server {
     }
   }
 
-  private async load(): Promise<Catalog> {
+  private async load(): Promise<{ catalog: Catalog; oids: FreshOids }> {
     const cluster = this.cluster!;
     const shard = this.config.topology.catalogShard;
     this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
     const query = (sql: string): Promise<(string | null)[][]> =>
       cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
-    const catalog = await loadCatalog(query, ++this.catalogVersion);
+    const [catalog, oids] = await Promise.all([
+      loadCatalog(query, ++this.catalogVersion),
+      cluster.readOids(shard),
+    ]);
     this.catalogLoadedAt = performance.now();
-    return catalog;
+    return { catalog, oids };
   }
 
   /** One load at a time; who asks while one runs gets the next, which sees its changes. */
@@ -185,10 +190,11 @@ export class Server {
     do {
       this.loadAgain = false;
       try {
-        const catalog = await this.load();
+        const { catalog, oids } = await this.load();
         this.catalogProblem = null;
+        oids.apply();
         // The same schema again: plans and prepared statements stay.
-        if (this.catalog !== null && sameSchema(catalog, this.catalog)) continue;
+        if (!oids.changed && this.catalog !== null && sameSchema(catalog, this.catalog)) continue;
         this.catalog = catalog;
         this.planner!.update(this.config.topology, catalog);
       } catch (error) {

@@ -5,6 +5,7 @@ import type { Logger } from '../util/logger.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { BackendError } from './backend-error.js';
 import { InternalQuery } from './internal-query.js';
+import { ClusterOids, type FreshOids } from './oids/cluster-oids.js';
 
 /** The pools of all shards. A reload makes new pools where a server or the pool settings changed and drains the old. */
 export class Cluster {
@@ -13,11 +14,13 @@ export class Cluster {
   private options: PoolOptions;
   private readonly metrics: Metrics;
   private readonly logger: Logger;
+  private readonly oids: ClusterOids;
   private nextAny = 0;
 
   constructor(config: Config, metrics: Metrics, logger: Logger) {
     this.metrics = metrics;
     this.logger = logger;
+    this.oids = new ClusterOids(logger);
     this.options = poolOptions(config);
     this.addresses = config.servers.map((servers) => servers.primary);
     metrics.setShards(config.topology.shards.map((shard) => shard.name));
@@ -90,6 +93,11 @@ export class Cluster {
     return InternalQuery.run(this.pool(shard), sql, timeoutMs);
   }
 
+  /** Asks all shards for their OIDs. Rejects where the catalog shard, whose OIDs clients see, fails. */
+  readOids(catalogShard: Shard): Promise<FreshOids> {
+    return this.oids.read(this.pools, this.pool(catalogShard));
+  }
+
   /** What a server says of itself at login: the ParameterStatus values of a fresh connection. */
   parameters(shard: Shard, timeoutMs: number): Promise<ReadonlyMap<string, string>> {
     return InternalQuery.parameters(this.pool(shard), timeoutMs);
@@ -108,7 +116,10 @@ export class Cluster {
     if (address === undefined) {
       throw new BackendError(shard.name, 'internal_error', 'no server is configured');
     }
-    return new Pool(shard, address, this.options, this.metrics.shards[shard.index]!, this.logger);
+    const metrics = this.metrics.shards[shard.index]!;
+    const pool = new Pool(shard, address, this.options, metrics, this.logger);
+    this.oids.watch(pool);
+    return pool;
   }
 
   private gauges(): readonly PoolGauge[] {

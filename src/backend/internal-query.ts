@@ -24,12 +24,17 @@ export class InternalQuery implements BackendSink, BackendWaiter {
     timeoutMs: number,
     resolve: (backend: BackendConnection, rows: (string | null)[][]) => void,
     reject: (error: Error) => void,
+    lent: BackendConnection | null = null,
   ) {
     this.pool = pool;
     this.sql = sql;
     this.resolve = resolve;
     this.reject = reject;
     this.timer = setTimeout(() => this.timeOut(timeoutMs), timeoutMs);
+    if (lent !== null) {
+      this.onBackend(lent);
+      return;
+    }
     const backend = pool.tryLease();
     if (backend === null) pool.wait(this);
     else this.onBackend(backend);
@@ -40,6 +45,26 @@ export class InternalQuery implements BackendSink, BackendWaiter {
     return new Promise((resolve, reject) => {
       new InternalQuery(pool, sql, timeoutMs, (_backend, rows) => resolve(rows), reject);
     });
+  }
+
+  /**
+   * The same on a backend of the pool that nobody has, which is released behind the callback: what
+   * comes next finds what the callback has made of the rows.
+   */
+  static runOn(
+    pool: Pool,
+    backend: BackendConnection,
+    sql: string,
+    timeoutMs: number,
+    on: {
+      readonly onRows: (rows: (string | null)[][]) => void;
+      readonly onFailed: (error: Error) => void;
+    },
+  ): void {
+    const onRows = (_backend: BackendConnection, rows: (string | null)[][]): void => {
+      on.onRows(rows);
+    };
+    new InternalQuery(pool, sql, timeoutMs, onRows, on.onFailed, backend);
   }
 
   /** The parameters that a backend of the pool reported. */

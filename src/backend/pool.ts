@@ -4,6 +4,7 @@ import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
 import { BackendError } from './backend-error.js';
+import type { OidMap } from './oids/oid-map.js';
 import type { BackendOwner } from './postgres/backend-sink.js';
 import { BackendConnection } from './postgres/connection.js';
 import { DROP } from './postgres/expected-replies.js';
@@ -51,6 +52,11 @@ const CANCEL_AGAIN_MS = 1000;
  */
 export class Pool implements BackendOwner {
   shard: Shard;
+  oids: OidMap | null = null;
+  /** Gets a backend before any is lent, and releases it; null: nothing is to do. */
+  firstTask: ((backend: BackendConnection) => void) | null = null;
+  /** False again once the server could not be reached: it may be another one afterwards. */
+  firstTaskDone = false;
   private readonly address: ServerAddress;
   private readonly options: PoolOptions;
   private readonly metrics: ShardMetrics;
@@ -269,7 +275,8 @@ export class Pool implements BackendOwner {
         const { preparedStatementsMax } = options;
         const backend = new BackendConnection(shard, address, login, preparedStatementsMax, this);
         this.members.add(backend);
-        this.handOn(backend);
+        if (this.firstTask === null || this.firstTaskDone) this.handOn(backend);
+        else this.firstTask(backend);
       },
       (error: unknown) => {
         this.connecting--;
@@ -280,6 +287,7 @@ export class Pool implements BackendOwner {
 
   private onConnectFailure(error: BackendError): void {
     this.metrics.connectFailures++;
+    this.firstTaskDone = false;
     if (this.lastError === null) {
       this.logger.warn(
         { shard: this.shard.name, reason: error.message },

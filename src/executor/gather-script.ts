@@ -145,8 +145,7 @@ export class GatherScript {
     describe = false,
   ): void {
     backend.statements.parseUnnamed(unnamedText(text, types), DROP);
-    backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(bind).end();
-    backend.expect(Expect.bind, DROP);
+    backend.statements.bindUnnamed(bind);
     if (describe) {
       backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
       backend.expect(Expect.describePortal, CAPTURE);

@@ -99,13 +99,7 @@ function startFanOut(
   const prepared = texts.map((text) => unnamedText(text, options.paramTypes));
   const send = (backend: BackendConnection, position: number): void => {
     backend.statements.parseUnnamed(prepared[prepared.length === 1 ? 0 : position]!, DROP);
-    backend.out
-      .begin(Frontend.bind)
-      .byte(0)
-      .byte(0)
-      .bytes(options.bind ?? NO_VALUES)
-      .end();
-    backend.expect(Expect.bind, DROP);
+    backend.statements.bindUnnamed(options.bind ?? NO_VALUES);
     if (options.describe) {
       backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
       backend.expect(Expect.describePortal, CAPTURE);

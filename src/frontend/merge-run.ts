@@ -104,8 +104,7 @@ export class MergeRun implements StatementRun {
     const values = bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
     return (backend) => {
       backend.statements.parseUnnamed(text, DROP);
-      backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(values).end();
-      backend.expect(Expect.bind, DROP);
+      backend.statements.bindUnnamed(values);
       if (request.describe) {
         backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
         backend.expect(Expect.describePortal, CAPTURE);

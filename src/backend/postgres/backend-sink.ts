@@ -1,5 +1,6 @@
 import type { LatencyHistogram } from '../../metrics/metrics.js';
 import type { BackendError } from '../backend-error.js';
+import type { OidMap } from '../oids/oid-map.js';
 import type { BackendConnection } from './connection.js';
 
 /** Whoever leases a backend gets its answers through this. */
@@ -40,6 +41,8 @@ export interface BackendSink {
 export interface BackendOwner extends BackendSink {
   readonly latency: LatencyHistogram;
   readonly traffic: { bytesIn: number; bytesOut: number };
+  /** How the server's OIDs differ from those that clients see; null: not at all. */
+  readonly oids: OidMap | null;
   /** Takes back a backend that is between statements, outside a transaction. */
   release(backend: BackendConnection): void;
   /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */

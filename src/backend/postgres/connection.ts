@@ -7,6 +7,7 @@ import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/c
 import { Framer, readInt32 } from '../../protocol/framing.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
+import { mapParameterDescription, mapRowDescription } from '../oids/oid-messages.js';
 import {
   CAPTURE,
   DROP,
@@ -439,8 +440,15 @@ export class BackendConnection implements TransportHandler {
         break;
       case Backend.rowDescription:
       case Backend.noData:
+        if (kind === Expect.describeStatement) this.statements.described();
         if (kind === Expect.describePortal || kind === Expect.describeStatement) expected.pop();
         else if (kind !== Expect.query) return this.unexpected(type);
+        if (this.owner.oids !== null && type === Backend.rowDescription)
+          mapRowDescription(buffer, start, end, this.owner.oids);
+        break;
+      case Backend.parameterDescription:
+        if (this.owner.oids !== null) mapParameterDescription(buffer, start, end, this.owner.oids);
+        this.statements.parametersDescribed(buffer, start, end);
         break;
       case Backend.commandComplete:
       case Backend.emptyQueryResponse:
@@ -463,7 +471,6 @@ export class BackendConnection implements TransportHandler {
       case Backend.notificationResponse:
       case Backend.copyOutResponse:
       case Backend.copyDone:
-      case Backend.parameterDescription:
       case Backend.functionCallResponse:
         break;
       default:
@@ -511,6 +518,7 @@ export class BackendConnection implements TransportHandler {
     const ours = expected.headAction === DROP;
     const kind = expected.pop();
     if (kind === Expect.parse) this.statements.refused();
+    else if (kind === Expect.describeStatement) this.statements.described();
     else if (kind === Expect.close && ours) this.statements.notClosed();
   }
 

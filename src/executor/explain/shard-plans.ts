@@ -64,8 +64,7 @@ export class ShardPlans extends QuietOperation {
     for (const { backend, questions } of this.branches.values()) {
       for (const i of questions) {
         backend.statements.parseUnnamed(this.questions[i]!.text, DROP);
-        backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(bind).end();
-        backend.expect(Expect.bind, DROP);
+        backend.statements.bindUnnamed(bind);
         backend.out.begin(Frontend.execute).byte(0).int32(0).end();
         backend.expect(Expect.execute, CAPTURE);
       }

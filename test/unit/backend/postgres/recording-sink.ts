@@ -1,4 +1,5 @@
 import type { BackendError } from '../../../../src/backend/backend-error.js';
+import type { OidMap } from '../../../../src/backend/oids/oid-map.js';
 import type { BackendOwner } from '../../../../src/backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../../../../src/backend/postgres/connection.js';
 import { LatencyHistogram } from '../../../../src/metrics/metrics.js';
@@ -8,6 +9,7 @@ import { readSqlState } from '../../../../src/protocol/backend-messages.js';
 export class RecordingSink implements BackendOwner {
   readonly latency = new LatencyHistogram();
   readonly traffic = { bytesIn: 0, bytesOut: 0 };
+  oids: OidMap | null = null;
   /** What a client would have received. */
   passed = '';
   /** Types of captured messages. */
