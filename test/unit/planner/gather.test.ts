@@ -93,6 +93,19 @@ describe('conditions on a table alone', () => {
     ]);
   });
 
+  it('are made of what an OR says of each', () => {
+    const sql = `select 1 from orders o, visits v
+      where (o.id = v.customer_id and o.total > 5 and v.page = 'a') or (o.id = 3 and v.page = 'b')`;
+    expect(inputs(sql)).toEqual([
+      'SELECT id, total FROM public.orders AS o WHERE (o.total > 5 OR o.id = 3)',
+      "SELECT customer_id, page FROM public.visits AS v WHERE (v.page = 'a' OR v.page = 'b')",
+    ]);
+    expect(inputs("select 1 from orders o, visits v where o.id = 1 or v.page = 'a'")).toEqual([
+      'SELECT id FROM public.orders',
+      'SELECT page FROM public.visits',
+    ]);
+  });
+
   it('are not where an outer join makes rows that they are checked on', () => {
     const sql = `select 1 from visits v left join orders o on o.id = v.customer_id and v.page = 'a'
       where o.total is null`;
@@ -115,6 +128,44 @@ describe('conditions on a table alone', () => {
     expect(inputs('select 1 from orders, visits where double_it(id) = 2')[0]).not.toContain(
       'WHERE',
     );
+  });
+});
+
+describe('tables that are joined on the shard key', () => {
+  const items = (sql: string): string | undefined =>
+    inputs(sql).find((input) => input.includes('FROM public.order_items'));
+  const read = 'SELECT customer_id FROM public.order_items';
+
+  it('are asked for rows that can meet one of the other', () => {
+    const from = 'select 1 from order_items i join orders o on o.customer_id = i.customer_id';
+    expect(items(`${from}, visits v where o.total > 5 and v.page = o.status`)).toBe(
+      `${read} AS i WHERE EXISTS (SELECT FROM public.orders AS o WHERE ` +
+        '(o.customer_id = i.customer_id) AND (o.total > 5))',
+    );
+  });
+
+  it('are not where that rules nothing out, or might rule out too much', () => {
+    const on = 'o.customer_id = i.customer_id';
+    for (const from of [
+      `order_items i join orders o on ${on}, visits`,
+      `order_items i left join orders o on ${on} and o.total > 5, visits`,
+      `order_items i full join orders o on ${on} and o.total > 5, visits`,
+      `(order_items i left join orders o on ${on}) join visits on o.total > 5`,
+      `order_items i join orders o on o.id = i.customer_id and o.total > 5, visits`,
+      `order_items i join orders o on ${on} and o.total > random(), visits`,
+      `order_items i join visits o on ${on} and o.page = 'x'`,
+    ]) {
+      expect(items(`select 1 from ${from}`), from).toBe(read);
+    }
+  });
+
+  it('are not where a name without a table would mean another one', () => {
+    const sql = `select 1 from order_items i join orders o using (customer_id), prices
+      where customer_id > 5 and i.customer_id = o.customer_id`;
+    expect(inputs(sql).slice(0, 2)).toEqual([
+      read,
+      'SELECT customer_id FROM public.orders AS o WHERE (customer_id > 5)',
+    ]);
   });
 });
 
