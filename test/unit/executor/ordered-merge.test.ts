@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { CAPTURE, DROP } from '../../../src/backend/postgres/expected-replies.js';
 import { replies } from '../backend/postgres/replies.js';
 import { message } from '../protocol/messages.js';
 import { MergeRig, row, settle, specOf } from './merge-rig.js';
@@ -72,6 +73,22 @@ describe('OrderedMerge', () => {
     expect(rig.outcomes).toEqual(['0A000']);
     expect(rig.received).toEqual([]);
   });
+});
+
+test('the end of a BEGIN that goes ahead is not the end of the statement', () => {
+  const rig = new MergeRig(2, ascending, {
+    endsWithSync: false,
+    send: (backend) => {
+      backend.query('begin', DROP);
+      backend.query('select', CAPTURE);
+    },
+  });
+  for (const shard of [0, 1]) rig.say(shard, replies.complete('BEGIN'), replies.ready('T'));
+  rig.say(0, row('b', 2), replies.complete('SELECT 1'));
+  expect(rig.outcomes).toEqual([]);
+  rig.say(1, row('a', 1), replies.complete('SELECT 1'));
+  expect(rig.received).toEqual(['a', 'b']);
+  expect(rig.outcomes).toEqual(['SELECT 2']);
 });
 
 describe('OrderedMerge with LIMIT', () => {
