@@ -4,6 +4,7 @@ import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
+import { cancelError } from './gather-errors.js';
 import { QuietOperation } from '../transaction/operation.js';
 import { readRowDescription, type ResultColumn } from './described-columns.js';
 
@@ -25,6 +26,7 @@ export class DescribeTexts extends QuietOperation {
   private readonly onDone: (described: Described) => void;
   private readonly texts: DescribedText[] = [];
   private over = false;
+  private cancelled = false;
 
   private constructor(count: number, onDone: (described: Described) => void) {
     super();
@@ -69,6 +71,11 @@ export class DescribeTexts extends QuietOperation {
     this.finish({ ok: false, error, text: this.texts.length });
   }
 
+  /** What is described is not cancelled, nor does it take long; but what follows must not begin. */
+  cancel(): void {
+    this.cancelled = true;
+  }
+
   override ready(): void {
     // No Sync was sent.
   }
@@ -81,6 +88,7 @@ export class DescribeTexts extends QuietOperation {
   private finish(described: Described): void {
     if (this.over) return;
     this.over = true;
-    this.onDone(described);
+    if (!this.cancelled) this.onDone(described);
+    else this.onDone({ ok: false, error: errorBytes(cancelError()), text: 0 });
   }
 }

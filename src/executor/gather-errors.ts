@@ -2,6 +2,11 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 
+/** The client has cancelled it, in the words of PostgreSQL. */
+export function cancelError(): SqlError {
+  return sqlError('query_canceled', 'canceling statement due to user request');
+}
+
 /** More would be brought together than the configuration allows. */
 export function memoryError(bytesMax: number): SqlError {
   return sqlError('out_of_memory', 'the rows that this statement brings together are too many', {

@@ -1,4 +1,5 @@
 import type { BackendError } from '../backend/backend-error.js';
+import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
@@ -9,13 +10,15 @@ import type { DescribedText } from './describe-texts.js';
 import { withoutPosition } from './error-position.js';
 import { GatherBranch } from './gather-branch.js';
 import type { GatherFeed } from './gather-feed.js';
-import { memoryError, shapeError, tableError } from './gather-errors.js';
+import { cancelError, memoryError, shapeError, tableError } from './gather-errors.js';
 import type { GatherScript } from './gather-script.js';
 
 /** Inputs up to this size, all together, travel as parameters of the final statement. */
 const PARAMETER_BYTES_MAX = 256 * 1024;
 /** Rows of one input from one shard that travel so. */
 export const PARAMETER_ROWS_MAX = 1000;
+/** How long a backend may go on after it was cancelled, until it is cancelled again. */
+const STOP_AGAIN_MS = 200;
 
 export interface GatherOptions {
   readonly script: GatherScript;
@@ -71,6 +74,9 @@ export class Gather implements Operation {
   private tag: string | null = null;
   private error: Buffer | null = null;
   private ended = false;
+  private stopTimer: NodeJS.Timeout | undefined;
+  /** Whom the backends answer to as long as this goes on. */
+  private readonly sink: BackendSink;
 
   constructor(host: OperationHost, options: GatherOptions) {
     this.host = host;
@@ -80,6 +86,7 @@ export class Gather implements Operation {
     const backends = new Set([home, ...sources.flat()]);
     this.branches = [...backends].map((backend) => new GatherBranch(backend, sources.length));
     this.home = this.branches[0]!;
+    this.sink = home.sink;
   }
 
   /** Sends the requests; this must be the session's operation already. */
@@ -185,6 +192,10 @@ export class Gather implements Operation {
 
   settled(): void {
     // CommandComplete and ErrorResponse say it.
+  }
+
+  cancel(): void {
+    if (this.tag === null) this.fail(errorBytes(cancelError()), null);
   }
 
   drained(backend: BackendConnection): void {
@@ -358,16 +369,29 @@ export class Gather implements Operation {
       this.error = error;
       this.copying = -1;
       for (const branch of this.branches) if (branch !== origin) branch.stop();
+      this.stopAgainLater();
       // Whoever waited for its turn is drained now.
       this.resumeShards();
     }
     this.finishIfOver();
   }
 
+  /** A cancel that overtakes its statement does nothing. */
+  private stopAgainLater(): void {
+    this.stopTimer = setTimeout(() => {
+      // A session that closed has left its backends to their pools.
+      const ours = this.branches.filter(({ backend }) => backend.sink === this.sink);
+      for (const branch of ours) branch.stop();
+      if (ours.length > 0) this.stopAgainLater();
+    }, STOP_AGAIN_MS);
+    this.stopTimer.unref();
+  }
+
   private finishIfOver(): void {
     if (this.ended || (this.tag === null && this.error === null)) return;
     if (this.branches.some((branch) => !branch.idle)) return;
     this.ended = true;
+    clearTimeout(this.stopTimer);
     // A cancel that is still on its way would hit the transaction's next statement.
     const cancelled = this.branches.filter((branch) => branch.cancelled);
     let open = cancelled.length;

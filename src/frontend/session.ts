@@ -517,7 +517,10 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.leases.fail(sqlError('query_canceled', 'canceling statement due to user request'));
       return;
     }
-    for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
+    const { operation } = this;
+    // Between two steps no backend has anything to be cancelled.
+    if (operation?.cancel !== undefined) operation.cancel();
+    else for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
   }
 
   private startIdleTimer(): void {

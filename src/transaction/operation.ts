@@ -21,6 +21,8 @@ export interface Operation {
   settled(backend: BackendConnection): void;
   /** What was written for the backend has left. */
   drained?(backend: BackendConnection): void;
+  /** The client wants it cancelled; absent: whatever its backends run is cancelled. */
+  cancel?(): void;
   /** The backend is gone and no longer a participant. */
   lost(backend: BackendConnection, error: BackendError): void;
   /** The client has taken all that it was sent; told to operations that wait for it. */

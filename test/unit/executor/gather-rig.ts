@@ -13,6 +13,7 @@ import { message } from '../protocol/messages.js';
 /** Gives what a backend says to the gather, as a session does. */
 class GatherSink extends RecordingSink {
   gather!: Gather;
+  home!: BackendConnection;
 
   override captured(
     backend: BackendConnection,
@@ -47,8 +48,8 @@ class GatherSink extends RecordingSink {
     this.gather.ready(backend);
   }
 
-  override drained(backend: BackendConnection): void {
-    this.gather.drained(backend);
+  override drained(): void {
+    this.gather.drained(this.home);
   }
 
   override closed(backend: BackendConnection, error: BackendError): void {
@@ -145,6 +146,7 @@ export class GatherRig {
       ...options,
     });
     sink.gather = gather;
+    sink.home = this.backends[0]!;
     gather.start();
   }
 
