@@ -125,7 +125,8 @@ async function findIds(databases: DatabaseSet): Promise<Record<DataShard, number
 
 /** A client whose connection may break off at any time. */
 export async function connectTo(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url });
+  // Backends have the name that their client gives, by which tests find them.
+  const client = new pg.Client({ connectionString: url, application_name: 'shardgate' });
   client.on('error', () => undefined);
   await client.connect();
   return client;
