@@ -231,7 +231,7 @@ describe('what breaks off', () => {
   });
 
   test('a shard that dies in the middle is a clean error, and everything goes on', async () => {
-    const client = await connectPg(scene.proxy.url);
+    const client = await connectPg(scene.proxy.url, { application_name: 'shardgate' });
     for (const server of ['s0', 's3', 's1'] as const) {
       const running = errorOf(client.query(SLOW));
       await sleep(60);
