@@ -1,46 +1,21 @@
 import type { BackendError } from '../backend/backend-error.js';
-import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
-import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+import type { Operation, OperationHost } from '../transaction/operation.js';
 import { readRowDescription, sameTypes } from './described-columns.js';
-import type { DescribedText } from './describe-texts.js';
 import { withoutPosition } from './error-position.js';
-import { GatherBranch } from './gather-branch.js';
+import type { GatherBranch } from './gather-branch.js';
+import { GatherBranches } from './gather-branches.js';
 import type { GatherFeed } from './gather-feed.js';
 import { cancelError, memoryError, shapeError, tableError } from './gather-errors.js';
-import type { GatherScript } from './gather-script.js';
+import type { GatherOptions } from './gather-options.js';
 
 /** Inputs up to this size, all together, travel as parameters of the final statement. */
 const PARAMETER_BYTES_MAX = 256 * 1024;
 /** Rows of one input from one shard that travel so. */
 export const PARAMETER_ROWS_MAX = 1000;
-/** How long a backend may go on after it was cancelled, until it is cancelled again. */
-const STOP_AGAIN_MS = 200;
-
-export interface GatherOptions {
-  readonly script: GatherScript;
-  /** Backends that run each input; the home may be one of them. */
-  readonly sources: readonly (readonly BackendConnection[])[];
-  readonly home: BackendConnection;
-  /** Inputs travel as parameters as long as they are small; needs `script.fitsParameters`. */
-  readonly startsSmall: boolean;
-  /** What the client was or is told of the result. */
-  readonly result: DescribedText;
-  /** The client is owed the RowDescription. */
-  readonly describe: boolean;
-  /** Bytes that may be brought together. */
-  readonly memoryBytesMax: number;
-  /** Each backend's part ends in Sync (true) or in Flush. */
-  readonly endsWithSync: boolean;
-  /** Temporary tables are dropped behind the final statement; false: their transaction ends soon. */
-  readonly dropsTables: boolean;
-  /** The home is about to get temporary tables. */
-  readonly onTables: () => void;
-  readonly onDone: (outcome: Outcome) => void;
-}
 
 /**
  * Brings the inputs of a statement to one server, the home, which then runs the final statement.
@@ -58,8 +33,7 @@ export class Gather implements Operation {
   private readonly host: OperationHost;
   private readonly options: GatherOptions;
   private readonly home: GatherBranch;
-  /** The home is the first. */
-  private readonly branches: GatherBranch[];
+  private readonly branches: GatherBranches;
   /** Of the COPY that is open, or was last. */
   private feed: GatherFeed | null = null;
   private collecting: boolean;
@@ -74,25 +48,20 @@ export class Gather implements Operation {
   private tag: string | null = null;
   private error: Buffer | null = null;
   private ended = false;
-  private stopTimer: NodeJS.Timeout | undefined;
-  /** Whom the backends answer to as long as this goes on. */
-  private readonly sink: BackendSink;
 
   constructor(host: OperationHost, options: GatherOptions) {
     this.host = host;
     this.options = options;
     const { sources, home } = options;
     this.collecting = options.startsSmall;
-    const backends = new Set([home, ...sources.flat()]);
-    this.branches = [...backends].map((backend) => new GatherBranch(backend, sources.length));
-    this.home = this.branches[0]!;
-    this.sink = home.sink;
+    this.branches = new GatherBranches(home, sources);
+    this.home = this.branches.home;
   }
 
   /** Sends the requests; this must be the session's operation already. */
   start(): void {
     const { sources, script, endsWithSync } = this.options;
-    for (const branch of this.branches) {
+    for (const branch of this.branches.all) {
       const isHome = branch === this.home;
       if (isHome && !this.collecting) continue;
       const { backend } = branch;
@@ -118,7 +87,7 @@ export class Gather implements Operation {
     start: number,
     end: number,
   ): void {
-    const branch = this.branchOf(backend);
+    const branch = this.branches.of(backend);
     switch (type) {
       case Backend.rowDescription:
         this.onDescribed(buffer, start, end);
@@ -145,7 +114,7 @@ export class Gather implements Operation {
   }
 
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
-    const branch = this.branchOf(backend);
+    const branch = this.branches.of(backend);
     const step = branch.steps[0];
     if (step?.kind === 'final') {
       this.passRows(backend, buffer, start, end);
@@ -169,7 +138,7 @@ export class Gather implements Operation {
   }
 
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
-    const branch = this.branchOf(backend);
+    const branch = this.branches.of(backend);
     const [step] = branch.steps;
     branch.steps.length = 0;
     const ours = step?.kind === 'table' ? tableError(buffer, start, end) : null;
@@ -177,8 +146,8 @@ export class Gather implements Operation {
   }
 
   lost(backend: BackendConnection, error: BackendError): void {
-    const branch = this.branches.find((candidate) => candidate.backend === backend);
-    if (branch === undefined) return;
+    const branch = this.branches.find(backend);
+    if (branch === null) return;
     if (branch === this.home && this.rowRemaining > 0) this.host.clientStreamBroken();
     branch.steps.length = 0;
     branch.syncing = false;
@@ -186,7 +155,7 @@ export class Gather implements Operation {
   }
 
   ready(backend: BackendConnection): void {
-    this.branchOf(backend).syncing = false;
+    this.branches.of(backend).syncing = false;
     this.finishIfOver();
   }
 
@@ -199,7 +168,7 @@ export class Gather implements Operation {
   }
 
   drained(backend: BackendConnection): void {
-    if (backend === this.home.backend) this.resumeShards();
+    if (backend === this.home.backend) this.branches.resumeShards();
   }
 
   private onStepDone(branch: GatherBranch, tag: string): void {
@@ -216,11 +185,11 @@ export class Gather implements Operation {
 
   /** When every input is there, and small enough, the final statement gets them as parameters. */
   private finishCollecting(): void {
-    if (!this.collecting || this.branches.some((branch) => branch.awaitsInput())) return;
+    if (!this.collecting || this.branches.awaitInput()) return;
     this.collecting = false;
     const { sources, script } = this.options;
     const rows = sources.map((backends, input) =>
-      backends.map((backend) => this.branchOf(backend).rows[input]!),
+      backends.map((backend) => this.branches.of(backend).rows[input]!),
     );
     script.finalOverParameters(this.home.backend, rows);
     this.home.steps.push({ kind: 'final' });
@@ -273,7 +242,7 @@ export class Gather implements Operation {
     this.copying = step.input;
     this.feed = this.options.script.feed(branch.backend, step.input);
     this.feed.begin();
-    this.resumeShards();
+    this.branches.resumeShards();
     this.finishCopy();
   }
 
@@ -284,16 +253,16 @@ export class Gather implements Operation {
     const isRest = this.owner !== null;
     this.owner = backend.dataBytesRemaining > end - start ? branch : null;
     if (!this.feed!.rows(buffer, start, end, isRest)) backend.pauseReading();
-    else if (this.owner === null) this.resumeShards(branch);
+    else if (this.owner === null) this.branches.resumeShards(branch);
   }
 
   /** When all rows of the input have come, its table is finished, and the next one is due. */
   private finishCopy(): void {
     const input = this.copying;
-    if (input < 0 || this.branches.some((branch) => branch.awaitsInput(input))) return;
+    if (input < 0 || this.branches.awaitInput(input)) return;
     this.copying = -1;
     const feed = this.feed!;
-    for (const branch of this.branches) {
+    for (const branch of this.branches.all) {
       const rows = branch.rows[input]!;
       feed.kept(rows.content(), rows.rowCount);
       rows.clear();
@@ -307,13 +276,6 @@ export class Gather implements Operation {
     const { backend, steps } = this.home;
     const statements = this.options.script.finishTable(backend, input, rowCount);
     for (let i = 0; i < statements; i++) steps.push({ kind: 'table', input });
-  }
-
-  /** Whoever has rows may offer them again. */
-  private resumeShards(but: GatherBranch | null = null): void {
-    for (const branch of this.branches) {
-      if (branch !== this.home && branch !== but && !branch.idle) branch.backend.resumeReading();
-    }
   }
 
   // ---------------------------------------------------------------- the answer
@@ -368,48 +330,23 @@ export class Gather implements Operation {
     if (this.error === null) {
       this.error = error;
       this.copying = -1;
-      for (const branch of this.branches) if (branch !== origin) branch.stop();
-      this.stopAgainLater();
+      this.branches.stop(origin);
       // Whoever waited for its turn is drained now.
-      this.resumeShards();
+      this.branches.resumeShards();
     }
     this.finishIfOver();
   }
 
-  /** A cancel that overtakes its statement does nothing. */
-  private stopAgainLater(): void {
-    this.stopTimer = setTimeout(() => {
-      // A session that closed has left its backends to their pools.
-      const ours = this.branches.filter(({ backend }) => backend.sink === this.sink);
-      for (const branch of ours) branch.stop();
-      if (ours.length > 0) this.stopAgainLater();
-    }, STOP_AGAIN_MS);
-    this.stopTimer.unref();
-  }
-
   private finishIfOver(): void {
     if (this.ended || (this.tag === null && this.error === null)) return;
-    if (this.branches.some((branch) => !branch.idle)) return;
+    if (!this.branches.idle) return;
     this.ended = true;
-    clearTimeout(this.stopTimer);
-    // A cancel that is still on its way would hit the transaction's next statement.
-    const cancelled = this.branches.filter((branch) => branch.cancelled);
-    let open = cancelled.length;
-    if (open === 0) this.report();
-    for (const { backend } of cancelled) {
-      backend.cancels.whenDelivered(() => {
-        if (--open === 0) this.report();
-      });
-    }
+    this.branches.whenCancelsDelivered(() => this.report());
   }
 
   private report(): void {
     const { onDone } = this.options;
     if (this.error !== null) onDone({ ok: false, error: this.error });
     else onDone({ ok: true, tag: this.tag! });
-  }
-
-  private branchOf(backend: BackendConnection): GatherBranch {
-    return this.branches.find((branch) => branch.backend === backend)!;
   }
 }

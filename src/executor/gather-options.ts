@@ -1,0 +1,27 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { Outcome } from '../transaction/operation.js';
+import type { DescribedText } from './describe-texts.js';
+import type { GatherScript } from './gather-script.js';
+
+/** What a gather is given. */
+export interface GatherOptions {
+  readonly script: GatherScript;
+  /** Backends that run each input; the home may be one of them. */
+  readonly sources: readonly (readonly BackendConnection[])[];
+  readonly home: BackendConnection;
+  /** Inputs travel as parameters as long as they are small; needs `script.fitsParameters`. */
+  readonly startsSmall: boolean;
+  /** What the client was or is told of the result. */
+  readonly result: DescribedText;
+  /** The client is owed the RowDescription. */
+  readonly describe: boolean;
+  /** Bytes that may be brought together. */
+  readonly memoryBytesMax: number;
+  /** Each backend's part ends in Sync (true) or in Flush. */
+  readonly endsWithSync: boolean;
+  /** Temporary tables are dropped behind the final statement; false: their transaction ends soon. */
+  readonly dropsTables: boolean;
+  /** The home is about to get temporary tables. */
+  readonly onTables: () => void;
+  readonly onDone: (outcome: Outcome) => void;
+}
