@@ -38,6 +38,8 @@ interface Branch {
   done: boolean;
   succeeded: boolean;
   cancelled: boolean;
+  /** The client has not taken what it got from here: the session lets this backend go on, nobody else. */
+  inFlight: boolean;
   tag: string;
 }
 
@@ -84,6 +86,7 @@ export class FanOut implements Operation {
       done: false,
       succeeded: false,
       cancelled: false,
+      inFlight: false,
       tag: '',
     }));
   }
@@ -109,6 +112,7 @@ export class FanOut implements Operation {
     end: number,
   ): void {
     const branch = this.branchOf(backend);
+    branch.inFlight = false;
     switch (type) {
       case Backend.rowDescription:
       case Backend.copyOutResponse:
@@ -147,6 +151,7 @@ export class FanOut implements Operation {
 
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
     const branch = this.branchOf(backend);
+    branch.inFlight = false;
     if (this.error !== null) {
       if (branch !== this.finishing) return true;
       this.passRows(branch, this.branches.indexOf(branch), buffer, start, end);
@@ -234,7 +239,12 @@ export class FanOut implements Operation {
     }
     if (!this.options.endsWithSync || !branch.backend.alive) this.finish(branch);
     // Whoever waited for its turn is drained now.
-    for (const other of this.branches) if (!other.done) other.backend.resumeReading();
+    for (const other of this.branches) this.resume(other);
+  }
+
+  /** Lets it be read from, unless its read buffer holds what the client is still being sent. */
+  private resume(branch: Branch): void {
+    if (!branch.done && !branch.inFlight) branch.backend.resumeReading();
   }
 
   /** The others need not go on: what runs is cancelled, what has not begun never will. */
@@ -259,7 +269,8 @@ export class FanOut implements Operation {
     branch.done = true;
     if (this.error === null) {
       while (this.turn < this.branches.length && this.branches[this.turn]!.done) this.turn++;
-      this.branches[this.turn]?.backend.resumeReading();
+      const next = this.branches[this.turn];
+      if (next !== undefined) this.resume(next);
     }
     // Reading on from the next shard may have ended it all already.
     if (this.ended || !this.branches.every((each) => each.done)) return;
@@ -280,11 +291,11 @@ export class FanOut implements Operation {
     if (this.error === null && this.options.merge.kind === 'counts') {
       const row = this.options.merge.sums.row();
       // The bytes are our own: no backend must stop reading for them.
-      this.host.passToClient(this.branches[0]!.backend, row, 0, row.length);
+      this.host.passToClient(null, row, 0, row.length);
     }
     this.passHeld();
     if (this.copyDone && this.error === null) {
-      this.host.passToClient(this.branches[0]!.backend, COPY_DONE, 0, COPY_DONE.length);
+      this.host.passToClient(null, COPY_DONE, 0, COPY_DONE.length);
     }
     if (this.error !== null) this.options.onDone({ ok: false, error: this.error }, succeeded);
     else this.options.onDone({ ok: true, tag: this.mergedTag() }, succeeded);
@@ -299,9 +310,9 @@ export class FanOut implements Operation {
 
   private pass(branch: Branch, buffer: Buffer, start: number, end: number): void {
     if (start === end) return;
-    if (!this.host.passToClient(branch.backend, buffer, start, end)) {
-      branch.backend.pauseReading();
-    }
+    if (this.host.passToClient(branch.backend, buffer, start, end)) return;
+    branch.inFlight = true;
+    branch.backend.pauseReading();
   }
 
   /** A message that may stand anywhere but inside a row; its backend waits until it has gone out. */
@@ -318,9 +329,9 @@ export class FanOut implements Operation {
   private passHeld(): void {
     if (this.held.length === 0) return;
     for (const message of this.held.splice(0)) {
-      this.host.passToClient(this.branches[0]!.backend, message, 0, message.length);
+      this.host.passToClient(null, message, 0, message.length);
     }
-    for (const branch of this.branches) if (!branch.done) branch.backend.resumeReading();
+    for (const branch of this.branches) this.resume(branch);
   }
 
   private branchOf(backend: BackendConnection): Branch {

@@ -67,7 +67,12 @@ class Rig {
   readonly fanOut: FanOut;
   private readonly unread: Buffer[][] = [];
 
-  constructor(count: number, options: Partial<FanOutOptions> = {}) {
+  /** @param send instead of keeping what the client gets: takes the sender's own buffer; false: congested */
+  constructor(
+    count: number,
+    options: Partial<FanOutOptions> = {},
+    send: ((buffer: Buffer, start: number, end: number) => boolean) | null = null,
+  ) {
     const sink = new OperationSink();
     this.backends = Array.from({ length: count }, (_, position) => {
       const transport = new ScriptedTransport(24);
@@ -78,7 +83,13 @@ class Rig {
       return backend;
     });
     const host = {
-      passToClient: (_backend: BackendConnection, buffer: Buffer, start: number, end: number) => {
+      passToClient: (
+        _backend: BackendConnection | null,
+        buffer: Buffer,
+        start: number,
+        end: number,
+      ) => {
+        if (send !== null) return send(buffer, start, end);
         this.passed += buffer.toString('latin1', start, end);
         return this.clientTakes();
       },
@@ -300,6 +311,22 @@ describe('a shard that fails', () => {
     rig.say(0, replies.error('57014'), replies.ready());
     expect(rig.outcomes).toEqual(['23505 []']);
   });
+});
+
+test('what a slow client is still being sent stays as it is when another shard fails', () => {
+  const sent: Buffer[] = [];
+  const rig = new Rig(2, {}, (buffer, start, end) => {
+    sent.push(buffer.subarray(start, end));
+    return false;
+  });
+  rig.say(0, replies.row('first'));
+  rig.say(0, replies.row('later'));
+  rig.say(1, replies.error('22012'), replies.ready());
+  expect(Buffer.concat(sent)).toEqual(replies.row('first'));
+  rig.drain();
+  rig.say(0, replies.error('57014'), replies.ready());
+  expect(Buffer.concat(sent).length).toBe(replies.row('first').length);
+  expect(rig.outcomes).toEqual(['22012 []']);
 });
 
 describe('a shard that is lost', () => {
