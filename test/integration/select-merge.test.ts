@@ -9,10 +9,16 @@ import { sqlStates } from '../support/wire-pair.js';
 
 const MANY = 3000;
 
-const suite = selectSuite('select_merge', [
-  'CREATE TABLE many (id int8 PRIMARY KEY, x int4, word text, half float8)',
-  `INSERT INTO many SELECT i, i % 97, 'w' || i % 13, i / 2.0 FROM generate_series(1, ${MANY}) i`,
-]);
+const rows = Array.from({ length: MANY }, (_, i) => `(${i}, ${i % 97}, 'w${i % 13}', ${i / 2})`);
+
+const suite = selectSuite(
+  'select_merge',
+  [
+    'CREATE TABLE many (id int8 PRIMARY KEY, x int4, word text, half float8)',
+    `INSERT INTO many VALUES ${rows.join(', ')}`,
+  ],
+  ['many'],
+);
 
 describe('every type sorts as in Postgres', () => {
   const columns =
@@ -80,6 +86,9 @@ describe('LIMIT and OFFSET', () => {
     'SELECT count(*) FROM (SELECT n FROM users ORDER BY n FETCH FIRST 4 ROWS WITH TIES) x',
     'SELECT id FROM many ORDER BY half DESC LIMIT 12 OFFSET 1500',
     'SELECT * FROM many ORDER BY word, x DESC, id',
+    'SELECT x, count(*) FROM many GROUP BY x ORDER BY x',
+    'SELECT a.id, b.word FROM many a JOIN many b ON a.x = b.id ORDER BY a.id',
+    'SELECT a.id, b.id FROM many a LEFT JOIN many b ON a.half = b.id ORDER BY 1',
     { sql: 'SELECT id FROM users ORDER BY id LIMIT $1', params: ['4'] },
     { sql: 'SELECT id FROM users ORDER BY id LIMIT $1', params: [null] },
     { sql: 'SELECT id FROM users ORDER BY id LIMIT $1 OFFSET $2', params: ['4', '5'] },

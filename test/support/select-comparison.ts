@@ -50,6 +50,7 @@ async function judged(
 ): Promise<Verdict> {
   if (select.uncut !== null) {
     const uncut = await oracle.run(select.uncut, protocol, neededBy(select));
+    if (uncut.error?.state === '57014') return { kind: 'skipped' };
     return cutRows(ours, theirs, uncut, select.order);
   }
   return sameRows(ours, theirs, select.order);

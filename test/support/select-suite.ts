@@ -25,14 +25,24 @@ export interface SelectSuite {
   readonly answeredOrRefused: (statements: readonly string[]) => void;
 }
 
-/** To be called once a test file; sets up before its tests and clears up behind them. */
-export function selectSuite(name: string, schema: readonly string[] = []): SelectSuite {
+/**
+ * To be called once a test file; sets up before its tests and clears up behind them.
+ * @param schema more tables and the like; tables named in `sharded` have the shard key `id`
+ */
+export function selectSuite(
+  name: string,
+  schema: readonly string[] = [],
+  sharded: readonly string[] = [],
+): SelectSuite {
   let scene: SelectScene;
   let proxy: SelectSession;
   let oracle: SelectSession;
   beforeAll(async () => {
     const statements = [...selectSchema(), ...schema];
-    scene = await openClusters(name, [SHARD_COUNT], selectClusterTables, statements);
+    const more = sharded.map((table) => [table, { shard_key: 'id', vindex: 'by_key' }]);
+    const shop = { ...selectClusterTables.shop, ...(Object.fromEntries(more) as object) };
+    const tables = { ...selectClusterTables, shop };
+    scene = await openClusters(name, [SHARD_COUNT], tables, statements);
     proxy = await SelectSession.open(scene.clusters[0]!.proxy.url);
     oracle = await SelectSession.open(scene.oracleUrl);
   });
