@@ -2,7 +2,6 @@ import type { RangeVar, SelectStmt } from '@pgsql/types';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
 import { stringsOf } from '../ast.js';
-import type { Level } from '../model.js';
 import { tablesOf, type Tables } from '../placement.js';
 import type { FinalPiece, GatherInput, GatherSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
@@ -26,7 +25,6 @@ import { checkWholeRows } from './whole-rows.js';
  */
 export function gatherQuery(
   statement: SelectStmt,
-  _top: Level,
   analysis: Analysis,
   context: StatementContext,
 ): GatherSpec {

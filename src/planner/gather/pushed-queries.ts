@@ -18,7 +18,7 @@ import { hasDefaultCollation } from './table-input.js';
 import type { StatementText } from './text-edits.js';
 
 /** A sub-select or WITH query that shards answer alone, so that only its rows travel. */
-export interface PushedQuery {
+interface PushedQuery {
   readonly select: SelectStmt;
   readonly input: GatherInput;
   readonly place: SelectPlace;

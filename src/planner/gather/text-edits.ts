@@ -6,7 +6,7 @@ import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 
 /** Replaces one stretch of a statement's text. Offsets are bytes of the whole text. */
-export interface TextEdit {
+interface TextEdit {
   readonly start: number;
   readonly end: number;
   readonly pieces: readonly FinalPiece[];
@@ -104,6 +104,6 @@ export class StatementText {
 }
 
 /** An identifier in double quotes. */
-export function quoted(name: string): string {
+function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }

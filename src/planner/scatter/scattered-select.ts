@@ -21,7 +21,7 @@ export class ScatteredSelect implements Together {
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
-    this.#gather = () => gatherQuery(statement, top, analysis, context);
+    this.#gather = () => gatherQuery(statement, analysis, context);
   }
 
   ofRows(_split: SplitQuery, shards: ShardSelector): ManyShards {
