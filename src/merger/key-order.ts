@@ -2,7 +2,7 @@ import type { Comparator } from './comparator.js';
 import type { RowCursor } from './row-cursor.js';
 
 /** One key of an ORDER BY. */
-export interface OrderedKey {
+interface OrderedKey {
   readonly descending: boolean;
   readonly nullsFirst: boolean;
 }
