@@ -36,7 +36,7 @@ export class InternalQuery implements BackendSink, BackendWaiter {
       return;
     }
     const backend = pool.tryLease();
-    if (backend === null) pool.wait(this);
+    if (backend === null) pool.wait(this, true);
     else this.onBackend(backend);
   }
 

@@ -31,6 +31,7 @@ export interface PoolOptions {
 interface Waiting {
   readonly waiter: BackendWaiter;
   readonly since: number;
+  readonly urgent: boolean;
 }
 
 /** First retry after a failed connect; doubles up to the maximum. */
@@ -130,8 +131,12 @@ export class Pool implements BackendOwner {
     }
   }
 
-  /** Queues for a backend; opens one where the pool has room. Ends in time, by a backend or by an error. */
-  wait(waiter: BackendWaiter): void {
+  /**
+   * Queues for a backend; opens one where the pool has room. Ends in time, by a backend or by an
+   * error. `urgent`: goes first, and there is room for one more than the pool's size: whoever holds
+   * all others may be waiting for what this one does.
+   */
+  wait(waiter: BackendWaiter, urgent = false): void {
     if (this.closing) {
       waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
       return;
@@ -140,7 +145,9 @@ export class Pool implements BackendOwner {
       waiter.onBackendError(this.lastError);
       return;
     }
-    this.waiting.push({ waiter, since: performance.now() });
+    const entry = { waiter, since: performance.now(), urgent };
+    if (urgent) this.waiting.unshift(entry);
+    else this.waiting.push(entry);
     this.openWhereNeeded();
   }
 
@@ -240,7 +247,7 @@ export class Pool implements BackendOwner {
       return;
     }
     const now = Date.now();
-    if (this.closing || now - backend.createdAt > this.options.maxLifetimeMs) {
+    if (this.closing || now - backend.createdAt > this.options.maxLifetimeMs || this.tooLarge) {
       this.forget(backend);
       this.terminate(backend);
       this.openWhereNeeded();
@@ -258,7 +265,17 @@ export class Pool implements BackendOwner {
 
   private openWhereNeeded(): void {
     if (this.closing || Date.now() < this.retryAt) return;
-    while (this.connecting < this.waiting.length && this.size < this.options.size) this.open();
+    const sizeMax = this.options.size + (this.urgentlyWanted ? 1 : 0);
+    while (this.connecting < this.waiting.length && this.size < sizeMax) this.open();
+  }
+
+  private get urgentlyWanted(): boolean {
+    return this.waiting.length > 0 && this.waiting[0]!.urgent;
+  }
+
+  /** What was opened for an urgent wait is not needed any more. */
+  private get tooLarge(): boolean {
+    return this.size > this.options.size && !this.urgentlyWanted;
   }
 
   private open(): void {
@@ -307,8 +324,8 @@ export class Pool implements BackendOwner {
   private sweep(): void {
     const now = Date.now();
     const deadline = performance.now() - this.options.queueTimeoutMs;
-    while (this.waiting.length > 0 && this.waiting[0]!.since < deadline) {
-      const { waiter } = this.waiting.shift()!;
+    for (const { waiter } of this.waiting.filter(({ since }) => since < deadline)) {
+      this.giveUp(waiter);
       waiter.onBackendError(
         this.error(
           'insufficient_resources',

@@ -5,8 +5,8 @@ import type { BackendConnection } from '../postgres/connection.js';
 import { OidMap } from './oid-map.js';
 import { serverOidsOf, serverOidsQuery, type ServerOids } from './server-oids.js';
 
-/** A list of 10,000 tables takes a server 50 ms. */
-const TIMEOUT_MS = 10_000;
+/** A list of 10,000 tables takes a server 50 ms; DDL is not answered before. */
+const TIMEOUT_MS = 5_000;
 
 /** What a round of questions has found; nothing has changed before `apply`. */
 export interface FreshOids {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { InternalQuery } from '../../../src/backend/internal-query.js';
 import { Pool } from '../../../src/backend/pool.js';
+import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import { ShardMetrics } from '../../../src/metrics/metrics.js';
 import { createLogger } from '../../../src/util/logger.js';
 import { int32, message } from '../protocol/messages.js';
@@ -41,6 +42,15 @@ async function poolOf(...answers: readonly Buffer[][]): Promise<Pool> {
   return pool;
 }
 
+/** Waits for a backend as a client does. */
+function lease(pool: Pool): Promise<BackendConnection> {
+  return new Promise((onBackend, onBackendError) => {
+    const backend = pool.tryLease();
+    if (backend === null) pool.wait({ onBackend, onBackendError });
+    else onBackend(backend);
+  });
+}
+
 const end = [replies.complete('SELECT 1'), replies.ready()];
 
 describe('a query of our own', () => {
@@ -53,6 +63,35 @@ describe('a query of our own', () => {
     ]);
     expect(await InternalQuery.run(pool, 'select', 1000)).toEqual([]);
     expect(pool.size).toBe(1);
+  });
+
+  test('is answered while clients hold the whole pool, by one backend more, for this only', async () => {
+    const pool = await poolOf(end, end);
+    const held = await lease(pool);
+    const waits = lease(pool);
+    expect(await InternalQuery.run(pool, 'select', 1000)).toEqual([]);
+    expect(pool.size).toBe(1);
+    pool.release(held);
+    expect(await waits).toBe(held);
+  });
+
+  test('on a new backend: clients get it once the rows have been used', async () => {
+    const row = message('D', 1, int32(1), 'a');
+    const pool = await poolOf([replies.rowDescription, row, ...end]);
+    const story: string[] = [];
+    pool.firstTask = (backend) => {
+      InternalQuery.runOn(pool, backend, 'select', 1000, {
+        onRows: (rows) => {
+          story.push(`rows ${JSON.stringify(rows)}`);
+          pool.firstTaskDone = true;
+        },
+        onFailed: (error) => story.push(error.message),
+      });
+    };
+    const held = await lease(pool);
+    story.push('lent');
+    expect(story).toEqual(['rows [["a"]]', 'lent']);
+    pool.discard(held);
   });
 
   test('rows of any size, over many reads', async () => {
