@@ -1,6 +1,6 @@
 import { sqlError } from '../errors/sql-error.js';
 import type { ClientStatement } from './client-statement.js';
-import { isShardPlan } from './multi-run.js';
+import { isShardPlan } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 
 /** The statements that one client has prepared. */

@@ -5,7 +5,7 @@ import { ready } from '../protocol/backend-messages.js';
 import { Backend, Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import type { ClientStatement, Portal } from './client-statement.js';
-import { isShardPlan, type ShardPlan } from './multi-run.js';
+import { isShardPlan, type ShardPlan } from './shard-choice.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Pipeline } from './pipeline.js';
 

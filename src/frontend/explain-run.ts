@@ -15,7 +15,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { ExplainSpec, RoutePlan, ShardSelector } from '../planner/plan.js';
 import { Backend } from '../protocol/codes.js';
 import type { Outcome } from '../transaction/operation.js';
-import { candidatesOf } from './multi-run.js';
+import { candidatesOf } from './shard-choice.js';
 import type { Session } from './session.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 

@@ -11,7 +11,7 @@ import { EndBatch } from '../transaction/end-batch.js';
 import type { ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
-import { isShardPlan, refusalError, shardsOf } from './multi-run.js';
+import { isShardPlan, refusalError, shardsOf } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';

@@ -12,7 +12,7 @@ import { Frontend } from '../protocol/codes.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { Outcome } from '../transaction/operation.js';
 import { receiveCopy } from './copy-run.js';
-import type { ShardPlan } from './multi-run.js';
+import type { ShardPlan } from './shard-choice.js';
 import { routeKind } from './route-metrics.js';
 import type { Session } from './session.js';
 import type { RunRequest, StatementRun } from './statement-run.js';

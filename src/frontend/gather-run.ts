@@ -13,7 +13,7 @@ import { combineAggregate } from '../planner/aggregates/index.js';
 import type { GatherSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
-import { candidatesOf } from './multi-run.js';
+import { candidatesOf } from './shard-choice.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** What was learnt of a gather: the statement's result, and each input's columns. */

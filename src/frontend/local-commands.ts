@@ -9,7 +9,7 @@ import { skipBlanks } from '../sql/lexer.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
-import { runInPipeline } from './multi-run.js';
+import { runInPipeline } from './fan-out-run.js';
 import type { Session } from './session.js';
 import { refusedSetting, settingSql } from './session-settings.js';
 

@@ -4,7 +4,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
 import type { ClientStatement } from './client-statement.js';
-import type { ShardPlan } from './multi-run.js';
+import type { ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import type { Session } from './session.js';
 

@@ -8,7 +8,7 @@ import { Writer } from '../protocol/writer.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { ClientStatement, Portal } from './client-statement.js';
 import { runLocal } from './local-commands.js';
-import type { ShardPlan } from './multi-run.js';
+import type { ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';

@@ -2,7 +2,7 @@ import { ExplainRun } from './explain-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { MergeRun } from './merge-run.js';
-import { shardsOf } from './multi-run.js';
+import { shardsOf } from './shard-choice.js';
 import type { Session } from './session.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 

@@ -10,7 +10,7 @@ import { offsetOf } from '../sql/position.js';
 import { EndBatch } from '../transaction/end-batch.js';
 import type { Outcome } from '../transaction/operation.js';
 import { runLocal } from './local-commands.js';
-import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './multi-run.js';
+import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';

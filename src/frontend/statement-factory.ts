@@ -4,7 +4,7 @@ import type { PlannedText } from '../planner/plan.js';
 import type { ParseMessage } from '../protocol/frontend-messages.js';
 import { Literals } from '../sql/literals.js';
 import type { ClientStatement } from './client-statement.js';
-import { refusalError } from './multi-run.js';
+import { refusalError } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 

@@ -3,7 +3,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import type { Literals } from '../sql/literals.js';
 import type { Outcome } from '../transaction/operation.js';
-import type { ShardPlan } from './multi-run.js';
+import type { ShardPlan } from './shard-choice.js';
 
 /** One execution of a statement that no single backend answers as it stands. */
 export interface RunRequest {

@@ -14,8 +14,6 @@ import type {
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 
-export { runInPipeline } from './fan-out-run.js';
-
 /** Plans that may need several shards. */
 export type ShardPlan = RoutePlan | InsertSplitPlan | CopyFromPlan | BroadcastPlan;
 
