@@ -9,10 +9,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Dice } from '../support/chaos-random.js';
 import { openClusters, type SelectScene } from '../support/select-cluster.js';
-import { compareSelect } from '../support/select-comparison.js';
+import { compareSelect, type Verdict } from '../support/select-comparison.js';
 import { SelectGrammar, type RandomSelect } from '../support/select-grammar.js';
 import { selectClusterTables, selectSchema } from '../support/select-schema.js';
 import { protocols, SelectSession, type Protocol } from '../support/select-session.js';
+import { varied } from '../support/select-variation.js';
 
 const QUERIES = Number(process.env['SHARDGATE_SELECT_QUERIES'] ?? 2000);
 const SEED = Number(process.env['SHARDGATE_SELECT_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -82,7 +83,16 @@ class Report {
   readonly wrong: string[] = [];
   readonly #refusals = new Map<string, number>();
 
-  refused(message: string): void {
+  /** @param statement what was run, for wrong answers */
+  add(verdict: Verdict, statement: () => string): void {
+    if (verdict.kind === 'answered') this.answered++;
+    else if (verdict.kind === 'failed') this.failed++;
+    else if (verdict.kind === 'skipped') this.skipped++;
+    else if (verdict.kind === 'refused') this.#refused(verdict.message);
+    else this.wrong.push(`${statement()}\n  ${verdict.why}`);
+  }
+
+  #refused(message: string): void {
     // Names of tables, columns and functions do not make another reason.
     const reason = message.replace(/"[^"]*"|t\d+(\.\w+)?|'[^']*'/g, '..');
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
@@ -135,27 +145,23 @@ async function turn(
   const inside = dice.chance(0.5) ? dice.between(10, 30) : 0;
   let history = `${shardCount} shards; ${setting}`;
   let open = false;
+  let before: RandomSelect | null = null;
   for (let i = 0; i < count; i++) {
     if (i === count - inside) {
       const start = dice.pick(starts);
       history += `; ${await begin(proxy, dice, start)}`;
       open = true;
     }
-    const select = SelectGrammar.next(dice);
+    const again = before !== null && dice.chance(0.2);
+    const select: RandomSelect = again ? varied(before!, dice) : SelectGrammar.next(dice);
+    before = select;
     const protocol: Protocol = dice.pick(select.params.length > 0 ? protocols.slice(1) : protocols);
     // A failed statement must not end the transaction of those behind it.
     if (open) await both(proxy, 'SAVEPOINT s');
     const verdict = await compareSelect(proxy, oracle, select, protocol);
-    if (verdict.kind === 'answered') report.answered++;
-    else if (verdict.kind === 'failed') report.failed++;
-    else if (verdict.kind === 'skipped') report.skipped++;
-    else if (verdict.kind === 'refused') report.refused(verdict.message);
-    else {
-      report.wrong.push(
-        `statement ${first + i} of seed ${SEED} (${history}; ${protocol}): ${described(select)}\n` +
-          `  ${verdict.why}`,
-      );
-    }
+    report.add(verdict, () => {
+      return `statement ${first + i} of seed ${SEED} (${history}; ${protocol}): ${described(select)}`;
+    });
     if (open) await both(proxy, 'ROLLBACK TO s');
   }
   if (open) await both(proxy, 'ROLLBACK');
