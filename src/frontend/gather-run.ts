@@ -135,7 +135,7 @@ export class GatherRun implements StatementRun {
   /** The transaction says of itself that it makes no tables. */
   private get isReadOnly(): boolean {
     const { work, settings } = this.session;
-    if (settings.get('default_transaction_read_only') === 'on') return true;
+    if (/^(on|t|y|1)/i.test(settings.get('default_transaction_read_only') ?? '')) return true;
     return work.explicit && /read\s+only|read_only/i.test(work.joinSql());
   }
 
