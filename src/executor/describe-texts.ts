@@ -1,8 +1,8 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
+import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
-import { Backend } from '../protocol/codes.js';
+import { Backend, Frontend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { cancelError } from './gather-errors.js';
 import { QuietOperation } from '../transaction/operation.js';
@@ -42,9 +42,9 @@ export class DescribeTexts extends QuietOperation {
     onDone: (described: Described) => void,
   ): DescribeTexts {
     for (const text of texts) {
-      const unnamed = unnamedText(text, paramTypes);
-      backend.statements.parseUnnamed(unnamed, DROP);
-      backend.statements.describe(unnamed, unnamed.name, CAPTURE);
+      backend.statements.parseUnnamed(unnamedText(text, paramTypes), DROP);
+      backend.out.begin(Frontend.describe).byte(0x53).byte(0).end();
+      backend.expect(Expect.describeStatement, CAPTURE);
     }
     backend.requestFlush();
     return new DescribeTexts(texts.length, onDone);

@@ -33,7 +33,8 @@ export class Describer {
     if (backend === null) return false;
     parses.sendTo(backend);
     const serverName = parses.nameOn(backend, statement);
-    backend.statements.describe(statement.prepared, serverName, PASS);
+    backend.out.begin(Frontend.describe).byte(0x53).bytes(serverName).byte(0).end();
+    backend.expect(Expect.describeStatement, PASS);
     return true;
   }
 
@@ -56,7 +57,6 @@ export class Describer {
     if (one === null) return false;
     const serverName = this.parses.nameOn(one, statement);
     one.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
-    one.statements.bound(statement.prepared, bind.length);
     one.expect(Expect.bind, DROP);
     one.out.begin(Frontend.describe).byte(0x50).byte(0).end();
     one.expect(Expect.describePortal, PASS);

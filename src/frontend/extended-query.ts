@@ -449,7 +449,6 @@ export class ExtendedQuery {
       .bytes(serverName)
       .bytes(buffer, layout.statementEnd, end)
       .end();
-    backend.statements.bound(statement.prepared, end - layout.restStart);
     backend.expect(Expect.bind, PASS);
     this.pipeline.execute(backend);
     this.portals.addRemote({

@@ -1,5 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
+import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { sqlError } from '../errors/sql-error.js';
 import { DescribeParameters } from '../executor/describe-parameters.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
@@ -85,8 +85,7 @@ export class PortalRunner {
         this.inferTypes(statement, backends[0]!);
         return false;
       }
-      const told = statement.prepared.userTypes ?? statement.paramTypes;
-      const types = needsTypes ? statement.inferredTypes! : told;
+      const types = needsTypes ? statement.inferredTypes! : statement.paramTypes;
       for (const backend of backends) this.pipeline.execute(backend);
       const prepared = run.prepare(backends, types, (error) => {
         this.finish({ ok: false, error });
@@ -128,7 +127,8 @@ export class PortalRunner {
     const { session } = this;
     this.pipeline.execute(backend);
     backend.statements.parseUnnamed(statement.prepared, DROP);
-    backend.statements.describe(statement.prepared, NO_NAME, CAPTURE);
+    backend.out.begin(Frontend.describe).byte(0x53).byte(0).end();
+    backend.expect(Expect.describeStatement, CAPTURE);
     backend.requestFlush();
     session.busy = true;
     session.operation = new DescribeParameters((outcome) => {
@@ -166,6 +166,3 @@ export class PortalRunner {
     source.bind = message;
   }
 }
-
-/** The unnamed statement. */
-const NO_NAME: Buffer = Buffer.alloc(0);

@@ -6,18 +6,20 @@ import type { ServerOids } from './server-oids.js';
  *
  *   client  <-- catalogType, catalogRelation -- shard
  *   client  --         shardType            --> shard
+ *
+ * Values have OIDs in them too where arrays and composites are in binary format: those that a shard
+ * gets need no mapping (array_recv and record_recv look at the OIDs of built-in types only), those
+ * that it gives are passed as they are.
  */
 export class OidMap {
   private readonly typesOut: ReadonlyMap<number, number>;
   private readonly typesIn: ReadonlyMap<number, number>;
   private readonly relationsOut: ReadonlyMap<number, number>;
-  private readonly arrays: ReadonlySet<number>;
 
   private constructor(catalog: ServerOids, shard: ServerOids) {
     this.typesOut = differences(shard.types, catalog.types);
     this.typesIn = differences(catalog.types, shard.types);
     this.relationsOut = differences(shard.relations, catalog.relations);
-    this.arrays = catalog.arrays;
   }
 
   /** Null: nothing differs. */
@@ -39,11 +41,6 @@ export class OidMap {
   /** What the catalog shard calls the shard's table or view. */
   catalogRelation(oid: number): number {
     return this.relationsOut.get(oid) ?? oid;
-  }
-
-  /** Binary values of the catalog shard's type have the OID of their elements in an array's header. */
-  isArray(oid: number): boolean {
-    return this.arrays.has(oid);
   }
 
   equals(other: OidMap | null): boolean {

@@ -9,8 +9,6 @@ import type { OidMap } from './oid-map.js';
 
 /** Behind a column's name: table (4), attribute number (2), type (4), size (2), modifier (4), format (2). */
 const COLUMN_BYTES = 18;
-/** An array's header: dimensions (4), flags (4), elements' type (4) (array_send, arrayfuncs.c). */
-const ARRAY_HEADER_BYTES = 12;
 
 /** A shard's RowDescription as the catalog shard would say it. */
 export function mapRowDescription(buffer: Buffer, start: number, end: number, map: OidMap): void {
@@ -39,19 +37,13 @@ export function mapParameterDescription(
   }
 }
 
-/**
- * Parameter types of a ParameterDescription, or of the end of a Parse message: their count is at
- * `at`. Null: none of them is a user's.
- */
-export function userTypesAt(buffer: Buffer, at: number, end: number): number[] | null {
-  const types: number[] = [];
-  let isUsers = false;
-  for (let from = at + 2; from + 4 <= end; from += 4) {
-    const type = readInt32(buffer, from) >>> 0;
-    if (type >= FIRST_USER_OID) isUsers = true;
-    types.push(type);
+/** Whether a user's type is among the parameter types of a Parse message, from behind its name on. */
+export function namesUserTypes(parseRest: Buffer): boolean {
+  const types = afterCString(parseRest, 0, parseRest.length) + 2;
+  for (let at = types; at + 4 <= parseRest.length; at += 4) {
+    if (readInt32(parseRest, at) >>> 0 >= FIRST_USER_OID) return true;
   }
-  return isUsers ? types : null;
+  return false;
 }
 
 /** A copy of a Parse message's content from behind the name on, with the shard's types. */
@@ -61,25 +53,4 @@ export function parseRestFor(parseRest: Buffer, map: OidMap): Buffer {
     mapped.writeUInt32BE(map.shardType(readInt32(mapped, at) >>> 0), at);
   }
   return mapped;
-}
-
-/**
- * Gives binary arrays among a Bind message's values the shard's OID of their elements.
- * @param rest the message from behind the statement's name, sound
- * @param types of the parameters, as the catalog shard calls them; 0 or missing: not known
- */
-export function mapBoundArrays(rest: Buffer, types: readonly number[], map: OidMap): void {
-  const formats = readUint16(rest, 0);
-  let at = 2 + 2 * formats;
-  const count = readUint16(rest, at);
-  at += 2;
-  for (let i = 0; i < count; i++) {
-    const length = Math.max(0, readInt32(rest, at));
-    at += 4;
-    const isBinary = formats > 0 && readUint16(rest, formats === 1 ? 2 : 2 + 2 * i) === 1;
-    if (isBinary && length >= ARRAY_HEADER_BYTES && map.isArray(types[i] ?? 0)) {
-      rest.writeUInt32BE(map.shardType(readInt32(rest, at + 8) >>> 0), at + 8);
-    }
-    at += length;
-  }
 }

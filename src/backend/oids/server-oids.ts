@@ -2,26 +2,15 @@ import { FIRST_USER_OID } from '../../keyspace/type-oids.js';
 
 const USER_OBJECTS = `n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
-/**
- * kind (t type, r relation), schema, name (of the elements for an array type), is array type, OID,
- * binary form begins with an array's header whose elements are of a user's type.
- */
+/** kind (t type, r relation), schema, name (of the elements for an array type), is array type, OID */
 export const serverOidsQuery = `
-WITH RECURSIVE array_types (oid) AS (
-  SELECT e.typarray FROM pg_catalog.pg_type e
-  WHERE e.oid >= ${FIRST_USER_OID} AND e.typarray <> 0
-  UNION ALL
-  SELECT d.oid FROM array_types a
-  JOIN pg_catalog.pg_type d ON d.typbasetype = a.oid AND d.typtype = 'd'
-)
-SELECT 't', n.nspname, coalesce(e.typname, t.typname), e.oid IS NOT NULL, t.oid, a.oid IS NOT NULL
+SELECT 't', n.nspname, coalesce(e.typname, t.typname), e.oid IS NOT NULL, t.oid
 FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
-LEFT JOIN array_types a ON a.oid = t.oid
 WHERE t.oid >= ${FIRST_USER_OID} AND ${USER_OBJECTS}
 UNION ALL
-SELECT 'r', n.nspname, c.relname, false, c.oid, false
+SELECT 'r', n.nspname, c.relname, false, c.oid
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid >= ${FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
@@ -31,23 +20,16 @@ WHERE c.oid >= ${FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 export interface ServerOids {
   readonly types: ReadonlyMap<string, number>;
   readonly relations: ReadonlyMap<string, number>;
-  /**
-   * Types whose binary values name the OID of their elements, a user's type: arrays, and domains
-   * over arrays.
-   */
-  readonly arrays: ReadonlySet<number>;
 }
 
 /** Reads the rows of `serverOidsQuery`, in text format. */
 export function serverOidsOf(rows: readonly (readonly (string | null)[])[]): ServerOids {
   const types = new Map<string, number>();
   const relations = new Map<string, number>();
-  const arrays = new Set<number>();
-  for (const [kind, schema, name, isArray, oid, hasElements] of rows) {
+  for (const [kind, schema, name, isArray, oid] of rows) {
     // No name has a zero byte in it.
     const key = `${schema}\0${name}${isArray === 't' ? '\0' : ''}`;
     (kind === 't' ? types : relations).set(key, Number(oid));
-    if (hasElements === 't') arrays.add(Number(oid));
   }
-  return { types, relations, arrays };
+  return { types, relations };
 }

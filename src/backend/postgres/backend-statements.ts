@@ -1,5 +1,4 @@
 import { Frontend } from '../../protocol/codes.js';
-import { mapBoundArrays, userTypesAt } from '../oids/oid-messages.js';
 import type { BackendConnection } from './connection.js';
 import { DROP, Expect, type ReplyAction } from './expected-replies.js';
 import { writeParse, type PreparedText } from './prepared-text.js';
@@ -14,8 +13,6 @@ export class BackendStatements {
   private readonly named = new Set<PreparedText>();
   /** Texts of the Parse messages that are not answered yet, in order. */
   private readonly parsing: PreparedText[] = [];
-  /** Texts of the Describe messages that are not answered yet, in order. */
-  private readonly describing: PreparedText[] = [];
   /** Texts that Close messages of our own are on their way for, in order. */
   private readonly closing: PreparedText[] = [];
 
@@ -59,42 +56,14 @@ export class BackendStatements {
     backend.expect(Expect.parse, action);
   }
 
-  /** Describes the text under its name here (empty: the unnamed statement). */
-  describe(text: PreparedText, name: Buffer, action: ReplyAction): void {
-    const { backend } = this;
-    this.describing.push(text);
-    backend.out.begin(Frontend.describe).byte(0x53).bytes(name).byte(0).end();
-    backend.expect(Expect.describeStatement, action);
-  }
-
   /**
    * Binds the unnamed statement to the unnamed portal; our own business.
    * @param rest the client's values, and formats
    */
   bindUnnamed(rest: Buffer): void {
-    const { backend, unnamed } = this;
+    const { backend } = this;
     backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(rest).end();
-    if (unnamed !== null) this.bound(unnamed, rest.length);
     backend.expect(Expect.bind, DROP);
-  }
-
-  /** A Bind of the text was written, which ends in `restLength` bytes behind the statement's name. */
-  bound(text: PreparedText, restLength: number): void {
-    const { out, owner } = this.backend;
-    if (owner.oids === null || text.userTypes === null) return;
-    const written = out.view();
-    mapBoundArrays(written.subarray(written.length - restLength), text.userTypes, owner.oids);
-  }
-
-  /** The parameters of the next text, with the types' OIDs of the catalog shard. */
-  parametersDescribed(buffer: Buffer, start: number, end: number): void {
-    const [text] = this.describing;
-    if (text !== undefined) text.userTypes = userTypesAt(buffer, start + 5, end) ?? text.userTypes;
-  }
-
-  /** The next text has been described, or will not be. */
-  described(): void {
-    this.describing.shift();
   }
 
   /** The next Parse has been accepted. */

@@ -440,7 +440,6 @@ export class BackendConnection implements TransportHandler {
         break;
       case Backend.rowDescription:
       case Backend.noData:
-        if (kind === Expect.describeStatement) this.statements.described();
         if (kind === Expect.describePortal || kind === Expect.describeStatement) expected.pop();
         else if (kind !== Expect.query) return this.unexpected(type);
         if (this.owner.oids !== null && type === Backend.rowDescription)
@@ -448,7 +447,6 @@ export class BackendConnection implements TransportHandler {
         break;
       case Backend.parameterDescription:
         if (this.owner.oids !== null) mapParameterDescription(buffer, start, end, this.owner.oids);
-        this.statements.parametersDescribed(buffer, start, end);
         break;
       case Backend.commandComplete:
       case Backend.emptyQueryResponse:
@@ -518,7 +516,6 @@ export class BackendConnection implements TransportHandler {
     const ours = expected.headAction === DROP;
     const kind = expected.pop();
     if (kind === Expect.parse) this.statements.refused();
-    else if (kind === Expect.describeStatement) this.statements.described();
     else if (kind === Expect.close && ours) this.statements.notClosed();
   }
 

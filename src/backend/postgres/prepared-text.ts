@@ -2,7 +2,7 @@ import { FIRST_USER_OID } from '../../keyspace/type-oids.js';
 import type { Writer } from '../../protocol/writer.js';
 import { Frontend } from '../../protocol/codes.js';
 import type { OidMap } from '../oids/oid-map.js';
-import { parseRestFor, userTypesAt } from '../oids/oid-messages.js';
+import { namesUserTypes, parseRestFor } from '../oids/oid-messages.js';
 
 /**
  * One statement text with its parameter types, shared by all clients that prepared the same: a backend parses it once
@@ -13,11 +13,8 @@ export interface PreparedText {
   readonly name: Buffer;
   /** A Parse message's content behind the name: text, zero byte, parameter types. */
   readonly parseRest: Buffer;
-  /**
-   * Types of its parameters as the catalog shard calls them, once some are known and one of them is
-   * a user's: those of Parse, or all, as a shard has described them. 0: not known.
-   */
-  userTypes: readonly number[] | null;
+  /** A user's type is among the parameter types, by the OID of the catalog shard. */
+  readonly namesUserTypes: boolean;
   /** A backend has accepted this text, so a later Parse of it can be answered at once. */
   validated: boolean;
 }
@@ -50,7 +47,7 @@ export class PreparedTexts {
     const text: PreparedText = {
       name: Buffer.from(`sg_${(this.nextId++).toString(36)}`, 'latin1'),
       parseRest: Buffer.from(parseRest),
-      userTypes: userTypesAt(parseRest, parseRest.indexOf(0) + 1, parseRest.length),
+      namesUserTypes: namesUserTypes(parseRest),
       validated: false,
     };
     this.byKey.set(key, text);
@@ -68,9 +65,12 @@ export function unnamedText(
   rest.set(bytes);
   rest.writeUInt16BE(paramTypes.length, bytes.length + 1);
   paramTypes.forEach((oid, i) => rest.writeUInt32BE(oid, bytes.length + 3 + 4 * i));
-  const isUsers = paramTypes.some((oid) => oid >= FIRST_USER_OID);
-  const userTypes = isUsers ? paramTypes : null;
-  return { name: NO_NAME, parseRest: rest, userTypes, validated: false };
+  return {
+    name: NO_NAME,
+    parseRest: rest,
+    namesUserTypes: paramTypes.some((oid) => oid >= FIRST_USER_OID),
+    validated: false,
+  };
 }
 
 const NO_NAME: Buffer = Buffer.alloc(0);
@@ -85,7 +85,7 @@ export function writeParse(
   text: PreparedText,
   oids: OidMap | null,
 ): void {
-  const { parseRest, userTypes } = text;
-  const rest = oids === null || userTypes === null ? parseRest : parseRestFor(parseRest, oids);
+  const { parseRest } = text;
+  const rest = oids !== null && text.namesUserTypes ? parseRestFor(parseRest, oids) : parseRest;
   writer.begin(Frontend.parse).bytes(name).byte(0).bytes(rest).end();
 }

@@ -1,14 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { OidMap } from '../../../../src/backend/oids/oid-map.js';
 import {
-  mapBoundArrays,
   mapParameterDescription,
   mapRowDescription,
+  namesUserTypes,
   parseRestFor,
-  userTypesAt,
 } from '../../../../src/backend/oids/oid-messages.js';
 import { serverOidsOf } from '../../../../src/backend/oids/server-oids.js';
-import { CAPTURE, DROP, PASS, Expect } from '../../../../src/backend/postgres/expected-replies.js';
+import { Expect, PASS } from '../../../../src/backend/postgres/expected-replies.js';
 import { PreparedTexts, unnamedText } from '../../../../src/backend/postgres/prepared-text.js';
 import { int32, message } from '../../protocol/messages.js';
 import { RecordingSink } from '../postgres/recording-sink.js';
@@ -18,14 +17,14 @@ import { ScriptedTransport } from '../postgres/scripted-transport.js';
 /** Clients know mood as 20001 and its array as 20002; the shard's are 30001 and 30002. */
 const map = OidMap.between(
   serverOidsOf([
-    ['t', 'public', 'mood', 'f', '20001', 'f'],
-    ['t', 'public', 'mood', 't', '20002', 't'],
-    ['r', 'public', 'people', 'f', '20003', 'f'],
+    ['t', 'public', 'mood', 'f', '20001'],
+    ['t', 'public', 'mood', 't', '20002'],
+    ['r', 'public', 'people', 'f', '20003'],
   ]),
   serverOidsOf([
-    ['t', 'public', 'mood', 'f', '30001', 'f'],
-    ['t', 'public', 'mood', 't', '30002', 't'],
-    ['r', 'public', 'people', 'f', '30003', 'f'],
+    ['t', 'public', 'mood', 'f', '30001'],
+    ['t', 'public', 'mood', 't', '30002'],
+    ['r', 'public', 'people', 'f', '30003'],
   ]),
 )!;
 
@@ -45,19 +44,6 @@ function parameters(...types: readonly number[]): Buffer {
 
 function parseRest(text: string, ...types: readonly number[]): Buffer {
   return message('P', `${text}\0`, types.length, ...types.map(int32)).subarray(5);
-}
-
-function array(element: number): Buffer {
-  const value = Buffer.from('happy');
-  return Buffer.concat([...[1, 0, element, 1, 1, value.length].map(int32), value]);
-}
-
-/** A Bind message from behind the statement's name. */
-function bindRest(formats: readonly number[], values: readonly (Buffer | null)[]): Buffer {
-  const parts = values.flatMap((value) =>
-    value === null ? [int32(-1)] : [int32(value.length), value],
-  );
-  return message('B', formats.length, ...formats, values.length, ...parts, 1, 1).subarray(5);
 }
 
 describe('descriptions of a shard', () => {
@@ -90,44 +76,11 @@ describe('what goes to a shard', () => {
     expect(rest).toEqual(before);
   });
 
-  test('binary arrays name the shard OID of their elements', () => {
-    const types = [20002, 17, 20002, 20002];
-    const values = [array(20001), array(20001), null, array(20001)];
-    const bound = bindRest([1], values);
-    mapBoundArrays(bound, types, map);
-    expect(bound).toEqual(bindRest([1], [array(30001), array(20001), null, array(30001)]));
+  test('Parse is looked at only where it names types made by users', () => {
+    expect(namesUserTypes(parseRest('select $1', 25, 20001))).toBe(true);
+    expect(namesUserTypes(parseRest('select $1', 25, 0))).toBe(false);
+    expect(namesUserTypes(parseRest('select $1'))).toBe(false);
   });
-
-  test.each([
-    ['in text format', [0], [20002]],
-    ['in text by default', [], [20002]],
-    ['of a type that is not known', [1], [0]],
-    ['of built-in types', [1], [1009]],
-    ['without any known type', [1], []],
-  ])('values %s stay what they are', (_name, formats, types) => {
-    const bound = bindRest(formats, [array(20001)]);
-    mapBoundArrays(bound, types, map);
-    expect(bound).toEqual(bindRest(formats, [array(20001)]));
-  });
-
-  test('a format each', () => {
-    const bound = bindRest([0, 1], [array(20001), array(20001)]);
-    mapBoundArrays(bound, [20002, 20002], map);
-    expect(bound).toEqual(bindRest([0, 1], [array(20001), array(30001)]));
-  });
-
-  test('a value too short for an array is left to the server', () => {
-    const bound = bindRest([1], [Buffer.alloc(11), array(20001)]);
-    mapBoundArrays(bound, [20002, 20002], map);
-    expect(bound).toEqual(bindRest([1], [Buffer.alloc(11), array(30001)]));
-  });
-});
-
-test('only types made by users make a list', () => {
-  const told = parameters(23, 20001);
-  expect(userTypesAt(told, 5, told.length)).toEqual([23, 20001]);
-  const builtIn = parameters(23, 25);
-  expect(userTypesAt(builtIn, 5, builtIn.length)).toBeNull();
 });
 
 describe('a backend whose server has other OIDs', () => {
@@ -140,7 +93,7 @@ describe('a backend whose server has other OIDs', () => {
     const backend = transport.backend(sink);
     const text = texts.intern(parseRest('a', 20001), '');
     backend.statements.parse(text, PASS);
-    backend.statements.describe(text, text.name, PASS);
+    backend.expect(Expect.describeStatement, PASS);
     backend.flush();
     expect(transport.written).toContain(parseRest('a', 30001).toString('latin1'));
     const answer = [replies.parseComplete, parameters(30001), rows(30003, 30002)];
@@ -149,41 +102,8 @@ describe('a backend whose server has other OIDs', () => {
     expect(sink.passed).toBe(Buffer.concat(heard).toString('latin1'));
   });
 
-  test('what it describes is known when values are bound, on any backend of the text', () => {
-    const sink = new RecordingSink();
-    const first = new ScriptedTransport(24);
-    const described = first.backend(sink);
-    const text = texts.intern(parseRest('b'), '');
-    expect(text.userTypes).toBeNull();
-    described.statements.describe(text, text.name, CAPTURE);
-    first.deliver(Buffer.concat([parameters(25, 20002), replies.noData]));
-    expect(text.userTypes).toEqual([25, 20002]);
-
-    const mapped = new RecordingSink();
-    mapped.oids = map;
-    const second = new ScriptedTransport(24);
-    const backend = second.backend(mapped);
-    backend.statements.parseUnnamed(text, DROP);
-    backend.statements.bindUnnamed(bindRest([1], [null, array(20001)]));
-    backend.flush();
-    expect(second.written).toContain(bindRest([1], [null, array(30001)]).toString('latin1'));
-  });
-
-  test('descriptions that fail are not taken for those behind them', () => {
-    const transport = new ScriptedTransport(24);
-    const backend = transport.backend(new RecordingSink());
-    const [failing, later] = ['c', 'd'].map((sql) => texts.intern(parseRest(sql), ''));
-    backend.statements.describe(failing!, failing!.name, DROP);
-    backend.sync(DROP);
-    backend.statements.describe(later!, later!.name, DROP);
-    backend.expect(Expect.sync, DROP);
-    const error = [replies.error('42P01'), replies.ready()];
-    transport.deliver(Buffer.concat([...error, parameters(20001), replies.noData]));
-    expect([failing!.userTypes, later!.userTypes]).toEqual([null, [20001]]);
-  });
-
   test('a text of one use knows the types it was given', () => {
-    expect(unnamedText('e', [25, 20001]).userTypes).toEqual([25, 20001]);
-    expect(unnamedText('e', [25]).userTypes).toBeNull();
+    expect(unnamedText('e', [25, 20001]).namesUserTypes).toBe(true);
+    expect(unnamedText('e', [25]).namesUserTypes).toBe(false);
   });
 });
