@@ -7,6 +7,23 @@ import { Writer } from '../protocol/writer.js';
  * anywhere. Answers a copy.
  */
 export function withoutPosition(buffer: Buffer, start: number, end: number): Buffer {
+  return withPosition(buffer, start, end, () => null);
+}
+
+/**
+ * An ErrorResponse of a statement that was cut out of a longer text, behind so many characters, as the
+ * whole text would have had it. Answers a copy.
+ */
+export function movedPosition(error: Buffer, characters: number): Buffer {
+  return withPosition(error, 0, error.length, (position) => position + characters);
+}
+
+function withPosition(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  change: (position: number) => number | null,
+): Buffer {
   const writer = new Writer(end - start + 8);
   writer.begin(Backend.errorResponse);
   let at = start + 5;
@@ -14,6 +31,10 @@ export function withoutPosition(buffer: Buffer, start: number, end: number): Buf
     const next = afterCString(buffer, at + 1, end);
     if (next < 0) break;
     if (buffer[at] !== POSITION) writer.bytes(buffer, at, next);
+    else {
+      const position = change(Number(buffer.toString('latin1', at + 1, next - 1)));
+      if (position !== null) writer.byte(POSITION).cstring(String(position));
+    }
     at = next;
   }
   return writer.byte(0).end().take();

@@ -15,7 +15,7 @@ import { receiveCopy } from './copy-run.js';
 import type { ShardPlan } from './shard-choice.js';
 import { routeKind } from './route-metrics.js';
 import type { Session } from './session.js';
-import type { RunRequest, StatementRun } from './statement-run.js';
+import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
 
 /** A statement of which every shard runs its own part; the answers are put together. */
 export class FanOutRun implements StatementRun {
@@ -56,7 +56,11 @@ export class FanOutRun implements StatementRun {
   ): void {
     const { plan, bind, describe, endsWithSync } = this.request;
     const options = { bind, paramTypes, describe, endsWithSync };
-    startFanOut(this.session, plan, this.texts, backends, options, onDone);
+    startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
+      // Texts that were cut by row have places of their own.
+      if (outcome.ok || this.texts.length > 1) onDone(outcome);
+      else onDone({ ok: false, error: toldError(this.request, outcome.error) });
+    });
   }
 }
 

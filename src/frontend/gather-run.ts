@@ -14,7 +14,7 @@ import type { GatherSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import { candidatesOf } from './shard-choice.js';
-import type { RunRequest, StatementRun } from './statement-run.js';
+import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
 
 /** What was learnt of a gather: the statement's result, and each input's columns. */
 interface Learnt {
@@ -78,7 +78,7 @@ export class GatherRun implements StatementRun {
         learntOf.set(spec, { result: result!, inputs, problem: combineProblem(spec, inputs) });
       } else {
         const { error, text } = described;
-        onFailed(text === 0 ? error : withoutPosition(error, 0, error.length));
+        onFailed(text === 0 ? toldError(request, error) : withoutPosition(error, 0, error.length));
       }
       session.resumeSoon();
     });

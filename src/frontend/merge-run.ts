@@ -16,7 +16,7 @@ import { Frontend } from '../protocol/codes.js';
 import type { Outcome } from '../transaction/operation.js';
 import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
-import type { RunRequest, StatementRun } from './statement-run.js';
+import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
 
 /**
  * What compares the keys of a merge; null: they cannot be compared here. By the plan's own
@@ -63,7 +63,7 @@ export class MergeRun implements StatementRun {
       if (described.ok) comparatorsOf.set(merge, comparatorsFor(merge, described.texts));
       else {
         const { error, text } = described;
-        onFailed(text === 0 ? error : withoutPosition(error, 0, error.length));
+        onFailed(text === 0 ? toldError(request, error) : withoutPosition(error, 0, error.length));
       }
       session.resumeSoon();
     });

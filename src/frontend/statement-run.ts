@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { movedPosition } from '../executor/error-position.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import type { Literals } from '../sql/literals.js';
@@ -46,4 +47,9 @@ export interface StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void;
+}
+
+/** An error of the statement's own text, told as of the text that it stands in. */
+export function toldError({ text, from }: RunRequest, error: Buffer): Buffer {
+  return from === 0 ? error : movedPosition(error, [...text.toString('utf8', 0, from)].length);
 }
