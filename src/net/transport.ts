@@ -16,10 +16,10 @@ const CLIENT_READ_BYTES = 4 * 1024;
 /** A client's cut-off message is usually one small statement; larger ones are assembled apart. */
 const CLIENT_HEADROOM_BYTES = 1024;
 /**
- * A client that must wait is read this many chunks ahead: the end of a connection is seen only behind everything that
- * was sent before it, and whoever has gone must not keep backends for as long as its statement takes.
+ * A client that must wait is read ahead into buffers of this size together: the end of a connection is seen only behind
+ * everything that was sent before it, and whoever has gone must not keep backends for as long as its statement takes.
  */
-const CLIENT_CHUNKS_AHEAD = 8;
+const CLIENT_AHEAD_BYTES = 256 * 1024;
 
 export interface TransportHandler {
   /**
@@ -64,10 +64,11 @@ export class SocketTransport implements Transport {
   private waitsForDrain = false;
   private closed = false;
   private paused = false;
-  /** How many chunks may be read while paused. */
+  /** Size of the buffers that may be read into while paused, together. */
   private readonly aheadMax: number;
   /** Read while paused, to be handed out first. */
   private readonly ahead: Chunk[] = [];
+  private aheadBytes = 0;
   private catchingUp = false;
 
   constructor(socket: net.Socket, handler: TransportHandler, aheadMax = 0) {
@@ -105,7 +106,8 @@ export class SocketTransport implements Transport {
       return;
     }
     this.ahead.push({ buffer, start, end });
-    if (this.ahead.length >= this.aheadMax) this.socket.pause();
+    this.aheadBytes += buffer.length;
+    if (this.aheadBytes >= this.aheadMax) this.socket.pause();
   }
 
   /** What has been read may still be needed: the next read takes another buffer. */
@@ -138,12 +140,13 @@ export class SocketTransport implements Transport {
       while (!this.isPaused() && !this.closed) {
         const chunk = this.ahead.shift();
         if (chunk === undefined) break;
+        this.aheadBytes -= chunk.buffer.length;
         this.handler.onBytes(chunk.buffer, chunk.start, chunk.end);
       }
     } finally {
       this.catchingUp = false;
     }
-    const mayRead = !this.isPaused() || this.ahead.length < this.aheadMax;
+    const mayRead = !this.isPaused() || this.aheadBytes < this.aheadMax;
     if (mayRead && !this.closed) this.socket.resume();
   }
 
@@ -272,7 +275,8 @@ class ReadBuffer {
       return this.readInto(this.bytes);
     }
     if (this.transport?.holdsBuffers === true) {
-      return this.readInto(Buffer.allocUnsafeSlow(this.headroom + this.size));
+      const size = this.wasFull ? BACKEND_READ_BYTES : this.size;
+      return this.readInto(Buffer.allocUnsafeSlow(this.headroom + size));
     }
     if (this.wasFull && this.bytes.length < BACKEND_READ_BYTES) {
       this.bytes = Buffer.allocUnsafeSlow(this.headroom + BACKEND_READ_BYTES);
@@ -294,7 +298,7 @@ export function acceptTransport(accepted: net.Socket, handler: TransportHandler)
   const inner = accepted as unknown as AcceptedSocket;
   const handle = inner._handle;
   if (handle === null || handle === undefined) {
-    const transport = new SocketTransport(accepted, handler, CLIENT_CHUNKS_AHEAD);
+    const transport = new SocketTransport(accepted, handler, CLIENT_AHEAD_BYTES);
     transport.readByEvents();
     return transport;
   }
@@ -304,7 +308,7 @@ export function acceptTransport(accepted: net.Socket, handler: TransportHandler)
   // The server counts its connections through the socket: hand that over too, so that `close` waits for this one.
   (socket as unknown as AcceptedSocket)._server = inner._server;
   inner._server = null;
-  const transport = new SocketTransport(socket, handler, CLIENT_CHUNKS_AHEAD);
+  const transport = new SocketTransport(socket, handler, CLIENT_AHEAD_BYTES);
   buffer.transport = transport;
   buffer.readFrom(socket);
   return transport;
@@ -342,7 +346,7 @@ export function secureServerTransport(
 ): SocketTransport {
   const handler = plain.handler;
   const socket = new tls.TLSSocket(plain.release(), { ...options, isServer: true });
-  const transport = new SocketTransport(socket, handler, CLIENT_CHUNKS_AHEAD);
+  const transport = new SocketTransport(socket, handler, CLIENT_AHEAD_BYTES);
   transport.readByEvents();
   return transport;
 }
