@@ -87,17 +87,24 @@ function routeTogether(
   if (split.kind === 'split') {
     const shards = driverShards(split, analysis);
     if (isOneKey(shards)) return { shards, many: putTogether(top) };
-    return { shards, many: together.ofRows(split, shards) };
+    return orRefusal(shards, () => together.ofRows(split, shards));
   }
   const groups = keyGroups(placement.sharded, analysis);
   const many = (): ManyShards => together.ofTables(split.problem, placement);
-  if (groups === null) return { shards: { kind: 'nowhere' }, many: many() };
+  if (groups === null) return orRefusal({ kind: 'nowhere' }, many);
   const shards: ShardSelector = { kind: 'keys', keyspace: placement.keyspace!, groups };
   if (isOneKey(shards)) return { shards, many: { kind: 'refuse', refusal: split.problem } };
+  return orRefusal(shards, many);
+}
+
+/** Values may turn out to lead to one shard, which answers whatever could not be put together. */
+function orRefusal(shards: ShardSelector, many: () => ManyShards): Route {
   try {
     return { shards, many: many() };
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    const mayBeOne =
+      shards.kind === 'keys' || (shards.kind === 'all' && shards.keyspace.shards.length === 1);
+    if (!(error instanceof Refused) || !mayBeOne) throw error;
     return { shards, many: { kind: 'refuse', refusal: error.refusal } };
   }
 }
