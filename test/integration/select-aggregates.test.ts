@@ -50,31 +50,28 @@ describe('count, sum, avg, min and max of every type', () => {
 });
 
 describe('other aggregates', () => {
-  suite.answered(
-    [
-      ...everywhere('bool_and(b), bool_or(b), every(b), bool_and(a > 1)'),
-      ...everywhere('bit_and(a), bit_or(a), bit_xor(a), bit_and(id), bit_or(a::bit(8))'),
-      ...everywhere(`string_agg(t, '|' ORDER BY t, id), string_agg(v, '' ORDER BY id DESC)`),
-      ...everywhere('array_agg(id ORDER BY id), array_agg(t ORDER BY t DESC NULLS LAST, id)'),
-      ...everywhere('json_agg(a ORDER BY id), jsonb_agg(t ORDER BY id), jsonb_agg(j ORDER BY id)'),
-      ...everywhere('json_object_agg(id, t ORDER BY id), jsonb_object_agg(id::text, a)'),
-      ...everywhere('variance(a), stddev(a), var_pop(a), stddev_pop(q), var_samp(boss)'),
-      ...everywhere(
-        'percentile_cont(0.5) WITHIN GROUP (ORDER BY a), percentile_disc(0.3) WITHIN GROUP (ORDER BY q)',
-      ),
-      ...everywhere('mode() WITHIN GROUP (ORDER BY a / 100), rank(2) WITHIN GROUP (ORDER BY a)'),
-      ...everywhere('regr_count(a, boss), regr_count(f, g)'),
-      ...everywhere(
-        'array_agg(r ORDER BY id) FILTER (WHERE array_ndims(r) = 1 AND array_length(r, 1) = 2)',
-      ),
-      `SELECT string_agg(y, '\\x00'::bytea ORDER BY id) FROM users`,
-      'SELECT range_agg(int4range(a, a + 1)) FROM users WHERE a IS NOT NULL',
-      'SELECT any_value(a), a FROM users GROUP BY a ORDER BY a',
-      'SELECT xmlagg(xmlelement(name x, id) ORDER BY id) FROM users WHERE id < 3',
-      'SELECT product(2) FROM regions',
-      'SELECT a, product(id) FROM users WHERE id BETWEEN 1 AND 4 GROUP BY a ORDER BY a',
-    ].filter((sql) => !sql.includes('xmlagg')),
-  );
+  suite.answered([
+    ...everywhere('bool_and(b), bool_or(b), every(b), bool_and(a > 1)'),
+    ...everywhere('bit_and(a), bit_or(a), bit_xor(a), bit_and(id), bit_or(a::bit(8))'),
+    ...everywhere(`string_agg(t, '|' ORDER BY t, id), string_agg(v, '' ORDER BY id DESC)`),
+    ...everywhere('array_agg(id ORDER BY id), array_agg(t ORDER BY t DESC NULLS LAST, id)'),
+    ...everywhere('json_agg(a ORDER BY id), jsonb_agg(t ORDER BY id), jsonb_agg(j ORDER BY id)'),
+    ...everywhere('json_object_agg(id, t ORDER BY id), jsonb_object_agg(id::text, a)'),
+    ...everywhere('variance(a), stddev(a), var_pop(a), stddev_pop(q), var_samp(boss)'),
+    ...everywhere(
+      'percentile_cont(0.5) WITHIN GROUP (ORDER BY a), percentile_disc(0.3) WITHIN GROUP (ORDER BY q)',
+    ),
+    ...everywhere('mode() WITHIN GROUP (ORDER BY a / 100), rank(2) WITHIN GROUP (ORDER BY a)'),
+    ...everywhere('regr_count(a, boss), regr_count(f, g)'),
+    ...everywhere(
+      'array_agg(r ORDER BY id) FILTER (WHERE array_ndims(r) = 1 AND array_length(r, 1) = 2)',
+    ),
+    `SELECT string_agg(y, '\\x00'::bytea ORDER BY id) FROM users`,
+    'SELECT range_agg(int4range(a, a + 1)) FROM users WHERE a IS NOT NULL',
+    'SELECT any_value(a), a FROM users GROUP BY a ORDER BY a',
+    'SELECT product(2) FROM regions',
+    'SELECT a, product(id) FROM users WHERE id BETWEEN 1 AND 4 GROUP BY a ORDER BY a',
+  ]);
 });
 
 describe('FILTER, DISTINCT, HAVING', () => {
@@ -117,10 +114,7 @@ describe('groups', () => {
     'SELECT a, b, avg(o) FROM users GROUP BY ROLLUP (a, b) HAVING count(*) > 1 ORDER BY 1, 2, 3',
     'SELECT a, count(*) FROM users GROUP BY DISTINCT ROLLUP (a), ROLLUP (a) ORDER BY 1, 2',
     'SELECT id, t, count(*) FROM users GROUP BY id ORDER BY id',
-    'SELECT id, n, sum(amount) FROM users JOIN sales ON id = uid GROUP BY id, sales.n ORDER BY 1, 2'.replace(
-      'id, n',
-      'id, sales.n',
-    ),
+    'SELECT id, sales.n, sum(amount) FROM users JOIN sales ON id = uid GROUP BY id, sales.n ORDER BY 1, 2',
     'SELECT u.t, sum(s.amount) FROM users u JOIN sales s ON s.uid = u.id GROUP BY u.t ORDER BY 1',
     'SELECT r.name, count(*) FROM regions r JOIN users u ON u.a = r.id GROUP BY r.name ORDER BY 1',
     'SELECT DISTINCT a FROM users ORDER BY a DESC',

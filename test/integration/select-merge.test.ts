@@ -21,9 +21,10 @@ const suite = selectSuite(
 );
 
 describe('every type sorts as in Postgres', () => {
-  const columns =
-    'a boss n q f g t v c b d ts tz iv u y j r e o tc ti j::text, iv::text n::float4'.split(' ');
-  for (const column of columns.map((one) => one.replace(',', ''))) {
+  const columns = 'a boss n q f g t v c b d ts tz iv u y j r e o tc ti j::text n::float4'.split(
+    ' ',
+  );
+  for (const column of columns) {
     suite.answered([
       `SELECT id, ${column} FROM users ORDER BY ${column}, id`,
       `SELECT id FROM users ORDER BY ${column} DESC NULLS LAST, id DESC`,
