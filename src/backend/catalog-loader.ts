@@ -12,6 +12,7 @@ import {
   operatorsQuery,
   relationsQuery,
   schemasQuery,
+  textOnlyTypesQuery,
   typesQuery,
   viewsQuery,
 } from './catalog-queries.js';
@@ -27,18 +28,29 @@ export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
  * pipeline them. `version` must be higher than that of the catalog it replaces.
  */
 export async function loadCatalog(query: CatalogQuery, version: number): Promise<Catalog> {
-  const [relations, columns, views, functions, operators, builtins, types, schemas, collation] =
-    await Promise.all([
-      query(relationsQuery),
-      query(columnsQuery),
-      query(viewsQuery),
-      query(functionsQuery),
-      query(operatorsQuery),
-      query(builtinsQuery),
-      query(typesQuery),
-      query(schemasQuery),
-      query(collationQuery),
-    ]);
+  const [
+    relations,
+    columns,
+    views,
+    functions,
+    operators,
+    builtins,
+    types,
+    textOnlyTypes,
+    schemas,
+    collation,
+  ] = await Promise.all([
+    query(relationsQuery),
+    query(columnsQuery),
+    query(viewsQuery),
+    query(functionsQuery),
+    query(operatorsQuery),
+    query(builtinsQuery),
+    query(typesQuery),
+    query(textOnlyTypesQuery),
+    query(schemasQuery),
+    query(collationQuery),
+  ]);
   return Object.freeze({
     version,
     schemas: new Set(schemas.map((row) => text(row, 0))),
@@ -47,6 +59,7 @@ export async function loadCatalog(query: CatalogQuery, version: number): Promise
     ...operatorsOf(operators),
     ...builtinsOf(builtins),
     types: typesOf(types),
+    textOnlyTypes: new Set(textOnlyTypes.map((row) => Number(row[0]))),
     textByBytes: collation[0] !== undefined && bool(collation[0], 0),
   });
 }

@@ -138,6 +138,30 @@ FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
+/** OIDs of the types of `Catalog.textOnlyTypes`. */
+export const textOnlyTypesQuery = `
+WITH RECURSIVE parts (type, part) AS (
+  SELECT oid, typelem FROM pg_catalog.pg_type WHERE typcategory = 'A'
+  UNION ALL
+  SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
+  UNION ALL
+  SELECT t.oid, a.atttypid
+  FROM pg_catalog.pg_type t
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
+  WHERE t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
+  UNION ALL
+  SELECT rngmultitypid, rngtypid FROM pg_catalog.pg_range
+), text_only (oid) AS (
+  SELECT oid FROM pg_catalog.pg_type
+  WHERE typtype = 'b' AND (typsend = 0 OR typreceive = 0
+    OR (typnamespace = 'pg_catalog'::regnamespace AND typcategory = 'N' AND typname LIKE 'reg%'))
+  UNION
+  SELECT p.type FROM parts p JOIN text_only t ON t.oid = p.part
+)
+SELECT oid FROM text_only`;
+
 /** Names of all schemas: CREATE makes its object in the first of the search path that exists. */
 export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;
 

@@ -34,17 +34,13 @@ export function sameTypes(a: readonly ResultColumn[], b: readonly ResultColumn[]
   return a.length === b.length && a.every((column, i) => common(column) === common(b[i]!));
 }
 
-/** Built-in types that have no binary form, or one with OIDs in it, which are each server's own. */
-const TEXT_ONLY: ReadonlySet<number> = new Set([
-  // aclitem, gtsvector
-  1033, 1034, 3642, 3644,
-  // regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary,
-  // regnamespace, regrole, regcollation; arrays of them
-  24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191, 1008, 2207, 2208, 2209, 2210,
-  2211, 3735, 3770, 4090, 4097, 4192,
-]);
-
-/** A value's binary form means the same on every server. */
-export function travelsInBinary({ type }: ResultColumn): boolean {
-  return type < FIRST_USER_OID && !TEXT_ONLY.has(type);
+/**
+ * A value's binary form means the same on every server. `textOnly`: `Catalog.textOnlyTypes`, where it is known. OIDs
+ * of user-defined types inside such a form are other ones on another server, which PostgreSQL does not mind.
+ */
+export function travelsInBinary(
+  { type }: ResultColumn,
+  textOnly: ReadonlySet<number> | undefined,
+): boolean {
+  return textOnly === undefined ? type < FIRST_USER_OID : !textOnly.has(type);
 }

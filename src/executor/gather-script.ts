@@ -33,6 +33,8 @@ export interface GatherScriptOptions {
   /** Names of the temporary tables, as SQL, one for each input. */
   readonly tables: readonly string[];
   readonly combine: Combine;
+  /** `Catalog.textOnlyTypes`. */
+  readonly textOnlyTypes: ReadonlySet<number> | undefined;
 }
 
 /** The statements of one gather as its backends get them, by the extended protocol without Sync. */
@@ -49,13 +51,18 @@ export class GatherScript {
     this.bind = new BindParts(options.bind);
     this.arrays = arraysOf(options);
     this.formats = options.columns.map((columns) =>
-      columns.every(travelsInBinary) ? 'binary' : 'text',
+      columns.every((column) => travelsInBinary(column, options.textOnlyTypes)) ? 'binary' : 'text',
     );
   }
 
   /** Every input can travel in parameters, as far as its types are concerned. */
   get fitsParameters(): boolean {
     return this.arrays !== null;
+  }
+
+  /** Rows of some input travel as text, which is written and read under the session's settings. */
+  get needsText(): boolean {
+    return this.formats.includes('text');
   }
 
   /** `rowsMax` 0: all. */

@@ -102,7 +102,9 @@ export class GatherRun implements StatementRun {
       paramTypes,
       tables: inputs.map(() => `pg_temp."shardgate input ${++tablesNamed}"`),
       combine,
+      textOnlyTypes: context.planner.catalog.textOnlyTypes,
     });
+    if (script.needsText) refuseTextSettings(session);
     const gather = new Gather(session, {
       script,
       sources: inputShards.map((shards) => shards.map((shard) => this.backendOf(backends, shard))),
@@ -191,4 +193,20 @@ function combineProblem(spec: GatherSpec, inputs: Learnt['inputs']): SqlError | 
 
 function byIndex(a: Shard, b: Shard): number {
   return a.index - b.index;
+}
+
+/** Settings under which text does not give back the value that it was written from. */
+const TEXT_SETTINGS = ['extra_float_digits', 'array_nulls', 'datestyle', 'intervalstyle'];
+
+function refuseTextSettings({ settings, work }: Session): void {
+  const joining = work.explicit ? work.joinSql().toLowerCase() : '';
+  const changed = TEXT_SETTINGS.find(
+    (name) => settings.get(name) !== undefined || joining.includes(name),
+  );
+  if (changed === undefined) return;
+  throw sqlError(
+    'feature_not_supported',
+    `values of a type without a binary form cannot be brought together while ${changed} is set`,
+    { hint: `RESET ${changed}, or leave out columns of such types.` },
+  );
 }

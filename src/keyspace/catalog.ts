@@ -36,6 +36,11 @@ export interface Catalog {
    */
   readonly types: ReadonlyMap<string, number>;
   /**
+   * OIDs of types whose values have no binary form, or one that means something else on another
+   * server: it holds OIDs (regclass). Types made of such ones too. Absent: not loaded.
+   */
+  readonly textOnlyTypes?: ReadonlySet<number>;
+  /**
    * The database's default collation orders text by its UTF-8 bytes (C, POSIX, and the provider
    * `builtin`; the encoding is UTF8). False or absent: by rules that are the server's own.
    */

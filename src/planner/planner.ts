@@ -94,6 +94,10 @@ export class Planner {
     return this.#topology.version;
   }
 
+  get catalog(): Catalog {
+    return this.#catalog;
+  }
+
   get catalogVersion(): number {
     return this.#catalog.version;
   }

@@ -242,6 +242,7 @@ function scriptOf(inputs: number): GatherScript {
     bind: NO_VALUES,
     paramTypes: [],
     tables: spec.inputs.map((_, input) => `t${input}`),
+    textOnlyTypes: undefined,
     combine: () => '',
   });
 }
