@@ -136,6 +136,36 @@ describe('what is refused where it is not answered', () => {
   ]);
 });
 
+describe('a statement has one time, whichever servers run it', () => {
+  suite.answeredOrRefused([
+    'SELECT 1 FROM (SELECT DISTINCT now() FROM users) x',
+    'SELECT max(now()) = min(now()), max(statement_timestamp()) = min(statement_timestamp()) FROM users',
+    'SELECT count(DISTINCT x) FROM (SELECT now() AS x FROM users UNION ALL SELECT now() FROM sales) y',
+    'SELECT count(*) FROM users GROUP BY current_timestamp',
+    'SELECT count(*) FROM (SELECT localtimestamp FROM users UNION SELECT localtimestamp FROM events) x',
+  ]);
+
+  test('DISTINCT leaves one', async () => {
+    const { rows, error } = await suite.proxy().run('SELECT DISTINCT now() FROM users');
+    if (error === null) expect(rows).toHaveLength(1);
+    else expect(error.state).toBe('0A000');
+  });
+
+  test('which is that of its transaction', async () => {
+    const session = suite.proxy();
+    await session.must('BEGIN');
+    const [[first]] = (await session.run('SELECT now()')).rows as [[string]];
+    for (const sql of ['SELECT DISTINCT now() FROM users', 'SELECT max(now()) FROM users']) {
+      await session.must('SAVEPOINT s');
+      const { rows, error } = await session.run(sql);
+      if (error === null) expect(rows, sql).toEqual([[first]]);
+      else expect(error.state, sql).toBe('0A000');
+      await session.must('ROLLBACK TO s');
+    }
+    await session.must('ROLLBACK');
+  });
+});
+
 describe('in a transaction', () => {
   const reads = [
     'SELECT count(*), sum(id) FROM users',
