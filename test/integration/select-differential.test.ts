@@ -130,7 +130,10 @@ test(
   Math.max(120_000, QUERIES * 200),
 );
 
-/** Some statements on one cluster, with one setting and, mostly at the end, a transaction. */
+/**
+ * Some statements on one cluster, with one setting and, mostly at the end, a transaction. A wrong
+ * answer ends it, since a session may be lost by it.
+ */
 async function turn(
   { shardCount, proxy }: Pair,
   dice: Dice,
@@ -162,6 +165,7 @@ async function turn(
     report.add(verdict, () => {
       return `statement ${first + i} of seed ${SEED} (${history}; ${protocol}): ${described(select)}`;
     });
+    if (verdict.kind === 'wrong') break;
     if (open) await both(proxy, 'ROLLBACK TO s');
   }
   if (open) await both(proxy, 'ROLLBACK');
