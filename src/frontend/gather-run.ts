@@ -46,6 +46,7 @@ export class GatherRun implements StatementRun {
     this.session = session;
     this.request = request;
     this.spec = spec;
+    if (spec.tellsMoment === true && session.work.explicit) refuseMoment();
     this.inputShards = spec.inputs.map(({ shards }) => {
       const candidates = candidatesOf(session, shards);
       const reads = shards.kind === 'keys' || shards.kind === 'all';
@@ -193,6 +194,16 @@ function combineProblem(spec: GatherSpec, inputs: Learnt['inputs']): SqlError | 
 
 function byIndex(a: Shard, b: Shard): number {
   return a.index - b.index;
+}
+
+function refuseMoment(): never {
+  throw sqlError(
+    'feature_not_supported',
+    'the time of a transaction (now() and the like) over several shards is not supported: each of them has its own',
+    {
+      hint: 'SELECT now() first and give it as a parameter, or run the statement outside a transaction.',
+    },
+  );
 }
 
 /** Settings under which text does not give back the value that it was written from. */

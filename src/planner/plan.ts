@@ -174,6 +174,11 @@ export interface GatherSpec {
   readonly home: ShardSelector;
   /** The final statement, with the client's parameters; its inputs and partial results are filled in. */
   readonly final: readonly FinalPiece[];
+  /**
+   * It puts the time of its transaction into rows. Servers that join a transaction have a time of
+   * their own, so it cannot run inside of one.
+   */
+  readonly tellsMoment?: boolean;
 }
 
 export type FinalPiece =

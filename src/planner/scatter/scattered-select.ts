@@ -12,20 +12,27 @@ import type { StatementContext } from '../statement-context.js';
 import { aggregateQuery } from './aggregate-query.js';
 import { distinctQuery } from './distinct-query.js';
 import { mergedRows } from './merge.js';
+import { tellsMoment } from './moment.js';
 import { ScatterContext } from './scatter-context.js';
 
 /** A SELECT over several shards: its rows are put together, merged, or gathered on one server. */
 export class ScatteredSelect implements Together {
   readonly #scatter: ScatterContext;
   readonly #gather: () => GatherSpec;
+  readonly #tellsMoment: boolean;
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
-    this.#gather = () => gatherQuery(statement, analysis, context);
+    this.#tellsMoment = tellsMoment({ SelectStmt: statement }, analysis);
+    this.#gather = () => ({
+      ...gatherQuery(statement, analysis, context),
+      tellsMoment: this.#tellsMoment,
+    });
   }
 
   ofRows(_split: SplitQuery, shards: ShardSelector): ManyShards {
     const { top, analysis } = this.#scatter;
+    if (this.#tellsMoment) return { kind: 'gather', gather: this.#gather() };
     if (!top.ordered && !top.limited) return putTogether(top);
     if (top.limited && analysis.levels.some(({ locking }) => locking)) refuseLocks();
     return (
@@ -34,7 +41,8 @@ export class ScatteredSelect implements Together {
   }
 
   ofTables(_problem: Refusal, placement: Placement | null): ManyShards {
-    const scattered = placement === null ? null : this.#inParts(placement);
+    const inParts = placement !== null && !this.#tellsMoment;
+    const scattered = inParts ? this.#inParts(placement) : null;
     return { kind: 'gather', gather: scattered ?? this.#gather() };
   }
 
