@@ -110,8 +110,12 @@ async function launch({ config, env }: ProxyOptions): Promise<Proxy> {
 async function withPorts(
   config: ProxyConfig,
 ): Promise<{ port: number; httpPort: number; text: string }> {
-  const listen = { host: '127.0.0.1', port: await anyFreePort(), ...(config['listen'] ?? {}) };
-  const http = { host: '127.0.0.1', port: await anyFreePort(), ...(config['http'] ?? {}) };
+  const port = await anyFreePort();
+  let httpPort = await anyFreePort();
+  // Nobody listens on the first one yet, so it may be given out again.
+  while (httpPort === port) httpPort = await anyFreePort();
+  const listen = { host: '127.0.0.1', port, ...(config['listen'] ?? {}) };
+  const http = { host: '127.0.0.1', port: httpPort, ...(config['http'] ?? {}) };
   const text = JSON.stringify({ ...config, listen, http }, null, 2);
   return { port: listen.port, httpPort: http.port, text };
 }
