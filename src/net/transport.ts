@@ -16,7 +16,7 @@ const CLIENT_READ_BYTES = 4 * 1024;
 /** A client's cut-off message is usually one small statement; larger ones are assembled apart. */
 const CLIENT_HEADROOM_BYTES = 1024;
 /**
- * A client that must wait is read ahead into buffers of this size together: the end of a connection is seen only behind
+ * Of a client that must wait this much is read ahead: the end of a connection is seen only behind
  * everything that was sent before it, and whoever has gone must not keep backends for as long as its statement takes.
  */
 const CLIENT_AHEAD_BYTES = 256 * 1024;
@@ -64,11 +64,12 @@ export class SocketTransport implements Transport {
   private waitsForDrain = false;
   private closed = false;
   private paused = false;
-  /** Size of the buffers that may be read into while paused, together. */
+  /** How many bytes may be read while paused. */
   private readonly aheadMax: number;
   /** Read while paused, to be handed out first. */
-  private readonly ahead: Chunk[] = [];
-  private aheadBytes = 0;
+  private ahead: Chunk | null = null;
+  /** The buffer that the handler got last: it may still be in use while paused. */
+  private lent: Buffer | null = null;
   private catchingUp = false;
 
   constructor(socket: net.Socket, handler: TransportHandler, aheadMax = 0) {
@@ -99,20 +100,39 @@ export class SocketTransport implements Transport {
     });
   }
 
-  /** Bytes were read; the buffer is not read into again while `holdsBuffers`. */
+  /** Bytes were read; the buffer is not read into again while it is held (`holds`). */
   arrived(buffer: Buffer, start: number, end: number): void {
     if (!this.paused || this.aheadMax === 0) {
+      this.lent = buffer;
       this.handler.onBytes(buffer, start, end);
       return;
     }
-    this.ahead.push({ buffer, start, end });
-    this.aheadBytes += buffer.length;
+    this.keepAhead(buffer, start, end);
     if (this.aheadBytes >= this.aheadMax) this.socket.pause();
   }
 
-  /** What has been read may still be needed: the next read takes another buffer. */
-  get holdsBuffers(): boolean {
-    return this.paused && this.aheadMax > 0;
+  /** Copied, since a client may send a byte at a time. */
+  private keepAhead(buffer: Buffer, start: number, end: number): void {
+    const { ahead } = this;
+    const needed = (ahead?.end ?? CLIENT_HEADROOM_BYTES) + end - start;
+    if (ahead !== null && needed <= ahead.buffer.length) {
+      buffer.copy(ahead.buffer, ahead.end, start, end);
+      ahead.end = needed;
+      return;
+    }
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * (ahead?.buffer.length ?? 0)));
+    ahead?.buffer.copy(grown, 0, 0, ahead.end);
+    buffer.copy(grown, needed - (end - start), start, end);
+    this.ahead = { buffer: grown, end: needed };
+  }
+
+  private get aheadBytes(): number {
+    return this.ahead === null ? 0 : this.ahead.end - CLIENT_HEADROOM_BYTES;
+  }
+
+  /** What has been read into this buffer may still be needed: the next read takes another one. */
+  holds(buffer: Buffer): boolean {
+    return this.paused && this.aheadMax > 0 && this.lent === buffer;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -138,10 +158,11 @@ export class SocketTransport implements Transport {
     this.catchingUp = true;
     try {
       while (!this.isPaused() && !this.closed) {
-        const chunk = this.ahead.shift();
-        if (chunk === undefined) break;
-        this.aheadBytes -= chunk.buffer.length;
-        this.handler.onBytes(chunk.buffer, chunk.start, chunk.end);
+        const { ahead } = this;
+        if (ahead === null) break;
+        this.ahead = null;
+        this.lent = ahead.buffer;
+        this.handler.onBytes(ahead.buffer, CLIENT_HEADROOM_BYTES, ahead.end);
       }
     } finally {
       this.catchingUp = false;
@@ -207,10 +228,10 @@ export class SocketTransport implements Transport {
   }
 }
 
+/** Bytes behind a client's headroom. */
 interface Chunk {
   readonly buffer: Buffer;
-  readonly start: number;
-  readonly end: number;
+  end: number;
 }
 
 const released: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };
@@ -224,8 +245,9 @@ interface ReadHandle {
 class ReadBuffer {
   transport: SocketTransport | null = null;
   private bytes: Buffer;
-  /** What is read into: `bytes`, or another one while that is held. */
+  /** What is read into: `bytes`, or `spare` while that is held. */
   private current: Buffer;
+  private spare: Buffer | null = null;
   private readonly headroom: number;
   private readonly size: number;
   private handedOut = false;
@@ -274,10 +296,12 @@ class ReadBuffer {
       this.handedOut = true;
       return this.readInto(this.bytes);
     }
-    if (this.transport?.holdsBuffers === true) {
-      const size = this.wasFull ? BACKEND_READ_BYTES : this.size;
-      return this.readInto(Buffer.allocUnsafeSlow(this.headroom + size));
+    if (this.transport?.holds(this.current) === true) {
+      this.spare ??= Buffer.allocUnsafeSlow(this.headroom + this.size);
+      return this.readInto(this.current === this.bytes ? this.spare : this.bytes);
     }
+    // Still paused, or busy with what was read ahead: the other buffer may be in use.
+    if (this.transport?.holds(this.bytes) === true) return undefined;
     if (this.wasFull && this.bytes.length < BACKEND_READ_BYTES) {
       this.bytes = Buffer.allocUnsafeSlow(this.headroom + BACKEND_READ_BYTES);
     }

@@ -141,6 +141,32 @@ describe('reading', () => {
     expect(recorder.bytes.toString()).toBe('first');
   });
 
+  test('so is one that sent very much in very small pieces', async () => {
+    const recorder = new Recorder();
+    const { accepted, peer } = await accept(recorder);
+    let closed = false;
+    accepted.handler = {
+      onBytes: (buffer, start, end) => {
+        recorder.onBytes(buffer, start, end);
+        accepted.pause();
+      },
+      onDrain() {
+        // Nothing is written.
+      },
+      onClose: () => {
+        closed = true;
+      },
+    };
+    for (let i = 0; i < 300; i++) {
+      peer.write(pattern(100));
+      // Each piece is read by itself.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    peer.end();
+    while (!closed) await pause(5);
+    expect(recorder.chunks).toHaveLength(1);
+  });
+
   test('a pause before anything came', async () => {
     const recorder = new Recorder();
     const { transport, peer } = await connect(recorder);
