@@ -220,6 +220,11 @@ export function quoted(name: string): string {
   return JSON.stringify(shown);
 }
 
+/** A number as it is written; anything that would tear the line in quotes. */
+export function written(value: string): string {
+  return /^[\x21-\x7e]{1,80}$/.test(value) ? value : quoted(value);
+}
+
 function placeKey(path: Path): string {
   return JSON.stringify(path);
 }

@@ -1,7 +1,7 @@
 import { isScalar, type Node } from 'yaml';
 import { formatKeyRange, parseKeyRange, type KeyRange } from '../keyspace/key-range.js';
 import type { Bounds } from './limits.js';
-import { describe, quoted, type Path, type Reader } from './reader.js';
+import { describe, quoted, written, type Path, type Reader } from './reader.js';
 import type { Spec } from './spec.js';
 import { suggest } from './suggest.js';
 
@@ -100,7 +100,7 @@ export function integer(bounds: Bounds, what: string): Spec<number> {
       const cure = `write ${what} from ${min} to ${max}`;
       const raw = scalarText(reader, node, path, cure);
       if (raw === undefined) return undefined;
-      const shown = raw.quotable ? raw.text : 'the value';
+      const shown = raw.quotable ? written(raw.text) : 'the value';
       if (!/^[-+]?[0-9]+$/.test(raw.text)) {
         return report(reader, path, `${shown} is no whole number`, cure);
       }
@@ -212,7 +212,7 @@ export function workers(): Spec<number> {
       if (raw === undefined) return undefined;
       if (raw.text === '1') return 1;
       const valid = raw.text === 'auto' || /^[1-9][0-9]{0,3}$/.test(raw.text);
-      const shown = raw.quotable ? raw.text : 'the value';
+      const shown = raw.quotable ? written(raw.text) : 'the value';
       const fault = valid ? 'is not supported yet' : 'is no number of processes';
       return report(reader, path, `workers: ${shown} ${fault}`, 'write 1');
     },

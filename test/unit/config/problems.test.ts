@@ -82,6 +82,8 @@ describe('numbers, durations and sizes', () => {
     ['workers: 2', '1:10: workers: 2 is not supported yet; write 1'],
     ['workers: auto', '1:10: workers: auto is not supported yet; write 1'],
     ['workers: 0', '1:10: workers: 0 is no number of processes; write 1'],
+    ['workers: "\\n"', '1:10: workers: "\\n" is no number of processes; write 1'],
+    ['listen: { port: "a\\nb" }', '1:17: "a\\nb" is no whole number; '],
     ['log: { level: warning }', '1:15: "warning" is not one of the choices; did you mean warn?'],
     ['log: { level: loud }', '1:15: "loud" is not one of the choices; write trace, debug, info,'],
     [
