@@ -4,6 +4,7 @@ import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
+import { whenCancelsDelivered } from './delivered-cancels.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 
@@ -275,15 +276,7 @@ export class FanOut implements Operation {
     // Reading on from the next shard may have ended it all already.
     if (this.ended || !this.branches.every((each) => each.done)) return;
     this.ended = true;
-    // A cancel that is still on its way would hit the transaction's next statement.
-    const cancelled = this.branches.filter((each) => each.cancelled);
-    let open = cancelled.length;
-    if (open === 0) this.report();
-    for (const { backend } of cancelled) {
-      backend.cancels.whenDelivered(() => {
-        if (--open === 0) this.report();
-      });
-    }
+    whenCancelsDelivered(this.branches, () => this.report());
   }
 
   private report(): void {

@@ -1,5 +1,6 @@
 import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { whenCancelsDelivered } from './delivered-cancels.js';
 import { GatherBranch } from './gather-branch.js';
 
 /** How long a backend may go on after it was cancelled, until it is cancelled again. */
@@ -54,17 +55,10 @@ export class GatherBranches {
     this.stopAgainLater();
   }
 
-  /** Everything has ended; a cancel that is still on its way would hit the next statement. */
+  /** Everything has ended: goes on when no cancel is on its way any more. */
   whenCancelsDelivered(then: () => void): void {
     clearTimeout(this.stopTimer);
-    const cancelled = this.all.filter((branch) => branch.cancelled);
-    let open = cancelled.length;
-    if (open === 0) then();
-    for (const { backend } of cancelled) {
-      backend.cancels.whenDelivered(() => {
-        if (--open === 0) then();
-      });
-    }
+    whenCancelsDelivered(this.all, then);
   }
 
   /** A cancel that overtakes its statement does nothing. */

@@ -1,8 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import type { GatherSpec } from '../planner/plan.js';
-import { Frontend } from '../protocol/codes.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { arrayColumn, arrayParameters, type ArrayColumn } from './array-parameter.js';
 import { BindParts, NO_VALUES } from './bind-parts.js';
@@ -151,14 +149,7 @@ export class GatherScript {
     types: readonly number[] = this.options.paramTypes,
     describe = false,
   ): void {
-    backend.statements.parseUnnamed(unnamedText(text, types), DROP);
-    backend.statements.bindUnnamed(bind);
-    if (describe) {
-      backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
-      backend.expect(Expect.describePortal, CAPTURE);
-    }
-    backend.out.begin(Frontend.execute).byte(0).int32(rowsMax).end();
-    backend.expect(Expect.execute, CAPTURE);
+    backend.statements.runUnnamed(unnamedText(text, types), bind, describe, rowsMax);
   }
 
   /** A statement without parameters. */

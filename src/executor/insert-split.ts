@@ -1,4 +1,4 @@
-import type { Shard } from '../keyspace/topology.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
 import type { InsertSplitPlan } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import { offsetOf, type TextPosition } from '../sql/position.js';
@@ -25,7 +25,7 @@ export function splitRows(
     if (rows === undefined) byShard.set(shard, [i]);
     else rows.push(i);
   }
-  const entries = [...byShard].sort(([a], [b]) => a.index - b.index);
+  const entries = [...byShard].sort(([a], [b]) => byIndex(a, b));
   return { shards: entries.map(([shard]) => shard), rows: entries.map(([, rows]) => rows) };
 }
 

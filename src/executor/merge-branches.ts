@@ -54,16 +54,4 @@ export class MergeBranches {
       branch.backend.cancel();
     }
   }
-
-  /** A cancel that is still on its way would hit the transaction's next statement. */
-  whenCancelsDelivered(then: () => void): void {
-    const cancelled = this.all.filter((branch) => branch.cancelled);
-    let open = cancelled.length;
-    if (open === 0) then();
-    for (const { backend } of cancelled) {
-      backend.cancels.whenDelivered(() => {
-        if (--open === 0) then();
-      });
-    }
-  }
 }

@@ -8,6 +8,7 @@ import type { MergeSpec } from '../planner/plan.js';
 import { Backend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+import { whenCancelsDelivered } from './delivered-cancels.js';
 import type { MergeBranch } from './merge-branch.js';
 import { MergeBranches } from './merge-branches.js';
 import { trimRowDescription } from './merge-description.js';
@@ -361,7 +362,7 @@ export class OrderedMerge implements Operation {
     if (!this.branches.done || (!this.discarding && this.heap.size > 0)) return;
     this.reported = true;
     if (this.cancelTimer !== null) clearTimeout(this.cancelTimer);
-    this.branches.whenCancelsDelivered(() => this.report());
+    whenCancelsDelivered(this.branches.all, () => this.report());
   }
 
   private report(): void {

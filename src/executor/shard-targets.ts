@@ -1,6 +1,6 @@
 import { sqlError } from '../errors/sql-error.js';
 import { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
-import type { Keyspace, Shard } from '../keyspace/topology.js';
+import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import { INVALID, MAPPED, NO_MATCH, UNREADABLE, type MapOutcome } from '../keyspace/vindex.js';
 import type { KeyTerm } from '../planner/plan.js';
 import { BindLayout } from '../protocol/frontend-messages.js';
@@ -166,10 +166,6 @@ export class ShardTargets {
 }
 
 const NULL_VALUE = -1;
-
-function byIndex(a: Shard, b: Shard): number {
-  return a.index - b.index;
-}
 
 /** Why a valid value cannot be stored as a shard key; `outcome` -1 is NULL. */
 export function storeError(outcome: MapOutcome | -1, column: string): Error {

@@ -10,14 +10,15 @@ import {
 } from '../executor/explain/render.js';
 import { nodeFacts, questionText } from '../executor/explain/shard-facts.js';
 import { ShardPlans } from '../executor/explain/shard-plans.js';
-import type { Shard } from '../keyspace/topology.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
+import { TypeOid } from '../keyspace/type-oids.js';
 import { RouteKind } from '../metrics/metrics.js';
-import type { ExplainSpec, RoutePlan, ShardSelector } from '../planner/plan.js';
+import type { ExplainSpec, RoutePlan } from '../planner/plan.js';
 import { Backend } from '../protocol/codes.js';
 import type { Outcome } from '../transaction/operation.js';
-import { candidatesOf } from './shard-choice.js';
+import { readersOf } from './shard-choice.js';
 import type { Session } from './session.js';
-import type { RunRequest, StatementRun } from './statement-run.js';
+import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
 
 /**
  * EXPLAIN of a statement over several shards: our own tree, with what the shards say of their parts. ANALYZE runs what
@@ -38,10 +39,12 @@ export class ExplainRun implements StatementRun {
     this.session = session;
     this.request = request;
     this.spec = spec;
-    this.tree = planTree(spec.of, spec.sql, plan.shards, (selector) => this.resolve(selector));
+    this.tree = planTree(spec.of, spec.sql, plan.shards, (selector) =>
+      readersOf(session, selector),
+    );
     this.asked = withPushed(this.tree);
     const shards = this.asked.flatMap((node) => node.pushed!.shards);
-    this.shards = [...new Set(shards)].sort((a, b) => a.index - b.index);
+    this.shards = [...new Set(shards)].sort(byIndex);
   }
 
   prepare(): 'ready' {
@@ -71,19 +74,7 @@ export class ExplainRun implements StatementRun {
         onDone({ ok: true, tag: 'EXPLAIN' });
       },
     });
-    session.operation = plans;
-    session.busy = true;
-    session.flushLocal();
-    plans.start();
-  }
-
-  /** The shards that a selector means now; of several that would do, one. */
-  private resolve(selector: ShardSelector): readonly Shard[] {
-    const { session } = this;
-    const candidates = candidatesOf(session, selector);
-    if (selector.kind === 'keys' || selector.kind === 'all') return candidates;
-    const held = candidates.find((shard) => session.work.participant(shard) !== null);
-    return [held ?? session.context.cluster.pickAny(candidates)];
+    startOperation(session, plans);
   }
 
   private factsOf(answers: readonly string[][]): FactsOf {
@@ -107,7 +98,7 @@ export class ExplainRun implements StatementRun {
     if (this.request.describe) {
       local.begin(Backend.rowDescription).int16(1).cstring('QUERY PLAN').int32(0).int16(0);
       local
-        .int32(json ? JSON_OID : TEXT_OID)
+        .int32(json ? TypeOid.json : TypeOid.text)
         .int16(-1)
         .int32(-1)
         .int16(0)
@@ -127,5 +118,3 @@ function withPushed(node: PlanNode): PlanNode[] {
 }
 
 const NO_FACTS: NodeFacts = { properties: [], shardPlans: [] };
-const TEXT_OID = 25;
-const JSON_OID = 114;

@@ -1,5 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
+import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
@@ -8,14 +8,13 @@ import { FanOut, type Merge } from '../executor/fan-out.js';
 import { splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
-import { Frontend } from '../protocol/codes.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { Outcome } from '../transaction/operation.js';
 import { receiveCopy } from './copy-run.js';
 import type { ShardPlan } from './shard-choice.js';
 import { routeKind } from './route-metrics.js';
 import type { Session } from './session.js';
-import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
+import { startOperation, toldError, type RunRequest, type StatementRun } from './statement-run.js';
 
 /** A statement of which every shard runs its own part; the answers are put together. */
 export class FanOutRun implements StatementRun {
@@ -102,14 +101,8 @@ function startFanOut(
 ): void {
   const prepared = texts.map((text) => unnamedText(text, options.paramTypes));
   const send = (backend: BackendConnection, position: number): void => {
-    backend.statements.parseUnnamed(prepared[prepared.length === 1 ? 0 : position]!, DROP);
-    backend.statements.bindUnnamed(options.bind ?? NO_VALUES);
-    if (options.describe) {
-      backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
-      backend.expect(Expect.describePortal, CAPTURE);
-    }
-    backend.out.begin(Frontend.execute).byte(0).int32(0).end();
-    backend.expect(Expect.execute, CAPTURE);
+    const text = prepared[prepared.length === 1 ? 0 : position]!;
+    backend.statements.runUnnamed(text, options.bind ?? NO_VALUES, options.describe);
     if (options.endsWithSync) backend.sync(CAPTURE);
     else backend.requestFlush();
   };
@@ -130,10 +123,7 @@ function startFanOut(
     },
     copyIn === null ? null : () => receiveCopy(session, copyIn, fanOut, backends),
   );
-  session.operation = fanOut;
-  session.busy = true;
-  session.flushLocal();
-  fanOut.start();
+  startOperation(session, fanOut);
 }
 
 function mergeOf(plan: ShardPlan, shardCount: number, bind: Buffer | null): Merge {

@@ -1,20 +1,24 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
-import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
+import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
-import { withoutPosition } from '../executor/error-position.js';
 import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
 import { finalText } from '../executor/gather-final.js';
 import { GatherScript } from '../executor/gather-script.js';
-import type { Shard } from '../keyspace/topology.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { combineAggregate } from '../planner/aggregates/index.js';
 import type { GatherSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
-import { candidatesOf } from './shard-choice.js';
-import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
+import { candidatesOf, chooseShard, readersOf } from './shard-choice.js';
+import {
+  describeFor,
+  startOperation,
+  type RunRequest,
+  type StatementRun,
+} from './statement-run.js';
 
 /** What was learnt of a gather: the statement's result, and each input's columns. */
 interface Learnt {
@@ -47,11 +51,7 @@ export class GatherRun implements StatementRun {
     this.request = request;
     this.spec = spec;
     if (spec.tellsMoment === true && session.work.explicit) refuseMoment();
-    this.inputShards = spec.inputs.map(({ shards }) => {
-      const candidates = candidatesOf(session, shards);
-      const reads = shards.kind === 'keys' || shards.kind === 'all';
-      return reads ? candidates : [chooseShard(session, candidates, [])];
-    });
+    this.inputShards = spec.inputs.map(({ shards }) => readersOf(session, shards));
     const home = candidatesOf(session, spec.home);
     this.home = chooseShard(session, home, this.inputShards.flat());
     this.shards = [...new Set([this.home, ...this.inputShards.flat()])].sort(byIndex);
@@ -69,21 +69,11 @@ export class GatherRun implements StatementRun {
       return 'ready';
     }
     const home = this.backendOf(backends, this.home);
-    const own = request.text.subarray(request.from, request.to);
-    const texts = [own, ...spec.inputs.map((input) => input.sql)];
-    session.busy = true;
-    session.operation = DescribeTexts.of(home, texts, paramTypes, (described) => {
-      if (described.ok) {
-        const [result, ...rest] = described.texts;
-        const inputs = rest.map((input) => input.columns);
-        learntOf.set(spec, { result: result!, inputs, problem: combineProblem(spec, inputs) });
-      } else {
-        const { error, text } = described;
-        onFailed(text === 0 ? toldError(request, error) : withoutPosition(error, 0, error.length));
-      }
-      session.resumeSoon();
+    const made = spec.inputs.map((input) => input.sql);
+    describeFor(session, request, home, made, paramTypes, onFailed, ([result, ...rest]) => {
+      const inputs = rest.map((input) => input.columns);
+      learntOf.set(spec, { result: result!, inputs, problem: combineProblem(spec, inputs) });
     });
-    home.flush();
     return 'wait';
   }
 
@@ -121,10 +111,7 @@ export class GatherRun implements StatementRun {
       },
       onDone,
     });
-    session.operation = gather;
-    session.busy = true;
-    session.flushLocal();
-    gather.start();
+    startOperation(session, gather);
   }
 
   /** By what is known of the tables. */
@@ -147,30 +134,6 @@ export class GatherRun implements StatementRun {
   }
 }
 
-/**
- * One of these shards: the one that has this transaction's temporary tables, which cannot be
- * prepared; else one that takes part already, in what is gathered if possible.
- */
-function chooseShard(
-  session: Session,
-  candidates: readonly Shard[],
-  sources: readonly Shard[],
-): Shard {
-  const { work, context } = session;
-  const { participants, scratchHome } = work;
-  if (scratchHome !== null && participants.includes(scratchHome)) {
-    const { shard } = scratchHome;
-    if (candidates.includes(shard)) return shard;
-  }
-  const near = candidates.filter((shard) => sources.includes(shard));
-  const isHeld = (shard: Shard): boolean => work.participant(shard) !== null;
-  return (
-    near.find(isHeld) ??
-    candidates.find(isHeld) ??
-    context.cluster.pickAny(near.length > 0 ? near : candidates)
-  );
-}
-
 /** What makes partial results one. Throws SqlError 0A000 where their types do not allow it. */
 function combine(name: string, columns: readonly string[], types: readonly number[]): string {
   const sql = combineAggregate(name, columns, types);
@@ -190,10 +153,6 @@ function combineProblem(spec: GatherSpec, inputs: Learnt['inputs']): SqlError | 
     if (error instanceof SqlError) return error;
     throw error;
   }
-}
-
-function byIndex(a: Shard, b: Shard): number {
-  return a.index - b.index;
 }
 
 function refuseMoment(): never {

@@ -1,9 +1,9 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
+import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { sameTypes } from '../executor/described-columns.js';
-import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
+import type { DescribedText } from '../executor/describe-texts.js';
 import { withoutPosition } from '../executor/error-position.js';
 import { OrderedMerge } from '../executor/ordered-merge.js';
 import { limitOf, offsetOf } from '../executor/row-counts.js';
@@ -12,11 +12,15 @@ import type { Comparator } from '../merger/comparator.js';
 import { comparatorFor } from '../merger/comparators.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { MergeSpec } from '../planner/plan.js';
-import { Frontend } from '../protocol/codes.js';
 import type { Outcome } from '../transaction/operation.js';
 import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
-import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
+import {
+  describeFor,
+  startOperation,
+  type RunRequest,
+  type StatementRun,
+} from './statement-run.js';
 
 /**
  * What compares the keys of a merge; null: they cannot be compared here. By the plan's own
@@ -56,18 +60,9 @@ export class MergeRun implements StatementRun {
     const known = comparatorsOf.get(merge);
     if (known === null) return new GatherRun(session, request, merge.fallback);
     if (known !== undefined) return 'ready';
-    const own = request.text.subarray(request.from, request.to);
-    const backend = backends[0]!;
-    session.busy = true;
-    session.operation = DescribeTexts.of(backend, [own, merge.sql], paramTypes, (described) => {
-      if (described.ok) comparatorsOf.set(merge, comparatorsFor(merge, described.texts));
-      else {
-        const { error, text } = described;
-        onFailed(text === 0 ? toldError(request, error) : withoutPosition(error, 0, error.length));
-      }
-      session.resumeSoon();
+    describeFor(session, request, backends[0]!, [merge.sql], paramTypes, onFailed, (texts) => {
+      comparatorsOf.set(merge, comparatorsFor(merge, texts));
     });
-    backend.flush();
     return 'wait';
   }
 
@@ -91,10 +86,7 @@ export class MergeRun implements StatementRun {
         else onDone({ ok: false, error: withoutPosition(outcome.error, 0, outcome.error.length) });
       },
     });
-    session.operation = merged;
-    session.busy = true;
-    session.flushLocal();
-    merged.start();
+    startOperation(session, merged);
   }
 
   /** Writes a shard's requests. */
@@ -103,14 +95,7 @@ export class MergeRun implements StatementRun {
     const text = unnamedText(merge.sql, paramTypes);
     const values = bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
     return (backend) => {
-      backend.statements.parseUnnamed(text, DROP);
-      backend.statements.bindUnnamed(values);
-      if (request.describe) {
-        backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
-        backend.expect(Expect.describePortal, CAPTURE);
-      }
-      backend.out.begin(Frontend.execute).byte(0).int32(0).end();
-      backend.expect(Expect.execute, CAPTURE);
+      backend.statements.runUnnamed(text, values, request.describe);
       if (request.endsWithSync) backend.sync(CAPTURE);
       else backend.requestFlush();
     };

@@ -75,6 +75,37 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
   }
 }
 
+/** The shards that a selector means; one of them where each has all the rows. */
+export function readersOf(session: Session, selector: ShardSelector): readonly Shard[] {
+  const candidates = candidatesOf(session, selector);
+  const hasParts = selector.kind === 'keys' || selector.kind === 'all';
+  return hasParts ? candidates : [chooseShard(session, candidates, [])];
+}
+
+/**
+ * One of these shards: the one that has this transaction's temporary tables, which cannot be
+ * prepared; else one that takes part already, in what is gathered if possible.
+ */
+export function chooseShard(
+  session: Session,
+  candidates: readonly Shard[],
+  sources: readonly Shard[],
+): Shard {
+  const { work, context } = session;
+  const { participants, scratchHome } = work;
+  if (scratchHome !== null && participants.includes(scratchHome)) {
+    const { shard } = scratchHome;
+    if (candidates.includes(shard)) return shard;
+  }
+  const near = candidates.filter((shard) => sources.includes(shard));
+  const isHeld = (shard: Shard): boolean => work.participant(shard) !== null;
+  return (
+    near.find(isHeld) ??
+    candidates.find(isHeld) ??
+    context.cluster.pickAny(near.length > 0 ? near : candidates)
+  );
+}
+
 /** A setting that a SELECT makes is known on the shard that runs it, and told to those that join later. */
 function assertMaySet({ work }: Session, effect: SettingEffect): void {
   const refusal = refusedSetting(effect.name, effect.value);

@@ -1,9 +1,11 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { movedPosition } from '../executor/error-position.js';
+import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
+import { movedPosition, withoutPosition } from '../executor/error-position.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import type { Literals } from '../sql/literals.js';
-import type { Outcome } from '../transaction/operation.js';
+import type { Operation, Outcome } from '../transaction/operation.js';
+import type { Session } from './session.js';
 import type { ShardPlan } from './shard-choice.js';
 
 /** One execution of a statement that no single backend answers as it stands. */
@@ -47,6 +49,41 @@ export interface StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void;
+}
+
+/** Makes an operation the session's and starts it. */
+export function startOperation(session: Session, operation: Operation & { start(): void }): void {
+  session.operation = operation;
+  session.busy = true;
+  session.flushLocal();
+  operation.start();
+}
+
+/**
+ * Asks a backend for the result columns of the client's statement and of texts that were made for it; the session
+ * comes back to `prepare` afterwards.
+ * @param learn gets them, the client's statement first
+ */
+export function describeFor(
+  session: Session,
+  request: RunRequest,
+  backend: BackendConnection,
+  made: readonly string[],
+  paramTypes: readonly number[],
+  onFailed: (error: Buffer) => void,
+  learn: (texts: readonly DescribedText[]) => void,
+): void {
+  const own = request.text.subarray(request.from, request.to);
+  session.busy = true;
+  session.operation = DescribeTexts.of(backend, [own, ...made], paramTypes, (described) => {
+    if (described.ok) learn(described.texts);
+    else {
+      const { error, text } = described;
+      onFailed(text === 0 ? toldError(request, error) : withoutPosition(error, 0, error.length));
+    }
+    session.resumeSoon();
+  });
+  backend.flush();
 }
 
 /** An error of the statement's own text, told as of the text that it stands in. */

@@ -10,6 +10,11 @@ export interface Shard {
   readonly ranges: readonly KeyRange[];
 }
 
+/** Orders shards as the configuration has them. */
+export function byIndex(a: Shard, b: Shard): number {
+  return a.index - b.index;
+}
+
 export type Table =
   | {
       readonly type: 'sharded';

@@ -118,6 +118,18 @@ export function defElemText(element: DefElem): string | null {
   return null;
 }
 
+/** Whether a tree holds a node of this kind (that passes the test). */
+export function contains(
+  tree: unknown,
+  kind: string,
+  test: (node: Node) => boolean = () => true,
+): boolean {
+  if (tree === null || typeof tree !== 'object') return false;
+  if (Array.isArray(tree)) return tree.some((item) => contains(item, kind, test));
+  if (kind in tree && test(tree as Node)) return true;
+  return Object.values(tree).some((field) => contains(field, kind, test));
+}
+
 /**
  * Calls `visit` for each node that stands in a field of `body`, at any depth of unwrapped
  * structures between.

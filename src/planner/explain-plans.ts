@@ -1,4 +1,5 @@
 import type { ExplainStmt, Node } from '@pgsql/types';
+import { quoteLiteral } from '../sql/quote.js';
 import { sameTree } from '../sql/same-tree.js';
 import { defElemText } from './ast.js';
 import type { ExplainSpec, KeyTerm, Plan, RoutePlan } from './plan.js';
@@ -111,13 +112,9 @@ function optionsOf(statement: ExplainStmt): Options {
     }
     if (name === 'analyze') analyze = on;
     if (name === 'verbose') verbose = on;
-    passed.push(text === null ? name : `${name} ${quoted(text)}`);
+    passed.push(text === null ? name : `${name} ${quoteLiteral(text)}`);
   }
   return { analyze, verbose, format, options: passed.join(', ') };
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 function severalShards(construct: string): ReturnType<typeof refusal> {

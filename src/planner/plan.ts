@@ -367,11 +367,6 @@ export interface PlannedText {
   /** Catalog and topology versions it was made under. */
   readonly catalogVersion: number;
   readonly topologyVersion: number;
-  /**
-   * True once a shard has accepted this text in Parse: later ones can be answered at once. Set by
-   * the session.
-   */
-  validated: boolean;
 }
 
 export interface PlannedStatement {

@@ -200,7 +200,6 @@ export class Planner {
       paramCount: outcome.paramCount,
       catalogVersion: this.#catalog.version,
       topologyVersion: this.#topology.version,
-      validated: false,
     };
     if (outcome.cacheable && shape !== null) {
       this.#keep(planned, shape, bytes, start, end, context, constants, literals);

@@ -1,6 +1,6 @@
 import { Frontend } from '../../protocol/codes.js';
 import type { BackendConnection } from './connection.js';
-import { DROP, Expect, type ReplyAction } from './expected-replies.js';
+import { CAPTURE, DROP, Expect, type ReplyAction } from './expected-replies.js';
 import { writeParse, type PreparedText } from './prepared-text.js';
 
 /** What one backend has prepared: texts under their shared names, and the unnamed statement. */
@@ -64,6 +64,24 @@ export class BackendStatements {
     const { backend } = this;
     backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(rest).end();
     backend.expect(Expect.bind, DROP);
+  }
+
+  /**
+   * Parses, binds and executes under no name. Rows and tag are captured, with the description of the rows where
+   * `describe` asks for it. Neither Sync nor Flush is sent.
+   * @param rest as for `bindUnnamed`
+   * @param rowsMax 0: all
+   */
+  runUnnamed(text: PreparedText, rest: Buffer, describe: boolean, rowsMax = 0): void {
+    const { backend } = this;
+    this.parseUnnamed(text, DROP);
+    this.bindUnnamed(rest);
+    if (describe) {
+      backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+      backend.expect(Expect.describePortal, CAPTURE);
+    }
+    backend.out.begin(Frontend.execute).byte(0).int32(rowsMax).end();
+    backend.expect(Expect.execute, CAPTURE);
   }
 
   /** The next Parse has been accepted. */

@@ -1,11 +1,12 @@
 import type { BackendConnection } from '../../backend/postgres/connection.js';
 import type { BackendError } from '../../backend/backend-error.js';
-import { CAPTURE, DROP, Expect } from '../../backend/postgres/expected-replies.js';
+import { CAPTURE } from '../../backend/postgres/expected-replies.js';
 import type { PreparedText } from '../../backend/postgres/prepared-text.js';
 import { errorBytes } from '../../protocol/error-bytes.js';
-import { Backend, Frontend } from '../../protocol/codes.js';
+import { Backend } from '../../protocol/codes.js';
 import { readInt32 } from '../../protocol/framing.js';
 import { QuietOperation } from '../../transaction/operation.js';
+import { whenCancelsDelivered } from '../delivered-cancels.js';
 import { withoutPosition } from '../error-position.js';
 
 /** A statement that one shard is asked for its plan of. */
@@ -63,10 +64,7 @@ export class ShardPlans extends QuietOperation {
     if (this.questions.length === 0) queueMicrotask(() => this.options.onDone([]));
     for (const { backend, questions } of this.branches.values()) {
       for (const i of questions) {
-        backend.statements.parseUnnamed(this.questions[i]!.text, DROP);
-        backend.statements.bindUnnamed(bind);
-        backend.out.begin(Frontend.execute).byte(0).int32(0).end();
-        backend.expect(Expect.execute, CAPTURE);
+        backend.statements.runUnnamed(this.questions[i]!.text, bind, false);
       }
       if (endsWithSync) backend.sync(CAPTURE);
       else backend.requestFlush();
@@ -140,17 +138,6 @@ export class ShardPlans extends QuietOperation {
     branch.done = true;
     const branches = [...this.branches.values()];
     if (!branches.every((each) => each.done)) return;
-    // A cancel that is still on its way would hit the transaction's next statement.
-    const cancelled = branches.filter((each) => each.cancelled);
-    let open = cancelled.length;
-    const report = (): void => {
-      this.options.onDone(this.error ?? this.answers);
-    };
-    if (open === 0) report();
-    for (const { backend } of cancelled) {
-      backend.cancels.whenDelivered(() => {
-        if (--open === 0) report();
-      });
-    }
+    whenCancelsDelivered(branches, () => this.options.onDone(this.error ?? this.answers));
   }
 }

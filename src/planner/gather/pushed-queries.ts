@@ -2,7 +2,7 @@ import type { Node, SelectStmt, TypeName } from '@pgsql/types';
 import type { CatalogColumn } from '../../keyspace/catalog.js';
 import type { Keyspace } from '../../keyspace/topology.js';
 import type { Analysis } from '../analysis.js';
-import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
+import { bodyOf, forEachChild, kindOf, selectOf, contains } from '../ast.js';
 import type { Level, Occurrence } from '../model.js';
 import type { Tables } from '../placement.js';
 import type { GatherInput, ShardSelector } from '../plan.js';
@@ -183,14 +183,6 @@ function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
 
 function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]): boolean {
   return used.every(hasDefaultCollation) && !contains(select, 'CollateClause');
-}
-
-function contains(body: unknown, kind: string): boolean {
-  let found = false;
-  forEachChild(body, (child) => {
-    found ||= kindOf(child) === kind || contains(bodyOf(child), kind);
-  });
-  return found;
 }
 
 /** `orders o, customers` */

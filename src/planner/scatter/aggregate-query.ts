@@ -1,14 +1,13 @@
 import type { Node } from '@pgsql/types';
-import { isStar } from '../ast.js';
+import { contains, isStar } from '../ast.js';
 import { clauseItem } from '../clause-items.js';
 import type { GatherSpec, ShardSelector } from '../plan.js';
 import { cutOf } from './cut.js';
 import { FinalText } from './final-text.js';
 import { groupingOf, type Grouping } from './grouping.js';
-import { homeOf } from './home.js';
+import { oneInputSpec } from './one-input.js';
 import { PartialOutputs } from './partial-outputs.js';
 import type { ScatterContext } from './scatter-context.js';
-import { contains } from './tree.js';
 
 /**
  * A query with aggregates whose FROM and WHERE split: every shard groups its rows and gives partial
@@ -46,21 +45,14 @@ function planned(
   const sql = final === null ? null : partialText(scatter, outputs);
   if (final === null || sql === null) return null;
   scatter.dependOnLiterals();
-  return {
-    inputs: [
-      {
-        label: 'partial aggregates',
-        shards,
-        sql,
-        columns: outputs.columns,
-        primaryKey: null,
-        defaultCollations: scatter.defaultCollations,
-        estimatedRows: outputs.groupColumns.length === 0 ? 1 : null,
-      },
-    ],
-    home: homeOf(shards),
-    final,
+  const input = {
+    label: 'partial aggregates',
+    shards,
+    sql,
+    columns: outputs.columns,
+    estimatedRows: outputs.groupColumns.length === 0 ? 1 : null,
   };
+  return oneInputSpec(scatter, input, final);
 }
 
 function partialText(scatter: ScatterContext, outputs: PartialOutputs): string | null {

@@ -1,10 +1,9 @@
 import type { Node } from '@pgsql/types';
 import { TypeOid } from '../../keyspace/type-oids.js';
-import { constOf } from '../ast.js';
+import { constOf, contains } from '../ast.js';
 import type { Params } from '../params.js';
 import type { RowCount } from '../plan.js';
 import type { ScatterContext } from './scatter-context.js';
-import { contains } from './tree.js';
 
 /** LIMIT, OFFSET and FETCH of a query. */
 export interface Cut {

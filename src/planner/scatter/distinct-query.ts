@@ -3,7 +3,7 @@ import { kindOf } from '../ast.js';
 import { clauseItem, outputExpression } from '../clause-items.js';
 import type { GatherSpec, ShardSelector, SortKey } from '../plan.js';
 import { cutOf } from './cut.js';
-import { homeOf } from './home.js';
+import { oneInputSpec } from './one-input.js';
 import type { ScatterContext } from './scatter-context.js';
 import { isRepeatable, orderBy, sortItems, type SortItem } from './sort-keys.js';
 
@@ -116,14 +116,6 @@ function spec(
   final: GatherSpec['final'],
 ): GatherSpec {
   scatter.dependOnLiterals();
-  const input = {
-    label: 'distinct rows',
-    shards,
-    sql,
-    columns,
-    primaryKey: null,
-    defaultCollations: scatter.defaultCollations,
-    estimatedRows: null,
-  };
-  return { inputs: [input], home: homeOf(shards), final };
+  const input = { label: 'distinct rows', shards, sql, columns, estimatedRows: null };
+  return oneInputSpec(scatter, input, final);
 }

@@ -1,9 +1,9 @@
 import type { Node } from '@pgsql/types';
-import { isStar, kindOf } from '../ast.js';
+import { contains, isStar, kindOf } from '../ast.js';
 import { clauseItem, outputExpression } from '../clause-items.js';
 import type { ScatterContext } from './scatter-context.js';
 import { isRepeatable } from './sort-keys.js';
-import { columnOf, contains } from './tree.js';
+import { columnOf } from './tree.js';
 
 /** GROUP BY of a query whose shards group first. */
 export interface Grouping {

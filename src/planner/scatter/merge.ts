@@ -1,11 +1,11 @@
 import type { Node } from '@pgsql/types';
+import { contains } from '../ast.js';
 import { sameTree } from '../../sql/same-tree.js';
 import type { GatherSpec, ManyShards, MergeSpec, ShardSelector, SortKey } from '../plan.js';
 import { cutOf, type Cut } from './cut.js';
 import type { ScatterContext } from './scatter-context.js';
-import { homeOf } from './home.js';
+import { oneInputSpec } from './one-input.js';
 import { orderBy, sortItems, type SortItem } from './sort-keys.js';
-import { contains } from './tree.js';
 
 /**
  * A query that splits but is sorted or cut: each shard sorts its rows and gives the sort keys along
@@ -110,19 +110,16 @@ function fallbackOf(
     hidden.map((column) => `t.${column}`),
     keys,
   );
-  return {
-    inputs: [
-      {
-        label: 'sorted rows',
-        shards,
-        sql,
-        columns: [...columns, ...hidden],
-        primaryKey: null,
-        defaultCollations: scatter.defaultCollations,
-        estimatedRows: null,
-      },
-    ],
-    home: homeOf(shards),
-    final: [`SELECT ${outputs} FROM `, { kind: 'input', input: 0 }, ` AS t${order}${cut.written}`],
+  const input = {
+    label: 'sorted rows',
+    shards,
+    sql,
+    columns: [...columns, ...hidden],
+    estimatedRows: null,
   };
+  return oneInputSpec(scatter, input, [
+    `SELECT ${outputs} FROM `,
+    { kind: 'input', input: 0 },
+    ` AS t${order}${cut.written}`,
+  ]);
 }

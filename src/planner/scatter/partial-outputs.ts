@@ -1,12 +1,12 @@
 import type { FuncCall, Node } from '@pgsql/types';
 import { sameTree } from '../../sql/same-tree.js';
 import { combinableAggregate } from '../aggregates/index.js';
-import { columnRefOf, constOf, qualifiedName } from '../ast.js';
+import { columnRefOf, constOf, contains, qualifiedName } from '../ast.js';
 import { isAggregate } from '../functions.js';
 import { isFloat4 } from './float4.js';
 import { isGroupable } from './grouping.js';
 import type { ScatterContext } from './scatter-context.js';
-import { columnOf, contains, replaced } from './tree.js';
+import { columnOf, replaced } from './tree.js';
 
 /** An aggregate of the final statement: which one, of which columns of the input. */
 export interface Combination {

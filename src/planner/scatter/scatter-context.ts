@@ -3,11 +3,10 @@ import type { CatalogRelation } from '../../keyspace/catalog.js';
 import { deparse, deparseExpression } from '../../sql/deparse.js';
 import { sameTree } from '../../sql/same-tree.js';
 import type { Analysis } from '../analysis.js';
-import { qualifiedName } from '../ast.js';
+import { contains, qualifiedName } from '../ast.js';
 import { bareColumn } from '../expressions.js';
 import type { Level } from '../model.js';
 import type { StatementContext } from '../statement-context.js';
-import { contains } from './tree.js';
 
 /** A SELECT that is planned for several shards, with what is known of it. */
 export class ScatterContext {

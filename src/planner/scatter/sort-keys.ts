@@ -1,8 +1,8 @@
 import type { Node } from '@pgsql/types';
+import { contains } from '../ast.js';
 import { clauseItem, outputExpression } from '../clause-items.js';
 import type { SortKey } from '../plan.js';
 import type { ScatterContext } from './scatter-context.js';
-import { contains } from './tree.js';
 
 /** One item of ORDER BY. */
 export interface SortItem {

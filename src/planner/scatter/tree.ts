@@ -1,17 +1,5 @@
 import type { Node } from '@pgsql/types';
 
-/** Whether a tree holds a node of this kind (that passes the test). */
-export function contains(
-  tree: unknown,
-  kind: string,
-  test: (node: Node) => boolean = () => true,
-): boolean {
-  if (tree === null || typeof tree !== 'object') return false;
-  if (Array.isArray(tree)) return tree.some((item) => contains(item, kind, test));
-  if (kind in tree && test(tree as Node)) return true;
-  return Object.values(tree).some((field) => contains(field, kind, test));
-}
-
 /**
  * A copy of a tree in which `replace` has put other nodes; it answers undefined for nodes whose
  * children are to be looked at. Nodes are told from other structures by their one capital key.

@@ -1,56 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { BackendError } from '../../../src/backend/backend-error.js';
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import { CAPTURE } from '../../../src/backend/postgres/expected-replies.js';
 import { CopyConcat } from '../../../src/executor/copy/copy-concat.js';
 import { addTags, FanOut, type FanOutOptions } from '../../../src/executor/fan-out.js';
 import { readSqlState } from '../../../src/protocol/backend-messages.js';
-import { RecordingSink } from '../backend/postgres/recording-sink.js';
 import { replies } from '../backend/postgres/replies.js';
 import { ScriptedTransport } from '../backend/postgres/scripted-transport.js';
-
-/** Gives what a backend says to the fan-out, as a session does. */
-class OperationSink extends RecordingSink {
-  fanOut!: FanOut;
-
-  override captured(
-    backend: BackendConnection,
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.fanOut.captured(backend, type, buffer, start, end);
-  }
-
-  override capturedData(
-    backend: BackendConnection,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): boolean {
-    return this.fanOut.capturedData(backend, buffer, start, end);
-  }
-
-  override failed(
-    backend: BackendConnection,
-    _action: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.fanOut.failed(backend, buffer, start, end);
-  }
-
-  override ready(backend: BackendConnection): void {
-    this.fanOut.ready(backend);
-  }
-
-  override closed(backend: BackendConnection, error: BackendError): void {
-    this.fanOut.lost(backend, error);
-  }
-}
+import { OperationSink } from './operation-sink.js';
 
 /** A fan-out over backends whose servers say what `say` gives them. */
 class Rig {
@@ -113,7 +70,7 @@ class Rig {
       },
       ...options,
     });
-    sink.fanOut = this.fanOut;
+    sink.operation = this.fanOut;
     this.fanOut.start();
   }
 

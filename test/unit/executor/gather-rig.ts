@@ -1,4 +1,3 @@
-import type { BackendError } from '../../../src/backend/backend-error.js';
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import { NO_VALUES } from '../../../src/executor/bind-parts.js';
 import type { ResultColumn } from '../../../src/executor/described-columns.js';
@@ -7,54 +6,16 @@ import type { GatherOptions } from '../../../src/executor/gather-options.js';
 import { GatherScript } from '../../../src/executor/gather-script.js';
 import type { GatherInput, GatherSpec } from '../../../src/planner/plan.js';
 import { readSqlState } from '../../../src/protocol/backend-messages.js';
-import { RecordingSink } from '../backend/postgres/recording-sink.js';
 import { ScriptedTransport } from '../backend/postgres/scripted-transport.js';
 import { message } from '../protocol/messages.js';
+import { OperationSink } from './operation-sink.js';
 
-/** Gives what a backend says to the gather, as a session does. */
-class GatherSink extends RecordingSink {
-  gather!: Gather;
+/** Tells the gather what its home has taken, too. */
+class GatherSink extends OperationSink {
   home!: BackendConnection;
 
-  override captured(
-    backend: BackendConnection,
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.gather.captured(backend, type, buffer, start, end);
-  }
-
-  override capturedData(
-    backend: BackendConnection,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): boolean {
-    return this.gather.capturedData(backend, buffer, start, end);
-  }
-
-  override failed(
-    backend: BackendConnection,
-    _action: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.gather.failed(backend, buffer, start, end);
-  }
-
-  override ready(backend: BackendConnection): void {
-    this.gather.ready(backend);
-  }
-
   override drained(): void {
-    this.gather.drained(this.home);
-  }
-
-  override closed(backend: BackendConnection, error: BackendError): void {
-    this.gather.lost(backend, error);
+    this.operation.drained?.(this.home);
   }
 }
 
@@ -146,7 +107,7 @@ export class GatherRig {
       },
       ...options,
     });
-    sink.gather = gather;
+    sink.operation = gather;
     sink.home = this.backends[0]!;
     gather.start();
   }

@@ -1,55 +1,12 @@
-import type { BackendError } from '../../../src/backend/backend-error.js';
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import { CAPTURE } from '../../../src/backend/postgres/expected-replies.js';
 import { OrderedMerge, type OrderedMergeOptions } from '../../../src/executor/ordered-merge.js';
 import { compareInt4 } from '../../../src/merger/compare-numbers.js';
 import type { MergeSpec } from '../../../src/planner/plan.js';
 import { readSqlState } from '../../../src/protocol/backend-messages.js';
-import { RecordingSink } from '../backend/postgres/recording-sink.js';
 import { ScriptedTransport } from '../backend/postgres/scripted-transport.js';
 import { message } from '../protocol/messages.js';
-
-/** Gives what a backend says to the merge, as a session does. */
-class MergeSink extends RecordingSink {
-  merge!: OrderedMerge;
-
-  override captured(
-    backend: BackendConnection,
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.merge.captured(backend, type, buffer, start, end);
-  }
-
-  override capturedData(
-    backend: BackendConnection,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): boolean {
-    return this.merge.capturedData(backend, buffer, start, end);
-  }
-
-  override failed(
-    backend: BackendConnection,
-    _action: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    this.merge.failed(backend, buffer, start, end);
-  }
-
-  override ready(backend: BackendConnection): void {
-    this.merge.ready(backend);
-  }
-
-  override closed(backend: BackendConnection, error: BackendError): void {
-    this.merge.lost(backend, error);
-  }
-}
+import { OperationSink } from './operation-sink.js';
 
 /** A DataRow of one visible text, then one binary int4 (or NULL) for each key. */
 export function row(text: string, ...keys: readonly (number | null)[]): Buffer {
@@ -106,7 +63,7 @@ export class MergeRig {
   private readonly unread: Buffer[][] = [];
 
   constructor(count: number, spec: MergeSpec, options: Partial<OrderedMergeOptions> = {}) {
-    const sink = new MergeSink();
+    const sink = new OperationSink();
     this.backends = Array.from({ length: count }, (_, position) => {
       const transport = new ScriptedTransport(24);
       this.transports.push(transport);
@@ -142,7 +99,7 @@ export class MergeRig {
       onSuspended: () => this.suspensions++,
       ...options,
     });
-    sink.merge = this.merge;
+    sink.operation = this.merge;
     this.merge.start();
   }
 

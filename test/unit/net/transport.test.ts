@@ -48,6 +48,27 @@ async function connect(
   return { transport, peer };
 }
 
+/** Accepts a peer whose reader pauses at every chunk. */
+async function acceptPausing(
+  recorder: Recorder,
+): Promise<{ readonly peer: net.Socket; readonly closed: () => boolean }> {
+  const { accepted, peer } = await accept(recorder);
+  let closed = false;
+  accepted.handler = {
+    onBytes: (buffer, start, end) => {
+      recorder.onBytes(buffer, start, end);
+      accepted.pause();
+    },
+    onDrain() {
+      // Nothing is written.
+    },
+    onClose: () => {
+      closed = true;
+    },
+  };
+  return { peer, closed: () => closed };
+}
+
 describe('reading', () => {
   test('an accepted connection reads behind a headroom of 1 KB', async () => {
     const recorder = new Recorder();
@@ -118,52 +139,26 @@ describe('reading', () => {
 
   test('a peer that goes while paused is noticed, with what it sent before still unread', async () => {
     const recorder = new Recorder();
-    const { accepted, peer } = await accept(recorder);
-    let closed = false;
-    accepted.handler = {
-      onBytes: (buffer, start, end) => {
-        recorder.onBytes(buffer, start, end);
-        accepted.pause();
-      },
-      onDrain() {
-        // Nothing is written.
-      },
-      onClose: () => {
-        closed = true;
-      },
-    };
+    const { peer, closed } = await acceptPausing(recorder);
     peer.write('first');
     await recorder.until(() => recorder.chunks.length === 1);
     peer.write('second');
     await pause(10);
     peer.end('third');
-    while (!closed) await pause(5);
+    while (!closed()) await pause(5);
     expect(recorder.bytes.toString()).toBe('first');
   });
 
   test('so is one that sent very much in very small pieces', async () => {
     const recorder = new Recorder();
-    const { accepted, peer } = await accept(recorder);
-    let closed = false;
-    accepted.handler = {
-      onBytes: (buffer, start, end) => {
-        recorder.onBytes(buffer, start, end);
-        accepted.pause();
-      },
-      onDrain() {
-        // Nothing is written.
-      },
-      onClose: () => {
-        closed = true;
-      },
-    };
+    const { peer, closed } = await acceptPausing(recorder);
     for (let i = 0; i < 300; i++) {
       peer.write(pattern(100));
       // Each piece is read by itself.
       await new Promise((resolve) => setImmediate(resolve));
     }
     peer.end();
-    while (!closed) await pause(5);
+    while (!closed()) await pause(5);
     expect(recorder.chunks).toHaveLength(1);
   });
 
