@@ -1,3 +1,4 @@
+import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
@@ -14,6 +15,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   if (plan.kind === 'route' && many?.kind === 'explain') {
     return new ExplainRun(session, request, plan, many.explain);
   }
+  if (many?.kind === 'distribute') return new DistributeRun(session, request, many.distribute);
   if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
   if (many?.kind === 'merge') {
     const { merge } = many;

@@ -5,6 +5,7 @@ import type {
   BroadcastPlan,
   CopyFromPlan,
   InsertSplitPlan,
+  ManyShards,
   Plan,
   Refusal,
   RoutePlan,
@@ -126,7 +127,7 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
     const agreed = targets.resolve(selector.keyspace, selector.groups, session.source);
     shards = targets.shards;
     if (!agreed) {
-      if (many.kind === 'explain' || many.kind === 'gather' || many.kind === 'merge') return NONE;
+      if (findsShards.has(many.kind)) return NONE;
       if (many.kind !== 'refuse') throw disagreement();
     }
   } else if (selector.kind === 'all') {
@@ -147,6 +148,14 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
   if (shards.length > 1 && many.kind === 'refuse') throw refusalError(many.refusal);
   return shards;
 }
+
+/** Ways over several shards that need not be those of the plan's own keys. */
+const findsShards: ReadonlySet<ManyShards['kind']> = new Set([
+  'explain',
+  'gather',
+  'merge',
+  'distribute',
+]);
 
 function disagreement(): Error {
   return sqlError(

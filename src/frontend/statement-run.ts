@@ -4,7 +4,7 @@ import { movedPosition, withoutPosition } from '../executor/error-position.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import type { Literals } from '../sql/literals.js';
-import type { Operation, Outcome } from '../transaction/operation.js';
+import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import type { ShardPlan } from './shard-choice.js';
 
@@ -20,6 +20,8 @@ export interface RunRequest {
   readonly bind: Buffer | null;
   /** The client is owed a RowDescription where there are rows. */
   readonly describe: boolean;
+  /** Who gets the rows; absent: the client. */
+  readonly host?: OperationHost;
   /** End each shard's part with Sync at once (a simple query outside a transaction that only reads). */
   readonly endsWithSync: boolean;
 }

@@ -11,6 +11,7 @@ export const RouteKind = {
   local: 8,
   refused: 9,
   empty: 10,
+  distribute: 11,
 } as const;
 export type RouteKind = (typeof RouteKind)[keyof typeof RouteKind];
 /** By `RouteKind`, as the `route` label has it. */
@@ -26,6 +27,7 @@ export const routeLabels = [
   'local',
   'refused',
   'empty',
+  'distribute',
 ] as const;
 
 /** Places in `Metrics.statementsByVerb`; a closed set, so that a client cannot make labels grow. */

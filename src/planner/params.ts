@@ -39,9 +39,15 @@ export class Params {
   readonly #given: readonly number[];
   readonly #hints = new Map<number, Set<string>>();
 
-  /** Type OIDs from Parse by 0-based parameter; 0 or missing: not given. */
-  constructor(given: readonly number[]) {
+  /**
+   * @param given type OIDs from Parse by 0-based parameter; 0 or missing: not given
+   * @param outer of the statement that this one was made of, whose uses count too
+   */
+  constructor(given: readonly number[], outer: Params | null = null) {
     this.#given = given;
+    if (outer === null) return;
+    this.count = outer.count;
+    for (const [index, hints] of outer.#hints) this.#hints.set(index, new Set(hints));
   }
 
   note(index: number, hint: ParamHint): void {

@@ -1,6 +1,7 @@
-import type { KeyMapper } from '../keyspace/vindex.js';
+import type { KeyMapper, Vindex } from '../keyspace/vindex.js';
 import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
+import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 
 /**
@@ -104,6 +105,8 @@ export type ManyShards =
   | { readonly kind: 'merge'; readonly merge: MergeSpec }
   /** Rows are brought together on one server, which runs the statement over them. */
   | { readonly kind: 'gather'; readonly gather: GatherSpec }
+  /** What it writes is read first, then each row goes to the shard that it belongs to. */
+  | { readonly kind: 'distribute'; readonly distribute: DistributeSpec }
   /** EXPLAIN: tells how the statement would run. */
   | { readonly kind: 'explain'; readonly explain: ExplainSpec }
   /** UPDATE and DELETE: the affected-row counts add up; RETURNING rows are concatenated. */
@@ -219,6 +222,70 @@ export interface GatherInput {
   readonly defaultCollations: boolean;
   /** Over all shards, from the catalog; null: not known. */
   readonly estimatedRows: number | null;
+}
+
+/**
+ * What a statement writes is read first, all of it; then each row goes where it belongs:
+ *
+ *     source, anywhere --> rows --> destination of each --> apply, on each shard over its rows
+ *
+ * All of it is one statement of the unit of work. Parameters and result are described by the text
+ * of the client, on any shard.
+ */
+export interface DistributeSpec {
+  readonly source: SourceQuery;
+  readonly destination: Destination;
+  readonly apply: ApplySpec;
+}
+
+/** A statement made of the client's, that gives rows (planner/distribute/source-query.ts). */
+export interface SourceQuery {
+  /** With the client's parameters. A shard describes its columns by it. */
+  readonly sql: Uint8Array;
+  /** The places of literals in `sql`, by which the terms in `plan` name values. */
+  readonly literals: Literals;
+  /** How it is answered. */
+  readonly plan: RoutePlan;
+}
+
+export type Destination =
+  /**
+   * The shard of a column's value, as INSERT stores it: errors for NULL and values without a shard
+   * are the same. The column's type in the source may be any that `vindex` maps.
+   */
+  | {
+      readonly kind: 'key';
+      readonly keyspace: Keyspace;
+      /** 0-based, of the source. */
+      readonly column: number;
+      readonly vindex: Vindex;
+      /** Of the stored column: type OID, type modifier, `table.column`. */
+      readonly columnType: number;
+      readonly columnTypmod: number;
+      readonly name: string;
+    }
+  /**
+   * The shard whose `index` is in a column of type int4; null: the one that the row came from (the
+   * source's rows are simply put together).
+   */
+  | { readonly kind: 'origin'; readonly keyspace: Keyspace; readonly column: number | null }
+  /** Every one of these shards gets all rows; their answers are the same. */
+  | { readonly kind: 'copies'; readonly shards: readonly Shard[] };
+
+/** What shards do with their rows; those without rows are left out, but for one where none has any. */
+export interface ApplySpec {
+  /**
+   * With the client's parameters; piece `input` 0 is the relation of the rows. Columns of types that
+   * do not travel in arrays are of type text there: cast them (planner/type-names.ts).
+   */
+  readonly sql: readonly FinalPiece[];
+  /** What the text calls the source's columns. */
+  readonly columns: readonly string[];
+  /**
+   * Rows that the client gets: none; in any order; exactly one for each row of the source, in the
+   * source's order.
+   */
+  readonly returning: 'none' | 'rows' | 'each';
 }
 
 export interface Refusal {

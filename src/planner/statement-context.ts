@@ -18,6 +18,8 @@ export interface StatementContext {
   /** For texts that plans are made of: what deparse.ts writes, definitions of views. */
   readonly parser: Parser;
   readonly paramTypes: readonly number[];
+  /** What is known of the parameters of the statement that this one was made of; absent: none. */
+  readonly outerParams?: Params;
   readonly constants: TextConstants;
   /** The literal spans of the whole text. */
   readonly literals: Literals;
@@ -66,7 +68,7 @@ export function analyse<T>(
   walk: (analysis: Analysis) => T,
 ): [Analysis, T] {
   const { names, constants, parser, outcome } = context;
-  const params = new Params(context.paramTypes);
+  const params = new Params(context.paramTypes, context.outerParams);
   const analysis = new Analysis(names, params, constants, walker, parser);
   const result = walk(analysis);
   for (const { level, columns } of analysis.cteUses) {

@@ -1,5 +1,7 @@
 import type { Shard } from '../../keyspace/topology.js';
 import type {
+  Destination,
+  DistributeSpec,
   FinalPiece,
   GatherInput,
   GatherSpec,
@@ -43,12 +45,16 @@ export function planTree(
       return mergeNode(many.merge, selector, resolve);
     case 'gather':
       return gatherNode(many.gather, resolve);
+    case 'distribute':
+      return distributeNode(many.distribute, resolve);
     default:
       return leaf(titles[many.kind], sql, selector, resolve);
   }
 }
 
-const titles: Readonly<Record<Exclude<ManyShards['kind'], 'merge' | 'gather'>, string>> = {
+const titles: Readonly<
+  Record<Exclude<ManyShards['kind'], 'merge' | 'gather' | 'distribute'>, string>
+> = {
   concat: 'Concatenate',
   counts: 'Sum Counts',
   addTags: 'Scatter',
@@ -120,6 +126,35 @@ function gatherNode(gather: GatherSpec, resolve: ResolveShards): PlanNode {
   };
 }
 
+function distributeNode(distribute: DistributeSpec, resolve: ResolveShards): PlanNode {
+  const { source, destination, apply } = distribute;
+  const { plan } = source;
+  const read = planTree(plan.many, Buffer.from(source.sql).toString(), plan.shards, resolve);
+  const rows = { label: 'rows', columns: apply.columns };
+  return {
+    type: 'Distribute Rows',
+    properties: [
+      ...destinationProperties(destination),
+      ['Each Shard', finalText(apply.sql, [rows])],
+    ],
+    children: [read],
+    pushed: null,
+  };
+}
+
+function destinationProperties(destination: Destination): [string, PropertyValue][] {
+  const shards = 'keyspace' in destination ? destination.keyspace.shards : destination.shards;
+  const chosen = {
+    key: 'shard key of the row',
+    origin: 'where the row came from',
+    copies: 'every row to each',
+  };
+  return [
+    ['Shards', shards.map((shard) => shard.name)],
+    ['Chosen By', chosen[destination.kind]],
+  ];
+}
+
 function inputNode(input: GatherInput, resolve: ResolveShards): PlanNode {
   const shards = resolve(input.shards);
   const properties: [string, PropertyValue][] = [
@@ -132,7 +167,10 @@ function inputNode(input: GatherInput, resolve: ResolveShards): PlanNode {
 }
 
 /** The final statement with names in place of what is filled in. */
-function finalText(pieces: readonly FinalPiece[], inputs: readonly GatherInput[]): string {
+function finalText(
+  pieces: readonly FinalPiece[],
+  inputs: readonly Pick<GatherInput, 'label' | 'columns'>[],
+): string {
   return pieces
     .map((piece) => {
       if (typeof piece === 'string') return piece;
