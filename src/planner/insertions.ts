@@ -1,16 +1,18 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import type { Analysis, CteScope, Place } from './analysis.js';
 import { isStarTarget, selectOf } from './ast.js';
-import { visitExpression } from './expressions.js';
+import { bareColumn, visitExpression } from './expressions.js';
 import { valueOf } from './key-values.js';
 import { addEdge, type KeyValue, type Level, type Occurrence } from './model.js';
 import {
   analyseAssignments,
   analyseReturning,
+  assignedKey,
   columnHint,
   columnOf,
   hasReturning,
   openModification,
+  refuseNewKey,
   type Modification,
 } from './modifications.js';
 import { refuse } from './refusals.js';
@@ -64,6 +66,7 @@ export function analyseInsert(
     target: occurrence,
     returning: hasReturning(statement),
     cursor: null,
+    newKey: null,
     columns,
     rows,
     select: rows === null ? select : null,
@@ -86,6 +89,12 @@ function analyseConflict(
   const excluded: ScopeItem = { ...item, name: 'excluded', schema: null, columnsVisible: false };
   const scope: Scope = { ...place.scope, items: [item, excluded] };
   const inner: Place = { scope, ctes: place.ctes };
+  const newKey = assignedKey(clause.targetList, occurrence);
+  if (newKey !== null) {
+    // The row that is met is on the shard that the inserted one, `excluded`, belongs to.
+    const column = bareColumn(newKey, inner, analysis);
+    if (column === null || column !== analysis.keyOf(occurrence)) refuseNewKey(occurrence);
+  }
   analyseAssignments(clause.targetList, occurrence, inner, analysis);
   visitExpression(clause.whereClause, inner, analysis);
 }

@@ -2,7 +2,14 @@ import type { DeleteStmt, MergeStmt, UpdateStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
 import { refuseSystemTable } from './inserts.js';
-import { analyseDelete, analyseMerge, analyseUpdate, type Modification } from './modifications.js';
+import { keyChange, onOneShard } from './key-changes.js';
+import {
+  analyseDelete,
+  analyseMerge,
+  analyseUpdate,
+  refuseNewKey,
+  type Modification,
+} from './modifications.js';
 import { placementOf } from './placement.js';
 import type { Plan } from './plan.js';
 import { routePlan } from './plans.js';
@@ -50,7 +57,7 @@ function planModification(
   const unknown = routeUnknown(analysis);
   if (unknown !== null || modification === null) return routePlan(verb, true, unknown!);
   const placement = placementOf(analysis);
-  const { target, cursor } = modification;
+  const { target, cursor, newKey } = modification;
   if (target.table === null) refuseSystemTable(target.relation.name);
   const { keyspace } = target.table;
   if (keyspace.sharded && target.table.type === 'reference') {
@@ -63,7 +70,12 @@ function planModification(
     return planReferenceWrite(verb, target, placement, analysis, context);
   }
   checkDefaults(analysis);
-  if (cursor === null) return routePlan(verb, true, routeModification(target, analysis));
+  if (cursor === null) {
+    const route = routeModification(target, analysis);
+    const moves = newKey === null ? null : keyChange(newKey, target, analysis);
+    return routePlan(verb, true, moves === null ? route : onOneShard(route, moves, target));
+  }
+  if (newKey !== null) refuseNewKey(target);
   return {
     ...routePlan(verb, true, cursorRoute(modification, analysis)),
     cursor: { action: 'use', name: cursor },

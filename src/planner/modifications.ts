@@ -9,12 +9,14 @@ import type {
 } from '@pgsql/types';
 import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Analysis, CteScope, Place } from './analysis.js';
+import { isStar } from './ast.js';
 import { visitExpression } from './expressions.js';
 import { learnCondition } from './facts.js';
 import { analyseFrom, baseTable } from './from-clause.js';
 import type { Level, Occurrence } from './model.js';
 import type { ParamHint } from './params.js';
 import { analyseWith, newLevel } from './queries.js';
+import type { ShardedTable } from './plan.js';
 import { refuse } from './refusals.js';
 import type { Scope, ScopeItem } from './scopes.js';
 import { analyseTargets } from './targets.js';
@@ -26,6 +28,14 @@ export interface Modification {
   readonly returning: boolean;
   /** WHERE CURRENT OF: the cursor's name. */
   readonly cursor: string | null;
+  /** What an UPDATE sets the target's shard key to; null: it leaves the key alone. */
+  readonly newKey: NewKey | null;
+}
+
+/** The value that an UPDATE gives to the shard key. */
+export interface NewKey {
+  readonly value: Node;
+  readonly place: Place;
 }
 
 /** A data-modifying statement whose target is known and whose clauses are still to be walked. */
@@ -80,7 +90,8 @@ function closeModification(
   analysis: Analysis,
 ): Modification {
   analyseReturning(statement.returningClause, item, place, level, analysis);
-  return { level, target: occurrence, returning: hasReturning(statement), cursor };
+  const returning = hasReturning(statement);
+  return { level, target: occurrence, returning, cursor, newKey: null };
 }
 
 export function analyseUpdate(
@@ -93,8 +104,11 @@ export function analyseUpdate(
   if (open === null) return null;
   const place = joinedPlace(open, statement.fromClause, analysis);
   const cursor = analyseWhere(statement.whereClause, place, open.level, analysis);
+  const value = assignedKey(statement.targetList, open.occurrence);
+  const newKey = value === null ? null : { value, place };
+  if (newKey !== null && parent !== null) refuseNewKey(open.occurrence);
   analyseAssignments(statement.targetList, open.occurrence, place, analysis);
-  return closeModification(open, statement, place, cursor, analysis);
+  return { ...closeModification(open, statement, place, cursor, analysis), newKey };
 }
 
 export function analyseDelete(
@@ -127,6 +141,7 @@ export function analyseMerge(
     const clause = node.MergeWhenClause;
     visitExpression(clause.condition, place, analysis);
     if (clause.commandType === 'CMD_UPDATE') {
+      if (assignedKey(clause.targetList, open.occurrence) !== null) refuseNewKey(open.occurrence);
       analyseAssignments(clause.targetList, open.occurrence, place, analysis);
     }
     for (const value of clause.values ?? []) visitExpression(value, place, analysis);
@@ -155,31 +170,60 @@ function analyseWhere(
   return null;
 }
 
+/** What SET gives to the target's shard key; null: nothing. */
+export function assignedKey(
+  targets: readonly Node[] | undefined,
+  { table }: Occurrence,
+): Node | null {
+  if (table?.type !== 'sharded') return null;
+  for (const node of targets ?? []) {
+    if (!('ResTarget' in node) || node.ResTarget.name !== table.shardKey) continue;
+    const { val, indirection } = node.ResTarget;
+    // A part of the key that is set makes a value that nobody sees.
+    return indirection === undefined && val !== undefined ? assignedValue(val) : node;
+  }
+  return null;
+}
+
+export function refuseNewKey({ table }: Occurrence): never {
+  const { name, shardKey } = table as ShardedTable;
+  refuse(
+    `changing the shard key "${name}.${shardKey}" in this statement is not supported`,
+    'The row may belong to another shard afterwards: use an UPDATE of its own.',
+  );
+}
+
 export function analyseAssignments(
   targets: readonly Node[] | undefined,
   occurrence: Occurrence,
   place: Place,
   analysis: Analysis,
 ): void {
-  const { table } = occurrence;
   for (const node of targets ?? []) {
     if (!('ResTarget' in node)) continue;
     const { name, val, indirection } = node.ResTarget;
-    if (table?.type === 'sharded' && name === table.shardKey) {
-      refuse(
-        `changing the shard key "${table.name}.${table.shardKey}" is not supported`,
-        'The row may belong to another shard afterwards: delete it and insert it anew.',
-      );
-    }
     for (const step of indirection ?? []) {
       if (!('String' in step)) visitExpression(step, place, analysis);
     }
     const column = columnOf(occurrence, name);
-    if (val !== undefined && 'SetToDefault' in val && column !== null) {
+    const value = val === undefined ? undefined : assignedValue(val);
+    if (value !== undefined && 'SetToDefault' in value && column !== null) {
       analysis.defaulted.push({ occurrence, column });
     }
-    visitExpression(val, place, analysis, columnHint(column));
+    // One sub-select for several columns stands in the tree once for each of them.
+    if (value !== undefined && 'MultiAssignRef' in value && value.MultiAssignRef.colno !== 1)
+      continue;
+    visitExpression(value, place, analysis, columnHint(column));
   }
+}
+
+/** The item of a row that is meant for one column: `(a, b) = (1, $2)`. */
+function assignedValue(value: Node): Node {
+  if (!('MultiAssignRef' in value)) return value;
+  const { source, colno, ncolumns } = value.MultiAssignRef;
+  const items = source !== undefined && 'RowExpr' in source ? (source.RowExpr.args ?? []) : [];
+  if (items.length !== ncolumns || items.some(isStar)) return value;
+  return items[(colno ?? 1) - 1]!;
 }
 
 /**

@@ -159,11 +159,10 @@ describe('what stays exact over several shards is answered', () => {
 describe('writes that would go wrong over several shards are refused, and change nothing', () => {
   test.each([
     ['UPDATE customers SET id = 9 WHERE id = 1'],
-    ['UPDATE customers SET id = id'],
+    ['UPDATE customers SET id = id + 1'],
     ['UPDATE customers SET (name, id) = (name, 5) WHERE id = 1'],
     ['UPDATE customers SET name = o.id::text FROM orders o WHERE o.id = customers.id'],
     ['UPDATE customers SET name = (SELECT max(name) FROM customers) WHERE id = 1'],
-    ['UPDATE customers SET name = random()::text, id = 4 WHERE id = 4'],
     ['UPDATE countries SET name = random()::text'],
     [`INSERT INTO countries VALUES ('x', clock_timestamp()::text)`],
     [`INSERT INTO countries SELECT country, name FROM customers WHERE id = 1`],
