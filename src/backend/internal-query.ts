@@ -67,10 +67,10 @@ export class InternalQuery implements BackendSink, BackendWaiter {
     new InternalQuery(pool, sql, timeoutMs, onRows, on.onFailed, backend);
   }
 
-  /** The parameters that a backend of the pool reported. */
+  /** The parameters that a backend of the pool reported at its login. */
   static parameters(pool: Pool, timeoutMs: number): Promise<ReadonlyMap<string, string>> {
     return new Promise((resolve, reject) => {
-      const copy = (backend: BackendConnection): void => resolve(new Map(backend.parameters));
+      const copy = (backend: BackendConnection): void => resolve(backend.loginParameters);
       new InternalQuery(pool, null, timeoutMs, copy, reject);
     });
   }

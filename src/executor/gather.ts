@@ -1,5 +1,6 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { Expect } from '../backend/postgres/expected-replies.js';
 import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
@@ -48,6 +49,10 @@ export class Gather implements Operation {
   private tag: string | null = null;
   private error: Buffer | null = null;
   private ended = false;
+  /** Some shard has planned its input, and executed it. */
+  private executed = false;
+  /** The client has the RowDescription, where it is owed one. */
+  private described = false;
 
   constructor(host: OperationHost, options: GatherOptions) {
     this.host = host;
@@ -141,6 +146,7 @@ export class Gather implements Operation {
     const branch = this.branches.of(backend);
     const [step] = branch.steps;
     branch.steps.length = 0;
+    if (step?.kind === 'input' && backend.failedWhile === Expect.execute) this.executed = true;
     const ours = step?.kind === 'table' ? tableError(buffer, start, end) : null;
     this.fail(ours ?? withoutPosition(buffer, start, end), branch);
   }
@@ -174,6 +180,7 @@ export class Gather implements Operation {
   private onStepDone(branch: GatherBranch, tag: string): void {
     const step = branch.steps.shift();
     if (step?.kind === 'final') this.tag = tag;
+    if (step?.kind === 'input') this.executed = true;
     if (step?.kind === 'input' && this.error === null) {
       this.finishCollecting();
       this.finishCopy();
@@ -290,13 +297,18 @@ export class Gather implements Operation {
   /** What the final statement gives must be what the client was told. */
   private onDescribed(buffer: Buffer, start: number, end: number): void {
     if (this.error !== null) return;
-    const { result, describe } = this.options;
-    if (!sameTypes(readRowDescription(buffer, start, end), result.columns)) {
+    if (!sameTypes(readRowDescription(buffer, start, end), this.options.result.columns)) {
       this.fail(shapeError(), null);
       return;
     }
+    this.describe();
+  }
+
+  private describe(): void {
+    const { result, describe } = this.options;
     const { message } = result;
-    if (describe && message !== null) this.pass(message, 0, message.length);
+    if (describe && message !== null && !this.described) this.pass(message, 0, message.length);
+    this.described = true;
   }
 
   private passRows(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
@@ -346,6 +358,8 @@ export class Gather implements Operation {
 
   private report(): void {
     const { onDone } = this.options;
+    // One server would have failed at run time too: behind its RowDescription, not in front of it.
+    if (this.executed) this.describe();
     if (this.error !== null) onDone({ ok: false, error: this.error });
     else onDone({ ok: true, tag: this.tag! });
   }

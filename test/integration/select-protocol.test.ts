@@ -34,6 +34,7 @@ const suite = selectSuite(
 const MERGE = 'SELECT id, t, n, tz, e::text FROM users ORDER BY iv, e, id';
 const GATHER =
   'SELECT u.id, e.t, e.w, u.tz, u.e::text FROM users u JOIN events e ON e.a = u.a ORDER BY 1, e.code, e.seq';
+const GATHERED = 'SELECT u.id FROM users u JOIN events e ON e.a = u.a';
 const GROUPS = 'SELECT a, count(*), sum(q), max(tz), min(e)::text FROM users GROUP BY a ORDER BY a';
 const all = [MERGE, GATHER, GROUPS];
 
@@ -174,6 +175,20 @@ function run(client: WireClient, sql: string): void {
   client.execute();
   client.sync();
 }
+
+test.each([
+  ['comes behind the RowDescription at run time', 'SELECT sum(1 / (id - id)) FROM users'],
+  ['also of distinct rows', 'SELECT DISTINCT 1 / (id - id) FROM users'],
+  ['also of a join', 'SELECT u.id / (e.seq - e.seq) FROM users u JOIN events e ON e.a = u.a'],
+  ['also of a condition that one table meets', `${GATHERED} WHERE 1 / (u.id - u.id) > 0`],
+  ['stands alone where planning finds it', 'SELECT sum(1 / 0) FROM users'],
+])('an error of a gathered simple query %s', (_name, sql) =>
+  withPair(async (pair) => {
+    await pair.expectSame((client) => {
+      client.query(sql);
+    });
+  }),
+);
 
 describe('rows of any size', () => {
   suite.answered([

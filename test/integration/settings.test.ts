@@ -185,6 +185,31 @@ describe('tables are looked up by the search path of the moment', () => {
   });
 });
 
+test('what one client has set is nothing that another one is told or planned by', async () => {
+  const parameters = { search_path: 'other', DateStyle: 'ISO, DMY' };
+  const others = await Promise.all([0, 1, 2, 3].map(() => open(parameters)));
+  // Every backend of the pool has been theirs when the catalog is loaded again.
+  const both = others.flatMap(({ proxy, oracle }) => [proxy, oracle]);
+  for (const sql of ['BEGIN; SELECT FROM pg_class LIMIT 1', 'COMMIT']) {
+    for (const client of both) client.query(sql);
+    await Promise.all(both.map((client) => client.until('Z')));
+  }
+  await others[0]!.expectSame((client) => {
+    client.query('CREATE TABLE later (id int)');
+  });
+  for (const each of others) each.close();
+  const next = await open();
+  try {
+    for (const sql of ['SHOW datestyle', 'SELECT v FROM items ORDER BY id LIMIT 1']) {
+      await next.expectSame((client) => {
+        client.query(sql);
+      });
+    }
+  } finally {
+    next.close();
+  }
+});
+
 test('SET LOCAL in the middle of a script without BEGIN is refused', async () => {
   pair.proxy.query(`SET LOCAL search_path = other; SELECT v FROM items WHERE id = ${keys[0]}`);
   expect(sqlStates(await pair.proxy.until('Z'))).toEqual(['0A000']);

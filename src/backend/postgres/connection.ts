@@ -39,9 +39,13 @@ export class BackendConnection implements TransportHandler {
   readonly owner: BackendOwner;
   readonly pid: number;
   readonly out = new Writer();
+  /** ParameterStatus values as they are now, and as the server gave them at login. */
   readonly parameters: Map<string, string>;
+  readonly loginParameters: ReadonlyMap<string, string>;
   readonly createdAt = Date.now();
   sink: BackendSink;
+  /** What the last error came as the answer to, an `Expect`. */
+  failedWhile = 0;
   /** Status of the last ReadyForQuery. */
   status: number = TxStatus.idle;
   /** Session settings that differ from the connection's start, as the key of whoever set them; null: unknown. */
@@ -89,6 +93,7 @@ export class BackendConnection implements TransportHandler {
     this.pid = login.pid;
     this.secret = login.secret;
     this.parameters = login.parameters;
+    this.loginParameters = new Map(login.parameters);
     this.statements = new BackendStatements(this, preparedMax);
     this.sink = owner;
     if (login.rest.length > 0) this.framer.keep(login.rest, 0, login.rest.length);
@@ -482,6 +487,7 @@ export class BackendConnection implements TransportHandler {
   private onError(action: number, kind: number, start: number, end: number): number {
     const { expected } = this;
     this.copyingIn = false;
+    this.failedWhile = kind;
     const fields = readErrorFields(this.buffer, start, end);
     const severity = fields.get('V') ?? fields.get('S');
     if (expected.empty || severity === 'FATAL' || severity === 'PANIC') {
