@@ -1,6 +1,7 @@
 import { startHttp, type HttpListener } from './admin/http.js';
 import { Cluster } from './backend/cluster.js';
 import { loadCatalog } from './backend/catalog-loader.js';
+import { withTableRows } from './backend/table-rows.js';
 import type { FreshOids } from './backend/oids/cluster-oids.js';
 import { PreparedTexts } from './backend/postgres/prepared-text.js';
 import type { Config } from './config/config.js';
@@ -166,12 +167,13 @@ export class Server {
     this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
     const query = (sql: string): Promise<(string | null)[][]> =>
       cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
-    const [catalog, oids] = await Promise.all([
+    const [schema, oids] = await Promise.all([
       loadCatalog(query, ++this.catalogVersion),
       cluster.readOids(shard),
+      cluster.readTableRows(),
     ]);
     this.catalogLoadedAt = performance.now();
-    return { catalog, oids };
+    return { catalog: withTableRows(schema, cluster.tableRows(), this.catalog), oids };
   }
 
   /** One load at a time; who asks while one runs gets the next, which sees its changes. */

@@ -92,7 +92,6 @@ function relationsOf(
       columns: columnsByTable.get(key) ?? [],
       primaryKey: namesIn(row[6] ?? null),
       ...definitions.get(key),
-      estimatedRows: roughly(row[7] ?? null),
     });
   }
   return out;
@@ -106,13 +105,6 @@ function definitionOf(row: CatalogRow): Pick<CatalogRelation, 'viewDefinition' |
 
 function namesIn(json: string | null): readonly string[] | null {
   return json === null ? null : (JSON.parse(json) as string[]);
-}
-
-/** The nearest power of two, and 0. */
-function roughly(rows: string | null): number | null {
-  if (rows === null) return null;
-  const count = Number(rows);
-  return count < 1 ? 0 : 2 ** Math.round(Math.log2(count));
 }
 
 const defaultKinds = ['constant', 'changing', 'sequence', 'function'] as const;

@@ -15,7 +15,7 @@ const COLLATION_BY_BYTES = `current_setting('server_encoding') = 'UTF8'
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
 
-/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), rows */
+/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON) */
 export const relationsQuery = `
 SELECT n.nspname, c.relname, c.relkind,
        EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
@@ -37,8 +37,7 @@ SELECT n.nspname, c.relname, c.relkind,
              LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, position)
         JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
         WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisprimary AND i.indimmediate
-          AND i.indisvalid AND k.position <= i.indnkeyatts),
-       CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') AND c.reltuples >= 0 THEN c.reltuples END
+          AND i.indisvalid AND k.position <= i.indnkeyatts)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')

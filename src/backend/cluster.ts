@@ -6,6 +6,7 @@ import { Pool, type PoolOptions } from './pool.js';
 import { BackendError } from './backend-error.js';
 import { InternalQuery } from './internal-query.js';
 import { ClusterOids, type FreshOids } from './oids/cluster-oids.js';
+import { TableRows } from './table-rows.js';
 
 /** The pools of all shards. A reload makes new pools where a server or the pool settings changed and drains the old. */
 export class Cluster {
@@ -15,6 +16,7 @@ export class Cluster {
   private readonly metrics: Metrics;
   private readonly logger: Logger;
   private readonly oids: ClusterOids;
+  private readonly rows = new TableRows();
   private nextAny = 0;
 
   constructor(config: Config, metrics: Metrics, logger: Logger) {
@@ -96,6 +98,16 @@ export class Cluster {
   /** Asks all shards for their OIDs. Rejects where the catalog shard, whose OIDs clients see, fails. */
   readOids(catalogShard: Shard): Promise<FreshOids> {
     return this.oids.read(this.pools, this.pool(catalogShard));
+  }
+
+  /** Asks all shards how many rows their tables have. Never rejects. */
+  readTableRows(): Promise<void> {
+    return this.rows.read(this.pools);
+  }
+
+  /** By `schema.name`: about how many rows a table has on all shards together, as last asked. */
+  tableRows(): ReadonlyMap<string, number> {
+    return this.rows.total(this.pools);
   }
 
   /** What a server says of itself at login: the ParameterStatus values of a fresh connection. */

@@ -79,9 +79,9 @@ export interface CatalogRelation {
    */
   readonly viewIsPlain?: boolean;
   /**
-   * Tables: pg_class.reltuples on the one shard that the catalog was loaded from (a shell of a
-   * table that lives elsewhere has none), rounded to a power of two, so that a table which grows
-   * does not make a new catalog each time. Null: not known.
+   * Tables: rows on all shards together, as their servers estimate; those of a reference table
+   * count once a shard. Rounded to a power of two, so that a table which grows does not make a new
+   * catalog each time. Null or absent: not known.
    */
   readonly estimatedRows?: number | null;
 }

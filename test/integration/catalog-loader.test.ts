@@ -209,13 +209,6 @@ describe('loadCatalog', () => {
     expect(plain('mine')).toBe(false);
   });
 
-  it('estimates rows as far as the server knows them, roughly', () => {
-    const rows = (name: string) => catalog.relations.get(`public.${name}`)!.estimatedRows;
-    expect(rows('pairs')).toBe(1024);
-    expect(rows('things')).toBeNull();
-    expect(rows('seen')).toBeNull();
-  });
-
   it('tells which collations compare by bytes', () => {
     const { columns } = catalog.relations.get('public.late')!;
     expect(columns.map(({ collation }) => collation)).toEqual([

@@ -29,7 +29,7 @@ export function homeOf(tables: Tables, analysis: Analysis): Home {
     return { shards: { kind: 'catalog' }, holds };
   }
   if (sequences.length > 1) refuseSequence();
-  return homeAt(sequences[0] ?? cheapest(tables, analysis));
+  return homeAt(sequences[0] ?? cheapest(tables));
 }
 
 /** Keyspaces of sequences whose next value the statement takes. */
@@ -54,7 +54,7 @@ function homeAt(keyspace: Keyspace | null): Home {
 }
 
 /** The keyspace whose servers need the fewest rows from elsewhere. */
-function cheapest(tables: Tables, analysis: Analysis): Keyspace | null {
+function cheapest(tables: Tables): Keyspace | null {
   const { sharded, reference, unsharded } = tables;
   let best: Keyspace | null = null;
   let bestRows = Infinity;
@@ -62,10 +62,10 @@ function cheapest(tables: Tables, analysis: Analysis): Keyspace | null {
     const { keyspace } = table!;
     if (keyspace === best) continue;
     let rows = 0;
-    for (const occurrence of sharded) rows += travellingRows(occurrence, keyspace, analysis);
+    for (const occurrence of sharded) rows += travellingRows(occurrence, keyspace);
     for (const occurrence of [...unsharded, ...reference]) {
       if (occurrence.table!.keyspace !== keyspace) {
-        rows += estimatedRows(occurrence, analysis) ?? ROWS_UNKNOWN;
+        rows += estimatedRows(occurrence) ?? ROWS_UNKNOWN;
       }
     }
     if (rows >= bestRows) continue;
@@ -76,20 +76,16 @@ function cheapest(tables: Tables, analysis: Analysis): Keyspace | null {
 }
 
 /** Rows of a sharded table that a home in this keyspace does not have. */
-function travellingRows(occurrence: Occurrence, keyspace: Keyspace, analysis: Analysis): number {
+function travellingRows(occurrence: Occurrence, keyspace: Keyspace): number {
   const { shards } = occurrence.table!.keyspace;
-  const rows = estimatedRows(occurrence, analysis) ?? ROWS_UNKNOWN * shards.length;
+  const rows = estimatedRows(occurrence) ?? ROWS_UNKNOWN * shards.length;
   if (occurrence.table!.keyspace !== keyspace) return rows;
   return (rows * (shards.length - 1)) / shards.length;
 }
 
-/**
- * Rows of a table over all its shards, as the catalog says; null: not known. The catalog shard's
- * shell of a table that lives elsewhere says nothing.
- */
-export function estimatedRows({ relation, table }: Occurrence, analysis: Analysis): number | null {
+/** Rows of a table, as the catalog estimates; null: not known. */
+export function estimatedRows({ relation, table }: Occurrence): number | null {
   const rows = relation.estimatedRows ?? null;
-  const { shards } = table!.keyspace;
-  if (rows === null || !shards.includes(analysis.names.topology.catalogShard)) return null;
-  return table!.type === 'sharded' ? rows * shards.length : rows;
+  if (rows === null || table!.type !== 'reference') return rows;
+  return rows / table!.keyspace.shards.length;
 }

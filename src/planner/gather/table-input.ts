@@ -35,7 +35,7 @@ export function tableInput(
 ): GatherInput {
   const { entry, relation } = occurrence;
   const shards = shardsOf(occurrence, analysis);
-  const rows = estimatedRows(occurrence, analysis);
+  const rows = estimatedRows(occurrence);
   const semiJoins = semiJoinsOf(occurrence, analysis, context);
   const source = { range, entry, relation, shards, estimatedRows: rows, semiJoins };
   return sourceInput(source, use, analysis, context);
