@@ -88,6 +88,10 @@ export const sqlstates = {
     code: '53200',
     when: 'A statement would bring together more rows than limits.gather_memory',
   },
+  object_not_in_prerequisite_state: {
+    code: '55000',
+    when: 'A portal that cannot be run again, or a cursor that cannot go where it is sent',
+  },
   program_limit_exceeded: { code: '54000', when: 'A message or answer above a configured limit' },
   statement_too_complex: {
     code: '54001',

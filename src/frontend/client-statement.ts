@@ -1,5 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { PreparedText } from '../backend/postgres/prepared-text.js';
+import type { StoredRows } from '../executor/portal/stored-rows.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
@@ -31,6 +32,12 @@ export interface Portal {
   /** For a portal of several shards: where it runs, and the Bind message to repeat there. */
   readonly shards: readonly Shard[];
   readonly bind: Buffer | null;
-  /** The session ran it to its end; Postgres would not run it again either. */
-  done: boolean;
+  /** What has become of a portal that the session runs itself; null: nothing yet. */
+  result: PortalResult | null;
 }
+
+export type PortalResult =
+  /** It ran to its end. Executed once more it has no rows and this tag; null: it cannot be run again. */
+  | { readonly kind: 'over'; readonly tag: string | null }
+  /** It ran to its end; its rows are handed out piece by piece. */
+  | { readonly kind: 'stored'; readonly rows: StoredRows; readonly tag: string };

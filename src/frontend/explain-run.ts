@@ -15,7 +15,8 @@ import { TypeOid } from '../keyspace/type-oids.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { ExplainSpec, RoutePlan } from '../planner/plan.js';
 import { Backend } from '../protocol/codes.js';
-import type { Outcome } from '../transaction/operation.js';
+import { Writer } from '../protocol/writer.js';
+import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { readersOf } from './shard-choice.js';
 import type { Session } from './session.js';
 import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
@@ -54,6 +55,7 @@ export class ExplainRun implements StatementRun {
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void {
     const { session, request, spec, asked } = this;
@@ -70,7 +72,7 @@ export class ExplainRun implements StatementRun {
           onDone({ ok: false, error: answers });
           return;
         }
-        this.answer(this.factsOf(answers));
+        this.answer(host, this.factsOf(answers));
         onDone({ ok: true, tag: 'EXPLAIN' });
       },
     });
@@ -91,13 +93,13 @@ export class ExplainRun implements StatementRun {
   }
 
   /** Writes the rows of the one column that EXPLAIN has. */
-  private answer(facts: FactsOf): void {
-    const { session, spec, tree } = this;
-    const { local } = session;
+  private answer(host: OperationHost, facts: FactsOf): void {
+    const { spec, tree } = this;
+    const answer = new Writer(4096);
     const json = spec.format === 'json';
     if (this.request.describe) {
-      local.begin(Backend.rowDescription).int16(1).cstring('QUERY PLAN').int32(0).int16(0);
-      local
+      answer.begin(Backend.rowDescription).int16(1).cstring('QUERY PLAN').int32(0).int16(0);
+      answer
         .int32(json ? TypeOid.json : TypeOid.text)
         .int16(-1)
         .int32(-1)
@@ -107,8 +109,10 @@ export class ExplainRun implements StatementRun {
     const rows = json ? [renderJson(tree, facts)] : renderText(tree, facts);
     for (const row of rows) {
       const bytes = Buffer.from(row);
-      local.begin(Backend.dataRow).int16(1).int32(bytes.length).bytes(bytes).end();
+      answer.begin(Backend.dataRow).int16(1).int32(bytes.length).bytes(bytes).end();
     }
+    const bytes = answer.take();
+    host.passToClient(null, bytes, 0, bytes.length);
   }
 }
 

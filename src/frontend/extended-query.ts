@@ -118,7 +118,7 @@ export class ExtendedQuery {
         backend: null,
         shards: [],
         bind: null,
-        done: false,
+        result: null,
       });
       this.pipeline.reply(ready.bindComplete);
       return true;
@@ -143,7 +143,7 @@ export class ExtendedQuery {
       backend: null,
       shards: [...shards],
       bind,
-      done: false,
+      result: null,
     });
     this.pipeline.reply(ready.bindComplete);
     return true;
@@ -458,7 +458,7 @@ export class ExtendedQuery {
       backend,
       shards: ONE,
       bind: null,
-      done: false,
+      result: null,
     });
     return true;
   }
@@ -474,7 +474,8 @@ export class ExtendedQuery {
     if (refusal !== null) this.finishRefusal(refusal);
     const outcome = this.runner.takeOutcome();
     if (outcome === null) return;
-    if (outcome.ok) writeCommandComplete(session.local, outcome.tag);
+    if (outcome === 'suspended') session.local.bytes(ready.portalSuspended);
+    else if (outcome.ok) writeCommandComplete(session.local, outcome.tag);
     else {
       this.skipping = true;
       this.parses.clear();

@@ -9,7 +9,7 @@ import { splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
-import type { Outcome } from '../transaction/operation.js';
+import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { receiveCopy } from './copy-run.js';
 import type { ShardPlan } from './shard-choice.js';
 import { routeKind } from './route-metrics.js';
@@ -51,10 +51,11 @@ export class FanOutRun implements StatementRun {
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void {
     const { plan, bind, describe, endsWithSync } = this.request;
-    const options = { bind, paramTypes, describe, endsWithSync };
+    const options = { bind, paramTypes, describe, endsWithSync, host };
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
       // Texts that were cut by row have places of their own.
       if (outcome.ok || this.texts.length > 1) onDone(outcome);
@@ -65,6 +66,7 @@ export class FanOutRun implements StatementRun {
 
 type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> & {
   readonly paramTypes: readonly number[];
+  readonly host: OperationHost;
 };
 
 /** Runs a statement without rows on backends as part of what is open there, without Sync. */
@@ -82,7 +84,13 @@ export function runInPipeline(
     ddl: false,
     transactional: true,
   };
-  const options = { bind: null, paramTypes: [], describe: false, endsWithSync: false };
+  const options = {
+    bind: null,
+    paramTypes: [],
+    describe: false,
+    endsWithSync: false,
+    host: session,
+  };
   session.touch(backends);
   startFanOut(session, plan, [Buffer.from(sql)], backends, options, onDone);
 }
@@ -108,7 +116,7 @@ function startFanOut(
   };
   const copyIn = plan.kind === 'copyFrom' ? plan : null;
   const fanOut = new FanOut(
-    session,
+    options.host,
     backends,
     {
       merge: mergeOf(plan, backends.length, options.bind),

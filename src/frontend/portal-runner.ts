@@ -2,11 +2,14 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { sqlError } from '../errors/sql-error.js';
 import { DescribeParameters } from '../executor/describe-parameters.js';
-import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
+import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
+import { memoryError } from '../executor/gather-errors.js';
+import { StoredRows } from '../executor/portal/stored-rows.js';
+import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
-import type { ClientStatement, Portal } from './client-statement.js';
+import type { ClientStatement, Portal, PortalResult } from './client-statement.js';
 import { runLocal } from './local-commands.js';
 import type { ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
@@ -20,7 +23,7 @@ export class PortalRunner {
   private readonly session: Session;
   private readonly pipeline: Pipeline;
   /** What the Execute that was started has come to. */
-  private finished: Outcome | null = null;
+  private finished: Outcome | 'suspended' | null = null;
   /** A shard could not tell the parameter types of the Execute that is being handled. */
   private inferFailure: Buffer | null = null;
   /** The Execute that waits for something. */
@@ -44,30 +47,44 @@ export class PortalRunner {
       countRoute(session.context.metrics, plan, 0);
       return runLocal(session, plan.command, statement.text.toString('utf8'), this.finish);
     }
-    if (rowsMax > 0) {
-      throw sqlError('feature_not_supported', 'row limits over several shards are not supported', {
-        hint: 'Fetch all rows, or add a condition on the shard key.',
-      });
-    }
-    if (portal.done) {
-      writeCommandComplete(session.local, 'SELECT 0');
+    if (portal.result !== null) {
+      this.finish(this.runAgain(portal, portal.result, rowsMax));
       return true;
     }
-    return this.runOnShards(portal);
+    return this.runOnShards(portal, rowsMax);
   }
 
-  /** The outcome of what was started, once; null: none yet. */
-  takeOutcome(): Outcome | null {
+  /** The outcome of what was started, once; 'suspended': there may be more rows; null: none yet. */
+  takeOutcome(): Outcome | 'suspended' | null {
     const { finished } = this;
     this.finished = null;
     return finished;
   }
 
-  private readonly finish = (outcome: Outcome): void => {
+  private readonly finish = (outcome: Outcome | 'suspended'): void => {
     this.finished = outcome;
   };
 
-  private runOnShards(portal: Portal): boolean {
+  /** Executes a portal once more. Throws SqlError 55000 where Postgres would not. */
+  private runAgain(portal: Portal, result: PortalResult, rowsMax: number): Outcome | 'suspended' {
+    if (result.kind === 'stored') return this.handOut(result.rows, result.tag, rowsMax);
+    const { tag } = result;
+    if (tag !== null) return { ok: true, tag };
+    throw sqlError('object_not_in_prerequisite_state', `portal "${portal.name}" cannot be run`);
+  }
+
+  /** The next rows of an answer that is there; 0: all of them. */
+  private handOut(stored: StoredRows, tag: string, rowsMax: number): Outcome | 'suspended' {
+    const { bytes, rows } = stored.take(rowsMax === 0 ? Infinity : rowsMax);
+    this.send(bytes);
+    return rows === rowsMax && rows > 0 ? 'suspended' : { ok: true, tag: tagOf(tag, rows) };
+  }
+
+  private send(bytes: Buffer): void {
+    if (bytes.length > 0) this.session.passToClient(null, bytes, 0, bytes.length);
+  }
+
+  private runOnShards(portal: Portal, rowsMax: number): boolean {
     const { session } = this;
     const { plan, statement } = portal;
     if (this.inferFailure !== null) {
@@ -92,7 +109,7 @@ export class PortalRunner {
       });
       if (prepared === 'wait') return false;
       if (prepared === 'ready') {
-        this.start(portal, run, backends, types);
+        this.start(portal, rowsMax, run, backends, types);
         return true;
       }
       this.pending = { portal, run: prepared };
@@ -140,6 +157,7 @@ export class PortalRunner {
 
   private start(
     portal: Portal,
+    rowsMax: number,
     run: StatementRun,
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
@@ -149,12 +167,39 @@ export class PortalRunner {
     countRun(session.context.metrics, plan, run.route);
     if (plan.writes) for (const backend of backends) session.noteWrite(backend);
     if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
-    portal.done = true;
     this.pending = null;
-    run.start(backends, paramTypes, (outcome) => {
-      this.finish(outcome);
+    // COPY has no rows to be counted.
+    const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.storedBytesMax);
+    run.start(backends, paramTypes, stored ?? session, (outcome) => {
+      if (stored === null) this.finish(this.ran(portal, outcome));
+      else this.finish(this.store(portal, stored, outcome, rowsMax));
       session.resumeSoon();
     });
+  }
+
+  private get storedBytesMax(): number {
+    return this.session.context.config.limits.gatherMemoryBytes;
+  }
+
+  /** The client has got the whole answer. */
+  private ran(portal: Portal, outcome: Outcome): Outcome {
+    portal.result = { kind: 'over', tag: tagAtEnd(portal.plan as ShardPlan) };
+    return outcome;
+  }
+
+  /** The answer is there, and the client wants so many rows of it for now. */
+  private store(
+    portal: Portal,
+    rows: StoredRows,
+    outcome: Outcome,
+    rowsMax: number,
+  ): Outcome | 'suspended' {
+    if (!outcome.ok) return outcome;
+    if (rows.overflowed) return { ok: false, error: errorBytes(memoryError(this.storedBytesMax)) };
+    this.send(rows.take(0).bytes);
+    if (rows.exhausted) return this.ran(portal, outcome);
+    portal.result = { kind: 'stored', rows, tag: outcome.tag };
+    return this.handOut(rows, outcome.tag, rowsMax);
   }
 
   /** Points the value source at the copy of the Bind message that the portal keeps. */
@@ -165,4 +210,20 @@ export class PortalRunner {
     source.layout.read(message, 0, message.length);
     source.bind = message;
   }
+}
+
+/** COPY has no rows that a limit could count. */
+function copies(plan: ShardPlan): boolean {
+  return plan.kind === 'copyFrom' || (plan.kind === 'route' && plan.copy !== 'none');
+}
+
+/** What an Execute behind the last row answers; null: the statement had no rows, and is not run again. */
+function tagAtEnd(plan: ShardPlan): string | null {
+  if (plan.kind !== 'route' || plan.many.kind === 'addTags' || plan.copy !== 'none') return null;
+  return plan.many.kind === 'explain' ? 'EXPLAIN' : 'SELECT 0';
+}
+
+/** The tag of an Execute that gave so many of the statement's rows. */
+function tagOf(tag: string, rows: number): string {
+  return tag.replace(/\d+$/, String(rows));
 }

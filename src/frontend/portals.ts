@@ -43,17 +43,11 @@ export class Portals {
     }
   }
 
-  /** Portals die with their transaction; those of several shards at Sync already. */
+  /** Portals die with their transaction. */
   end(transactionOver: boolean): void {
-    if (transactionOver) {
-      // Most often there is the unnamed one at most, and clearing a map makes a new table.
-      this.byName.delete('');
-      if (this.byName.size > 0) this.byName.clear();
-      return;
-    }
-    if (this.byName.size === 0) return;
-    for (const [name, portal] of this.byName) {
-      if (portal.backend === null) this.byName.delete(name);
-    }
+    if (!transactionOver) return;
+    // Most often there is the unnamed one at most, and clearing a map makes a new table.
+    this.byName.delete('');
+    if (this.byName.size > 0) this.byName.clear();
   }
 }

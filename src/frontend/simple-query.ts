@@ -305,7 +305,7 @@ export class SimpleQuery {
     if (plan.writes) for (const backend of backends) session.noteWrite(backend);
     if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
     script.run = null;
-    run.start(backends, NO_TYPES, (outcome) => {
+    run.start(backends, NO_TYPES, session, (outcome) => {
       if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
         session.applyEffect(plan.effect, null);
         for (const backend of session.work.participants) session.markApplied(backend);

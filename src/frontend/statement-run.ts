@@ -45,10 +45,11 @@ export interface StatementRun {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | StatementRun;
-  /** Makes itself the session's operation. `onDone` is never called before this returns. */
+  /** Makes itself the session's operation. The answer goes to `host`; `onDone` is called afterwards. */
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void;
 }

@@ -134,6 +134,7 @@ export const ready = {
   emptyQueryResponse: fixed(Backend.emptyQueryResponse),
   noData: fixed(Backend.noData),
   parseComplete: fixed(Backend.parseComplete),
+  portalSuspended: fixed(Backend.portalSuspended),
 } as const;
 
 function fixed(type: number): Buffer {
