@@ -43,6 +43,7 @@ export const sqlstates = {
     when: 'A statement that names the schema shardgate, which is not for clients',
   },
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
+  undefined_parameter: { code: '42P02', when: 'A parameter that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   invalid_parameter_value: {
     code: '22023',

@@ -3,7 +3,9 @@ import { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import { INVALID, MAPPED, NO_MATCH, UNREADABLE, type MapOutcome } from '../keyspace/vindex.js';
 import type { KeyTerm } from '../planner/plan.js';
+import { Frontend } from '../protocol/codes.js';
 import { BindLayout } from '../protocol/frontend-messages.js';
+import { Writer } from '../protocol/writer.js';
 import { literalValue, type LiteralText } from '../sql/literal-value.js';
 import type { Literals } from '../sql/literals.js';
 import { forEachArrayElement } from './array-elements.js';
@@ -20,6 +22,14 @@ export class ValueSource {
   /** Null: a simple query, which has no parameters. */
   bind: Buffer | null = null;
   readonly layout = new BindLayout();
+
+  /** Takes the values of a Bind message from behind the statement's name. */
+  readValues(rest: Buffer): void {
+    const writer = new Writer(rest.length + 16);
+    const message = writer.begin(Frontend.bind).byte(0).byte(0).bytes(rest).end().take();
+    this.layout.read(message, 0, message.length);
+    this.bind = message;
+  }
 }
 
 const NO_BYTES = new Uint8Array(0);

@@ -31,6 +31,17 @@ export class ClientStatements {
       this.unnamed = statement;
       return;
     }
+    this.keep(statement);
+    this.fresh.add(statement);
+  }
+
+  /** SQL PREPARE: a server has accepted it, whatever becomes of what follows. Throws SqlError 42P05. */
+  addLasting(statement: ClientStatement): void {
+    this.assertFree(statement.name);
+    this.keep(statement);
+  }
+
+  private keep(statement: ClientStatement): void {
     const max = this.max();
     if (this.byName.size >= max) {
       throw sqlError(
@@ -42,7 +53,6 @@ export class ClientStatements {
     const before = this.byName.get(statement.name);
     if (before !== undefined) this.doubtful.delete(before);
     this.byName.set(statement.name, statement);
-    this.fresh.add(statement);
   }
 
   /** A new pipeline begins, so the statements of the one before are what they are. */

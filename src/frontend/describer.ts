@@ -8,6 +8,7 @@ import type { ClientStatement, Portal } from './client-statement.js';
 import { isShardPlan, type ShardPlan } from './shard-choice.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Pipeline } from './pipeline.js';
+import { bindRest, type Execution } from './sql-statements.js';
 
 /**
  * Answers Describe. Every shard has every table, so any of them can say what a statement takes and gives. False from
@@ -38,6 +39,17 @@ export class Describer {
     return true;
   }
 
+  /** SQL EXECUTE has no parameters; its rows are those of the statement that it names. */
+  execution({ statement, plan, values }: Execution): boolean {
+    const { pipeline, parses } = this;
+    const backend = parses.home(plan);
+    if (backend === null) return false;
+    parses.sendTo(backend);
+    pipeline.reply(NO_PARAMETERS);
+    this.describeBound(backend, statement, bindRest(values, TEXT_RESULTS));
+    return true;
+  }
+
   /** `[start, end)`: the Describe message. */
   portal(portal: Portal, buffer: Buffer, start: number, end: number): boolean {
     const { pipeline } = this;
@@ -55,12 +67,21 @@ export class Describer {
     // Any of its shards describes the rows: bound there for this only.
     const one = this.describingBackend(portal, plan);
     if (one === null) return false;
-    const serverName = this.parses.nameOn(one, statement);
-    one.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
-    one.expect(Expect.bind, DROP);
-    one.out.begin(Frontend.describe).byte(0x50).byte(0).end();
-    one.expect(Expect.describePortal, PASS);
+    this.describeBound(one, statement, bind);
     return true;
+  }
+
+  /** Binds a statement to the unnamed portal for its description only. */
+  private describeBound(
+    backend: BackendConnection,
+    statement: ClientStatement,
+    bind: Buffer,
+  ): void {
+    const serverName = this.parses.nameOn(backend, statement);
+    backend.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
+    backend.expect(Expect.bind, DROP);
+    backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+    backend.expect(Expect.describePortal, PASS);
   }
 
   private describingBackend(portal: Portal, plan: ShardPlan): BackendConnection | null {
@@ -71,5 +92,7 @@ export class Describer {
   }
 }
 
+/** No result formats: everything as text. */
+const TEXT_RESULTS: Buffer = Buffer.alloc(2);
 /** ParameterDescription of a statement without parameters. */
 const NO_PARAMETERS = new Writer(16).begin(Backend.parameterDescription).int16(0).end().take();

@@ -3,7 +3,7 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
-import type { Plan } from '../planner/plan.js';
+import type { ExecuteCommand, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
@@ -18,6 +18,7 @@ import { PortalRunner } from './portal-runner.js';
 import { Portals } from './portals.js';
 import { countRoute } from './route-metrics.js';
 import type { Session } from './session.js';
+import { bindMessage, SqlStatements, type Execution } from './sql-statements.js';
 import { StatementFactory } from './statement-factory.js';
 
 /**
@@ -36,6 +37,7 @@ export class ExtendedQuery {
   /** Something of a pipeline has been handled since the last Sync. */
   inBatch = false;
   private readonly session: Session;
+  readonly sqlStatements: SqlStatements;
   private readonly statements: ClientStatements;
   private readonly factory: StatementFactory;
   private readonly portals = new Portals();
@@ -61,6 +63,7 @@ export class ExtendedQuery {
     this.describer = new Describer(this.pipeline, this.parses);
     const { context } = session;
     this.statements = new ClientStatements(() => context.config.limits.preparedStatementsPerClient);
+    this.sqlStatements = new SqlStatements(session, this.statements, this.factory);
   }
 
   // ---------------------------------------------------------------- messages
@@ -70,7 +73,7 @@ export class ExtendedQuery {
     if (!this.controlSettled()) return false;
     const message = readParse(buffer, start, end);
     this.statements.assertFree(message.name);
-    const statement = this.factory.make(buffer, message, end);
+    const statement = this.factory.make(buffer, message, end, this.session.literals);
     if (statement === null) return false;
     this.enter();
     this.statements.add(statement);
@@ -102,11 +105,26 @@ export class ExtendedQuery {
       );
     }
     if (!this.factory.refresh(statement)) return false;
+    return this.bindStatement(statement, portalName, buffer, end);
+  }
+
+  /** `buffer`: holds the Bind message that the session's layout is of. */
+  private bindStatement(
+    statement: ClientStatement,
+    portalName: string,
+    buffer: Buffer,
+    end: number,
+  ): boolean {
+    const { session } = this;
+    const { layout } = session.source;
     const plan = onlyPlan(statement.planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     this.enter();
     if (!isShardPlan(plan)) {
+      if (plan.kind === 'local' && plan.command.kind === 'execute') {
+        return this.bindExecution(plan.command, portalName, buffer, end);
+      }
       const participant = plan.kind === 'local' ? session.control.backendFor(plan.command) : null;
       if (participant !== null) {
         return this.bindOn(participant, statement, plan, portalName, buffer, end);
@@ -165,6 +183,10 @@ export class ExtendedQuery {
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     this.enter();
+    if (plan.kind === 'local' && plan.command.kind === 'execute') {
+      const execution = this.resolve(plan.command);
+      return execution === null ? this.skipping : this.describer.execution(execution);
+    }
     return this.describer.statement(statement, plan);
   }
 
@@ -425,8 +447,40 @@ export class ExtendedQuery {
     if (settingsBefore !== null && !session.work.explicit) session.restoreSettings(settingsBefore);
   }
 
-  deallocate(name: string | null): void {
-    this.statements.deallocate(name);
+  // ---------------------------------------------------------------- SQL EXECUTE
+
+  /** EXECUTE as a Bind of the statement that it names, with the client's result formats. */
+  private bindExecution(
+    command: ExecuteCommand,
+    portalName: string,
+    buffer: Buffer,
+    end: number,
+  ): boolean {
+    const { layout } = this.session.source;
+    // It has no parameters of its own: result formats follow the formats of none, and the count of values.
+    const formatsStart = layout.restStart + 4 + 2 * layout.formatCount;
+    const formats = Buffer.from(buffer.subarray(formatsStart, end));
+    const execution = this.resolve(command);
+    if (execution === null) return this.skipping;
+    const message = bindMessage(portalName, execution.values, formats);
+    layout.read(message, 0, message.length);
+    return this.bindStatement(execution.statement, portalName, message, message.length);
+  }
+
+  /** Null: wait; or it has failed, and the pipeline is skipped. */
+  private resolve(command: ExecuteCommand): Execution | null {
+    const { session, pipeline } = this;
+    const execution = this.sqlStatements.resolve(command, (shard) => {
+      const backend = pipeline.backendFor(shard, null);
+      if (backend === null || !pipeline.switchTo(backend)) return null;
+      this.parses.sendTo(backend);
+      return backend;
+    });
+    if (!Buffer.isBuffer(execution)) return execution;
+    this.skipping = true;
+    this.parses.clear();
+    session.writeFailure(execution);
+    return null;
   }
 
   // ---------------------------------------------------------------- one backend
@@ -530,6 +584,7 @@ export class ExtendedQuery {
     this.loss = null;
     this.parses.clear();
     this.pipeline.reset();
+    this.sqlStatements.reset();
   }
 }
 

@@ -41,9 +41,13 @@ export function runLocal(
     case 'discard':
       return discard(session, command, done);
     case 'deallocate':
-      session.deallocate(command.name);
+      session.sqlStatements.deallocate(command.name);
       done({ ok: true, tag: command.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE' });
       return true;
+    case 'prepare':
+      return session.sqlStatements.prepare(command, done);
+    case 'execute':
+      throw new Error('EXECUTE is run as the statement that it names');
     case 'nothing':
       done({ ok: true, tag: command.tag });
       return true;
@@ -314,7 +318,7 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
       throw sqlError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block');
     }
     session.settings.reset();
-    session.deallocate(null);
+    session.sqlStatements.deallocate(null);
   }
   done({ ok: true, tag: `DISCARD ${command.what.toUpperCase()}` });
   return true;

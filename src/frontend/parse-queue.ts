@@ -91,7 +91,11 @@ export class ParseQueue {
 }
 
 /** Any shard that has the statement's tables; one that is held already costs nothing. */
-function homeShard(session: Session, plan: ShardPlan, current: BackendConnection | null): Shard {
+export function homeShard(
+  session: Session,
+  plan: ShardPlan,
+  current: BackendConnection | null,
+): Shard {
   const { topology } = session.context.config;
   let candidates: readonly Shard[];
   if (plan.kind === 'route') {

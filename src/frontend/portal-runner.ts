@@ -4,7 +4,6 @@ import { sqlError } from '../errors/sql-error.js';
 import { DescribeParameters } from '../executor/describe-parameters.js';
 import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
-import { Writer } from '../protocol/writer.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { StoredRows } from '../executor/portal/stored-rows.js';
 import { errorBytes } from '../protocol/error-bytes.js';
@@ -122,7 +121,7 @@ export class PortalRunner {
     if (pending?.portal === portal) return pending.run;
     const { plan, statement, bind } = portal;
     const { source } = session;
-    if (bind !== null) this.rebind(bind);
+    if (bind !== null) source.readValues(bind);
     source.text = statement.text;
     source.textStart = 0;
     source.literals = statement.literals;
@@ -200,15 +199,6 @@ export class PortalRunner {
     if (rows.exhausted) return this.ran(portal, outcome);
     portal.result = { kind: 'stored', rows, tag: outcome.tag };
     return this.handOut(rows, outcome.tag, rowsMax);
-  }
-
-  /** Points the value source at the copy of the Bind message that the portal keeps. */
-  private rebind(bind: Buffer): void {
-    const { source } = this.session;
-    const writer = new Writer(bind.length + 16);
-    const message = writer.begin(Frontend.bind).byte(0).byte(0).bytes(bind).end().take();
-    source.layout.read(message, 0, message.length);
-    source.bind = message;
   }
 }
 

@@ -24,6 +24,7 @@ import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
 import { assertMayUse } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
+import type { SqlStatements } from './sql-statements.js';
 import { passThroughCopy } from './pass-through-copy.js';
 import { TransactionControl, unknownOutcome } from './transaction-control.js';
 import { Welcome } from './welcome.js';
@@ -70,6 +71,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   turn = 0;
   private readonly held = new HeldBackends();
   readonly planning = new SessionPlanning(this);
+  readonly sqlStatements: SqlStatements;
   private statementFailed = false;
   private startup: Welcome | null = null;
   private readonly idleTimer = new IdleTimer(() => {
@@ -94,6 +96,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.onClosed = onClosed;
     this.simple = new SimpleQuery(this);
     this.extended = new ExtendedQuery(this);
+    this.sqlStatements = this.extended.sqlStatements;
     this.dispatcher = new Dispatcher(this, this.simple, this.extended);
     this.source.literals = this.literals;
     this.input = new ClientInput(this, transport);
@@ -558,10 +561,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   onSimpleQuery(): void {
     this.extended.onSimpleQuery();
-  }
-
-  deallocate(name: string | null): void {
-    this.extended.deallocate(name);
   }
 
   noteWrite(backend: BackendConnection): void {

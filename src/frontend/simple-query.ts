@@ -2,8 +2,9 @@ import type { BackendError } from '../backend/backend-error.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
+import type { ValueSource } from '../executor/shard-targets.js';
 import { CommitKind } from '../metrics/metrics.js';
-import type { LocalPlan, Plan, PlannedText } from '../planner/plan.js';
+import type { ExecuteCommand, LocalPlan, Plan, PlannedText } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { queryTextEnd } from '../protocol/frontend-messages.js';
 import { offsetOf } from '../sql/position.js';
@@ -14,7 +15,8 @@ import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-cho
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
-import type { StatementRun } from './statement-run.js';
+import { bindRest, type Execution } from './sql-statements.js';
+import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** A Query that takes several steps; the session comes back to it after each. */
 interface Script {
@@ -26,6 +28,8 @@ interface Script {
   index: number;
   /** The statement at `index` where it runs on shards, while it waits for something. */
   run: StatementRun | null;
+  /** That statement where it is EXECUTE. */
+  execution: Execution | null;
   /** Outcome of the statement at `index`; null while it has not run. */
   outcome: Outcome | null;
   /** CommandComplete of the statement before `index`; that of the last one is held back until all is committed. */
@@ -65,6 +69,7 @@ export class SimpleQuery {
     const planned = session.planning.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
     if (planned === null) return false;
     session.onSimpleQuery();
+    session.sqlStatements.reset();
     const { source, work } = session;
     source.text = buffer;
     source.textStart = start + 5;
@@ -93,6 +98,7 @@ export class SimpleQuery {
       text: Buffer.from(buffer.subarray(start + 5, textEnd)),
       index: 0,
       run: null,
+      execution: null,
       outcome: null,
       tag: null,
       open: new Set(),
@@ -231,10 +237,14 @@ export class SimpleQuery {
       script.outcome = { ok: true, tag: '' };
       return true;
     }
+    if (plan.kind === 'local' && plan.command.kind === 'execute') {
+      return this.runPrepared(script, plan.command);
+    }
     if (plan.kind === 'local')
       return this.runLocally(script, plan, text.toString('utf8', from, to));
     if (!isShardPlan(plan)) return true;
-    return this.runOnShards(script, plan, from, to);
+    const { literals } = session;
+    return this.runOnShards(script, { plan, text, from, to, literals, bind: null }, NO_TYPES);
   }
 
   /** Plans the text again where an earlier statement of it has changed the search path or role; false: wait. */
@@ -265,29 +275,60 @@ export class SimpleQuery {
     return runLocal(session, plan.command, sql, onDone) && script.outcome !== null;
   }
 
-  private runOnShards(script: Script, plan: ShardPlan, from: number, to: number): boolean {
+  /** SQL EXECUTE: the statement that it names, with values for its parameters. */
+  private runPrepared(script: Script, command: ExecuteCommand): boolean {
     const { session } = this;
-    const { source, work, literals } = session;
-    source.text = script.text;
-    source.textStart = 0;
+    if (script.execution === null) {
+      const execution = session.sqlStatements.resolve(command, (shard) => {
+        const backend = session.lease(shard);
+        if (backend !== null && this.running) script.open.add(backend);
+        return backend;
+      });
+      if (execution === null) return false;
+      if (Buffer.isBuffer(execution)) {
+        script.outcome = { ok: false, error: execution };
+        return true;
+      }
+      script.execution = execution;
+    }
+    const { statement, plan, paramTypes, values } = script.execution;
+    const { text, literals } = statement;
+    const bind = bindRest(values, TEXT_RESULTS);
+    return this.runOnShards(
+      script,
+      { plan, text, from: 0, to: text.length, literals, bind },
+      paramTypes,
+    );
+  }
+
+  /** `paramTypes`: of all parameters. */
+  private runOnShards(
+    script: Script,
+    given: Omit<RunRequest, 'describe' | 'endsWithSync'>,
+    paramTypes: readonly number[],
+  ): boolean {
+    const { session } = this;
+    const { work } = session;
+    const { plan } = given;
     const alone = script.planned.statements.length === 1 && !work.explicit;
     const endsWithSync =
       alone && (!plan.writes || (plan.kind === 'broadcast' && !plan.transactional));
-    const { text } = script;
-    const request = { plan, text, from, to, literals, bind: null, describe: true, endsWithSync };
-    script.run ??= statementRun(session, request);
+    if (script.run === null) {
+      pointAt(session.source, given);
+      script.run = statementRun(session, { ...given, describe: true, endsWithSync });
+    }
     for (;;) {
       const run: StatementRun = script.run;
       session.assertMayUse(run.shards, plan);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
       if (!endsWithSync) for (const backend of backends) script.open.add(backend);
-      const prepared = run.prepare(backends, NO_TYPES, (error) => {
+      const prepared = run.prepare(backends, paramTypes, (error) => {
         script.outcome = { ok: false, error };
       });
       if (prepared === 'wait') return false;
       if (prepared === 'ready') {
-        this.start(script, run, plan, backends);
+        this.start(script, run, plan, backends, paramTypes);
         return false;
       }
       script.run = prepared;
@@ -299,13 +340,15 @@ export class SimpleQuery {
     run: StatementRun,
     plan: ShardPlan,
     backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
   ): void {
     const { session } = this;
     countRun(session.context.metrics, plan, run.route);
     if (plan.writes) for (const backend of backends) session.noteWrite(backend);
     if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
     script.run = null;
-    run.start(backends, NO_TYPES, session, (outcome) => {
+    script.execution = null;
+    run.start(backends, paramTypes, session, (outcome) => {
       if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
         session.applyEffect(plan.effect, null);
         for (const backend of session.work.participants) session.markApplied(backend);
@@ -352,4 +395,18 @@ export class SimpleQuery {
   }
 }
 
+/** Values of the statement are read from its text and its Bind. */
+function pointAt(
+  source: ValueSource,
+  { text, literals, bind }: Pick<RunRequest, 'text' | 'literals' | 'bind'>,
+): void {
+  source.text = text;
+  source.textStart = 0;
+  source.literals = literals;
+  if (bind === null) source.bind = null;
+  else source.readValues(bind);
+}
+
 const NO_TYPES: readonly number[] = [];
+/** No result formats: everything as text. */
+const TEXT_RESULTS: Buffer = Buffer.alloc(2);

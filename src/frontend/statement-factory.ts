@@ -16,11 +16,19 @@ export class StatementFactory {
     this.session = session;
   }
 
-  /** `end`: behind the message. Null: wait. Throws SqlError where the text is no statement, or is refused. */
-  make(buffer: Buffer, message: ParseMessage, end: number): ClientStatement | null {
+  /**
+   * `end`: behind the message. Null: wait. Throws SqlError where the text is no statement, or is refused.
+   * @param literals filled with those of the text
+   */
+  make(
+    buffer: Buffer,
+    message: ParseMessage,
+    end: number,
+    literals: Literals,
+  ): ClientStatement | null {
     const { name, textStart, textEnd, paramTypes } = message;
     const { session } = this;
-    const planned = session.planning.plan(buffer, textStart, textEnd, paramTypes, session.literals);
+    const planned = session.planning.plan(buffer, textStart, textEnd, paramTypes, literals);
     if (planned === null) return null;
     if (planned.statements.length > 1) {
       throw sqlError('syntax_error', 'cannot insert multiple commands into a prepared statement');
@@ -31,14 +39,15 @@ export class StatementFactory {
       if (session.planning.seesFreshCatalog(plan.refusal)) return null;
       throw refusalError(plan.refusal);
     }
-    const known = this.knownText(planned, buffer, textStart, textEnd, end);
+    const unique = literals.count === 0;
+    const known = this.knownText(planned, unique, buffer, textStart, textEnd, end);
     return {
       name,
       text: known.text,
       paramTypes,
       planned,
       searchPathKey: session.planning.searchPathKey,
-      literals: session.literals.count === 0 ? NO_LITERALS : session.literals.copy(),
+      literals: unique ? NO_LITERALS : literals.copy(),
       prepared: known.prepared,
       inferredTypes: null,
     };
@@ -68,6 +77,7 @@ export class StatementFactory {
   /** A plan without literals is that of one text only, which is copied once. */
   private knownText(
     planned: PlannedText,
+    unique: boolean,
     buffer: Buffer,
     textStart: number,
     textEnd: number,
@@ -75,7 +85,6 @@ export class StatementFactory {
   ): KnownText {
     const { session } = this;
     const { texts } = session.context;
-    const unique = session.literals.count === 0;
     const known = unique ? texts.ofPlan.get(planned) : undefined;
     if (known !== undefined) return known;
     const context = `${planned.catalogVersion}\0${session.planning.searchPathKey}`;

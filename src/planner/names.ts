@@ -11,6 +11,8 @@ export type ResolvedRelation =
   | { readonly kind: 'unknown' };
 
 const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
+/** What they show belongs to a server session, which clients share. */
+const sessionViews = new Set(['pg_prepared_statements']);
 const NONE: readonly CatalogFunction[] = [];
 
 /**
@@ -74,7 +76,10 @@ export class Names {
     const relation = this.find(range.schemaname ?? null, name);
     if (this.isReserved(range.schemaname ?? null, name)) refuseReserved();
     if (relation === null) return { kind: 'unknown' };
-    if (systemSchemas.has(relation.schema)) return { kind: 'system', relation };
+    if (systemSchemas.has(relation.schema)) {
+      if (sessionViews.has(relation.name)) refuseSessionView(relation.name);
+      return { kind: 'system', relation };
+    }
     if (!'rpS'.includes(relation.kind)) this.#refuseKind(range, relation);
     return { kind: 'table', relation, table: this.tableOf(relation) };
   }
@@ -125,6 +130,19 @@ export class Names {
     return 0;
   }
 
+  /** OID of a type, also of one made by users, as the catalog shard has it; null: not found by its name. */
+  parameterTypeOid(type: TypeName): number | null {
+    if (type.setof === true || type.pct_type === true) return null;
+    const { schema, name } = qualifiedName(type.names);
+    const stored = (type.arrayBounds?.length ?? 0) > 0 ? `_${name}` : name;
+    const { types } = this.catalog;
+    for (const candidate of schema === null ? this.#path : [schema]) {
+      const oid = types.get(candidate === 'pg_catalog' ? stored : `${candidate}.${stored}`);
+      if (oid !== undefined) return oid;
+    }
+    return null;
+  }
+
   /** Functions made by users that a call of this name may reach. */
   userFunctions(schema: string | null, name: string): readonly CatalogFunction[] {
     if (schema === 'pg_catalog' || schema === 'information_schema') return NONE;
@@ -167,4 +185,11 @@ export class Names {
         : 'Use an ordinary table that is named in the configuration.',
     );
   }
+}
+
+function refuseSessionView(name: string): never {
+  refuse(
+    `view "${name}" is not supported: it shows a server session, which clients share`,
+    'Keep track of what the client has prepared.',
+  );
 }

@@ -398,8 +398,42 @@ export type LocalCommand =
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
   /** `name` null: all. */
   | { readonly kind: 'deallocate'; readonly name: string | null }
+  | PrepareCommand
+  | ExecuteCommand
   /** Nothing to do here, answered with its tag: UNLISTEN *, CLOSE ALL outside a transaction... */
   | { readonly kind: 'nothing'; readonly tag: string };
+
+/** SQL PREPARE. */
+export interface PrepareCommand {
+  readonly kind: 'prepare';
+  readonly name: string;
+  /** OIDs as the catalog shard has them, by 0-based parameter; 0: left to the server. */
+  readonly paramTypes: readonly number[];
+  /** The statement that is prepared. */
+  readonly query: string;
+  /** Characters of the whole text in front of it, for the positions of errors. */
+  readonly offset: number;
+}
+
+/** SQL EXECUTE, and EXPLAIN of it. */
+export interface ExecuteCommand {
+  readonly kind: 'execute';
+  readonly name: string;
+  readonly argumentCount: number;
+  /** The arguments where all of them are constants; null: a server must compute them. */
+  readonly constants: readonly ArgumentConstant[] | null;
+  /** The text between the parentheses; and how many characters of the whole text stand before it. */
+  readonly args: string;
+  readonly offset: number;
+  /** `EXPLAIN ... ` as it stands in front of EXECUTE; null: it is executed. */
+  readonly explain: string | null;
+}
+
+/** A constant argument of EXECUTE; a string's type is not known yet. `text` null: NULL. */
+export interface ArgumentConstant {
+  readonly kind: 'string' | 'integer' | 'decimal' | 'boolean' | 'null';
+  readonly text: string | null;
+}
 
 export interface SettingEffect {
   /** Lower-cased setting name; `*` with value null is RESET ALL. */

@@ -9,6 +9,7 @@ import type { Plan } from './plan.js';
 import { anyPlan, localPlan, refusePlan } from './plans.js';
 import { Refused } from './refusals.js';
 import { planDeclare, planSelect } from './select-plans.js';
+import { planExecute, planPrepare } from './prepared-statements.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
 import { planTransaction } from './transactions.js';
@@ -36,6 +37,8 @@ const textKinds = new Set([
   'VariableShowStmt',
   'DiscardStmt',
   'DeallocateStmt',
+  'PrepareStmt',
+  'ExecuteStmt',
   'FetchStmt',
   'ClosePortalStmt',
   'UnlistenStmt',
@@ -80,7 +83,15 @@ function dispatch(node: Node, context: StatementContext): Plan {
   if ('DeclareCursorStmt' in node) return planDeclare(node.DeclareCursorStmt, context);
   if ('FetchStmt' in node) return planFetch(node.FetchStmt);
   if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt);
-  if ('ExplainStmt' in node) return planExplain(node.ExplainStmt, context, dispatch);
+  if ('ExplainStmt' in node) {
+    const { query } = node.ExplainStmt;
+    if (query !== undefined && 'ExecuteStmt' in query) {
+      return planExecute(query.ExecuteStmt, context, true);
+    }
+    return planExplain(node.ExplainStmt, context, dispatch);
+  }
+  if ('PrepareStmt' in node) return planPrepare(node.PrepareStmt, context);
+  if ('ExecuteStmt' in node) return planExecute(node.ExecuteStmt, context, false);
   if ('MergeStmt' in node) return planMerge(node.MergeStmt, context);
   if ('TruncateStmt' in node) return planTruncate(node.TruncateStmt, context);
   if ('LockStmt' in node) return planLock(node.LockStmt, context);

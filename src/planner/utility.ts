@@ -123,8 +123,6 @@ export function unknownTable(verb: string, range: RangeVar, context: StatementCo
 
 /** Why a statement kind is refused, and what to do instead. */
 const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: string]>> = {
-  PrepareStmt: ['PREPARE', 'Use the extended protocol (named statements of your driver).'],
-  ExecuteStmt: ['EXECUTE', 'Use the extended protocol (named statements of your driver).'],
   ListenStmt: ['LISTEN', 'Listen on a direct connection to one server.'],
   NotifyStmt: ['NOTIFY', 'Notify on a direct connection to one server.'],
   CheckPointStmt: ['CHECKPOINT', 'Run it on a direct connection to each server.'],
