@@ -55,7 +55,6 @@ export class ExplainRun implements StatementRun {
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
-    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void {
     const { session, request, spec, asked } = this;
@@ -72,7 +71,7 @@ export class ExplainRun implements StatementRun {
           onDone({ ok: false, error: answers });
           return;
         }
-        this.answer(host, this.factsOf(answers));
+        this.answer(request.host ?? session, this.factsOf(answers));
         onDone({ ok: true, tag: 'EXPLAIN' });
       },
     });

@@ -51,10 +51,9 @@ export class FanOutRun implements StatementRun {
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
-    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void {
-    const { plan, bind, describe, endsWithSync } = this.request;
+    const { plan, bind, describe, endsWithSync, host = this.session } = this.request;
     const options = { bind, paramTypes, describe, endsWithSync, host };
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
       // Texts that were cut by row have places of their own.

@@ -10,7 +10,7 @@ import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { combineAggregate } from '../planner/aggregates/index.js';
 import type { GatherSpec } from '../planner/plan.js';
-import type { OperationHost, Outcome } from '../transaction/operation.js';
+import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import { candidatesOf, chooseShard, readersOf } from './shard-choice.js';
 import {
@@ -80,7 +80,6 @@ export class GatherRun implements StatementRun {
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
-    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void {
     const { session, spec, request, inputShards } = this;
@@ -97,7 +96,7 @@ export class GatherRun implements StatementRun {
       textOnlyTypes: context.planner.catalog.textOnlyTypes,
     });
     if (script.needsText) refuseTextSettings(session);
-    const gather = new Gather(host, {
+    const gather = new Gather(request.host ?? session, {
       script,
       sources: inputShards.map((shards) => shards.map((shard) => this.backendOf(backends, shard))),
       home,

@@ -12,7 +12,7 @@ import type { Comparator } from '../merger/comparator.js';
 import { comparatorFor } from '../merger/comparators.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { MergeSpec } from '../planner/plan.js';
-import type { OperationHost, Outcome } from '../transaction/operation.js';
+import type { Outcome } from '../transaction/operation.js';
 import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
 import {
@@ -69,12 +69,11 @@ export class MergeRun implements StatementRun {
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
-    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void {
     const { session, merge, request, limit, offset, bind } = this;
     const { endsWithSync } = request;
-    const merged = new OrderedMerge(host, backends, {
+    const merged = new OrderedMerge(request.host ?? session, backends, {
       merge,
       limit,
       offset,

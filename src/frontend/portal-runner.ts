@@ -17,6 +17,13 @@ import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
 import type { StatementRun } from './statement-run.js';
 
+interface PendingRun {
+  readonly portal: Portal;
+  readonly run: StatementRun;
+  /** Who gets its rows; null: the client. */
+  readonly stored: StoredRows | null;
+}
+
 /** Executes portals that no single backend holds: commands of the session, and statements of several shards. */
 export class PortalRunner {
   private readonly session: Session;
@@ -26,7 +33,7 @@ export class PortalRunner {
   /** A shard could not tell the parameter types of the Execute that is being handled. */
   private inferFailure: Buffer | null = null;
   /** The Execute that waits for something. */
-  private pending: { readonly portal: Portal; readonly run: StatementRun } | null = null;
+  private pending: PendingRun | null = null;
 
   constructor(session: Session, pipeline: Pipeline) {
     this.session = session;
@@ -92,7 +99,7 @@ export class PortalRunner {
       return true;
     }
     for (;;) {
-      const run = this.runOf(portal);
+      const { run, stored } = this.pendingOf(portal, rowsMax);
       session.assertMayUse(run.shards, plan);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
@@ -108,35 +115,39 @@ export class PortalRunner {
       });
       if (prepared === 'wait') return false;
       if (prepared === 'ready') {
-        this.start(portal, rowsMax, run, backends, types);
+        this.start(portal, rowsMax, backends, types);
         return true;
       }
-      this.pending = { portal, run: prepared };
+      this.pending = { portal, run: prepared, stored };
     }
   }
 
   /** The run of a portal, the same one for as long as it waits. */
-  private runOf(portal: Portal): StatementRun {
+  private pendingOf(portal: Portal, rowsMax: number): PendingRun {
     const { session, pending } = this;
-    if (pending?.portal === portal) return pending.run;
-    const { plan, statement, bind } = portal;
+    if (pending?.portal === portal) return pending;
+    const plan = portal.plan as ShardPlan;
+    const { statement, bind } = portal;
+    // COPY has no rows to be counted.
+    const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.storedBytesMax);
     const { source } = session;
     if (bind !== null) source.readValues(bind);
     source.text = statement.text;
     source.textStart = 0;
     source.literals = statement.literals;
     const run = statementRun(session, {
-      plan: plan as ShardPlan,
+      plan,
       text: statement.text,
       from: 0,
       to: statement.text.length,
       literals: statement.literals,
       bind,
       describe: false,
+      host: stored ?? session,
       endsWithSync: false,
     });
-    this.pending = { portal, run };
-    return run;
+    this.pending = { portal, run, stored };
+    return this.pending;
   }
 
   private inferTypes(statement: ClientStatement, backend: BackendConnection): void {
@@ -157,19 +168,17 @@ export class PortalRunner {
   private start(
     portal: Portal,
     rowsMax: number,
-    run: StatementRun,
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
   ): void {
     const { session } = this;
+    const { run, stored } = this.pending!;
     const plan = portal.plan as ShardPlan;
     countRun(session.context.metrics, plan, run.route);
     if (plan.writes) for (const backend of backends) session.noteWrite(backend);
     if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
     this.pending = null;
-    // COPY has no rows to be counted.
-    const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.storedBytesMax);
-    run.start(backends, paramTypes, stored ?? session, (outcome) => {
+    run.start(backends, paramTypes, (outcome) => {
       if (stored === null) this.finish(this.ran(portal, outcome));
       else this.finish(this.store(portal, stored, outcome, rowsMax));
       session.resumeSoon();

@@ -348,7 +348,7 @@ export class SimpleQuery {
     if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
     script.run = null;
     script.execution = null;
-    run.start(backends, paramTypes, session, (outcome) => {
+    run.start(backends, paramTypes, (outcome) => {
       if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
         session.applyEffect(plan.effect, null);
         for (const backend of session.work.participants) session.markApplied(backend);

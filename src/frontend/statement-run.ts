@@ -45,11 +45,10 @@ export interface StatementRun {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | StatementRun;
-  /** Makes itself the session's operation. The answer goes to `host`; `onDone` is called afterwards. */
+  /** Makes itself the session's operation. `onDone` is never called before this returns. */
   start(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
-    host: OperationHost,
     onDone: (outcome: Outcome) => void,
   ): void;
 }
