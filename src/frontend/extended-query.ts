@@ -8,6 +8,7 @@ import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
 import { EndBatch } from '../transaction/end-batch.js';
+import { commitBatch, needsCommit } from './batch-commit.js';
 import type { ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
@@ -273,6 +274,8 @@ export class ExtendedQuery {
       session.writeFailure(this.loss);
     }
     if (!this.skipping && !this.controlSettled()) return false;
+    // The client gets all answers before the commit has the backends.
+    if (!this.skipping && needsCommit(session.work) && !this.pipeline.settled()) return false;
     const skipped = this.skipping;
     if (skipped) this.restoreSettings();
     this.startBatch();
@@ -289,10 +292,13 @@ export class ExtendedQuery {
     }
     const done = (error: Buffer | null): void => {
       session.operation = null;
-      if (error !== null) session.writeFailure(error);
+      if (error !== null) {
+        this.restoreSettings();
+        session.writeFailure(error);
+      }
       session.endBatch();
     };
-    if (!skipped) session.operation = EndBatch.sync(backends, done);
+    if (!skipped) commitBatch(session, backends, done);
     else {
       const undo = !session.work.explicit;
       session.operation = EndBatch.rollBack(backends, undo, () => done(null));

@@ -115,7 +115,7 @@ function endTransaction(
     session.endTransaction(outcome.ok && chainsThere);
     done(outcome);
   };
-  const kind = commits ? context.commits.kindOf(work) : CommitKind.rolledBack;
+  const kind = commits ? context.commits.kindOf(session) : CommitKind.rolledBack;
   context.metrics.transactions[kind]!++;
   if (participants.length === 0) {
     finish(commits ? { ok: true, tag: 'COMMIT' } : rolledBack);

@@ -15,6 +15,7 @@ import type { Pipeline } from './pipeline.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
+import { noteRun } from './shard-use.js';
 import type { StatementRun } from './statement-run.js';
 
 interface PendingRun {
@@ -175,8 +176,7 @@ export class PortalRunner {
     const { run, stored } = this.pending!;
     const plan = portal.plan as ShardPlan;
     countRun(session.context.metrics, plan, run.route);
-    if (plan.writes) for (const backend of backends) session.noteWrite(backend);
-    if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
+    noteRun(session, plan, backends);
     this.pending = null;
     run.start(backends, paramTypes, (outcome) => {
       if (stored === null) this.finish(this.ran(portal, outcome));

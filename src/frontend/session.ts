@@ -11,7 +11,9 @@ import { Writer } from '../protocol/writer.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
 import { Literals } from '../sql/literals.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
+import type { CrossShardPolicy } from '../transaction/participants.js';
 import { UnitOfWork } from '../transaction/unit-of-work.js';
+import { unknownOutcome } from '../transaction/unknown-outcome.js';
 import type { Logger } from '../util/logger.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { Dispatcher } from './dispatcher.js';
@@ -26,7 +28,7 @@ import { assertMayUse } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
 import type { SqlStatements } from './sql-statements.js';
 import { passThroughCopy } from './pass-through-copy.js';
-import { TransactionControl, unknownOutcome } from './transaction-control.js';
+import { TransactionControl } from './transaction-control.js';
 import { Welcome } from './welcome.js';
 
 /**
@@ -228,6 +230,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   // ---------------------------------------------------------------- errors
+
+  /** How transactions that wrote on several shards are committed. */
+  get crossShard(): CrossShardPolicy {
+    return this.context.config.transactions.crossShard;
+  }
 
   /** Ends the session with an error. */
   fatal(state: SqlError['state'], message: string): void {
@@ -573,7 +580,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   assertMayUse(shards: readonly Shard[], plan: Plan): void {
-    assertMayUse(this.context, this.work, this.settings, shards, plan);
+    assertMayUse(this, shards, plan);
   }
 
   /** Commits every participant of the explicit transaction. */

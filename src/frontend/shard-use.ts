@@ -1,9 +1,8 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
-import type { UnitOfWork } from '../transaction/unit-of-work.js';
-import type { SessionContext } from './session-context.js';
-import type { SessionSettings } from './session-settings.js';
+import type { Session } from './session.js';
 
 /** Levels under which a transaction sees one snapshot, which several shards do not share. */
 const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
@@ -12,15 +11,10 @@ const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
  * Whether these shards may join what is open. Throws 0A000: a second writing shard where commits over several shards
  * are not possible, or a second shard under an isolation level that promises one snapshot.
  */
-export function assertMayUse(
-  context: SessionContext,
-  work: UnitOfWork,
-  settings: SessionSettings,
-  shards: readonly Shard[],
-  plan: Plan,
-): void {
+export function assertMayUse(session: Session, shards: readonly Shard[], plan: Plan): void {
+  const { context, work, settings } = session;
   const { participants } = work;
-  if (participants.length === 0 && (shards.length === 1 || !work.explicit)) return;
+  if (participants.length === 0 && shards.length === 1) return;
   const only = shards.length === 1 && participants.length === 1;
   if (only && participants[0]!.shard === shards[0]) return;
   const isolation = work.isolation ?? settings.get('default_transaction_isolation')?.toLowerCase();
@@ -31,12 +25,32 @@ export function assertMayUse(
       { hint: 'Use READ COMMITTED, or keep the transaction on one shard key.' },
     );
   }
-  if (!plan.writes) return;
+  if (!isCommitted(plan)) return;
+  const { crossShard } = session;
   const writers = new Set<Shard>(shards);
   for (const backend of work.writers) writers.add(backend.shard);
-  // One statement on its own commits on every shard when all have succeeded.
-  if (writers.size === 1 || (!work.explicit && work.writers.size === 0)) return;
-  const { crossShard } = context.config.transactions;
-  if (work.explicit && crossShard !== 'refuse' && context.commits.possible(writers)) return;
-  throw context.commits.refusal(writers);
+  if (context.commits.possible(writers, crossShard)) return;
+  // One schema everywhere comes first.
+  const isDdl = plan.kind === 'broadcast' && plan.ddl;
+  if (isDdl && !work.explicit && work.writers.size === 0) return;
+  throw context.commits.refusal(writers, crossShard);
+}
+
+/** A statement is about to run on these backends. */
+export function noteRun(
+  session: Session,
+  plan: Plan,
+  backends: readonly BackendConnection[],
+): void {
+  if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
+  if (isCommitted(plan)) for (const backend of backends) session.noteWrite(backend);
+}
+
+/**
+ * Whether the statement leaves something that a commit must bring to all of its shards or to none: not upkeep such as
+ * ANALYZE, nor what PostgreSQL forbids in a transaction, which commits by itself.
+ */
+function isCommitted(plan: Plan): boolean {
+  if (!plan.writes) return false;
+  return plan.kind !== 'broadcast' || (plan.transactional && plan.verb !== 'utility');
 }

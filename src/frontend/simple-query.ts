@@ -10,11 +10,13 @@ import { queryTextEnd } from '../protocol/frontend-messages.js';
 import { offsetOf } from '../sql/position.js';
 import { EndBatch } from '../transaction/end-batch.js';
 import type { Outcome } from '../transaction/operation.js';
+import { commitBatch } from './batch-commit.js';
 import { runLocal } from './local-commands.js';
 import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
+import { noteRun } from './shard-use.js';
 import { bindRest, type Execution } from './sql-statements.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -344,8 +346,7 @@ export class SimpleQuery {
   ): void {
     const { session } = this;
     countRun(session.context.metrics, plan, run.route);
-    if (plan.writes) for (const backend of backends) session.noteWrite(backend);
-    if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
+    noteRun(session, plan, backends);
     script.run = null;
     script.execution = null;
     run.start(backends, paramTypes, (outcome) => {
@@ -376,11 +377,8 @@ export class SimpleQuery {
         session.operation = null;
         session.resumeSoon();
       };
-      if (script.error === null) {
-        session.operation = EndBatch.sync(open, done, (buffer, from, to) => {
-          session.report(buffer, from, to);
-        });
-      } else {
+      if (script.error === null) commitBatch(session, open, done);
+      else {
         session.operation = EndBatch.rollBack(open, !work.explicit, () => done(null));
       }
       return false;

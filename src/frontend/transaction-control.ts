@@ -1,5 +1,4 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import type { BackendError } from '../backend/backend-error.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { LocalCommand, Plan } from '../planner/plan.js';
 import { TxStatus } from '../protocol/codes.js';
@@ -57,12 +56,4 @@ function abortedError(): SqlError {
     'in_failed_sql_transaction',
     'current transaction is aborted, commands ignored until end of transaction block',
   );
-}
-
-/** What a client gets whose COMMIT was never answered. */
-export function unknownOutcome(error: BackendError): SqlError {
-  const message = `shard "${error.shard}" was lost while it committed: ${error.message}`;
-  return sqlError('transaction_resolution_unknown', message, {
-    hint: 'The transaction may or may not have been committed; look before repeating it.',
-  });
 }

@@ -3,16 +3,11 @@ import type { Shard } from '../keyspace/topology.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { Outcome } from './operation.js';
 import { OrderedCommit } from './ordered-commit.js';
-import { Participants, type CommitHost } from './participants.js';
+import { Participants, type CommitHost, type CrossShardPolicy } from './participants.js';
 import { TwoPhaseCommit, type TwoPhaseServices } from './two-phase-commit.js';
 import type { ShardProblem } from './two-phase-shards.js';
-import type { UnitOfWork } from './unit-of-work.js';
-
-export type CrossShardPolicy = 'two_phase' | 'best_effort' | 'refuse';
 
 export interface CommitServices extends TwoPhaseServices {
-  /** As configured now; transactions that run keep to what it is when they commit. */
-  policy(): CrossShardPolicy;
   /** Why a shard cannot take part in two-phase commit; null: it can. */
   problem(shard: Shard): ShardProblem | null;
 }
@@ -25,20 +20,19 @@ export class Commits {
     this.services = services;
   }
 
-  /** Whether a transaction that wrote on these shards can be committed as configured. */
-  possible(shards: ReadonlySet<Shard>): boolean {
+  /** Whether a transaction that wrote on these shards can be committed under a policy. */
+  possible(shards: ReadonlySet<Shard>, policy: CrossShardPolicy): boolean {
     if (shards.size < 2) return true;
-    const policy = this.services.policy();
     if (policy !== 'two_phase') return policy === 'best_effort';
     for (const shard of shards) if (this.services.problem(shard) !== null) return false;
     return true;
   }
 
   /** Why it cannot. */
-  refusal(shards: ReadonlySet<Shard>): SqlError {
+  refusal(shards: ReadonlySet<Shard>, policy: CrossShardPolicy): SqlError {
     const names = [...shards].map((shard) => `"${shard.name}"`).join(', ');
     const message = `a transaction cannot write on several shards (${names})`;
-    if (this.services.policy() === 'two_phase') {
+    if (policy === 'two_phase') {
       for (const shard of shards) {
         const problem = this.services.problem(shard);
         if (problem === null) continue;
@@ -55,14 +49,20 @@ export class Commits {
     });
   }
 
-  /** How this transaction would be committed now. */
-  kindOf(work: UnitOfWork): CommitKind {
+  /**
+   * How this transaction would be committed now. DDL may have written where nothing else could: it
+   * must go everywhere, so without two phases it is as good as shard by shard can be.
+   */
+  kindOf({ work, crossShard }: CommitHost): CommitKind {
     if (work.writers.size < 2) return CommitKind.oneShard;
-    return this.services.policy() === 'two_phase' ? CommitKind.twoPhase : CommitKind.bestEffort;
+    if (crossShard !== 'two_phase') return CommitKind.bestEffort;
+    const shards = new Set([...work.writers].map((backend) => backend.shard));
+    return this.possible(shards, crossShard) ? CommitKind.twoPhase : CommitKind.bestEffort;
   }
 
   /**
-   * Commits all participants. Until `done`, which is called once and never before this returns, their answers are no
+   * Commits all participants: an explicit transaction, or what ran without Sync outside of one.
+   * Until `done`, which is called once and never before this returns, their answers are no
    * business of the session; a session that closes meanwhile must leave backends alone whose sink it is not.
    */
   commit(host: CommitHost, done: (outcome: Outcome) => void): void {
@@ -78,7 +78,7 @@ export class Commits {
         done(outcome);
       });
     };
-    if (this.kindOf(work) === CommitKind.twoPhase) {
+    if (this.kindOf(host) === CommitKind.twoPhase) {
       TwoPhaseCommit.run(participants, writers, this.services, finish);
     } else OrderedCommit.run(participants, writers, finish);
   }

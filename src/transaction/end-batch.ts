@@ -4,26 +4,31 @@ import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
 import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { QuietOperation } from './operation.js';
+import { unknownOutcome } from './unknown-outcome.js';
 
 type Report = (buffer: Buffer, start: number, end: number) => void;
 
 /**
  * Ends what several backends ran without Sync: Sync commits each one's implicit transaction (inside an explicit one it
- * only ends the pipeline); abandoning rolls the implicit ones back. `onDone` gets the first error, if any.
+ * only ends the pipeline); abandoning rolls the implicit ones back. `onDone` gets the first error, if any, or that of
+ * the one backend that has something to commit.
  */
 export class EndBatch extends QuietOperation {
   private readonly open: Set<BackendConnection>;
   private readonly onDone: (error: Buffer | null) => void;
   private readonly first: BackendConnection;
   private readonly onReport: Report | null;
+  private readonly writer: BackendConnection | null;
   private error: Buffer | null = null;
 
   private constructor(
     backends: readonly BackendConnection[],
+    writer: BackendConnection | null,
     onDone: (error: Buffer | null) => void,
     onReport: Report | null,
   ) {
     super();
+    this.writer = writer;
     this.open = new Set(backends);
     this.first = backends[0]!;
     this.onDone = onDone;
@@ -32,18 +37,20 @@ export class EndBatch extends QuietOperation {
 
   /**
    * The caller makes the result its session's operation before anything can answer.
+   * @param writer the only one whose transaction has something to commit; null: none has, or this commits nothing
    * @param onReport gets the parameter changes, which servers report at the end
    */
   static sync(
     backends: readonly BackendConnection[],
+    writer: BackendConnection | null,
     onDone: (error: Buffer | null) => void,
-    onReport: Report | null = null,
+    onReport: Report | null,
   ): EndBatch {
     for (const backend of backends) {
       backend.sync(CAPTURE);
       backend.flush();
     }
-    return new EndBatch(backends, onDone, onReport);
+    return new EndBatch(backends, writer, onDone, onReport);
   }
 
   /** `undo`: what did not fail must not be committed either. */
@@ -58,7 +65,7 @@ export class EndBatch extends QuietOperation {
       else backend.sync(DROP);
       backend.flush();
     }
-    return new EndBatch(backends, onDone, null);
+    return new EndBatch(backends, null, onDone, null);
   }
 
   override captured(
@@ -73,8 +80,8 @@ export class EndBatch extends QuietOperation {
     }
   }
 
-  override failed(_backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
-    this.error ??= Buffer.from(buffer.subarray(start, end));
+  override failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    if (this.decides(backend)) this.error ??= Buffer.from(buffer.subarray(start, end));
   }
 
   override ready(backend: BackendConnection): void {
@@ -83,8 +90,16 @@ export class EndBatch extends QuietOperation {
 
   override lost(backend: BackendConnection, error: BackendError): void {
     if (!this.open.has(backend)) return;
-    this.error ??= errorBytes(error.toSqlError());
+    if (this.decides(backend)) {
+      const told = this.writer === null ? error.toSqlError() : unknownOutcome(error);
+      this.error ??= errorBytes(told);
+    }
     this.close(backend);
+  }
+
+  /** What others say has no bearing on a transaction that one backend commits. */
+  private decides(backend: BackendConnection): boolean {
+    return this.writer === null || this.writer === backend;
   }
 
   private close(backend: BackendConnection): void {

@@ -10,6 +10,8 @@ import type { UnitOfWork } from './unit-of-work.js';
 /** What committing needs of a session. */
 export interface CommitHost extends BackendSink {
   readonly work: UnitOfWork;
+  /** How transactions that wrote on several shards are committed. */
+  readonly crossShard: CrossShardPolicy;
   readonly local: { bytes(source: Uint8Array, start: number, end: number): unknown };
   /** A ParameterStatus message for the client, in front of the next ReadyForQuery. */
   report(buffer: Buffer, start: number, end: number): void;
@@ -23,6 +25,8 @@ export type Answer =
   | { readonly kind: 'failed'; readonly error: Buffer }
   /** The connection broke off: the statements may or may not have been run. */
   | { readonly kind: 'lost'; readonly error: BackendError };
+
+export type CrossShardPolicy = 'two_phase' | 'best_effort' | 'refuse';
 
 interface Question {
   /** Queries that have not been answered yet. */
@@ -47,10 +51,13 @@ export class Participants implements BackendSink {
   private onAnswer: (backend: BackendConnection, answer: Answer) => void = ignore;
   private onAll: (answers: Answers) => void = ignore;
   private readonly losses = new Map<BackendConnection, BackendError>();
+  /** In an implicit transaction, which only BEGIN makes one that can be prepared. */
+  private readonly implicit: Set<BackendConnection>;
 
   constructor(host: CommitHost) {
     this.host = host;
     this.held = new Set(host.work.participants);
+    this.implicit = new Set(host.work.explicit ? [] : this.held);
     this.first = host.work.participants[0];
     for (const backend of this.held) backend.sink = this;
   }
@@ -84,7 +91,9 @@ export class Participants implements BackendSink {
     }
     const asked = [...this.open.keys()];
     for (const backend of asked) {
-      for (const sql of questions.get(backend)!) backend.query(sql, CAPTURE);
+      for (const sql of questions.get(backend)!) {
+        backend.query(this.implicit.delete(backend) ? `BEGIN;${sql}` : sql, CAPTURE);
+      }
       backend.flush();
     }
     if (asked.length === 0) onAll(answers);

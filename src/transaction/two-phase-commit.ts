@@ -2,7 +2,6 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import { errorBytes } from '../protocol/error-bytes.js';
-import { TxStatus } from '../protocol/codes.js';
 import { quoteLiteral } from '../sql/quote.js';
 import type { Logger } from '../util/logger.js';
 import type { CrashHook } from './crash-points.js';
@@ -180,7 +179,7 @@ export class TwoPhaseCommit {
       const gid = this.legs.get(backend);
       if (gid !== undefined && prepared.has(backend)) {
         steps.set(backend, legSteps(backend, 'abort', gid));
-      } else if (!backend.quiet || backend.status !== TxStatus.idle) {
+      } else if (!backend.free) {
         // In a transaction, or about to hear of its BEGIN.
         steps.set(backend, ['ROLLBACK']);
       }

@@ -24,11 +24,10 @@ export class TwoPhase {
     const query: RecoveryLinks['query'] = (shard, sql, timeoutMs) =>
       links.query(shard, sql, timeoutMs);
     const shards = new TwoPhaseShards(query, logger);
-    const policy = (): Config['transactions']['crossShard'] => config().transactions.crossShard;
     const recovery = new Recovery(
       {
         topology: () => config().topology,
-        enabled: () => policy() === 'two_phase',
+        enabled: () => config().transactions.crossShard === 'two_phase',
         query,
         shards,
         logger,
@@ -39,7 +38,6 @@ export class TwoPhase {
     this.links = links;
     this.recovery = recovery;
     this.commits = new Commits({
-      policy,
       problem: (shard) => shards.problem(shard),
       logger,
       crashPoint,

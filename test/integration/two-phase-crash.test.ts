@@ -103,6 +103,29 @@ describe('the proxy is killed', () => {
     else expect(found).toEqual(expected);
   });
 
+  /** The same outside BEGIN: as one statement, or as one text. */
+  const outsideBegin: readonly (readonly [string, CrashPoint, readonly string[]])[] = [
+    ['statement', 'prepared', []],
+    ['statement', 'decided', everywhere],
+    ['statement', 'first-finished', everywhere],
+    ['text', 'first-prepared', []],
+    ['text', 'decided', everywhere],
+  ];
+  test.each(outsideBegin)('outside BEGIN, a %s, at %s', async (form, point, expected) => {
+    const proxy = await scene.startProxy({ SHARDGATE_CRASH_POINT: point });
+    const client = await connectTo(proxy.url);
+    const batch = `${form} ${point}`;
+    const rows = writers.map((shard) => `(${scene.ids[shard]}, 1, '${batch}')`);
+    const inserts =
+      form === 'text'
+        ? rows.map((row) => `INSERT INTO items VALUES ${row}`).join('; ')
+        : `INSERT INTO items VALUES ${rows.join(', ')}`;
+    expect(await errorOf(client.query(inserts))).toBeInstanceOf(Error);
+    await untilGone(proxy);
+    await recover();
+    expect(await scene.shardsWith(batch)).toEqual(expected);
+  });
+
   test('before it undoes what failed', async () => {
     const proxy = await scene.startProxy({ SHARDGATE_CRASH_POINT: 'before-undo' });
     // The second row of a slot fails when the transaction ends: on the last shard the others are prepared by then.

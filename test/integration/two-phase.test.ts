@@ -138,6 +138,134 @@ describe('a transaction over several shards', () => {
   });
 });
 
+describe('what ran outside BEGIN on several shards', () => {
+  const { stringify } = JSON;
+  const rowsOn = (shards: readonly DataShard[], batch: string, slot = 1): string =>
+    shards.map((shard) => `(${scene.ids[shard]}, ${slot}, '${batch}')`).join(', ');
+  const decided = async (run: () => Promise<unknown>): Promise<number> => {
+    const before = (await scene.decisions()).size;
+    await run();
+    return (await scene.decisions()).size - before;
+  };
+
+  test('one statement commits in two phases', async () => {
+    const insert = `INSERT INTO items VALUES ${rowsOn(['s0', 's1', 's3'], 'statement')}`;
+    expect(await decided(() => client.query(insert))).toBe(1);
+    expect(await scene.shardsWith('statement')).toEqual(['s0', 's1', 's3']);
+    expect(await decided(() => client.query('UPDATE items SET slot = slot + $1', [1]))).toBe(1);
+    const { rows } = await client.query('SELECT DISTINCT slot FROM items');
+    expect(stringify(rows)).toBe('[{"slot":2}]');
+  });
+
+  test('one statement on one shard does not', async () => {
+    const insert = `INSERT INTO items VALUES ${rowsOn(['s2'], 'single')}`;
+    expect(await decided(() => client.query(insert))).toBe(0);
+    expect(await decided(() => client.query('SELECT * FROM items'))).toBe(0);
+  });
+
+  test('a constraint that waits for the end undoes all of it', async () => {
+    const twice = `${rowsOn(['s0', 's1'], 'twice')}, ${rowsOn(['s1'], 'twice')}`;
+    const failing = [
+      () => client.query(`INSERT INTO items VALUES ${twice}`),
+      () => client.query('INSERT INTO items SELECT 1, 1, $1 WHERE false', ['']).then(() => pipe()),
+      () =>
+        client.query(`SELECT 1; INSERT INTO items VALUES ${rowsOn(['s0', 's1'], 'twice')};
+                          INSERT INTO items VALUES ${rowsOn(['s0'], 'twice')}`),
+    ];
+    const pipe = async (): Promise<void> => {
+      const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
+      for (const shard of ['s3', 's0', 's0'] as const) {
+        wire.parse(`INSERT INTO items VALUES ${rowsOn([shard], 'twice')}`);
+        wire.bind();
+        wire.execute();
+      }
+      wire.sync();
+      const answers = await wire.until('Z');
+      wire.terminate();
+      expect(answers.map(({ type }) => type).join('')).toBe('12C12C12CEZ');
+      throw Object.assign(new Error('as expected'), { code: '23505' });
+    };
+    for (const fail of failing) {
+      expect(await errorOf(fail())).toMatchObject({ code: '23505' });
+      expect(await scene.shardsWith('twice')).toEqual([]);
+      expect(await scene.prepared()).toEqual([]);
+    }
+  });
+
+  test('statements of one text, and of one pipeline, are one transaction', async () => {
+    const script = (['s0', 's3'] as const).map(
+      (shard) => `INSERT INTO items VALUES ${rowsOn([shard], 'script')}`,
+    );
+    expect(await decided(() => client.query(script.join('; ')))).toBe(1);
+    expect(await scene.shardsWith('script')).toEqual(['s0', 's3']);
+    const failing = `${script.join('; ').replaceAll("'script'", "'no'")}; SELECT 1 / 0`;
+    expect(await errorOf(client.query(failing))).toMatchObject({ code: '22012' });
+    expect(await scene.shardsWith('no')).toEqual([]);
+    // COMMIT divides it: what stands before stays, what stands behind fails.
+    const divided = `BEGIN; INSERT INTO items VALUES ${rowsOn(['s0', 's1'], 'first', 2)}; COMMIT;
+      INSERT INTO items VALUES ${rowsOn(['s0', 's2'], 'second', 3)}; SELECT 1 / 0`;
+    expect(await errorOf(client.query(divided))).toMatchObject({ code: '22012' });
+    expect(await scene.shardsWith('first')).toEqual(['s0', 's1']);
+    expect(await scene.shardsWith('second')).toEqual([]);
+
+    const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
+    const pipe = async (last: string): Promise<string> => {
+      for (const sql of [
+        `INSERT INTO items VALUES ${rowsOn(['s0', 's2'], last, 4)}`,
+        `UPDATE items SET batch = batch WHERE id = ${scene.ids.s3}`,
+        last === 'fails' ? 'SELECT 1 / 0' : `SELECT slot FROM items WHERE id = ${scene.ids.s1}`,
+      ]) {
+        wire.parse(sql);
+        wire.bind();
+        wire.execute();
+      }
+      wire.sync();
+      return (await wire.until('Z')).map(({ type }) => type).join('');
+    };
+    expect(await pipe('fails')).toBe('12C12C1EZ');
+    expect(await scene.shardsWith('fails')).toEqual([]);
+    expect(await pipe('works')).toBe('12C12C12DCZ');
+    expect(await scene.shardsWith('works')).toEqual(['s0', 's2']);
+    wire.terminate();
+  });
+
+  test('COPY, DDL and settings of the same text are part of it', async () => {
+    const copy = 'COPY items FROM STDIN';
+    const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
+    const lines = (batch: string): string =>
+      dataShards.map((shard) => `${scene.ids[shard]}\t1\t${batch}\n`).join('');
+    wire.query(copy);
+    await wire.until('G');
+    wire.copyData(lines('copied') + lines('copied'));
+    wire.copyDone();
+    expect((await wire.until('Z')).map(({ type }) => type).join('')).toBe('EZ');
+    expect(await scene.shardsWith('copied')).toEqual([]);
+    wire.query(copy);
+    await wire.until('G');
+    wire.copyData(lines('copied'));
+    wire.copyDone();
+    expect((await wire.until('Z')).map(({ type }) => type).join('')).toBe('CZ');
+    expect(await scene.shardsWith('copied')).toEqual([...dataShards]);
+    wire.terminate();
+    const ddl = 'CREATE TABLE made (id int8 PRIMARY KEY)';
+    await errorOf(client.query(`SET TimeZone = 'Asia/Tokyo'; ${ddl}; SELECT 1 / 0`));
+    expect(await decided(() => client.query(ddl))).toBe(1);
+    expect((await client.query('SHOW TimeZone')).rows).not.toEqual([{ TimeZone: 'Asia/Tokyo' }]);
+    await client.query('DROP TABLE made');
+  });
+
+  test('commits though its client has gone', async () => {
+    const wire = await WireClient.login({ port: proxy.port, database: scene.databases.name });
+    wire.query(`INSERT INTO items VALUES ${rowsOn(['s0', 's1'], 'slow statement')}`);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    wire.destroy();
+    await expect
+      .poll(() => scene.shardsWith('slow statement'), { timeout: 5000 })
+      .toEqual(['s0', 's1']);
+    await scene.untilNothingIsPrepared();
+  });
+});
+
 describe('constraints and triggers that wait for the end of the transaction', () => {
   const cases: readonly (readonly [where: string, violator: DataShard])[] = [
     ['the shard that decides', 's0'],
@@ -307,6 +435,27 @@ describe('transactions.cross_shard', () => {
         hint: expect.stringContaining('two_phase') as string,
       });
       await user.query('COMMIT');
+    });
+    expect(await scene.shardsWith('refused')).toEqual([]);
+  });
+
+  test('refuse: nor by one statement, but DDL goes everywhere', async () => {
+    await withPolicy('refuse', async (user) => {
+      const { s0, s1 } = scene.ids;
+      const refused = [
+        `INSERT INTO items VALUES (${s0}, 1, 'refused'), (${s1}, 1, 'refused')`,
+        `UPDATE items SET batch = 'refused'`,
+        'TRUNCATE items',
+        'COPY items FROM STDIN',
+      ];
+      for (const sql of refused) {
+        expect(await errorOf(user.query(sql))).toMatchObject({ code: '0A000' });
+      }
+      await user.query('CREATE TABLE everywhere (id int8)');
+      await user.query('ANALYZE items');
+      await user.query('DROP TABLE everywhere');
+      await user.query(insert, [s0, 1, 'one']);
+      expect((await user.query('SELECT * FROM items')).rows).toHaveLength(1);
     });
     expect(await scene.shardsWith('refused')).toEqual([]);
   });

@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import type { Shard } from '../../../src/keyspace/topology.js';
-import type { CommitHost } from '../../../src/transaction/participants.js';
+import type { CommitHost, CrossShardPolicy } from '../../../src/transaction/participants.js';
 import type { Outcome } from '../../../src/transaction/operation.js';
 import { UnitOfWork } from '../../../src/transaction/unit-of-work.js';
 import { readErrorFields } from '../../../src/protocol/backend-messages.js';
@@ -58,6 +58,7 @@ export function shardNamed(name: string, index: number): Shard {
 /** A session with these participants, writers first. */
 export class ScriptedHost extends RecordingSink implements CommitHost {
   readonly work = new UnitOfWork();
+  crossShard: CrossShardPolicy = 'two_phase';
   heard = '';
   readonly local = {
     bytes: (source: Uint8Array, start: number, end: number): void => {

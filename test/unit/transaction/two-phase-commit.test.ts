@@ -30,7 +30,6 @@ beforeEach(() => {
   learnt = null;
   elsewhere = [];
   services = {
-    policy: () => 'two_phase',
     problem: () => null,
     logger: createLogger('silent'),
     crashPoint: noCrash,
@@ -277,13 +276,41 @@ describe('two-phase commit', () => {
   });
 });
 
+describe('what ran outside BEGIN', () => {
+  test('is made a transaction block first, on whoever is asked', async () => {
+    host.work.end();
+    host.work.writers.add(decider.backend).add(leg.backend);
+    commit();
+    expect(decider.asked()[0]).toMatch(/^BEGIN;.*INSERT/);
+    expect(leg.asked()[0]).toMatch(/^BEGIN;.*PREPARE TRANSACTION/);
+    decider.answers('INSERT 0 1', 'T');
+    leg.answers('PREPARE TRANSACTION');
+    expect(decider.asked()).toEqual(['COMMIT']);
+    decider.answers('COMMIT');
+    expect(leg.asked()[0]).toMatch(/^COMMIT PREPARED/);
+    expect(other.asked()).toEqual(['BEGIN;COMMIT']);
+    expect(reader.asked()).toEqual(['BEGIN;COMMIT']);
+    for (const participant of [leg, other, reader]) participant.answers('COMMIT');
+    await settle();
+    expect(told(outcome)).toBe('COMMIT');
+  });
+});
+
 describe('how a transaction commits', () => {
   test('depends on how many wrote, and on the policy', () => {
     const commits = new Commits(services);
-    expect(commits.kindOf(host.work)).toBe(CommitKind.twoPhase);
-    expect(commits.kindOf(new ScriptedHost([leg], [reader]).work)).toBe(CommitKind.oneShard);
-    const careless = new Commits({ ...services, policy: () => 'best_effort' });
-    expect(careless.kindOf(host.work)).toBe(CommitKind.bestEffort);
+    expect(commits.kindOf(host)).toBe(CommitKind.twoPhase);
+    expect(commits.kindOf(new ScriptedHost([leg], [reader]))).toBe(CommitKind.oneShard);
+    host.crossShard = 'best_effort';
+    expect(commits.kindOf(host)).toBe(CommitKind.bestEffort);
+  });
+
+  test('is shard by shard for what must go everywhere though two phases are impossible', () => {
+    const problem = { message: 'max_prepared_transactions is 0 there', hint: 'Set it.' };
+    const commits = new Commits({ ...services, problem: () => problem });
+    expect(commits.kindOf(host)).toBe(CommitKind.bestEffort);
+    host.crossShard = 'refuse';
+    expect(commits.kindOf(host)).toBe(CommitKind.bestEffort);
   });
 
   test('is refused where a shard cannot take part, with what to do about it', () => {
@@ -294,10 +321,12 @@ describe('how a transaction commits', () => {
     });
     const one = new Set([other.backend.shard]);
     const two = new Set([leg.backend.shard, other.backend.shard]);
-    expect(commits.possible(one)).toBe(true);
-    expect(commits.possible(new Set([leg.backend.shard, decider.backend.shard]))).toBe(true);
-    expect(commits.possible(two)).toBe(false);
-    expect(commits.refusal(two)).toMatchObject({
+    expect(commits.possible(one, 'two_phase')).toBe(true);
+    expect(commits.possible(new Set([leg.backend.shard, decider.backend.shard]), 'two_phase')).toBe(
+      true,
+    );
+    expect(commits.possible(two, 'two_phase')).toBe(false);
+    expect(commits.refusal(two, 'two_phase')).toMatchObject({
       code: '0A000',
       detail:
         'Shard "s2" cannot take part in two-phase commit: max_prepared_transactions is 0 there.',
@@ -306,16 +335,16 @@ describe('how a transaction commits', () => {
   });
 
   test('is refused by policy', () => {
-    const commits = new Commits({ ...services, policy: () => 'refuse' });
+    const commits = new Commits(services);
     const two = new Set([leg.backend.shard, other.backend.shard]);
-    expect(commits.possible(two)).toBe(false);
-    expect(commits.refusal(two).hint).toContain('transactions.cross_shard: two_phase');
+    expect(commits.possible(two, 'refuse')).toBe(false);
+    expect(commits.refusal(two, 'refuse').hint).toContain('transactions.cross_shard: two_phase');
   });
 });
 
 describe('commits in order', () => {
   beforeEach(() => {
-    services = { ...services, policy: () => 'best_effort' };
+    host.crossShard = 'best_effort';
   });
 
   test('one writer first, then its readers: what it says is the outcome', async () => {

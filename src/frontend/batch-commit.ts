@@ -1,0 +1,35 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { EndBatch } from '../transaction/end-batch.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import type { Session } from './session.js';
+
+/** Whether what ran outside BEGIN has written on several shards, so that Sync to each is no commit of it. */
+export function needsCommit(work: UnitOfWork): boolean {
+  return !work.explicit && work.writers.size > 1;
+}
+
+/**
+ * Ends what several backends ran without Sync and what has succeeded on all of them: outside BEGIN that commits it,
+ * everywhere or nowhere; inside it is only the end of a pipeline. The session is busy until `onDone`, which is called
+ * once, and never where the session has ended.
+ */
+export function commitBatch(
+  session: Session,
+  open: readonly BackendConnection[],
+  onDone: (error: Buffer | null) => void,
+): void {
+  const { work, context } = session;
+  session.busy = true;
+  if (!needsCommit(work)) {
+    const [writer] = work.explicit ? [] : work.writers;
+    session.operation = EndBatch.sync(open, writer ?? null, onDone, (buffer, from, to) => {
+      session.report(buffer, from, to);
+    });
+    return;
+  }
+  context.metrics.transactions[context.commits.kindOf(session)]!++;
+  session.operation = null;
+  context.commits.commit(session, (outcome) => {
+    if (!session.over) onDone(outcome.ok ? null : outcome.error);
+  });
+}
