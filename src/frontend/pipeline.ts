@@ -3,6 +3,7 @@ import { DROP } from '../backend/postgres/expected-replies.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { Session } from './session.js';
+import { assertMayUse } from './shard-use.js';
 
 /**
  * The backends that the messages since the last Sync went to. The client sees answers in the order of its messages, so
@@ -47,7 +48,7 @@ export class Pipeline {
     if (held === null && !work.explicit && work.participants.length > 0) {
       if (!this.giveBackIdle()) return null;
     }
-    if (plan !== null) session.assertMayUse([shard], plan);
+    if (plan !== null) assertMayUse(session, [shard], plan);
     return held ?? session.lease(shard);
   }
 

@@ -15,7 +15,7 @@ import type { Pipeline } from './pipeline.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
-import { noteRun } from './shard-use.js';
+import { assertMayUse, noteRun } from './shard-use.js';
 import type { StatementRun } from './statement-run.js';
 
 interface PendingRun {
@@ -101,7 +101,7 @@ export class PortalRunner {
     }
     for (;;) {
       const { run, stored } = this.pendingOf(portal, rowsMax);
-      session.assertMayUse(run.shards, plan);
+      assertMayUse(session, run.shards, plan);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
       const needsTypes = run.needsTypes && statement.planned.paramCount > 0;

@@ -4,7 +4,7 @@ import { PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
-import type { Plan, SettingEffect } from '../planner/plan.js';
+import type { SettingEffect } from '../planner/plan.js';
 import { readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
 import { Frontend, TxStatus } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
@@ -24,7 +24,6 @@ import { Leases, type LeaseHost } from './leases.js';
 import type { SessionContext } from './session-context.js';
 import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
-import { assertMayUse } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
 import type { SqlStatements } from './sql-statements.js';
 import { passThroughCopy } from './pass-through-copy.js';
@@ -577,10 +576,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   markApplied(backend: BackendConnection): void {
     backend.settings = this.settings.current;
     backend.settingsKey = this.settings.key;
-  }
-
-  assertMayUse(shards: readonly Shard[], plan: Plan): void {
-    assertMayUse(this, shards, plan);
   }
 
   /** Commits every participant of the explicit transaction. */

@@ -16,7 +16,7 @@ import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-cho
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
-import { noteRun } from './shard-use.js';
+import { assertMayUse, noteRun } from './shard-use.js';
 import { bindRest, type Execution } from './sql-statements.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -141,7 +141,7 @@ export class SimpleQuery {
       const shards = shardsOf(session, plan);
       if (shards.length !== 1) return null;
       const shard = shards[0]!;
-      session.assertMayUse(shards, plan);
+      assertMayUse(session, shards, plan);
       backend = session.lease(shard);
       if (backend === null) return false;
       if (plan.writes) session.noteWrite(backend);
@@ -321,7 +321,7 @@ export class SimpleQuery {
     }
     for (;;) {
       const run: StatementRun = script.run;
-      session.assertMayUse(run.shards, plan);
+      assertMayUse(session, run.shards, plan);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
       if (!endsWithSync) for (const backend of backends) script.open.add(backend);
