@@ -7,8 +7,7 @@ import type { ExecuteCommand, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
-import { EndBatch } from '../transaction/end-batch.js';
-import { commitBatch, needsCommit } from './batch-commit.js';
+import { endBatchOn, needsCommit } from './batch-end.js';
 import type { ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
@@ -298,11 +297,7 @@ export class ExtendedQuery {
       }
       session.endBatch();
     };
-    if (!skipped) commitBatch(session, backends, done);
-    else {
-      const undo = !session.work.explicit;
-      session.operation = EndBatch.rollBack(backends, undo, () => done(null));
-    }
+    endBatchOn(session, backends, skipped, done);
     return true;
   }
 

@@ -8,9 +8,8 @@ import type { ExecuteCommand, LocalPlan, Plan, PlannedText } from '../planner/pl
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { queryTextEnd } from '../protocol/frontend-messages.js';
 import { offsetOf } from '../sql/position.js';
-import { EndBatch } from '../transaction/end-batch.js';
 import type { Outcome } from '../transaction/operation.js';
-import { commitBatch } from './batch-commit.js';
+import { endBatchOn } from './batch-end.js';
 import { runLocal } from './local-commands.js';
 import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
@@ -370,17 +369,13 @@ export class SimpleQuery {
     );
     if (script.ending === 'no' && open.length > 0) {
       script.ending = 'started';
-      session.busy = true;
       const done = (error: Buffer | null): void => {
         if (script.error === null) script.error = error;
         script.ending = 'done';
         session.operation = null;
         session.resumeSoon();
       };
-      if (script.error === null) commitBatch(session, open, done);
-      else {
-        session.operation = EndBatch.rollBack(open, !work.explicit, () => done(null));
-      }
+      endBatchOn(session, open, script.error !== null, done);
       return false;
     }
     this.script = null;

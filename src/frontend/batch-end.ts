@@ -9,17 +9,24 @@ export function needsCommit(work: UnitOfWork): boolean {
 }
 
 /**
- * Ends what several backends ran without Sync and what has succeeded on all of them: outside BEGIN that commits it,
- * everywhere or nowhere; inside it is only the end of a pipeline. The session is busy until `onDone`, which is called
- * once, and never where the session has ended.
+ * Ends what several backends ran without Sync. Outside BEGIN that commits it, everywhere or nowhere, or rolls it back
+ * where it has failed; inside it is only the end of a pipeline. The session is busy until `onDone`, which is called
+ * once, with what went wrong now, and never where the session has ended.
  */
-export function commitBatch(
+export function endBatchOn(
   session: Session,
   open: readonly BackendConnection[],
+  failed: boolean,
   onDone: (error: Buffer | null) => void,
 ): void {
   const { work, context } = session;
   session.busy = true;
+  if (failed) {
+    session.operation = EndBatch.rollBack(open, !work.explicit, () => {
+      onDone(null);
+    });
+    return;
+  }
   if (!needsCommit(work)) {
     const [writer] = work.explicit ? [] : work.writers;
     session.operation = EndBatch.sync(open, writer ?? null, onDone, (buffer, from, to) => {
