@@ -53,6 +53,14 @@ export function unnestRelation(
   );
 }
 
+/** An input of which the home has rows itself: `table` holds those of others; null: there are none. */
+export function inPlaceRelation(input: GatherInput, table: string | null): string {
+  const names = input.columns.map(quoteIdentifier).join(', ');
+  // The line break ends a comment that the input may end with.
+  const own = `SELECT * FROM (${input.sql}\n) AS sg_own (${names})`;
+  return table === null ? `(${own})` : `(SELECT * FROM ${table} UNION ALL ${own})`;
+}
+
 /** Makes a temporary table of an input, with the rows of the shard it is made on or without any. */
 export function createTable(table: string, input: GatherInput, withData: boolean): string {
   const names = input.columns.map(quoteIdentifier).join(', ');

@@ -19,6 +19,8 @@ export interface GatherOptions {
   readonly memoryBytesMax: number;
   /** Each backend's part ends in Sync (true) or in Flush. */
   readonly endsWithSync: boolean;
+  /** Large inputs: the home reads its own rows where they are, in joins by hash. */
+  readonly readsInPlace: boolean;
   /** Temporary tables are dropped behind the final statement; false: their transaction ends soon. */
   readonly dropsTables: boolean;
   /** The home is about to get temporary tables. */

@@ -6,7 +6,13 @@ import { arrayColumn, arrayParameters, type ArrayColumn } from './array-paramete
 import { BindParts, NO_VALUES } from './bind-parts.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
 import { BinaryFeed, type GatherFeed } from './gather-feed.js';
-import { createTable, finalText, unnestRelation, type Combine } from './gather-final.js';
+import {
+  createTable,
+  finalText,
+  inPlaceRelation,
+  unnestRelation,
+  type Combine,
+} from './gather-final.js';
 import type { GatherRows } from './gather-rows.js';
 import { TextFeed } from './gather-text-feed.js';
 
@@ -19,6 +25,15 @@ const INDEX_ROWS_MIN = 1_000;
  * joins need, in 5 ms for 100,000 rows; the default of 100 takes 30 ms.
  */
 const STATISTICS_TARGET = 10;
+
+/** What the temporary table of an input holds; 'none': there is no table, its rows are all the home's own. */
+export type TableWay = 'all' | 'others' | 'none';
+
+/**
+ * Off while own rows are read in place: a UNION ALL has no statistics, and joins of unknown size are
+ * taken for huge ones, which sorting or a nested loop would suit (and machine code: jit).
+ */
+export const HASH_JOIN_SETTINGS = ['enable_nestloop', 'enable_mergejoin', 'jit'] as const;
 
 export interface GatherScriptOptions {
   readonly spec: GatherSpec;
@@ -132,13 +147,40 @@ export class GatherScript {
     this.send(home, text, this.bind.withValues(values), 0, types, true);
   }
 
-  finalOverTables(home: BackendConnection): void {
+  /**
+   * The final statement with tables of the inputs. `ways`: what the table of each holds; where the
+   * home's rows are read in place, no statistics tell the planner how many rows a join has.
+   */
+  finalOverTables(home: BackendConnection, ways: readonly TableWay[]): void {
     const { spec, columns, tables, combine, bind } = this.options;
-    this.send(home, finalText(spec, tables, columns, combine), bind, 0, undefined, true);
+    const relations = spec.inputs.map((input, i) => {
+      const table = tables[i]!;
+      if (ways[i] === 'all') return table;
+      return inPlaceRelation(input, ways[i] === 'others' ? table : null);
+    });
+    this.send(home, finalText(spec, relations, columns, combine), bind, 0, undefined, true);
   }
 
-  dropTables(home: BackendConnection): void {
-    this.sendPlain(home, `DROP TABLE ${this.options.tables.join(', ')}`);
+  /** Until the end of the transaction, or `endHashJoins`. */
+  preferHashJoins(home: BackendConnection): void {
+    const settings = HASH_JOIN_SETTINGS.map(
+      (name) => `pg_catalog.set_config('${name}', 'off', true)`,
+    );
+    this.sendPlain(home, `SELECT ${settings.join(', ')}`);
+  }
+
+  /** Answers how many statements that takes. */
+  endHashJoins(home: BackendConnection): number {
+    for (const name of HASH_JOIN_SETTINGS) this.sendPlain(home, `SET LOCAL ${name} TO DEFAULT`);
+    return HASH_JOIN_SETTINGS.length;
+  }
+
+  /** Answers how many statements that takes. */
+  dropTables(home: BackendConnection, ways: readonly TableWay[]): number {
+    const tables = this.options.tables.filter((_, input) => ways[input] !== 'none');
+    if (tables.length === 0) return 0;
+    this.sendPlain(home, `DROP TABLE ${tables.join(', ')}`);
+    return 1;
   }
 
   private send(

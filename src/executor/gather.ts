@@ -12,6 +12,7 @@ import { GatherBranches } from './gather-branches.js';
 import type { GatherFeed } from './gather-feed.js';
 import { cancelError, memoryError, shapeError, tableError } from './gather-errors.js';
 import type { GatherOptions } from './gather-options.js';
+import type { TableWay } from './gather-script.js';
 
 /** Inputs up to this size, all together, travel as parameters of the final statement. */
 const PARAMETER_BYTES_MAX = 256 * 1024;
@@ -26,6 +27,8 @@ export const PARAMETER_ROWS_MAX = 1000;
  *        v
  *   copying: for each input CREATE TEMPORARY TABLE, COPY: what comes, then what was kept --> final
  *
+ * What the home has itself is in the tables from the beginning, or stays where it is.
+ *
  * While copying, a shard whose rows are not wanted yet is not read from, nor is any while the home
  * takes nothing; so memory stays at what was kept and one read buffer a shard. After an error the
  * others are cancelled; the outcome is told when all have ended.
@@ -38,6 +41,8 @@ export class Gather implements Operation {
   /** Of the COPY that is open, or was last. */
   private feed: GatherFeed | null = null;
   private collecting: boolean;
+  /** By input, where they are large. */
+  private readonly ways: readonly TableWay[];
   /** The input that the home's COPY takes now; -1: none. */
   private copying = -1;
   /** The branch whose row the COPY has half of. */
@@ -59,6 +64,10 @@ export class Gather implements Operation {
     this.options = options;
     const { sources, home } = options;
     this.collecting = options.startsSmall;
+    this.ways = sources.map((backends) => {
+      if (!options.readsInPlace || !backends.includes(home)) return 'all';
+      return backends.length > 1 ? 'others' : 'none';
+    });
     this.branches = new GatherBranches(home, sources);
     this.home = this.branches.home;
   }
@@ -216,11 +225,13 @@ export class Gather implements Operation {
   /** Makes tables of the inputs from this one on, up to one that needs rows of shards. */
   private copyFrom(first: number): void {
     const { sources, script, onTables } = this.options;
+    const { ways } = this;
     const { backend, steps } = this.home;
-    if (first === 0) onTables();
+    if (first === 0 && ways.some((way) => way !== 'none')) onTables();
     for (let input = first; input < sources.length; input++) {
       const backends = sources[input]!;
-      script.createTable(backend, input, backends.includes(backend));
+      if (ways[input] === 'none') continue;
+      script.createTable(backend, input, ways[input] === 'all' && backends.includes(backend));
       steps.push({ kind: 'table', input });
       if (backends.some((other) => other !== backend)) {
         script.copyInto(backend, input);
@@ -231,12 +242,22 @@ export class Gather implements Operation {
       }
       this.finishTable(input, 0);
     }
-    script.finalOverTables(backend);
-    steps.push({ kind: 'final' });
-    if (this.options.dropsTables) {
-      script.dropTables(backend);
-      steps.push({ kind: 'cleanUp' });
+    this.finish();
+  }
+
+  /** The final statement over tables, and what must be undone behind it. */
+  private finish(): void {
+    const { script, readsInPlace, dropsTables, endsWithSync } = this.options;
+    const { backend, steps } = this.home;
+    if (readsInPlace) {
+      script.preferHashJoins(backend);
+      steps.push({ kind: 'table', input: 0 });
     }
+    script.finalOverTables(backend, this.ways);
+    steps.push({ kind: 'final' });
+    let cleaning = readsInPlace && !endsWithSync ? script.endHashJoins(backend) : 0;
+    if (dropsTables) cleaning += script.dropTables(backend, this.ways);
+    while (cleaning-- > 0) steps.push({ kind: 'cleanUp' });
     this.endHome();
   }
 
@@ -281,6 +302,8 @@ export class Gather implements Operation {
 
   private finishTable(input: number, rowCount: number): void {
     const { backend, steps } = this.home;
+    // Nobody would look at statistics of a part.
+    if (this.ways[input] === 'others') return;
     const statements = this.options.script.finishTable(backend, input, rowCount);
     for (let i = 0; i < statements; i++) steps.push({ kind: 'table', input });
   }

@@ -5,7 +5,7 @@ import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
 import { finalText } from '../executor/gather-final.js';
-import { GatherScript } from '../executor/gather-script.js';
+import { GatherScript, HASH_JOIN_SETTINGS } from '../executor/gather-script.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { combineAggregate } from '../planner/aggregates/index.js';
@@ -105,6 +105,7 @@ export class GatherRun implements StatementRun {
       describe: request.describe,
       memoryBytesMax: context.config.limits.gatherMemoryBytes,
       endsWithSync: request.endsWithSync,
+      readsInPlace: this.readsInPlace(home),
       dropsTables: work.explicit,
       onTables: () => {
         work.scratchHome = home;
@@ -120,6 +121,13 @@ export class GatherRun implements StatementRun {
       const shards = this.inputShards[input]!.length;
       return estimatedRows === null || estimatedRows <= 2 * PARAMETER_ROWS_MAX * shards;
     });
+  }
+
+  /** Before PostgreSQL 18 a join that is switched off may still be taken for one that is not. */
+  private readsInPlace(home: BackendConnection): boolean {
+    if (this.spec.readsInPlace !== true) return false;
+    const version = Number.parseInt(home.parameters.get('server_version') ?? '', 10);
+    return version >= 18 && changedSetting(this.session, HASH_JOIN_SETTINGS) === undefined;
   }
 
   /** The transaction says of itself that it makes no tables. */
@@ -168,15 +176,18 @@ function refuseMoment(): never {
 /** Settings under which text does not give back the value that it was written from. */
 const TEXT_SETTINGS = ['extra_float_digits', 'array_nulls', 'datestyle', 'intervalstyle'];
 
-function refuseTextSettings({ settings, work }: Session): void {
-  const joining = work.explicit ? work.joinSql().toLowerCase() : '';
-  const changed = TEXT_SETTINGS.find(
-    (name) => settings.get(name) !== undefined || joining.includes(name),
-  );
+function refuseTextSettings(session: Session): void {
+  const changed = changedSetting(session, TEXT_SETTINGS);
   if (changed === undefined) return;
   throw sqlError(
     'feature_not_supported',
     `values of a type without a binary form cannot be brought together while ${changed} is set`,
     { hint: `RESET ${changed}, or leave out columns of such types.` },
   );
+}
+
+/** One of these settings that the session has set, for itself or for its transaction. */
+function changedSetting({ settings, work }: Session, names: readonly string[]): string | undefined {
+  const joining = work.explicit ? work.joinSql().toLowerCase() : '';
+  return names.find((name) => settings.get(name) !== undefined || joining.includes(name));
 }

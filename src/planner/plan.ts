@@ -178,6 +178,11 @@ export interface GatherSpec {
   /** The final statement, with the client's parameters; its inputs and partial results are filled in. */
   readonly final: readonly FinalPiece[];
   /**
+   * Every relation of the final statement is an input, and is read once: the home may read its own
+   * rows of them where they are.
+   */
+  readonly readsInPlace?: boolean;
+  /**
    * It puts the time of its transaction into rows. Servers that join a transaction have a time of
    * their own, so it cannot run inside of one.
    */

@@ -64,6 +64,9 @@ const LARGE =
 const SMALL =
   'SELECT p.name, s.name, rank() OVER (ORDER BY p.born DESC) FROM people p' +
   ' JOIN settings s ON s.value = p.id ORDER BY p.id';
+/** Both sides are large, and rows of the home are read where they are. */
+const JOINED =
+  'SELECT count(*), sum(a.cost - b.cost) FROM visits a JOIN visits b ON b.id = a.person';
 /** Takes seconds, most of them on the home. */
 const SLOW = 'SELECT count(*) FROM visits a JOIN visits b ON a.person <> b.person + a.id * 0';
 
@@ -145,6 +148,22 @@ describe('answers', () => {
 });
 
 describe('transactions', () => {
+  test('see their own writes in what is read where it is', async () => {
+    const { comparison } = scene;
+    for (const sql of [
+      'BEGIN',
+      'UPDATE visits SET cost = cost + 1 WHERE id % 3 = 0',
+      JOINED,
+      'DELETE FROM visits WHERE id < 200',
+      JOINED,
+      'ROLLBACK',
+      JOINED,
+    ]) {
+      await comparison.expectSame(sql);
+    }
+    await expectClean();
+  });
+
   test('see their own writes, and keep their tables apart from savepoints and errors', async () => {
     const { comparison } = scene;
     for (const sql of [
@@ -158,6 +177,29 @@ describe('transactions', () => {
       SMALL,
       'ROLLBACK',
       `${SMALL}; ${LARGE}; SELECT 1`,
+    ]) {
+      await comparison.expectSame(sql);
+    }
+    await expectClean();
+  });
+
+  test('keep the settings that a large join is run under for the statement alone', async () => {
+    const { comparison } = scene;
+    for (const sql of [
+      'BEGIN',
+      JOINED,
+      'SHOW enable_nestloop',
+      'SHOW enable_mergejoin',
+      'SET LOCAL enable_mergejoin = off',
+      JOINED,
+      'SHOW enable_mergejoin',
+      'COMMIT',
+      'SHOW enable_mergejoin',
+      'SET enable_nestloop = off',
+      JOINED,
+      'SHOW enable_nestloop',
+      'RESET enable_nestloop',
+      `${JOINED}; SHOW enable_nestloop`,
     ]) {
       await comparison.expectSame(sql);
     }

@@ -34,7 +34,26 @@ export function gatherQuery(
   context.constants.dependOnAll();
   const gathering = new Gathering(tables, home, analysis);
   const final = gathering.text(statement, context);
-  return { inputs: gathering.inputs, home: home.shards, final };
+  const { inputs } = gathering;
+  const readsInPlace = isReadOnce(inputs, tables, home, analysis);
+  return { inputs, home: home.shards, final, ...(readsInPlace ? { readsInPlace } : {}) };
+}
+
+/** Nothing of the statement is computed row by row over an input, or over a table of the home's. */
+function isReadOnce(
+  inputs: readonly GatherInput[],
+  tables: Tables,
+  home: Home,
+  analysis: Analysis,
+): boolean {
+  const others = [...tables.reference, ...tables.unsharded];
+  return (
+    analysis.correlated.size === 0 &&
+    analysis.levels.every((level) => !level.recursive) &&
+    tables.system.length === 0 &&
+    others.every(({ table }) => !home.holds(table!)) &&
+    inputs.every(({ primaryKey, lookups }) => primaryKey === null && lookups === undefined)
+  );
 }
 
 /** The inputs of one statement, found while its text, and those of views in it, are put together. */

@@ -97,6 +97,7 @@ export class GatherRig {
       describe: false,
       memoryBytesMax: 1_000_000_000,
       endsWithSync: false,
+      readsInPlace: false,
       dropsTables: false,
       onTables: () => {
         this.madeTables++;

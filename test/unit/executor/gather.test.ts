@@ -183,6 +183,41 @@ describe('large inputs', () => {
   });
 });
 
+describe('rows of the home that stay where they are', () => {
+  const final = (relation: string): string => `SELECT * FROM ${relation} AS i0`;
+  const own = 'SELECT * FROM (SELECT 0\n) AS sg_own (a, b)';
+
+  test('are read beside those of the others, by a final statement that joins by hash', () => {
+    const options = { startsSmall: false, readsInPlace: true, dropsTables: true };
+    const rig = new GatherRig([[0, 1]], options);
+    expect(rig.texts(0)[0]).toBe(
+      'CREATE TEMPORARY TABLE t0 (a, b) ON COMMIT DROP AS SELECT 0\nWITH NO DATA',
+    );
+    rig.answer(0, replies.complete('CREATE TABLE AS'));
+    rig.answer(0, replies.copyIn);
+    rig.answer(1, row(1, 'x'), replies.complete('SELECT 1'));
+    const [settings, statement, ...behind] = rig.texts(0);
+    expect(settings).toMatch(/^SELECT .*set_config\('enable_nestloop', 'off', true\)/);
+    expect(statement).toBe(final(`(SELECT * FROM t0 UNION ALL ${own})`));
+    expect(behind).toEqual([
+      'SET LOCAL enable_nestloop TO DEFAULT',
+      'SET LOCAL enable_mergejoin TO DEFAULT',
+      'SET LOCAL jit TO DEFAULT',
+      'DROP TABLE t0',
+    ]);
+    expect(rig.madeTables).toBe(1);
+  });
+
+  test('need no table where nobody else has any', () => {
+    const options = { startsSmall: false, readsInPlace: true, endsWithSync: true };
+    const rig = new GatherRig([[0]], options);
+    const [, statement, ...behind] = rig.texts(0);
+    expect(statement).toBe(final(`(${own})`));
+    expect(behind).toEqual([]);
+    expect(rig.madeTables).toBe(0);
+  });
+});
+
 describe('errors', () => {
   test('of one shard cancel the others, and are told when all have ended, without a position', () => {
     const rig = new GatherRig([[0, 1, 2]]);

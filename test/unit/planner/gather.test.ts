@@ -263,6 +263,18 @@ describe('the home', () => {
   });
 });
 
+it('lets the home read its own rows in place where the final statement reads each input once', () => {
+  const inPlace = (sql: string): unknown => {
+    const spec = gather(sql);
+    return typeof spec === 'string' ? spec : spec.readsInPlace;
+  };
+  expect(inPlace('select 1 from orders o join visits v on o.id = v.customer_id')).toBe(true);
+  const row = '(select count(*) from visits v where v.page = o.status)';
+  expect(inPlace(`select ${row} from orders o`)).toBeUndefined();
+  expect(inPlace('select 1 from visits v, countries c, orders o')).toBeUndefined();
+  expect(inPlace('select c.id, c.name from customers c, visits v group by c.id')).toBeUndefined();
+});
+
 it('keeps a primary key only where GROUP BY may rely on it', () => {
   const keys = (sql: string): unknown => {
     const spec = gather(sql);
