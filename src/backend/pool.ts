@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { ServerAddress } from '../config/config.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
@@ -73,6 +74,8 @@ export class Pool implements BackendOwner {
   private lastError: BackendError | null = null;
   private everReached = false;
   private readonly sweeper: NodeJS.Timeout;
+  /** Milliseconds since the epoch at the last sweep: reading a clock at every release would cost more than it tells. */
+  private now = Date.now();
   private closing = false;
   private onEmpty: (() => void) | null = null;
 
@@ -246,7 +249,7 @@ export class Pool implements BackendOwner {
       this.openWhereNeeded();
       return;
     }
-    const now = Date.now();
+    const { now } = this;
     if (this.closing || now - backend.createdAt > this.options.maxLifetimeMs || this.tooLarge) {
       this.forget(backend);
       this.terminate(backend);
@@ -323,6 +326,7 @@ export class Pool implements BackendOwner {
 
   private sweep(): void {
     const now = Date.now();
+    this.now = now;
     const deadline = performance.now() - this.options.queueTimeoutMs;
     for (const { waiter } of this.waiting.filter(({ since }) => since < deadline)) {
       this.giveUp(waiter);

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';

@@ -16,7 +16,7 @@ import type { Session } from './session.js';
 export class ParseQueue {
   private readonly session: Session;
   private readonly pipeline: Pipeline;
-  private waiting: ClientStatement[] = [];
+  private readonly waiting: ClientStatement[] = [];
 
   constructor(session: Session, pipeline: Pipeline) {
     this.session = session;
@@ -33,19 +33,20 @@ export class ParseQueue {
 
   /** An error makes them void. */
   clear(): void {
-    if (this.waiting.length > 0) this.waiting = [];
+    while (this.waiting.length > 0) this.waiting.pop();
   }
 
   /** Sends them to the backend that gets the next message; the client sees the answers in its order. */
   sendTo(backend: BackendConnection): void {
-    if (this.waiting.length === 0) return;
-    for (const statement of this.waiting) {
+    const { waiting } = this;
+    for (let i = 0; i < waiting.length; i++) {
+      const statement = waiting[i]!;
       const { prepared } = statement;
       if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
       else if (backend.statements.knows(prepared)) this.pipeline.reply(ready.parseComplete);
       else backend.statements.parse(prepared, PASS);
     }
-    this.waiting = [];
+    this.clear();
   }
 
   /** Answers them without a Bind: known texts at once, others by any backend that may judge them; false: wait. */
@@ -54,7 +55,7 @@ export class ParseQueue {
     if (waiting.length === 0) return true;
     if (waiting.every((statement) => statement.prepared.validated)) {
       for (let i = 0; i < waiting.length; i++) pipeline.reply(ready.parseComplete);
-      this.waiting = [];
+      this.clear();
       return true;
     }
     const backend = this.home(onlyPlan(waiting.at(-1)!.planned) as ShardPlan);

@@ -4,12 +4,14 @@ import type { Portal } from './client-statement.js';
 
 /** The portals of one client. */
 export class Portals {
+  /** Apart from the others: a map that gains and loses one entry a statement is made anew every so often. */
+  private unnamed: Portal | null = null;
   private readonly byName = new Map<string, Portal>();
 
   /** Throws SqlError 34000 where there is none. */
   named(name: string): Portal {
-    const portal = this.byName.get(name);
-    if (portal !== undefined) return portal;
+    const portal = this.find(name);
+    if (portal !== null) return portal;
     throw sqlError('invalid_cursor_name', `portal "${name}" does not exist`);
   }
 
@@ -18,26 +20,28 @@ export class Portals {
     if (portal.name !== '' && this.byName.has(portal.name)) {
       throw sqlError('duplicate_cursor', `cursor "${portal.name}" already exists`);
     }
-    this.byName.set(portal.name, portal);
+    this.put(portal);
   }
 
   /** A portal of a backend, which checks the name itself. */
   addRemote(portal: Portal): void {
-    this.byName.set(portal.name, portal);
+    this.put(portal);
   }
 
   /** Removes a portal; answers the backend that holds it, if one does. */
   close(name: string): BackendConnection | null {
-    const portal = this.byName.get(name);
-    this.byName.delete(name);
+    const portal = this.find(name);
+    if (name === '') this.unnamed = null;
+    else this.byName.delete(name);
     return portal?.backend ?? null;
   }
 
   backendOf(name: string): BackendConnection | null {
-    return this.byName.get(name)?.backend ?? null;
+    return this.find(name)?.backend ?? null;
   }
 
   dropAllOf(backend: BackendConnection): void {
+    if (this.unnamed?.backend === backend) this.unnamed = null;
     for (const [name, portal] of this.byName) {
       if (portal.backend === backend) this.byName.delete(name);
     }
@@ -46,8 +50,17 @@ export class Portals {
   /** Portals die with their transaction. */
   end(transactionOver: boolean): void {
     if (!transactionOver) return;
-    // Most often there is the unnamed one at most, and clearing a map makes a new table.
-    this.byName.delete('');
+    this.unnamed = null;
+    // Clearing a map makes a new table.
     if (this.byName.size > 0) this.byName.clear();
+  }
+
+  private find(name: string): Portal | null {
+    return name === '' ? this.unnamed : (this.byName.get(name) ?? null);
+  }
+
+  private put(portal: Portal): void {
+    if (portal.name === '') this.unnamed = portal;
+    else this.byName.set(portal.name, portal);
   }
 }

@@ -8,6 +8,8 @@ import type { Session } from './session.js';
 export class SessionPlanning {
   private readonly session: Session;
   private context: PlanContext | null = null;
+  /** The settings that `context` was last found to hold for. */
+  private contextSettings: ReadonlyMap<string, string> | null = null;
   private aside: { readonly planned: PlannedText } | { readonly error: unknown } | null = null;
 
   constructor(session: Session) {
@@ -16,22 +18,33 @@ export class SessionPlanning {
 
   /** Equal while names mean the same. */
   get searchPathKey(): string {
-    return this.contextFor(NO_TYPES).searchPathKey;
+    return this.current().searchPathKey;
   }
 
   /** What planning depends on besides the text. */
   contextFor(paramTypes: readonly number[]): PlanContext {
+    const context = this.current();
+    if (paramTypes.length === 0) return context;
+    return { ...context, paramTypes, paramTypesKey: paramTypes.join(',') };
+  }
+
+  private current(): PlanContext {
+    const { settings, work } = this.session;
+    const { context } = this;
+    // Asked several times a statement.
+    if (context !== null && this.contextSettings === settings.current && !work.changesSettings) {
+      return context;
+    }
     const path = this.setting('search_path');
     const set = this.setting('role');
     const role = set === 'none' ? undefined : set;
     const searchPathKey =
       path === undefined && role === undefined ? '' : `${path ?? ''}\0${role ?? ''}`;
-    if (this.context?.searchPathKey !== searchPathKey) {
-      const searchPath = parseSearchPath(path ?? this.serverDefault(), role ?? this.serverUser());
-      this.context = { searchPath, searchPathKey, paramTypes: NO_TYPES, paramTypesKey: '' };
-    }
-    if (paramTypes.length === 0) return this.context;
-    return { ...this.context, paramTypes, paramTypesKey: paramTypes.join(',') };
+    this.contextSettings = work.changesSettings ? null : settings.current;
+    if (context?.searchPathKey === searchPathKey) return context;
+    const searchPath = parseSearchPath(path ?? this.serverDefault(), role ?? this.serverUser());
+    this.context = { searchPath, searchPathKey, paramTypes: NO_TYPES, paramTypesKey: '' };
+    return this.context;
   }
 
   /** The plan of a text; null: wait, the message is handled again. Throws SqlError (42601 and the like). */

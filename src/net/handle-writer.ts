@@ -8,6 +8,9 @@ import { streamBinding, type WriteRequest } from './stream-binding.js';
  * nothing of that is needed.
  */
 
+const state = streamBinding?.streamBaseState;
+const LAST_WRITE_WAS_ASYNC = streamBinding?.kLastWriteWasAsync ?? 0;
+
 interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
 }
@@ -41,7 +44,7 @@ export class HandleWriter {
       this.fail(failure);
       return false;
     }
-    if (streamBinding.streamBaseState[streamBinding.kLastWriteWasAsync] === 0) {
+    if (state![LAST_WRITE_WAS_ASYNC] === 0) {
       this.spare = request;
       return this.pending === 0;
     }

@@ -238,7 +238,7 @@ const released: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };
 
 interface ReadHandle {
   /** Called with the bytes that were read, or the error; answers the buffer for the next read, if it is another one. */
-  onread: (...args: unknown[]) => Uint8Array | undefined;
+  onread: (bytes: unknown) => Uint8Array | undefined;
 }
 
 /** A preallocated read buffer behind a headroom, in the shape that net.Socket's `onread` wants. */
@@ -277,9 +277,9 @@ class ReadBuffer {
     if (streamBinding === null || handle === null) return;
     const { streamBaseState, kReadBytesOrError } = streamBinding;
     const { onread } = handle;
-    handle.onread = (...args) => {
+    handle.onread = (bytes) => {
       const length = streamBaseState[kReadBytesOrError]!;
-      if (length <= 0 || socket.destroyed) return onread.apply(handle, args);
+      if (length <= 0 || socket.destroyed) return onread.call(handle, bytes);
       this.onRead(length);
       return this.next();
     };

@@ -123,11 +123,12 @@ export class Planner {
     context: PlanContext,
     literals: Literals,
   ): PlannedText | Promise<PlannedText> {
-    if (end - start <= RAW_TEXT_MAX) {
-      const known = this.#texts.get(contextKey(fingerprintText(bytes, start, end), context));
+    // A session's text mostly is like the one before it.
+    const seemsLiteral = literals.count > 0;
+    if (!seemsLiteral && end - start <= RAW_TEXT_MAX) {
+      const known = this.#byText(fingerprintText(bytes, start, end), context);
       if (known !== undefined) {
         literals.reset();
-        if (this.#metrics !== null) this.#metrics.planCacheTextHits++;
         return known;
       }
     }
@@ -138,6 +139,10 @@ export class Planner {
         if (this.#metrics !== null) this.#metrics.planCacheShapeHits++;
         return known;
       }
+    } else if (shape !== null && seemsLiteral) {
+      // Without literals the text is its own shape.
+      const known = this.#byText(shape, context);
+      if (known !== undefined) return known;
     }
     if (this.#metrics !== null) this.#metrics.planCacheMisses++;
     const parsed = this.#parser.parse(bytes, start, end);
@@ -147,6 +152,12 @@ export class Planner {
     return parsed.then((statements) =>
       this.#build(statements, bytes, start, end, context, literals, shape),
     );
+  }
+
+  #byText(text: string, context: PlanContext): PlannedText | undefined {
+    const known = this.#texts.get(contextKey(text, context));
+    if (known !== undefined && this.#metrics !== null) this.#metrics.planCacheTextHits++;
+    return known;
   }
 
   #byShape(

@@ -164,6 +164,11 @@ export class UnitOfWork {
     };
   }
 
+  /** Whether this transaction may have changed settings. */
+  get changesSettings(): boolean {
+    return this.explicit && this.preamble.length > 0;
+  }
+
   /** The last change of a setting in this transaction, RESET ALL included; null: none. */
   lastEffect(name: string): SettingEffect | null {
     const { preamble } = this;

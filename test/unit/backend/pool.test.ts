@@ -349,7 +349,8 @@ describe('ages', () => {
   test('a backend that has lived its time is closed at its return, and replaced when wanted', async () => {
     const { pool, server, log } = await rig({ size: 1, maxLifetimeMs: 30 });
     const backend = await lease(pool);
-    await pause(40);
+    // Ages are seen when the pool is swept, every 250 ms.
+    await pause(300);
     pool.release(backend);
     expect(pool.size).toBe(0);
     expect((await lease(pool)) === backend).toBe(false);
