@@ -59,6 +59,7 @@ export class Pool implements BackendOwner {
   firstTask: ((backend: BackendConnection) => void) | null = null;
   /** False again once the server could not be reached: it may be another one afterwards. */
   firstTaskDone = false;
+  readonly pins: { count: number; readonly max: number };
   private readonly address: ServerAddress;
   private readonly options: PoolOptions;
   private readonly metrics: ShardMetrics;
@@ -89,6 +90,8 @@ export class Pool implements BackendOwner {
     this.shard = shard;
     this.address = address;
     this.options = options;
+    // One is left for those who keep nothing.
+    this.pins = { count: 0, max: Math.max(1, options.size - 1) };
     this.metrics = metrics;
     this.logger = logger;
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
@@ -250,7 +253,8 @@ export class Pool implements BackendOwner {
       return;
     }
     const { now } = this;
-    if (this.closing || now - backend.createdAt > this.options.maxLifetimeMs || this.tooLarge) {
+    const old = now - backend.createdAt > this.options.maxLifetimeMs;
+    if (this.closing || old || backend.isSpent || this.tooLarge) {
       this.forget(backend);
       this.terminate(backend);
       this.openWhereNeeded();

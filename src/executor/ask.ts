@@ -6,12 +6,12 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import { readInt32, readUint16 } from '../protocol/framing.js';
 import { QuietOperation } from '../transaction/operation.js';
 
-/** What a backend has said: rows and parameter types, or an ErrorResponse. */
+/** What a backend has said: results and parameter types, or an ErrorResponse. */
 export type Answered =
   | {
       readonly ok: true;
-      /** Values as they were sent; null: NULL. */
-      readonly rows: readonly (readonly (Buffer | null)[])[];
+      /** The rows of each statement; values as they were sent, null: NULL. */
+      readonly results: readonly (readonly (readonly (Buffer | null)[])[])[];
       /** Of what was described. */
       readonly paramTypes: readonly number[];
     }
@@ -24,7 +24,8 @@ export type Answered =
 export class Ask extends QuietOperation {
   private readonly backend: BackendConnection;
   private readonly onDone: (answered: Answered) => void;
-  private readonly rows: (Buffer | null)[][] = [];
+  private readonly results: (readonly (readonly (Buffer | null)[])[])[] = [];
+  private rows: (Buffer | null)[][] = [];
   private paramTypes: readonly number[] = [];
   private error: Buffer | null = null;
   private cutOff: Buffer = NO_BYTES;
@@ -50,6 +51,10 @@ export class Ask extends QuietOperation {
     buffer: Buffer,
     start: number,
   ): void {
+    if (type === Backend.commandComplete) {
+      this.results.push(this.rows);
+      this.rows = [];
+    }
     if (type !== Backend.parameterDescription) return;
     const types: number[] = [];
     const count = readUint16(buffer, start + 5);
@@ -97,8 +102,8 @@ export class Ask extends QuietOperation {
   private finish(): void {
     if (this.over) return;
     this.over = true;
-    const { error, rows, paramTypes } = this;
-    this.onDone(error === null ? { ok: true, rows, paramTypes } : { ok: false, error });
+    const { error, results, paramTypes } = this;
+    this.onDone(error === null ? { ok: true, results, paramTypes } : { ok: false, error });
   }
 }
 

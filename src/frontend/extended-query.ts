@@ -207,7 +207,7 @@ export class ExtendedQuery {
     }
     if (!this.pipeline.switchTo(backend)) return false;
     countRoute(session.context.metrics, plan, 1);
-    if (plan.writes) session.noteWrite(backend);
+    session.pins.noteUse(backend, plan, plan.writes);
     backend.out.bytes(buffer, start, end);
     backend.expect(Expect.execute, PASS);
     if (backend.startedAt === 0) backend.startedAt = performance.now();

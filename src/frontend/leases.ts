@@ -7,6 +7,7 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import type { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
 import { settingsKey, settingsSql, type SessionSettings } from './session-settings.js';
 
@@ -15,6 +16,7 @@ export interface LeaseHost extends BackendSink {
   readonly context: SessionContext;
   readonly work: UnitOfWork;
   readonly settings: SessionSettings;
+  readonly pins: Pick<Pins, 'take'>;
   /** The settings with which the explicit transaction began; null: none is open. */
   readonly settingsAtBegin: ReadonlyMap<string, string> | null;
   busy: boolean;
@@ -50,6 +52,8 @@ export class Leases implements BackendWaiter {
     }
     const held = host.work.participant(shard);
     if (held !== null) return held;
+    const pinned = host.pins.take(shard);
+    if (pinned !== null) return this.adopt(pinned) ? pinned : null;
     const pool = host.context.cluster.pool(shard);
     const backend = pool.tryLease();
     if (backend !== null) return this.adopt(backend) ? backend : null;

@@ -313,16 +313,26 @@ const TRANSACTION_SETTINGS = new Set([
 ]);
 
 function discard(session: Session, command: CommandOf<'discard'>, done: Done): boolean {
-  if (command.what === 'all') {
-    if (session.work.explicit) {
-      throw sqlError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block');
-    }
-    session.settings.reset();
-    session.sqlStatements.deallocate(null);
+  const { what } = command;
+  if (what === 'all' && session.work.explicit) {
+    throw sqlError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block');
   }
-  done({ ok: true, tag: `DISCARD ${command.what.toUpperCase()}` });
-  return true;
+  return session.pins.run(DISCARDS[what], (outcome) => {
+    if (outcome.ok && what === 'all') {
+      session.settings.reset();
+      session.sqlStatements.deallocate(null);
+    }
+    done(outcome.ok ? { ok: true, tag: `DISCARD ${what.toUpperCase()}` } : outcome);
+  });
 }
+
+/** What a backend that the session keeps has to forget. */
+const DISCARDS: Readonly<Record<CommandOf<'discard'>['what'], readonly string[]>> = {
+  all: ['CLOSE ALL', 'DISCARD TEMP', 'SELECT pg_catalog.pg_advisory_unlock_all()'],
+  plans: [],
+  sequences: ['DISCARD SEQUENCES'],
+  temp: ['DISCARD TEMP'],
+};
 
 /**
  * Runs a statement on every participant. In a pipeline through the extended protocol, since a Query in the middle of

@@ -22,6 +22,7 @@ import { ExtendedQuery } from './extended-query.js';
 import { HeldBackends } from './held-backends.js';
 import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
+import { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
 import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
@@ -73,6 +74,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   turn = 0;
   private readonly held = new HeldBackends();
   readonly planning = new SessionPlanning(this);
+  readonly pins = new Pins(this);
   readonly sqlStatements: SqlStatements;
   private statementFailed = false;
   private startup: Welcome | null = null;
@@ -201,6 +203,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       else backend.owner.abandon(backend);
     }
     this.work.participants.length = 0;
+    this.pins.close();
     this.onClosed();
   }
 
@@ -443,6 +446,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       });
       return;
     }
+    if (!this.pins.settled()) return;
     this.releaseAll();
     this.goOn();
   }
@@ -568,10 +572,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   onSimpleQuery(): void {
     this.extended.onSimpleQuery();
-  }
-
-  noteWrite(backend: BackendConnection): void {
-    this.work.writers.add(backend);
   }
 
   markApplied(backend: BackendConnection): void {

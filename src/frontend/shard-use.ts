@@ -43,7 +43,8 @@ export function noteRun(
   backends: readonly BackendConnection[],
 ): void {
   if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
-  if (isCommitted(plan)) for (const backend of backends) session.noteWrite(backend);
+  const commits = isCommitted(plan);
+  for (const backend of backends) session.pins.noteUse(backend, plan, commits);
 }
 
 /**

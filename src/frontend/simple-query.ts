@@ -144,7 +144,7 @@ export class SimpleQuery {
       assertMayUse(session, shards, plan);
       backend = session.lease(shard);
       if (backend === null) return false;
-      if (plan.writes) session.noteWrite(backend);
+      session.pins.noteUse(backend, plan, plan.writes);
       if (plan.kind === 'route') session.pendingEffect = plan.effect;
       if (planned.statements.length > 1) this.noteControl(planned, buffer, start + 5);
     }

@@ -212,7 +212,7 @@ export class SqlStatements {
     backend.statements.runUnnamed(text, bind.take(), false);
     this.ask(backend, !session.inPipeline, (answered) => {
       if (answered.ok) {
-        const values = answered.rows[0]!.map((bytes, i) => ({ bytes, binary: formats[i]! }));
+        const values = answered.results[0]![0]!.map((bytes, i) => ({ bytes, binary: formats[i]! }));
         this.asked = { command, values };
       } else this.failure = movedPosition(answered.error, command.offset - head.length);
       session.resumeSoon();

@@ -31,7 +31,7 @@ const readsNamedTables =
 const extensionFunctions =
   /^(uuid_.*|gen_salt|gen_random_bytes|gen_random_uuid|pgp_.*|unaccent|show_limit|show_trgm|(strict_)?(word_)?similarity(_.*)?)$/;
 
-const sessionLocks = /^pg_(try_)?advisory_(lock|unlock)(_shared)?$/;
+const sessionLocks = /^pg_(try_)?advisory_(lock|unlock)(_shared|_all)?$/;
 const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
 
 /** Functions whose result names objects by OID or describes the catalog or the server. */
@@ -115,7 +115,9 @@ function refuseReaders(name: string): void {
 }
 
 function inspectEffect(name: string, analysis: Analysis): void {
-  if (transactionLocks.test(name)) {
+  const lasting = sessionLocks.test(name);
+  if (lasting) analysis.names.touched.add('advisoryLock');
+  if (lasting || transactionLocks.test(name)) {
     // All sessions must meet at one place for a lock to exclude anyone.
     analysis.readsCatalog = true;
     analysis.advisoryLock = true;
@@ -128,7 +130,6 @@ function inspectEffect(name: string, analysis: Analysis): void {
       analysis.writes = true;
       return;
     case 'set_config':
-    case 'pg_advisory_unlock_all':
       return;
     case 'currval':
     case 'lastval':
@@ -153,12 +154,6 @@ function inspectEffect(name: string, analysis: Analysis): void {
       );
       break;
     default:
-  }
-  if (sessionLocks.test(name)) {
-    refuse(
-      `function "${name}" is not supported: session-level locks belong to a server session, which clients share`,
-      'Use the transaction-level pg_advisory_xact_lock().',
-    );
   }
   refuse(
     `function "${name}" is not supported through Shardgate`,

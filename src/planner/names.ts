@@ -2,6 +2,7 @@ import type { RangeVar, TypeName } from '@pgsql/types';
 import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
 import type { Table, Topology } from '../keyspace/topology.js';
 import { qualifiedName, rangeVarText } from './ast.js';
+import type { SessionState } from './plan.js';
 import { refuse } from './refusals.js';
 import { refuseReserved, RESERVED_SCHEMA, RESERVED_TABLE } from './reserved-schema.js';
 
@@ -22,6 +23,8 @@ const NONE: readonly CatalogFunction[] = [];
 export class Names {
   readonly topology: Topology;
   readonly catalog: Catalog;
+  /** What the statement that is planned now was found to use of a server session. */
+  readonly touched = new Set<SessionState>();
   readonly #path: readonly string[];
 
   constructor(topology: Topology, catalog: Catalog, searchPath: readonly string[]) {

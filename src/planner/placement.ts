@@ -61,14 +61,22 @@ export function tablesOf(analysis: Analysis): Tables {
     }
     if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence);
   }
-  const users = sharded.length + reference.length + unsharded.length;
-  if (users > 0 && analysis.advisoryLock) {
-    refuse(
-      'advisory locks in statements that use tables are not supported',
-      'Take the lock in a SELECT without FROM, so that all sessions meet at one place.',
-    );
-  }
+  if (analysis.advisoryLock) assertLocksMeet([...sharded, ...reference, ...unsharded], analysis);
   return { sharded, reference, unsharded, system };
+}
+
+/** All sessions must take an advisory lock on one server. */
+function assertLocksMeet(users: readonly Occurrence[], analysis: Analysis): void {
+  const { catalogShard } = analysis.names.topology;
+  const elsewhere = users.some(({ table }) => {
+    const { sharded, shards } = table!.keyspace;
+    return sharded || shards[0] !== catalogShard;
+  });
+  if (!elsewhere) return;
+  refuse(
+    'advisory locks in statements that use tables of other shards are not supported',
+    'Take the lock in a SELECT without FROM, so that all sessions meet at one place.',
+  );
 }
 
 function refuseKeyspaces(a: Occurrence, b: Occurrence): never {

@@ -20,7 +20,17 @@ interface PlanBase {
    * may write).
    */
   readonly writes: boolean;
+  /** What it uses or leaves behind that belongs to a server session; absent: nothing. */
+  readonly touches?: readonly SessionState[];
 }
+
+/**
+ * What a server session has beyond its transactions. All of it is on the catalog shard, so that
+ * clients meet there.
+ */
+export type SessionState =
+  /** Session-level advisory locks are taken or released. */
+  'advisoryLock';
 
 /**
  * The statement's text goes unchanged to the selected shards; one shard's answer passes through as

@@ -5,9 +5,9 @@ import { planDdl } from './ddl.js';
 import { planExplain } from './explain-plans.js';
 import { planInsert } from './inserts.js';
 import { planDelete, planMerge, planUpdate } from './modification-plans.js';
-import type { Plan } from './plan.js';
+import type { Plan, SessionState } from './plan.js';
 import { anyPlan, localPlan, refusePlan } from './plans.js';
-import { Refused } from './refusals.js';
+import { Refused, refuse } from './refusals.js';
 import { planDeclare, planSelect } from './select-plans.js';
 import { planExecute, planPrepare } from './prepared-statements.js';
 import { planSet } from './settings.js';
@@ -54,14 +54,27 @@ export function planStatement(node: Node, context: StatementContext): Plan {
   const { outcome, literals } = context;
   const cacheable = literals.count === 0 ? textKinds.has(kind) : shapedKinds.has(kind);
   if (!cacheable) outcome.cacheable = false;
+  const { touched } = context.names;
+  touched.clear();
   try {
-    return dispatch(node, context);
+    const plan = dispatch(node, context);
+    return touched.size === 0 ? plan : touching(plan, [...touched]);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     // The parameters behind the refused place were not counted; such a plan is not worth keeping.
     outcome.cacheable = false;
     return refusePlan(verbOf(kind), error.refusal);
   }
+}
+
+/** A plan that its runners must know to use a server session's own. */
+function touching(plan: Plan, touches: readonly SessionState[]): Plan {
+  if (plan.kind === 'route') return { ...plan, touches };
+  if (plan.kind === 'refuse') return plan;
+  return refuse(
+    'this kind of statement is not supported with what belongs to a session, such as its locks',
+    'Run the parts of it one after the other.',
+  );
 }
 
 function verbOf(kind: string): string {

@@ -37,12 +37,16 @@ export interface BackendSink {
   closed(backend: BackendConnection, error: BackendError): void;
 }
 
-/** The pool behind a backend: its sink while nobody leases it, and where it goes back to. */
+/**
+ * The pool behind a backend, or the session that keeps it: its sink while nobody leases it, and where it goes back to.
+ */
 export interface BackendOwner extends BackendSink {
   readonly latency: LatencyHistogram;
   readonly traffic: { bytesIn: number; bytesOut: number };
   /** How the server's OIDs differ from those that clients see; null: not at all. */
   readonly oids: OidMap | null;
+  /** How many of the pool's backends sessions keep beyond a unit of work, and how many may be. */
+  readonly pins: { count: number; readonly max: number };
   /** Takes back a backend that is between statements, outside a transaction. */
   release(backend: BackendConnection): void;
   /** Takes back a backend in whatever state it is: cancelled, rolled back, drained. */

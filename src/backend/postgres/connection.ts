@@ -35,8 +35,10 @@ const CANCEL_TIMEOUT_MS = 5000;
  */
 export class BackendConnection implements TransportHandler {
   shard: Shard;
-  /** Who lends it; a reload may have retired that pool meanwhile. */
-  readonly owner: BackendOwner;
+  /** Who lends it: its pool, which a reload may have retired meanwhile, or a session that keeps it. */
+  owner: BackendOwner;
+  /** It holds what was one session's: closed when it comes back, not lent again. */
+  isSpent = false;
   readonly pid: number;
   readonly out = new Writer();
   /** ParameterStatus values as they are now, and as the server gave them at login. */

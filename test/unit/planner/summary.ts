@@ -30,6 +30,7 @@ export function summarizePlan(plan: Plan): Summary {
         ...selector(plan.shards),
         ...(severalShards.has(plan.shards.kind) ? manySummary(plan.many) : {}),
         ...(plan.writes ? { writes: true } : {}),
+        ...(plan.touches === undefined ? {} : { touches: plan.touches.join(', ') }),
         ...(plan.effect === null ? {} : { effect: plan.effect }),
         ...(plan.cursor === null ? {} : { cursor: `${plan.cursor.action} ${plan.cursor.name}` }),
         ...(plan.copy === 'none' ? {} : { copy: plan.copy }),

@@ -9,6 +9,7 @@ import { readSqlState } from '../../../../src/protocol/backend-messages.js';
 export class RecordingSink implements BackendOwner {
   readonly latency = new LatencyHistogram();
   readonly traffic = { bytesIn: 0, bytesOut: 0 };
+  readonly pins = { count: 0, max: 1 };
   oids: OidMap | null = null;
   /** What a client would have received. */
   passed = '';
