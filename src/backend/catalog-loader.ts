@@ -92,6 +92,7 @@ function relationsOf(
       columns: columnsByTable.get(key) ?? [],
       primaryKey: namesIn(row[6] ?? null),
       ...definitions.get(key),
+      ...(row[7] === null || row[7] === undefined ? {} : { owner: row[7] }),
     });
   }
   return out;
@@ -125,6 +126,7 @@ function columnOf(row: CatalogRow): CatalogColumn {
     generated: bool(row, 8),
     identity: identities.find((candidate) => candidate === row[9]) ?? '',
     ...(kind === undefined ? {} : { defaultKind: kind }),
+    ...(row[12] === null || row[12] === undefined ? {} : { sequence: row[12] }),
   };
 }
 

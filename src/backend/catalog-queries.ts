@@ -12,10 +12,12 @@ const USER_SCHEMA = `NOT IN ('pg_catalog', 'information_schema')`;
 /** The collation `l` orders text by bytes, and these are UTF-8's. */
 const COLLATION_BY_BYTES = `current_setting('server_encoding') = 'UTF8'
   AND (l.collprovider = 'b' OR l.collprovider = 'c' AND l.collcollate IN ('C', 'POSIX'))`;
+/** The default `d` is the next value of a sequence, and nothing else; casts to the column's type are not shown. */
+const ONLY_NEXTVAL = `d.expression ~ '^nextval[(]''([^'']|'''')*''::regclass[)]$'`;
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
 
-/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON) */
+/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), owner */
 export const relationsQuery = `
 SELECT n.nspname, c.relname, c.relkind,
        EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
@@ -37,7 +39,15 @@ SELECT n.nspname, c.relname, c.relkind,
              LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, position)
         JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
         WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisprimary AND i.indimmediate
-          AND i.indisvalid AND k.position <= i.indnkeyatts)
+          AND i.indisvalid AND k.position <= i.indnkeyatts),
+       CASE WHEN c.relkind = 'S' THEN (
+         SELECT o.nspname || '.' || t.relname
+         FROM pg_catalog.pg_depend d
+         JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+         JOIN pg_catalog.pg_namespace o ON o.oid = t.relnamespace
+         WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+           AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+           AND d.deptype IN ('a', 'i') LIMIT 1) END
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
@@ -45,7 +55,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
- * default, collation; in attnum order. A domain counts as its base type, with the modifier nearest to the column; its
+ * default, collation, sequence; in attnum order. A domain counts as its base type, with the modifier nearest to the column; its
  * own default counts as the worst kind.
  */
 export const columnsQuery = `
@@ -58,7 +68,9 @@ WITH RECURSIVE domain_types (oid, base, typmod) AS (
   SELECT d.oid, d.base, d.typmod
   FROM domain_types d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype <> 'd'
 ), defaults AS (
-  SELECT d.adrelid, d.adnum, d.adbin::text AS tree FROM pg_catalog.pg_attrdef d
+  SELECT d.oid, d.adrelid, d.adnum, d.adbin::text AS tree,
+         pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+  FROM pg_catalog.pg_attrdef d
 ), default_calls AS (
   SELECT d.adrelid, d.adnum,
          bool_or(p.proname = 'nextval' AND p.pronamespace = 'pg_catalog'::regnamespace) AS sequence,
@@ -82,7 +94,19 @@ SELECT n.nspname, c.relname, a.attname,
             ELSE 'constant' END,
        CASE WHEN a.attcollation IN (0, ${DEFAULT_COLLATION_OID}) THEN 'default'
             WHEN ${COLLATION_BY_BYTES} THEN 'bytes'
-            ELSE 'other' END
+            ELSE 'other' END,
+       CASE WHEN a.attidentity <> '' OR ${ONLY_NEXTVAL} THEN (
+         SELECT sn.nspname || '.' || s.relname
+         FROM pg_catalog.pg_depend p
+         JOIN pg_catalog.pg_class s ON s.relkind = 'S'
+           AND s.oid = CASE WHEN a.attidentity = '' THEN p.refobjid ELSE p.objid END
+         JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+         WHERE p.classid = CASE WHEN a.attidentity = '' THEN 'pg_catalog.pg_attrdef'::regclass
+                                ELSE 'pg_catalog.pg_class'::regclass END
+           AND p.refclassid = 'pg_catalog.pg_class'::regclass
+           AND CASE WHEN a.attidentity = '' THEN p.objid = d.oid
+                    ELSE p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype = 'i' END
+         LIMIT 1) END
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -213,6 +213,21 @@ const vindex = openObject({
   type: required(name('a vindex type'), 'hash', 'write type: hash'),
 });
 
+const TABLE_NAME = /^[^.]+([.][^.]+)?$/;
+
+const ids = object({
+  column: required(identifier('the name of a column'), 'Column that they fill', 'write column: NAME'),
+  from: required(
+    choice(['snowflake', 'sequence', 'uuidv7']),
+    'snowflake: 63 bits of time, proxy and counter; sequence: of the catalog shard or an unsharded keyspace; uuidv7',
+    'write from: snowflake, sequence or uuidv7',
+  ),
+  sequence: optional(
+    text({ what: 'a sequence: name or schema.name', pattern: TABLE_NAME }),
+    "Of from: sequence; left out: the column's own (serial, identity)",
+  ),
+});
+
 const table = object({
   type: optional(
     choice(['sharded', 'reference', 'sequence', 'unsharded']),
@@ -227,7 +242,7 @@ const table = object({
     'How the shard key maps to keyspace ids; left out: hash',
   ),
   lookups: optional(anything(), 'Lookup vindexes by column (not supported yet)'),
-  ids: optional(anything(), 'Where new ids come from (not supported yet)'),
+  ids: optional(ids, 'Values for a column that an INSERT leaves out'),
 });
 
 const keyspace = object({
@@ -242,7 +257,7 @@ const keyspace = object({
     'write shards: [ { name: NAME, primary: URL } ]',
   ),
   tables: defaulted(
-    record('table', '^[^.]+([.][^.]+)?$', table, table.empty),
+    record('table', TABLE_NAME.source, table, table.empty),
     'Tables by name (schema public) or schema.name, spelled as \\d shows them',
     new Map(),
   ),

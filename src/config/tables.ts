@@ -1,3 +1,4 @@
+import type { TableIds } from '../keyspace/topology.js';
 import type { TableSpec } from '../keyspace/topology-builder.js';
 import { limits } from './limits.js';
 import { quoted, type Path, type Reader } from './reader.js';
@@ -29,17 +30,20 @@ export function readTable(context: TableContext, key: string, raw: RawTable): Ta
   return { ...spec, ...name };
 }
 
-type NamelessSpec =
+type NamelessSpec = { readonly ids?: TableIds } & (
   | { readonly type: 'sharded'; readonly shardKey: string; readonly vindex: string }
-  | { readonly type: 'reference' | 'unsharded' | 'sequence' };
+  | { readonly type: 'reference' | 'unsharded' | 'sequence' }
+);
 
 function shardedKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {
   const { reader, path, keyspace } = context;
   const table = `table ${quoted(key)}`;
   const where = `the sharded keyspace ${quoted(keyspace)}`;
+  const ids = readIds(context, raw);
   if (raw.type === 'reference') {
-    refuseKeys(context, raw, `a reference table is copied whole to every shard`);
-    return { type: 'reference' };
+    const keys = ['shard_key', 'vindex'] as const;
+    refuseKeys(context, raw, keys, `a reference table is copied whole to every shard`);
+    return { type: 'reference', ...ids };
   }
   if (raw.type === 'sequence' || raw.type === 'unsharded') {
     const cure = 'move it to a keyspace with one shard and no range';
@@ -63,7 +67,7 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
     reader.report([...path, 'vindex'], `vindex ${quoted(vindex)} is not defined`, cure);
     return null;
   }
-  return { type: 'sharded', shardKey: raw.shard_key, vindex };
+  return { type: 'sharded', shardKey: raw.shard_key, vindex, ...ids };
 }
 
 function plainKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {
@@ -74,26 +78,42 @@ function plainKeyspace(context: TableContext, key: string, raw: RawTable): Namel
     reader.report([...path, 'type'], fault, 'write {}, or move it to a sharded keyspace');
     return null;
   }
-  refuseKeys(context, raw, `keyspace ${quoted(keyspace)} has one shard and no range`);
+  const keys = ['shard_key', 'vindex', 'ids'] as const;
+  refuseKeys(context, raw, keys, `keyspace ${quoted(keyspace)} has one shard and no range`);
   return { type: raw.type ?? 'unsharded' };
 }
 
-function refuseKeys({ reader, path }: TableContext, raw: RawTable, why: string): void {
-  for (const key of ['shard_key', 'vindex'] as const) {
+/** The `ids` of a table of a sharded keyspace. */
+function readIds({ reader, path }: TableContext, raw: RawTable): { readonly ids?: TableIds } {
+  const { ids } = raw;
+  // Without these there is a problem already.
+  if (ids?.column === undefined || ids.from === undefined) return {};
+  const { column, from, sequence } = ids;
+  if (sequence !== undefined && from !== 'sequence') {
+    const fault = `sequence has no meaning with from: ${from}`;
+    reader.report([...path, 'ids', 'sequence'], fault, 'leave it out, or write from: sequence');
+  }
+  const name =
+    sequence === undefined || sequence.includes('.') ? sequence : `${DEFAULT_SCHEMA}.${sequence}`;
+  return { ids: { column, from, sequence: name ?? null } };
+}
+
+function refuseKeys(
+  { reader, path }: TableContext,
+  raw: RawTable,
+  keys: readonly ('shard_key' | 'vindex' | 'ids')[],
+  why: string,
+): void {
+  for (const key of keys) {
     if (raw[key] === undefined) continue;
     reader.report([...path, key], `${key} has no meaning here: ${why}`, 'leave it out');
   }
 }
 
-/**
- * Passing over these in silence would give other ids, or route lookups the user counts on to every
- * shard.
- */
+/** Passing over these in silence would route lookups that the user counts on to every shard. */
 function refuseLaterFeatures(reader: Reader, path: Path, raw: RawTable): void {
-  for (const key of ['lookups', 'ids'] as const) {
-    if (raw[key] === undefined) continue;
-    reader.report([...path, key], `${key} is not supported yet`, 'leave it out');
-  }
+  if (raw.lookups === undefined) return;
+  reader.report([...path, 'lookups'], 'lookups is not supported yet', 'leave it out');
 }
 
 /** `orders` (schema public) or `sales.orders`. */

@@ -26,6 +26,9 @@ export function routeKind(plan: Plan, shards: number): RouteKind {
       return RouteKind.copy;
     case 'broadcast':
       return RouteKind.broadcast;
+    case 'fill':
+      // What it is filled to is counted.
+      return RouteKind.empty;
     case 'local':
       return RouteKind.local;
     case 'refuse':

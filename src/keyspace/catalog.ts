@@ -84,6 +84,8 @@ export interface CatalogRelation {
    * catalog each time. Null or absent: not known.
    */
   readonly estimatedRows?: number | null;
+  /** Sequences: the table, as `schema.name`, with one of whose columns it is dropped. */
+  readonly owner?: string;
 }
 
 export interface CatalogColumn {
@@ -114,6 +116,11 @@ export interface CatalogColumn {
   readonly generated: boolean;
   /** '' none, 'a' ALWAYS, 'd' BY DEFAULT. */
   readonly identity: '' | 'a' | 'd';
+  /**
+   * The sequence, as `schema.name`, whose next value is all that the default (or identity) is.
+   * Absent: none, or it is a part of a larger expression.
+   */
+  readonly sequence?: string;
 }
 
 export interface CatalogFunction {

@@ -3,7 +3,7 @@ import { tilingProblems } from './key-range-tiling.js';
 import type { KeyRange } from './key-range.js';
 import { compareKeyspaceIds } from './keyspace-id.js';
 import { makeShardLookup } from './shard-lookup.js';
-import type { Keyspace, Shard, Table, Topology } from './topology.js';
+import type { Keyspace, Shard, Table, TableIds, Topology } from './topology.js';
 import type { Vindex } from './vindex.js';
 
 export interface ShardSpec {
@@ -20,11 +20,13 @@ export type TableSpec =
       readonly shardKey: string;
       /** Name of one of the keyspace's vindexes. */
       readonly vindex: string;
+      readonly ids?: TableIds;
     }
   | {
       readonly type: 'reference' | 'unsharded' | 'sequence';
       readonly schema: string;
       readonly name: string;
+      readonly ids?: TableIds;
     };
 
 export interface KeyspaceSpec {
@@ -135,6 +137,7 @@ function makeShard(spec: ShardSpec, keyspace: string, index: number): Shard {
 function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
   const where = `table "${tableKey(spec.schema, spec.name)}" of keyspace "${keyspace.name}"`;
   const { schema, name } = spec;
+  const ids = spec.ids === undefined ? {} : { ids: Object.freeze(spec.ids) };
   if (spec.type === 'sharded') {
     assert(keyspace.sharded, `${where} is sharded, the keyspace is not`);
     const vindex = keyspace.vindexes.get(spec.vindex);
@@ -146,12 +149,13 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
       name,
       shardKey: spec.shardKey,
       vindex,
+      ...ids,
     });
   }
   if (spec.type === 'reference') {
     // One database holds one copy: that is an unsharded table, and routes better as one.
     const type = keyspace.sharded ? 'reference' : 'unsharded';
-    return Object.freeze({ type, keyspace, schema, name });
+    return Object.freeze({ type, keyspace, schema, name, ...ids });
   }
   assert(!keyspace.sharded, `${where} is of type ${spec.type}, the keyspace is sharded`);
   return Object.freeze({ type: spec.type, keyspace, schema, name });

@@ -15,6 +15,14 @@ export function byIndex(a: Shard, b: Shard): number {
   return a.index - b.index;
 }
 
+/** Where the values of a column come from that an INSERT leaves out. */
+export interface TableIds {
+  readonly column: string;
+  readonly from: 'snowflake' | 'sequence' | 'uuidv7';
+  /** Of `from: sequence`, as `schema.name`; null: the one that the column has in the catalog. */
+  readonly sequence: string | null;
+}
+
 export type Table =
   | {
       readonly type: 'sharded';
@@ -23,12 +31,14 @@ export type Table =
       readonly name: string;
       readonly shardKey: string;
       readonly vindex: Vindex;
+      readonly ids?: TableIds;
     }
   | {
       readonly type: 'reference' | 'unsharded' | 'sequence';
       readonly keyspace: Keyspace;
       readonly schema: string;
       readonly name: string;
+      readonly ids?: TableIds;
     };
 
 export interface Keyspace {

@@ -54,6 +54,7 @@ export function planExplain(
         many: { kind: 'refuse', refusal: severalShards('this statement') },
       });
     }
+    case 'fill':
     case 'refuse':
       return { ...plan, verb: 'explain' };
     default:

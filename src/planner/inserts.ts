@@ -2,6 +2,7 @@ import type { InsertStmt, Node } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
 import { valueOf } from './key-values.js';
+import { planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
 import type { InsertSplitPlan, KeyTerm, Plan, Refusal } from './plan.js';
@@ -23,6 +24,8 @@ export function planInsert(statement: InsertStmt, context: StatementContext): Pl
   const placement = placementOf(analysis);
   const { target } = insertion;
   if (target.table === null) refuseSystemTable(target.relation.name);
+  const fill = planFill(statement, insertion, context);
+  if (fill !== null) return fill;
   if (!target.table.keyspace.sharded) {
     return routePlan('insert', true, routeToOne(analysis, selectReason(target.table.name)));
   }

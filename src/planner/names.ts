@@ -1,6 +1,6 @@
 import type { RangeVar, TypeName } from '@pgsql/types';
 import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
-import type { Table, Topology } from '../keyspace/topology.js';
+import type { Shard, Table, Topology } from '../keyspace/topology.js';
 import { qualifiedName, rangeVarText } from './ast.js';
 import type { SessionState } from './plan.js';
 import { refuse } from './refusals.js';
@@ -84,6 +84,7 @@ export class Names {
       return { kind: 'system', relation };
     }
     if (!'rpS'.includes(relation.kind)) this.#refuseKind(range, relation);
+    if (relation.kind === 'S') return this.#sequence(relation);
     return { kind: 'table', relation, table: this.tableOf(relation) };
   }
 
@@ -94,6 +95,26 @@ export class Names {
     return range.schemaname === 'pg_temp' || relation.viewDefinition === undefined
       ? null
       : relation;
+  }
+
+  /**
+   * The one shard that counts a sequence: where the configuration puts it; else with the unsharded
+   * table that owns it; else the catalog shard.
+   */
+  sequenceHome(sequence: CatalogRelation): Shard {
+    const { tables, catalogShard } = this.topology;
+    const own = tables.get(`${sequence.schema}.${sequence.name}`);
+    const table = own ?? (sequence.owner === undefined ? undefined : tables.get(sequence.owner));
+    return table?.keyspace.sharded === false ? table.keyspace.shards[0]! : catalogShard;
+  }
+
+  /** A sequence of a sharded keyspace's server is asked as system catalogs are. */
+  #sequence(relation: CatalogRelation): ResolvedRelation {
+    const home = this.sequenceHome(relation);
+    const keyspace = this.topology.keyspaces.find(({ name }) => name === home.keyspace)!;
+    if (keyspace.sharded) return { kind: 'system', relation };
+    const { schema, name } = relation;
+    return { kind: 'table', relation, table: { type: 'sequence', keyspace, schema, name } };
   }
 
   /** Where the rows of a user table live. */

@@ -10,7 +10,14 @@ import type { TextPosition } from '../sql/position.js';
  * `Record<Plan['kind'], ...>`.
  */
 export type Plan =
-  RoutePlan | InsertSplitPlan | CopyFromPlan | BroadcastPlan | LocalPlan | RefusePlan | EmptyPlan;
+  | RoutePlan
+  | InsertSplitPlan
+  | CopyFromPlan
+  | BroadcastPlan
+  | FillPlan
+  | LocalPlan
+  | RefusePlan
+  | EmptyPlan;
 
 interface PlanBase {
   /** The verb for metrics and logs: select, insert, update, delete, merge, copy, ddl, utility... */
@@ -388,6 +395,33 @@ export interface BroadcastPlan extends PlanBase {
    * Writes to a reference table answer with one shard's tag and rows; sharded TRUNCATE and DDL too.
    */
 }
+
+/**
+ * The statement lacks values that the proxy makes: they are filled into its text, which is then
+ * planned as if the client had given them.
+ */
+export interface FillPlan extends PlanBase {
+  readonly kind: 'fill';
+  /** In the order of the text; they do not overlap. */
+  readonly edits: readonly FillEdit[];
+}
+
+/** What stands in place of `[start, end)`. */
+export interface FillEdit {
+  readonly start: TextPosition;
+  readonly end: TextPosition;
+  readonly pieces: readonly (string | FillSlot)[];
+}
+
+/** A value of one execution: as literal of unknown type, or as parameter. */
+export interface FillSlot {
+  readonly source: IdSource;
+}
+
+export type IdSource =
+  | { readonly kind: 'snowflake' | 'uuidv7' }
+  /** `name`: `schema.name`, each quoted where it must be. */
+  | { readonly kind: 'sequence'; readonly shard: Shard; readonly name: string };
 
 /** Handled by the session itself, with a backend's help where settings must be checked. */
 export interface LocalPlan extends PlanBase {

@@ -300,7 +300,11 @@ function valuesKey(
 function planBytes(planned: PlannedText): number {
   let bytes = 0;
   for (const { plan } of planned.statements) {
-    bytes += PLAN_BYTES + (plan.kind === 'insertSplit' ? plan.rows.length * ROW_BYTES : 0);
+    const rows =
+      plan.kind === 'insertSplit' ? plan.rows : plan.kind === 'fill' ? plan.edits : NO_ROWS;
+    bytes += PLAN_BYTES + rows.length * ROW_BYTES;
   }
   return Math.max(bytes, PLAN_BYTES);
 }
+
+const NO_ROWS: readonly never[] = [];

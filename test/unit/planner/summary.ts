@@ -54,6 +54,20 @@ export function summarizePlan(plan: Plan): Summary {
         ...(plan.ddl ? { ddl: true } : {}),
         ...(plan.transactional ? {} : { transactional: false }),
       };
+    case 'fill':
+      return {
+        fill: plan.edits
+          .map(({ pieces }) =>
+            pieces
+              .map((piece) =>
+                typeof piece === 'string'
+                  ? piece
+                  : `<${'name' in piece.source ? piece.source.name : piece.source.kind}>`,
+              )
+              .join(''),
+          )
+          .join(' ... '),
+      };
     case 'local':
       return { local: plan.command };
     case 'refuse':

@@ -1,0 +1,89 @@
+import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
+import type { Table, TableIds } from '../keyspace/topology.js';
+import { TypeOid } from '../keyspace/type-oids.js';
+import { quoteQualified } from '../sql/quote.js';
+import type { Names } from './names.js';
+import type { IdSource } from './plan.js';
+import { refuse } from './refusals.js';
+
+/** A column whose values the proxy makes, where an INSERT gives none. */
+export interface IdColumn {
+  readonly column: CatalogColumn;
+  readonly source: IdSource;
+}
+
+/**
+ * The columns of a table whose values the proxy makes: what `ids` says, and sequences that no shard
+ * may count by itself. One source for all shards makes them unique, whatever becomes of the shards.
+ */
+export function idColumns(relation: CatalogRelation, table: Table, names: Names): IdColumn[] {
+  const { ids } = table;
+  const found: IdColumn[] = [];
+  for (const column of relation.columns) {
+    const source =
+      ids?.column === column.name
+        ? configuredSource(ids, column, relation, names)
+        : sequenceSource(column, table, names);
+    if (source !== null) found.push({ column, source });
+  }
+  if (ids !== undefined && !relation.columns.some(({ name }) => name === ids.column)) {
+    refuse(
+      `table "${relation.name}" has no column "${ids.column}", for which ids are configured`,
+      'Correct ids.column in the configuration or the table.',
+    );
+  }
+  return found;
+}
+
+const idTypes: Readonly<Record<TableIds['from'], readonly number[]>> = {
+  snowflake: [TypeOid.int8, TypeOid.numeric],
+  sequence: [TypeOid.int2, TypeOid.int4, TypeOid.int8, TypeOid.numeric],
+  uuidv7: [TypeOid.uuid, TypeOid.text, TypeOid.varchar],
+};
+
+function configuredSource(
+  ids: TableIds,
+  column: CatalogColumn,
+  relation: CatalogRelation,
+  names: Names,
+): IdSource {
+  if (column.generated || !idTypes[ids.from].includes(column.type)) {
+    refuse(
+      `column "${relation.name}.${column.name}" cannot hold ids of ${ids.from}`,
+      ids.from === 'uuidv7' ? 'Make it a uuid column.' : 'Make it a bigint column.',
+    );
+  }
+  if (ids.from !== 'sequence') return { kind: ids.from };
+  const name = ids.sequence ?? column.sequence;
+  if (name === undefined) {
+    refuse(
+      `column "${relation.name}.${column.name}" has no sequence of its own`,
+      'Write ids: { ..., sequence: NAME } in the configuration, or make it an identity column.',
+    );
+  }
+  const sequence = names.catalog.relations.get(name);
+  if (sequence?.kind !== 'S') {
+    refuse(
+      `sequence "${name}", configured for ids of table "${relation.name}", does not exist`,
+      'CREATE SEQUENCE through Shardgate.',
+      'undefined_table',
+    );
+  }
+  return sequenceOf(sequence, names);
+}
+
+/** Null: the column has no sequence, or one that counts on the only shard where the rows are. */
+function sequenceSource(column: CatalogColumn, table: Table, names: Names): IdSource | null {
+  const sequence =
+    column.sequence === undefined ? undefined : names.catalog.relations.get(column.sequence);
+  if (sequence?.kind !== 'S') return null;
+  const { keyspace } = table;
+  if (!keyspace.sharded && names.sequenceHome(sequence) === keyspace.shards[0]) return null;
+  return sequenceOf(sequence, names);
+}
+
+function sequenceOf(sequence: CatalogRelation, names: Names): IdSource {
+  const { schema, name } = sequence;
+  const shard = names.sequenceHome(sequence);
+  return { kind: 'sequence', shard, name: quoteQualified(schema, name) };
+}

@@ -1,0 +1,213 @@
+import type { InsertStmt, Node } from '@pgsql/types';
+import { quoteIdentifier } from '../sql/quote.js';
+import { Tokens } from '../sql/tokens.js';
+import { idColumns, type IdColumn } from './id-sources.js';
+import type { Insertion } from './insertions.js';
+import type { FillEdit, FillPlan, FillSlot } from './plan.js';
+import { refuse } from './refusals.js';
+import { findRows, type RowSpan } from './row-spans.js';
+import type { StatementContext } from './statement-context.js';
+
+/** An edit at byte offsets of the text. */
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly pieces: readonly (string | FillSlot)[];
+}
+
+/**
+ * Plans an INSERT that leaves out values which the proxy makes, or says DEFAULT for them; null for
+ * every other one. The filled text gives them all, so that it is planned as any other INSERT.
+ */
+export function planFill(
+  statement: InsertStmt,
+  insertion: Insertion,
+  context: StatementContext,
+): FillPlan | null {
+  const { target } = insertion;
+  if (target.table === null) return null;
+  const made = idColumns(target.relation, target.table, context.names);
+  const omitted = made.filter(({ column }) => isOmitted(column.name, insertion));
+  const defaulted = made.filter(
+    (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
+  );
+  if (omitted.length === 0 && defaulted.length === 0) return null;
+  const filled = [...omitted, ...defaulted];
+  checkOverriding(statement, insertion, filled);
+  if (insertion.select !== null) {
+    refuse(
+      `INSERT ... SELECT into table "${target.relation.name}" without values for "${filled[0]!.column.name}" is not supported: ` +
+        'Shardgate makes them row by row',
+      "Select a value for it, such as nextval('sequence'), on a server that counts it; or insert the rows as VALUES.",
+    );
+  }
+  if (!allDefault(insertion, filled)) return null;
+  const edits =
+    insertion.rows === null
+      ? [defaultValuesEdit(statement, omitted, context)]
+      : rowEdits(statement, insertion, omitted, defaulted, context);
+  edits.sort((a, b) => a.start - b.start);
+  const { constants } = context;
+  return {
+    kind: 'fill',
+    verb: 'insert',
+    writes: true,
+    edits: edits.map(
+      ({ start, end, pieces }): FillEdit => ({
+        start: constants.position(start),
+        end: constants.position(end),
+        pieces,
+      }),
+    ),
+  };
+}
+
+/** The columns beyond the first row's width take their defaults. */
+function isOmitted(name: string, { columns, rows, select }: Insertion): boolean {
+  const place = columns.indexOf(name);
+  if (place < 0 || (rows === null && select === null)) return true;
+  return rows !== null && rows.length > 0 && place >= rows[0]!.length;
+}
+
+function isDefaulted(name: string, { columns, rows }: Insertion): boolean {
+  const place = columns.indexOf(name);
+  return rows?.some((row) => isDefault(row[place])) ?? false;
+}
+
+function isDefault(cell: Node | undefined): cell is Extract<Node, { SetToDefault: unknown }> {
+  return cell !== undefined && 'SetToDefault' in cell;
+}
+
+/**
+ * False: some rows give a value to a GENERATED ALWAYS column, which PostgreSQL itself must refuse
+ * (428C9).
+ */
+function allDefault({ columns, rows }: Insertion, filled: readonly IdColumn[]): boolean {
+  const always = filled.find(({ column }) => column.identity === 'a');
+  if (always === undefined || rows === null) return true;
+  const place = columns.indexOf(always.column.name);
+  return rows.every((row) => place < 0 || place >= row.length || isDefault(row[place]));
+}
+
+function checkOverriding(
+  statement: InsertStmt,
+  { target }: Insertion,
+  filled: readonly IdColumn[],
+): void {
+  const identity = filled.find(({ column }) => column.identity !== '');
+  if (identity === undefined || statement.override !== 'OVERRIDING_USER_VALUE') return;
+  refuse(
+    `OVERRIDING USER VALUE on identity column "${target.relation.name}.${identity.column.name}" is not supported`,
+    'Leave it out, and the column as well.',
+  );
+}
+
+function slot({ source }: IdColumn): FillSlot {
+  return { source };
+}
+
+/** `DEFAULT VALUES` -> `(id) VALUES (...)`. */
+function defaultValuesEdit(
+  statement: InsertStmt,
+  omitted: readonly IdColumn[],
+  context: StatementContext,
+): Edit {
+  const tokens = tokensBehindTarget(statement, context);
+  const at = keywordAt(tokens, ['default']);
+  if (!tokens.is(at + 1, 'values')) refuseText();
+  const pieces: (string | FillSlot)[] = [`(${nameList(omitted)})${overriding(statement, omitted)} `];
+  omitted.forEach((id, index) => pieces.push(index === 0 ? 'VALUES (' : ', ', slot(id)));
+  return { start: tokens.start(at), end: tokens.end(at + 1), pieces: [...pieces, ')'] };
+}
+
+function rowEdits(
+  statement: InsertStmt,
+  insertion: Insertion,
+  omitted: readonly IdColumn[],
+  defaulted: readonly IdColumn[],
+  context: StatementContext,
+): Edit[] {
+  const edits = omitted.length === 0 ? [] : columnEdits(statement, insertion, omitted, context);
+  const always = overriding(statement, [...omitted, ...defaulted]);
+  if (always !== '') {
+    const tokens = tokensBehindTarget(statement, context);
+    const at = tokens.start(keywordAt(tokens, ['values']));
+    edits.push({ start: at, end: at, pieces: [`${always.trim()} `] });
+  }
+  const rows = insertion.rows!;
+  const spans = omitted.length === 0 ? [] : rowSpans(rows.length, context);
+  rows.forEach((row, index) => {
+    const span = spans[index];
+    if (span !== undefined) {
+      const at = span.start + 1;
+      edits.push({ start: at, end: at, pieces: omitted.flatMap((id) => [slot(id), ', ']) });
+    }
+    for (const id of defaulted) {
+      const cell = row[insertion.columns.indexOf(id.column.name)];
+      if (!isDefault(cell)) continue;
+      const start = cell.SetToDefault.location ?? 0;
+      edits.push({ start, end: start + 'default'.length, pieces: [slot(id)] });
+    }
+  });
+  return edits;
+}
+
+/** The omitted columns come first, in the list of columns that there is, or in a new one. */
+function columnEdits(
+  statement: InsertStmt,
+  insertion: Insertion,
+  omitted: readonly IdColumn[],
+  context: StatementContext,
+): Edit[] {
+  const first = statement.cols?.[0];
+  if (first !== undefined && 'ResTarget' in first) {
+    const at = first.ResTarget.location ?? 0;
+    return [{ start: at, end: at, pieces: [`${nameList(omitted)}, `] }];
+  }
+  const tokens = tokensBehindTarget(statement, context);
+  const at = tokens.start(keywordAt(tokens, ['values', 'overriding']));
+  const given = insertion.columns.slice(0, insertion.rows![0]!.length).map(quoteIdentifier);
+  return [{ start: at, end: at, pieces: [`(${[nameList(omitted), ...given].join(', ')}) `] }];
+}
+
+function nameList(ids: readonly IdColumn[]): string {
+  return ids.map(({ column }) => quoteIdentifier(column.name)).join(', ');
+}
+
+/** What lets values of the proxy into a GENERATED ALWAYS column. */
+function overriding(statement: InsertStmt, filled: readonly IdColumn[]): string {
+  const always = filled.some(({ column }) => column.identity === 'a');
+  return always && statement.override !== 'OVERRIDING_SYSTEM_VALUE'
+    ? ' OVERRIDING SYSTEM VALUE'
+    : '';
+}
+
+/** The tokens from the target table on. */
+function tokensBehindTarget(statement: InsertStmt, context: StatementContext): Tokens {
+  const { bytes, textStart, end } = context;
+  return new Tokens(bytes, textStart, statement.relation?.location ?? context.start, end);
+}
+
+/** The first of these keywords outside of parentheses. */
+function keywordAt(tokens: Tokens, words: readonly string[]): number {
+  let depth = 0;
+  for (let index = 1; index < tokens.count; index++) {
+    if (tokens.is(index, '(')) depth++;
+    else if (tokens.is(index, ')')) depth--;
+    else if (depth === 0 && words.some((word) => tokens.is(index, word))) return index;
+  }
+  return refuseText();
+}
+
+function rowSpans(count: number, context: StatementContext): readonly RowSpan[] {
+  const { bytes, textStart, start, end, literals } = context;
+  const spans = findRows(bytes, textStart, start, end, literals);
+  return spans?.length === count ? spans : refuseText();
+}
+
+function refuseText(): never {
+  return refuse(
+    'values for this INSERT cannot be filled into its text',
+    'Give a value for every column, or write the INSERT in plainer notation.',
+  );
+}
