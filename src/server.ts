@@ -1,5 +1,6 @@
 import { startHttp, type HttpListener } from './admin/http.js';
 import { Cluster } from './backend/cluster.js';
+import { Ids } from './executor/ids/ids.js';
 import { loadCatalog } from './backend/catalog-loader.js';
 import { withTableRows } from './backend/table-rows.js';
 import type { FreshOids } from './backend/oids/cluster-oids.js';
@@ -14,6 +15,7 @@ import type { Catalog } from './keyspace/catalog.js';
 import { Metrics } from './metrics/metrics.js';
 import { Planner } from './planner/planner.js';
 import { Parser } from './sql/parser.js';
+import { OwnLinks } from './transaction/own-links.js';
 import { TwoPhase } from './transaction/two-phase.js';
 import { errorField, type Logger } from './util/logger.js';
 
@@ -31,6 +33,8 @@ export class Server {
   private readonly metrics = new Metrics();
   private cluster: Cluster | null = null;
   private twoPhase: TwoPhase | null = null;
+  private idLinks: OwnLinks | null = null;
+  private ids: Ids | null = null;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
   private watch: ConfigWatch | null = null;
@@ -67,6 +71,12 @@ export class Server {
     this.twoPhase = new TwoPhase(() => this.config, logger, process.env);
     const catalog = await this.firstCatalog();
     await this.twoPhase.start();
+    const links = (this.idLinks = new OwnLinks(() => this.config, logger, 'ids'));
+    this.ids = new Ids(
+      (shard, sql, timeoutMs) => links.query(shard, sql, timeoutMs),
+      () => this.config.topology.catalogShard,
+      logger,
+    );
     this.planner = new Planner(this.parser, config.topology, catalog, metrics);
     this.context = {
       config,
@@ -77,6 +87,7 @@ export class Server {
       logger,
       cancels: new CancelKeys(),
       commits: this.twoPhase.commits,
+      ids: this.ids,
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       serverParameters: () => this.parameters,
@@ -121,6 +132,8 @@ export class Server {
     await this.listener?.drain(this.config.drainTimeoutMs);
     this.cluster?.destroy();
     this.twoPhase?.stop();
+    this.ids?.stop();
+    this.idLinks?.close();
     await this.http?.close();
     await this.parser?.close();
     this.logger.info('stopped');

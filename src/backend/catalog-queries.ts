@@ -12,7 +12,9 @@ const USER_SCHEMA = `NOT IN ('pg_catalog', 'information_schema')`;
 /** The collation `l` orders text by bytes, and these are UTF-8's. */
 const COLLATION_BY_BYTES = `current_setting('server_encoding') = 'UTF8'
   AND (l.collprovider = 'b' OR l.collprovider = 'c' AND l.collcollate IN ('C', 'POSIX'))`;
-/** The default `d` is the next value of a sequence, and nothing else; casts to the column's type are not shown. */
+/**
+ * The default `d` is the next value of a sequence and nothing else; casts to the column's type are not shown.
+ */
 const ONLY_NEXTVAL = `d.expression ~ '^nextval[(]''([^'']|'''')*''::regclass[)]$'`;
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
@@ -55,8 +57,8 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
- * default, collation, sequence; in attnum order. A domain counts as its base type, with the modifier nearest to the column; its
- * own default counts as the worst kind.
+ * default, collation, sequence; in attnum order. A domain counts as its base type, with the modifier nearest to the
+ * column; its own default counts as the worst kind.
  */
 export const columnsQuery = `
 WITH RECURSIVE domain_types (oid, base, typmod) AS (

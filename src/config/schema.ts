@@ -216,7 +216,11 @@ const vindex = openObject({
 const TABLE_NAME = /^[^.]+([.][^.]+)?$/;
 
 const ids = object({
-  column: required(identifier('the name of a column'), 'Column that they fill', 'write column: NAME'),
+  column: required(
+    identifier('the name of a column'),
+    'Column that they fill',
+    'write column: NAME',
+  ),
   from: required(
     choice(['snowflake', 'sequence', 'uuidv7']),
     'snowflake: 63 bits of time, proxy and counter; sequence: of the catalog shard or an unsharded keyspace; uuidv7',

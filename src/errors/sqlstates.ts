@@ -42,12 +42,17 @@ export const sqlstates = {
     code: '42501',
     when: 'A statement that names the schema shardgate, which is not for clients',
   },
+  generated_always: { code: '428C9', when: 'A value for a GENERATED ALWAYS column' },
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
   undefined_parameter: { code: '42P02', when: 'A parameter that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   invalid_parameter_value: {
     code: '22023',
     when: 'A value that a setting or format code cannot take',
+  },
+  sequence_generator_limit_exceeded: {
+    code: '2200H',
+    when: 'A sequence from which ids are taken has come to its end',
   },
   invalid_row_count_in_limit_clause: { code: '2201W', when: 'A negative LIMIT' },
   invalid_row_count_in_result_offset_clause: { code: '2201X', when: 'A negative OFFSET' },

@@ -28,16 +28,16 @@ export class BindParts {
     return Buffer.concat([values, format === 'binary' ? ALL_BINARY : ALL_TEXT]);
   }
 
-  /** The same values and result formats, behind them further values in binary. */
-  withValues(binary: readonly Buffer[]): Buffer {
+  /** The same values and result formats, behind them further values of this format. */
+  withValues(more: readonly Buffer[], format: 'text' | 'binary' = 'binary'): Buffer {
     const { rest, valueCount } = this;
     const writer = new Writer(rest.length + 256);
-    writer.int16(valueCount + binary.length);
+    writer.int16(valueCount + more.length);
     for (let i = 0; i < valueCount; i++) writer.int16(this.format(i));
-    for (let i = 0; i < binary.length; i++) writer.int16(1);
-    writer.int16(valueCount + binary.length);
+    for (let i = 0; i < more.length; i++) writer.int16(format === 'binary' ? 1 : 0);
+    writer.int16(valueCount + more.length);
     writer.bytes(rest, this.valuesStart, this.valuesEnd);
-    for (const value of binary) writer.int32(value.length).bytes(value);
+    for (const value of more) writer.int32(value.length).bytes(value);
     return writer.bytes(rest, this.valuesEnd).take();
   }
 

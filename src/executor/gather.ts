@@ -6,7 +6,7 @@ import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost } from '../transaction/operation.js';
 import { readRowDescription, sameTypes } from './described-columns.js';
-import { withoutPosition } from './error-position.js';
+import { withoutPosition } from '../protocol/error-position.js';
 import type { GatherBranch } from './gather-branch.js';
 import { GatherBranches } from './gather-branches.js';
 import type { GatherFeed } from './gather-feed.js';

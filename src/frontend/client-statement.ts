@@ -1,8 +1,9 @@
+import { sqlError } from '../errors/sql-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { PreparedText } from '../backend/postgres/prepared-text.js';
 import type { StoredRows } from '../executor/portal/stored-rows.js';
 import type { Shard } from '../keyspace/topology.js';
-import type { Plan, PlannedText } from '../planner/plan.js';
+import type { FillSlot, Plan, PlannedText } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 
 /** A statement that a client prepared, by Parse. */
@@ -20,6 +21,30 @@ export interface ClientStatement {
   readonly prepared: PreparedText;
   /** All parameter types as a shard inferred them; known once they were needed. */
   inferredTypes: readonly number[] | null;
+  /** The text lacks values that the proxy makes: the one that runs in its place. */
+  filled: FilledStatement | null;
+}
+
+/** A client's statement with further parameters behind its own, for values that the proxy makes. */
+export interface FilledStatement {
+  readonly statement: ClientStatement;
+  readonly slots: readonly FillSlot[];
+}
+
+/** The statement that Bind and Execute are about. */
+export function runnable(statement: ClientStatement): ClientStatement {
+  return statement.filled?.statement ?? statement;
+}
+
+/** Throws SqlError 08P01 where Bind brings another number of values. */
+export function assertValueCount(statement: ClientStatement, count: number): void {
+  const expected = Math.max(statement.planned.paramCount, statement.paramTypes.length);
+  if (count === expected) return;
+  throw sqlError(
+    'protocol_violation',
+    `bind message supplies ${count} parameters, but prepared statement ` +
+      `"${statement.name}" requires ${expected}`,
+  );
 }
 
 /** A statement with its values bound. */

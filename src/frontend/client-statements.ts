@@ -1,6 +1,6 @@
 import { sqlError } from '../errors/sql-error.js';
 import type { ClientStatement } from './client-statement.js';
-import { isShardPlan } from './shard-choice.js';
+import { isJudgedByShard } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 
 /** The statements that one client has prepared. */
@@ -66,7 +66,7 @@ export class ClientStatements {
    */
   doubt(): void {
     for (const statement of this.fresh) {
-      if (!statement.prepared.validated && isShardPlan(onlyPlan(statement.planned))) {
+      if (!statement.prepared.validated && isJudgedByShard(onlyPlan(statement.planned))) {
         this.remove(statement.name);
       } else this.doubtful.add(statement);
     }

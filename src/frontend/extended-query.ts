@@ -9,10 +9,10 @@ import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
 import { endBatchOn, needsCommit } from './batch-end.js';
-import type { ClientStatement } from './client-statement.js';
+import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
-import { isShardPlan, refusalError, shardsOf } from './shard-choice.js';
+import { isJudgedByShard, isShardPlan, refusalError, shardsOf } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
@@ -78,7 +78,7 @@ export class ExtendedQuery {
     if (statement === null) return false;
     this.enter();
     this.statements.add(statement);
-    if (isShardPlan(onlyPlan(statement.planned))) this.parses.add(statement);
+    if (isJudgedByShard(onlyPlan(statement.planned))) this.parses.add(statement);
     else this.pipeline.reply(ready.parseComplete);
     return true;
   }
@@ -96,17 +96,17 @@ export class ExtendedQuery {
       layout.portalStart === layout.portalEnd
         ? ''
         : buffer.toString('utf8', layout.portalStart, layout.portalEnd);
-    const { paramCount } = statement.planned;
-    const expected = Math.max(paramCount, statement.paramTypes.length);
-    if (layout.valueCount !== expected) {
-      throw sqlError(
-        'protocol_violation',
-        `bind message supplies ${layout.valueCount} parameters, but prepared statement ` +
-          `"${statement.name}" requires ${expected}`,
-      );
-    }
+    assertValueCount(statement, layout.valueCount);
     if (!this.factory.refresh(statement)) return false;
-    return this.bindStatement(statement, portalName, buffer, end);
+    if (statement.filled === null) return this.bindStatement(statement, portalName, buffer, end);
+    if (session.work.failed) session.control.refuseWhereFailed(onlyPlan(statement.planned));
+    const { slots, statement: runs } = statement.filled;
+    const filled = session.planning.ids.bindMessage(slots, buffer, end);
+    if (filled === null) return false;
+    layout.read(filled, 0, filled.length);
+    if (!this.bindStatement(runs, portalName, filled, filled.length)) return false;
+    session.planning.ids.reset();
+    return true;
   }
 
   /** `buffer`: holds the Bind message that the session's layout is of. */
@@ -180,7 +180,7 @@ export class ExtendedQuery {
     }
     const statement = this.statements.named(name);
     if (!this.factory.refresh(statement)) return false;
-    const plan = onlyPlan(statement.planned);
+    const plan = onlyPlan(runnable(statement).planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     this.enter();
@@ -344,6 +344,7 @@ export class ExtendedQuery {
   refuse(error: SqlError): boolean {
     this.enter();
     this.skipping = true;
+    this.session.planning.ids.reset();
     this.refusal = error;
     this.goOn();
     return true;
@@ -380,6 +381,7 @@ export class ExtendedQuery {
   private skipRest(): void {
     this.awaitsControl = false;
     this.skipping = true;
+    this.session.planning.ids.reset();
     this.parses.clear();
     this.refusal = null;
   }

@@ -4,7 +4,7 @@ import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { sameTypes } from '../executor/described-columns.js';
 import type { DescribedText } from '../executor/describe-texts.js';
-import { withoutPosition } from '../executor/error-position.js';
+import { withoutPosition } from '../protocol/error-position.js';
 import { OrderedMerge } from '../executor/ordered-merge.js';
 import { limitOf, offsetOf } from '../executor/row-counts.js';
 import type { Shard } from '../keyspace/topology.js';

@@ -3,7 +3,7 @@ import { DROP, PASS } from '../backend/postgres/expected-replies.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
-import type { ClientStatement } from './client-statement.js';
+import { runnable, type ClientStatement } from './client-statement.js';
 import type { ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import type { Session } from './session.js';
@@ -42,7 +42,9 @@ export class ParseQueue {
     for (let i = 0; i < waiting.length; i++) {
       const statement = waiting[i]!;
       const { prepared } = statement;
-      if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
+      // Another text runs in its place.
+      if (statement.filled !== null && prepared.validated) this.pipeline.reply(ready.parseComplete);
+      else if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
       else if (backend.statements.knows(prepared)) this.pipeline.reply(ready.parseComplete);
       else backend.statements.parse(prepared, PASS);
     }
@@ -58,7 +60,7 @@ export class ParseQueue {
       this.clear();
       return true;
     }
-    const backend = this.home(onlyPlan(waiting.at(-1)!.planned) as ShardPlan);
+    const backend = this.home(onlyPlan(runnable(waiting.at(-1)!).planned) as ShardPlan);
     if (backend === null) return false;
     this.sendTo(backend);
     return true;

@@ -1,6 +1,7 @@
 import type { Cluster } from '../backend/cluster.js';
 import type { PreparedTexts } from '../backend/postgres/prepared-text.js';
 import type { Config } from '../config/config.js';
+import type { Ids } from '../executor/ids/ids.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Planner } from '../planner/planner.js';
 import type { Commits } from '../transaction/commits.js';
@@ -18,6 +19,8 @@ export interface SessionContext {
   readonly cancels: CancelKeys;
   /** How transactions over several shards are committed, and whether they can be. */
   readonly commits: Commits;
+  /** Makes the values that INSERTs leave to the proxy. */
+  readonly ids: Ids;
   /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */
   readonly reloadCatalog: () => Promise<void>;
   /** Since the catalog was last loaded. */

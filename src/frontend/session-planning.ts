@@ -1,11 +1,14 @@
 import type { PlanContext } from '../planner/planner.js';
 import type { PlannedText, Refusal } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
+import { IdFiller } from './id-filler.js';
 import { parseSearchPath } from './search-path.js';
 import type { Session } from './session.js';
 
 /** The planner as one session asks it: with its search path, and waiting where a text is planned aside. */
 export class SessionPlanning {
+  /** Gives texts the values that they lack. */
+  readonly ids: IdFiller;
   private readonly session: Session;
   private context: PlanContext | null = null;
   /** The settings that `context` was last found to hold for. */
@@ -14,6 +17,7 @@ export class SessionPlanning {
 
   constructor(session: Session) {
     this.session = session;
+    this.ids = new IdFiller(session);
   }
 
   /** Equal while names mean the same. */

@@ -27,6 +27,11 @@ export function isShardPlan(plan: Plan): plan is ShardPlan {
   );
 }
 
+/** Whether a shard must accept the statement's text before its client is told that it is well. */
+export function isJudgedByShard(plan: Plan): boolean {
+  return isShardPlan(plan) || plan.kind === 'fill';
+}
+
 export function refusalError(refusal: Refusal): SqlError {
   return sqlError(refusal.state, refusal.message, { detail: refusal.detail, hint: refusal.hint });
 }

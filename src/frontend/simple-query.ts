@@ -3,12 +3,17 @@ import type { BackendError } from '../backend/backend-error.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
+import { fillText, type FilledText } from '../executor/fill-text.js';
 import type { ValueSource } from '../executor/shard-targets.js';
 import { CommitKind } from '../metrics/metrics.js';
-import type { ExecuteCommand, LocalPlan, Plan, PlannedText } from '../planner/plan.js';
+import type { ExecuteCommand, FillPlan, LocalPlan, Plan, PlannedText } from '../planner/plan.js';
+import { Frontend } from '../protocol/codes.js';
+import { withPosition } from '../protocol/error-position.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { queryTextEnd } from '../protocol/frontend-messages.js';
+import { Literals } from '../sql/literals.js';
 import { offsetOf } from '../sql/position.js';
+import { quoteLiteral } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { endBatchOn } from './batch-end.js';
 import { runLocal } from './local-commands.js';
@@ -18,6 +23,7 @@ import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
 import { assertMayUse, noteRun } from './shard-use.js';
 import { bindRest, type Execution } from './sql-statements.js';
+import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** A Query that takes several steps; the session comes back to it after each. */
@@ -27,7 +33,11 @@ interface Script {
   searchPathKey: string;
   /** The Query's text, kept for as long as the script runs. */
   readonly text: Buffer;
+  /** The whole Query is a text that was made; null: the client's. */
+  readonly made: FilledText | null;
   index: number;
+  /** The statement at `index` with values of the proxy filled in, where its text lacks some. */
+  filled: Filled | null;
   /** The statement at `index` where it runs on shards, while it waits for something. */
   run: StatementRun | null;
   /** That statement where it is EXECUTE. */
@@ -44,6 +54,13 @@ interface Script {
   error: SqlError | Buffer | null;
 }
 
+/** One statement's text, made anew. */
+interface Filled extends FilledText {
+  readonly literals: Literals;
+  /** Null: it is still being planned. */
+  plan: Plan | null;
+}
+
 /**
  * The simple protocol. A text that one shard can run as it stands goes there untouched, and so does its answer;
  * everything else is run statement by statement as one implicit transaction, as Postgres does with several statements.
@@ -51,6 +68,8 @@ interface Script {
 export class SimpleQuery {
   private readonly session: Session;
   private script: Script | null = null;
+  /** The Query that is being handled, with values of the proxy filled in, where its text lacks some. */
+  private filled: FilledQuery | null = null;
 
   constructor(session: Session) {
     this.session = session;
@@ -66,6 +85,20 @@ export class SimpleQuery {
   }
 
   query(buffer: Buffer, start: number, end: number): boolean {
+    const { filled } = this;
+    if (filled !== null) return this.queryFilled(filled);
+    return this.run(buffer, start, end);
+  }
+
+  private queryFilled(filled: FilledQuery): boolean {
+    const { message } = filled;
+    this.filled = filled;
+    if (!this.run(message, 0, message.length)) return false;
+    this.filled = null;
+    return true;
+  }
+
+  private run(buffer: Buffer, start: number, end: number): boolean {
     const { session } = this;
     const textEnd = queryTextEnd(buffer, start, end);
     const planned = session.planning.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
@@ -86,6 +119,13 @@ export class SimpleQuery {
         return true;
       }
       session.control.refuseWhereFailed(whole);
+      if (whole.kind === 'fill') {
+        const text = Buffer.from(buffer.subarray(start + 5, textEnd));
+        const filled = this.fillIn(whole, text, 0, text.length);
+        return (
+          filled !== null && this.queryFilled({ ...filled, message: queryMessage(filled.text) })
+        );
+      }
       if (whole.kind === 'refuse') {
         if (session.planning.seesFreshCatalog(whole.refusal)) return false;
         countRoute(session.context.metrics, whole, 0);
@@ -99,6 +139,8 @@ export class SimpleQuery {
       searchPathKey: session.planning.searchPathKey,
       text: Buffer.from(buffer.subarray(start + 5, textEnd)),
       index: 0,
+      made: this.filled,
+      filled: null,
       run: null,
       execution: null,
       outcome: null,
@@ -110,6 +152,16 @@ export class SimpleQuery {
     };
     this.goOn();
     return true;
+  }
+
+  /** The statement's text with its values; null: wait. */
+  private fillIn(plan: FillPlan, text: Buffer, from: number, to: number): FilledText | null {
+    const { session } = this;
+    const values = session.planning.ids.valuesFor(plan);
+    if (values === null) return null;
+    return fillText(plan, text, from, to, session.literals, (_slot, index) => {
+      return quoteLiteral(values[index]!);
+    });
   }
 
   /** Goes on with the script that runs, unless something must still be waited for. */
@@ -149,6 +201,7 @@ export class SimpleQuery {
       if (planned.statements.length > 1) this.noteControl(planned, buffer, start + 5);
     }
     countRoute(context.metrics, plan, 1);
+    if (this.filled !== null) backend.positionOf = this.filled.positionOf;
     backend.out.bytes(buffer, start, end);
     backend.expect(Expect.query, PASS);
     backend.startedAt = performance.now();
@@ -183,6 +236,7 @@ export class SimpleQuery {
   /** An error of our own ends the whole Query. */
   refuse(error: SqlError): boolean {
     const { session } = this;
+    this.filled = null;
     if (this.script !== null) {
       this.script.error = error;
       this.goOn();
@@ -202,6 +256,7 @@ export class SimpleQuery {
       if (script.outcome !== null) {
         const { outcome } = script;
         script.outcome = null;
+        script.filled = null;
         if (!outcome.ok) {
           script.error = outcome.error;
           break;
@@ -244,9 +299,34 @@ export class SimpleQuery {
     }
     if (plan.kind === 'local')
       return this.runLocally(script, plan, text.toString('utf8', from, to));
+    if (plan.kind === 'fill') return this.runFilled(script, plan, from, to);
     if (!isShardPlan(plan)) return true;
     const { literals } = session;
     return this.runOnShards(script, { plan, text, from, to, literals, bind: null }, NO_TYPES);
+  }
+
+  private runFilled(script: Script, plan: FillPlan, start: number, end: number): boolean {
+    const { planning } = this.session;
+    if (script.filled === null) {
+      const filled = this.fillIn(plan, script.text, start, end);
+      if (filled === null) return false;
+      script.filled = { ...filled, literals: new Literals(), plan: null };
+    }
+    const { text, literals } = script.filled;
+    if (script.filled.plan === null) {
+      const planned = planning.plan(text, 0, text.length, NO_TYPES, literals);
+      if (planned === null) return false;
+      script.filled.plan = planned.statements[0]!.plan;
+    }
+    const filled = script.filled.plan;
+    if (filled.kind === 'refuse') throw refusalError(filled.refusal);
+    assert(isShardPlan(filled), 'a filled statement runs on shards');
+    const to = text.length;
+    return this.runOnShards(
+      script,
+      { plan: filled, text, from: 0, to, literals, bind: null },
+      NO_TYPES,
+    );
   }
 
   /** Plans the text again where an earlier statement of it has changed the search path or role; false: wait. */
@@ -354,9 +434,17 @@ export class SimpleQuery {
         session.applyEffect(plan.effect, null);
         for (const backend of session.work.participants) session.markApplied(backend);
       }
-      script.outcome = outcome;
+      script.outcome = outcome.ok
+        ? outcome
+        : { ok: false, error: this.told(script, outcome.error) };
       session.resumeSoon();
     });
+  }
+
+  /** An error of a text that was made, as of the client's. */
+  private told({ filled, made }: Script, error: Buffer): Buffer {
+    const positionOf = (filled ?? made)?.positionOf;
+    return positionOf === undefined ? error : withPosition(error, 0, error.length, positionOf);
   }
 
   /** Commits or rolls back what the script did outside an explicit transaction, then answers. */
@@ -404,3 +492,17 @@ function pointAt(
 const NO_TYPES: readonly number[] = [];
 /** No result formats: everything as text. */
 const TEXT_RESULTS: Buffer = Buffer.alloc(2);
+
+interface FilledQuery extends FilledText {
+  readonly message: Buffer;
+}
+
+/** A Query of this text. */
+function queryMessage(text: Buffer): Buffer {
+  const message = Buffer.allocUnsafeSlow(text.length + 6);
+  message[0] = Frontend.query;
+  message.writeInt32BE(text.length + 5, 1);
+  message.set(text, 5);
+  message[text.length + 5] = 0;
+  return message;
+}

@@ -3,7 +3,7 @@ import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { Ask, type Answered } from '../executor/ask.js';
-import { movedPosition } from '../executor/error-position.js';
+import { movedPosition } from '../protocol/error-position.js';
 import type { Shard } from '../keyspace/topology.js';
 import { FIRST_USER_OID, TypeOid } from '../keyspace/type-oids.js';
 import type { ArgumentConstant, ExecuteCommand, PrepareCommand } from '../planner/plan.js';
@@ -12,7 +12,7 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import { Writer } from '../protocol/writer.js';
 import { Literals } from '../sql/literals.js';
 import type { Outcome } from '../transaction/operation.js';
-import type { ClientStatement } from './client-statement.js';
+import { runnable, type ClientStatement } from './client-statement.js';
 import type { ClientStatements } from './client-statements.js';
 import { homeShard, onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
@@ -137,8 +137,21 @@ export class SqlStatements {
     const text = explain === null ? null : Buffer.concat([Buffer.from(explain), stored.text]);
     const statement = text === null ? stored : this.make('', text, paramTypes);
     if (statement === null) return null;
+    const { filled } = statement;
+    if (filled === null) {
+      this.reset();
+      return { statement, plan: shardPlan(statement), paramTypes, values };
+    }
+    const made = this.session.planning.ids.values(filled.slots);
+    if (made === null) return null;
     this.reset();
-    return { statement, plan: shardPlan(statement), paramTypes, values };
+    const more = made.map((value): Value => ({ bytes: Buffer.from(value), binary: false }));
+    return {
+      statement: filled.statement,
+      plan: shardPlan(statement),
+      paramTypes: [...paramTypes, ...more.map(() => 0)],
+      values: [...values, ...more],
+    };
   }
 
   /** A statement of this text; null: wait. */
@@ -270,7 +283,7 @@ export function bindRest(values: readonly Value[], resultFormats: Buffer): Buffe
 
 /** Its plan; throws SqlError where the session would have to run it by itself. */
 function shardPlan(statement: ClientStatement): ShardPlan {
-  const plan = onlyPlan(statement.planned);
+  const plan = onlyPlan(runnable(statement).planned);
   if (plan.kind === 'refuse') throw refusalError(plan.refusal);
   if (isShardPlan(plan) && plan.kind !== 'copyFrom') return plan;
   throw sqlError('feature_not_supported', 'EXECUTE of this kind of statement is not supported', {

@@ -1,9 +1,10 @@
-import type { KnownText } from '../backend/postgres/prepared-text.js';
+import { unnamedText, type KnownText } from '../backend/postgres/prepared-text.js';
 import { sqlError } from '../errors/sql-error.js';
+import { fillText, slotsOf } from '../executor/fill-text.js';
 import type { PlannedText } from '../planner/plan.js';
 import type { ParseMessage } from '../protocol/frontend-messages.js';
 import { Literals } from '../sql/literals.js';
-import type { ClientStatement } from './client-statement.js';
+import { runnable, type ClientStatement } from './client-statement.js';
 import { refusalError } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
@@ -11,6 +12,8 @@ import type { Session } from './session.js';
 /** Makes statements of Parse messages, and plans them again when that is due. */
 export class StatementFactory {
   private readonly session: Session;
+  /** Made, but its filled text is still being planned. */
+  private unfilled: ClientStatement | null = null;
 
   constructor(session: Session) {
     this.session = session;
@@ -27,7 +30,10 @@ export class StatementFactory {
     literals: Literals,
   ): ClientStatement | null {
     const { name, textStart, textEnd, paramTypes } = message;
-    const { session } = this;
+    const { session, unfilled } = this;
+    if (unfilled?.name === name && unfilled.text.equals(buffer.subarray(textStart, textEnd))) {
+      return this.filledIn(unfilled);
+    }
     const planned = session.planning.plan(buffer, textStart, textEnd, paramTypes, literals);
     if (planned === null) return null;
     if (planned.statements.length > 1) {
@@ -41,7 +47,7 @@ export class StatementFactory {
     }
     const unique = literals.count === 0;
     const known = this.knownText(planned, unique, buffer, textStart, textEnd, end);
-    return {
+    return this.filledIn({
       name,
       text: known.text,
       paramTypes,
@@ -50,27 +56,64 @@ export class StatementFactory {
       literals: unique ? NO_LITERALS : literals.copy(),
       prepared: known.prepared,
       inferredTypes: null,
-    };
+      filled: null,
+    });
   }
 
   /** Plans again what was planned under another schema, topology or search path; false: wait. */
   refresh(statement: ClientStatement): boolean {
-    const { session } = this;
-    const { planner } = session.context;
-    const { planned } = statement;
-    const { searchPathKey } = session.planning;
-    if (
-      statement.searchPathKey === searchPathKey &&
-      planned.catalogVersion === planner.catalogVersion &&
-      planned.topologyVersion === planner.topologyVersion
-    ) {
-      return true;
+    const { planning } = this.session;
+    if (!this.isCurrent(statement)) {
+      const { text, paramTypes, literals } = statement;
+      const again = planning.plan(text, 0, text.length, paramTypes, literals);
+      if (again === null) return false;
+      statement.planned = again;
+      statement.searchPathKey = planning.searchPathKey;
+      statement.filled = null;
     }
-    const { text, paramTypes, literals } = statement;
-    const again = session.planning.plan(text, 0, text.length, paramTypes, literals);
-    if (again === null) return false;
-    statement.planned = again;
-    statement.searchPathKey = searchPathKey;
+    return this.fill(statement);
+  }
+
+  private isCurrent({ searchPathKey, planned }: ClientStatement): boolean {
+    const { planning, context } = this.session;
+    return (
+      searchPathKey === planning.searchPathKey &&
+      planned.catalogVersion === context.planner.catalogVersion &&
+      planned.topologyVersion === context.planner.topologyVersion
+    );
+  }
+
+  private filledIn(statement: ClientStatement): ClientStatement | null {
+    this.unfilled = statement;
+    if (!this.fill(statement)) return null;
+    this.unfilled = null;
+    const plan = onlyPlan(runnable(statement).planned);
+    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
+    return statement;
+  }
+
+  /** Plans a text that takes the values which the proxy makes as parameters; false: wait. */
+  private fill(statement: ClientStatement): boolean {
+    const plan = onlyPlan(statement.planned);
+    if (plan.kind !== 'fill' || statement.filled !== null) return true;
+    const { session } = this;
+    const { planning, context } = session;
+    const { paramTypes, planned: asGiven, searchPathKey } = statement;
+    const first = Math.max(asGiven.paramCount, paramTypes.length) + 1;
+    const slots = slotsOf(plan);
+    if (first + slots.length > PARAMETERS_MAX) throw tooManyParameters();
+    const given = statement.text;
+    const toParameter = (_slot: unknown, index: number): string => `$${first + index}`;
+    const { text } = fillText(plan, given, 0, given.length, statement.literals, toParameter);
+    const literals = new Literals();
+    const planned = planning.plan(text, 0, text.length, paramTypes, literals);
+    if (planned === null) return false;
+    const { parseRest } = unnamedText(text, paramTypes);
+    const prepared = context.texts.intern(parseRest, preparedContext(planned, searchPathKey));
+    statement.filled = {
+      statement: { ...statement, text, planned, literals, prepared, inferredTypes: null },
+      slots,
+    };
     return true;
   }
 
@@ -87,7 +130,7 @@ export class StatementFactory {
     const { texts } = session.context;
     const known = unique ? texts.ofPlan.get(planned) : undefined;
     if (known !== undefined) return known;
-    const context = `${planned.catalogVersion}\0${session.planning.searchPathKey}`;
+    const context = preparedContext(planned, session.planning.searchPathKey);
     const made: KnownText = {
       text: Buffer.from(buffer.subarray(textStart, textEnd)),
       prepared: texts.intern(buffer.subarray(textStart, end), context),
@@ -98,3 +141,19 @@ export class StatementFactory {
 }
 
 const NO_LITERALS = new Literals();
+
+/** PostgreSQL 18, Frontend/Backend Protocol: their number is an Int16, without sign. */
+const PARAMETERS_MAX = 65_535;
+
+function tooManyParameters(): Error {
+  return sqlError(
+    'program_limit_exceeded',
+    `the values that Shardgate adds to this INSERT make more than ${PARAMETERS_MAX} parameters`,
+    { hint: 'Insert fewer rows at a time.' },
+  );
+}
+
+/** What the same text may mean another thing under. */
+function preparedContext(planned: PlannedText, searchPathKey: string): string {
+  return `${planned.catalogVersion}\0${searchPathKey}`;
+}

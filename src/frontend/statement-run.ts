@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
-import { movedPosition, withoutPosition } from '../executor/error-position.js';
+import { movedPosition, withoutPosition } from '../protocol/error-position.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import type { Literals } from '../sql/literals.js';

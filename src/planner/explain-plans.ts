@@ -2,7 +2,7 @@ import type { ExplainStmt, Node } from '@pgsql/types';
 import { quoteLiteral } from '../sql/quote.js';
 import { sameTree } from '../sql/same-tree.js';
 import { defElemText } from './ast.js';
-import type { ExplainSpec, KeyTerm, Plan, RoutePlan } from './plan.js';
+import type { ExplainSpec, FillEdit, FillPlan, KeyTerm, Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { refusal, refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
@@ -55,6 +55,7 @@ export function planExplain(
       });
     }
     case 'fill':
+      return { ...plan, verb: 'explain', edits: options.analyze ? plan.edits : valueless(plan) };
     case 'refuse':
       return { ...plan, verb: 'explain' };
     default:
@@ -86,6 +87,17 @@ function explainRoute(
   // The statement's text is in the plan, so the plan is good for these literals only.
   context.constants.dependOnAll();
   return { ...explained, many: { kind: 'explain', explain } };
+}
+
+/** Nothing is inserted, so no ids are used up. */
+function valueless(plan: FillPlan): FillEdit[] {
+  return plan.edits.map((edit) => ({
+    ...edit,
+    pieces: edit.pieces.map((piece) => {
+      if (typeof piece === 'string') return piece;
+      return piece.source.kind === 'uuidv7' ? "'00000000-0000-7000-8000-000000000000'" : "'0'";
+    }),
+  }));
 }
 
 interface Options {

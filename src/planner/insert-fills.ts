@@ -4,7 +4,7 @@ import { Tokens } from '../sql/tokens.js';
 import { idColumns, type IdColumn } from './id-sources.js';
 import type { Insertion } from './insertions.js';
 import type { FillEdit, FillPlan, FillSlot } from './plan.js';
-import { refuse } from './refusals.js';
+import { Refused, refuse } from './refusals.js';
 import { findRows, type RowSpan } from './row-spans.js';
 import type { StatementContext } from './statement-context.js';
 
@@ -41,7 +41,7 @@ export function planFill(
       "Select a value for it, such as nextval('sequence'), on a server that counts it; or insert the rows as VALUES.",
     );
   }
-  if (!allDefault(insertion, filled)) return null;
+  checkAlways(statement, insertion, filled);
   const edits =
     insertion.rows === null
       ? [defaultValuesEdit(statement, omitted, context)]
@@ -52,13 +52,11 @@ export function planFill(
     kind: 'fill',
     verb: 'insert',
     writes: true,
-    edits: edits.map(
-      ({ start, end, pieces }): FillEdit => ({
-        start: constants.position(start),
-        end: constants.position(end),
-        pieces,
-      }),
-    ),
+    edits: edits.map(({ start, end, pieces }): FillEdit => ({
+      start: constants.position(start),
+      end: constants.position(end),
+      pieces,
+    })),
   };
 }
 
@@ -78,15 +76,24 @@ function isDefault(cell: Node | undefined): cell is Extract<Node, { SetToDefault
   return cell !== undefined && 'SetToDefault' in cell;
 }
 
-/**
- * False: some rows give a value to a GENERATED ALWAYS column, which PostgreSQL itself must refuse
- * (428C9).
- */
-function allDefault({ columns, rows }: Insertion, filled: readonly IdColumn[]): boolean {
+/** Rows that give a value to a GENERATED ALWAYS column beside rows that do not: PostgreSQL's own error. */
+function checkAlways(
+  statement: InsertStmt,
+  { columns, rows }: Insertion,
+  filled: readonly IdColumn[],
+): void {
   const always = filled.find(({ column }) => column.identity === 'a');
-  if (always === undefined || rows === null) return true;
-  const place = columns.indexOf(always.column.name);
-  return rows.every((row) => place < 0 || place >= row.length || isDefault(row[place]));
+  if (always === undefined || rows === null) return;
+  if (statement.override === 'OVERRIDING_SYSTEM_VALUE') return;
+  const { name } = always.column;
+  const place = columns.indexOf(name);
+  if (rows.every((row) => place < 0 || place >= row.length || isDefault(row[place]))) return;
+  throw new Refused({
+    state: 'generated_always',
+    message: `cannot insert a non-DEFAULT value into column "${name}"`,
+    detail: `Column "${name}" is an identity column defined as GENERATED ALWAYS.`,
+    hint: 'Use OVERRIDING SYSTEM VALUE to override.',
+  });
 }
 
 function checkOverriding(
@@ -115,7 +122,9 @@ function defaultValuesEdit(
   const tokens = tokensBehindTarget(statement, context);
   const at = keywordAt(tokens, ['default']);
   if (!tokens.is(at + 1, 'values')) refuseText();
-  const pieces: (string | FillSlot)[] = [`(${nameList(omitted)})${overriding(statement, omitted)} `];
+  const pieces: (string | FillSlot)[] = [
+    `(${nameList(omitted)})${overriding(statement, omitted)} `,
+  ];
   omitted.forEach((id, index) => pieces.push(index === 0 ? 'VALUES (' : ', ', slot(id)));
   return { start: tokens.start(at), end: tokens.end(at + 1), pieces: [...pieces, ')'] };
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../util/logger.js';
 import { Commits } from './commits.js';
 import { crashHook } from './crash-points.js';
 import { Recovery, RECOVERY_DEFAULTS, type RecoveryOptions } from './recovery.js';
-import { RecoveryLinks } from './recovery-links.js';
+import { OwnLinks } from './own-links.js';
 import { TwoPhaseShards } from './two-phase-shards.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -12,7 +12,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export class TwoPhase {
   readonly commits: Commits;
   private readonly recovery: Recovery;
-  private readonly links: RecoveryLinks;
+  private readonly links: OwnLinks;
 
   /**
    * `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts), SHARDGATE_RECOVERY_AGE_MS and
@@ -20,9 +20,8 @@ export class TwoPhase {
    */
   constructor(config: () => Config, logger: Logger, env: Environment) {
     const crashPoint = crashHook(env);
-    const links = new RecoveryLinks(config, logger);
-    const query: RecoveryLinks['query'] = (shard, sql, timeoutMs) =>
-      links.query(shard, sql, timeoutMs);
+    const links = new OwnLinks(config, logger, 'recovery');
+    const query: OwnLinks['query'] = (shard, sql, timeoutMs) => links.query(shard, sql, timeoutMs);
     const shards = new TwoPhaseShards(query, logger);
     const recovery = new Recovery(
       {

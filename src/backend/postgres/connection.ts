@@ -4,6 +4,7 @@ import type { Shard } from '../../keyspace/topology.js';
 import type { SocketTransport, TransportHandler } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/codes.js';
+import { withPosition } from '../../protocol/error-position.js';
 import { Framer, readInt32 } from '../../protocol/framing.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
@@ -56,6 +57,11 @@ export class BackendConnection implements TransportHandler {
   /** What it has prepared. */
   readonly statements: BackendStatements;
   idleSince = 0;
+  /**
+   * The Query that passes through is not quite the client's text: where in that one a position is. Until
+   * ReadyForQuery.
+   */
+  positionOf: ((position: number) => number) | null = null;
   /** Set by whoever leases it: the statement's start, for the latency metric. */
   startedAt = 0;
   private readonly transport: SocketTransport;
@@ -511,7 +517,11 @@ export class BackendConnection implements TransportHandler {
     this.sink.failed(this, concerns, this.buffer, start, end);
     if (concerns === CAPTURE)
       this.sink.captured(this, Backend.errorResponse, this.buffer, start, end);
-    return concerns;
+    if (concerns !== PASS || this.positionOf === null) return concerns;
+    const moved = withPosition(this.buffer, start, end, this.positionOf);
+    this.passRun(start);
+    if (!this.sink.pass(this, moved, 0, moved.length)) this.pauseReading();
+    return DROP;
   }
 
   /** What is expected next will not be answered, as the server did not do it. */
@@ -532,6 +542,7 @@ export class BackendConnection implements TransportHandler {
     const action = expected.headAction;
     expected.pop();
     this.status = status;
+    this.positionOf = null;
     this.skipping = false;
     // What is expected behind it has begun something new.
     this.unsynced = !expected.empty;

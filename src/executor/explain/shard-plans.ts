@@ -7,7 +7,7 @@ import { Backend } from '../../protocol/codes.js';
 import { readInt32 } from '../../protocol/framing.js';
 import { QuietOperation } from '../../transaction/operation.js';
 import { whenCancelsDelivered } from '../delivered-cancels.js';
-import { withoutPosition } from '../error-position.js';
+import { withoutPosition } from '../../protocol/error-position.js';
 
 /** A statement that one shard is asked for its plan of. */
 export interface Question {

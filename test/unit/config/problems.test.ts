@@ -320,7 +320,11 @@ describe('vindexes and tables', () => {
     ],
     [
       sharded('', 't: { shard_key: id, ids: { column: id } }'),
-      '6:32: ids is not supported yet; leave it out',
+      '6:32: "from" is missing; write from: snowflake, sequence or uuidv7',
+    ],
+    [
+      sharded('', 't: { shard_key: id, ids: { column: id, from: uuidv7, sequence: s } }'),
+      '6:70: sequence has no meaning with from: uuidv7; leave it out, or write from: sequence',
     ],
     [
       sharded('', 'a.b.c: { shard_key: id }'),

@@ -41,7 +41,7 @@ const types: Readonly<Record<string, number>> = {
 };
 
 /**
- * `name type`, and behind it: `serial`, `now()`, `= constant`, `nondeterministic`, `identity`,
+ * `name type`, and behind it: `serial`, `own-serial`, `now()`, `= constant`, `nondeterministic`, `identity`,
  * `generated`, `(n)`.
  */
 export function column(text: string): CatalogColumn {
@@ -49,6 +49,7 @@ export function column(text: string): CatalogColumn {
   const option = rest.join(' ');
   const kinds: Readonly<Record<string, CatalogColumn['defaultKind']>> = {
     serial: 'sequence',
+    'own-serial': 'sequence',
     'now()': 'changing',
     'f()': 'function',
   };
@@ -63,6 +64,7 @@ export function column(text: string): CatalogColumn {
     ...(kind === undefined ? {} : { defaultKind: kind }),
     typmod: length === undefined ? -1 : Number(length) + 4,
     generated: option === 'generated',
+    ...(option === 'own-serial' ? { sequence: 'public.tasks_id_seq' } : {}),
     identity: option === 'identity' ? 'd' : '',
   };
 }
@@ -105,6 +107,10 @@ const relations: readonly CatalogRelation[] = [
   relation('devices', ['uid uuid', 'label varchar']),
   relation('prices', ['amount numeric', 'currency text']),
   relation('tickets', ['id int8 serial', 'customer_id int8', 'body text']),
+  // Its sequence is known to the catalog.
+  relation('tasks', ['id int8 own-serial', 'owner int8', 'body text']),
+  relation('tasks_id_seq', [], { kind: 'S', owner: 'public.tasks' }),
+  relation('notices', ['id int8', 'body text', 'at timestamptz now()']),
   relation('short_names', ['name varchar (5)', 'id int8']),
   relation('audited', ['customer_id int8', 'what text'], { hasTriggersOrRules: true }),
   relation('folded', ['name text nondeterministic', 'id int8']),
@@ -219,6 +225,11 @@ export function shopTopology(defaultKeyspace: string | null = 'main'): Topology 
           sharded('devices', 'uid'),
           sharded('prices', 'amount'),
           sharded('tickets', 'customer_id'),
+          sharded('tasks', 'owner'),
+          {
+            ...sharded('notices', 'id'),
+            ids: { column: 'id', from: 'snowflake', sequence: null },
+          },
           sharded('short_names', 'name'),
           sharded('audited', 'customer_id'),
           sharded('folded', 'name'),

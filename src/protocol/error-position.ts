@@ -1,6 +1,6 @@
-import { Backend } from '../protocol/codes.js';
-import { afterCString } from '../protocol/framing.js';
-import { Writer } from '../protocol/writer.js';
+import { Backend } from './codes.js';
+import { afterCString } from './framing.js';
+import { Writer } from './writer.js';
 
 /**
  * An ErrorResponse without its position: in a text that the client did not write, it would point
@@ -18,7 +18,8 @@ export function movedPosition(error: Buffer, characters: number): Buffer {
   return withPosition(error, 0, error.length, (position) => position + characters);
 }
 
-function withPosition(
+/** An ErrorResponse with another position, counted in characters from 1; null: none. Answers a copy. */
+export function withPosition(
   buffer: Buffer,
   start: number,
   end: number,

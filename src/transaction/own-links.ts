@@ -5,23 +5,27 @@ import type { Shard } from '../keyspace/topology.js';
 import { ShardMetrics } from '../metrics/metrics.js';
 import type { Logger } from '../util/logger.js';
 
-/** One that waits for a decider in flight, one for everything else. */
+/** Recovery: one that waits for a decider in flight, one for everything else. */
 const LINKS_PER_SHARD = 2;
 
 /**
  * Connections of our own to the shards, apart from the clients' pools: what waits for the locks of an unfinished
- * transaction may hold every backend of a pool, and only recovery can end that wait. They carry nobody's settings.
+ * transaction may hold every backend of a pool, and only recovery can end that wait; and whoever waits for an id may
+ * hold one himself. They carry nobody's settings.
  */
-export class RecoveryLinks {
+export class OwnLinks {
   private readonly config: () => Config;
   private readonly logger: Logger;
+  private readonly purpose: string;
   private pools = new Map<string, Pool>();
   private configured: Config | null = null;
   private closed = false;
 
-  constructor(config: () => Config, logger: Logger) {
+  /** `purpose`: for the servers' `application_name`. */
+  constructor(config: () => Config, logger: Logger, purpose: string) {
     this.config = config;
     this.logger = logger;
+    this.purpose = purpose;
   }
 
   /** Rows of one query, values as text. Rejects with BackendError or SqlError. */
@@ -45,7 +49,7 @@ export class RecoveryLinks {
       const options = {
         ...config.pool,
         size: LINKS_PER_SHARD,
-        settings: { application_name: 'shardgate recovery', client_encoding: 'UTF8' },
+        settings: { application_name: `shardgate ${this.purpose}`, client_encoding: 'UTF8' },
       };
       const metrics = new ShardMetrics(shard.name);
       pool = new Pool(shard, address, options, metrics, this.logger);

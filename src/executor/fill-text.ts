@@ -1,0 +1,74 @@
+import type { FillPlan, FillSlot } from '../planner/plan.js';
+import type { Literals } from '../sql/literals.js';
+import { offsetOf } from '../sql/position.js';
+
+/** The values that one execution of the plan needs, in the order of the text. */
+export function slotsOf(plan: FillPlan): FillSlot[] {
+  const slots: FillSlot[] = [];
+  for (const { pieces } of plan.edits) {
+    for (const piece of pieces) if (typeof piece !== 'string') slots.push(piece);
+  }
+  return slots;
+}
+
+/** A statement's text with values filled in. */
+export interface FilledText {
+  readonly text: Buffer;
+  /** Where in the client's text a position (in characters, from 1) of this one is. */
+  readonly positionOf: (position: number) => number;
+}
+
+/** A piece of the client's text, by byte offsets in it, and where it begins in the filled one. */
+interface Kept {
+  readonly start: number;
+  readonly end: number;
+  readonly filledStart: number;
+}
+
+/**
+ * Fills values into the statement's text (`[from, to)` of `text`).
+ * @param sqlOf what stands for value `index`
+ */
+export function fillText(
+  plan: FillPlan,
+  text: Buffer,
+  from: number,
+  to: number,
+  literals: Literals,
+  sqlOf: (slot: FillSlot, index: number) => string,
+): FilledText {
+  const parts: Buffer[] = [];
+  const kept: Kept[] = [];
+  let size = 0;
+  let index = 0;
+  const keep = (start: number, end: number): void => {
+    kept.push({ start, end, filledStart: size });
+    parts.push(text.subarray(start, end));
+    size += end - start;
+  };
+  let at = from;
+  for (const { start, end, pieces } of plan.edits) {
+    keep(at, offsetOf(start, literals));
+    let made = '';
+    for (const piece of pieces) {
+      made += typeof piece === 'string' ? piece : sqlOf(piece, index++);
+    }
+    const bytes = Buffer.from(made);
+    parts.push(bytes);
+    size += bytes.length;
+    at = offsetOf(end, literals);
+  }
+  keep(at, to);
+  const filled = Buffer.concat(parts);
+  return {
+    text: filled,
+    positionOf: (position) => {
+      const offset = Buffer.byteLength(
+        [...filled.toString('utf8')].slice(0, position - 1).join(''),
+      );
+      const piece = kept.findLast(({ filledStart }) => filledStart <= offset) ?? kept[0]!;
+      const given = Math.min(piece.start + offset - piece.filledStart, piece.end);
+      return [...text.toString('utf8', 0, given)].length + 1;
+    },
+  };
+}

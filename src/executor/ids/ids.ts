@@ -1,0 +1,105 @@
+import { BackendError } from '../../backend/backend-error.js';
+import { sqlError, SqlError } from '../../errors/sql-error.js';
+import type { SqlStateName } from '../../errors/sqlstates.js';
+import type { Shard } from '../../keyspace/topology.js';
+import type { IdSource } from '../../planner/plan.js';
+import type { Logger } from '../../util/logger.js';
+import { MachineLease } from './machine-lease.js';
+import { SequenceValues, type IdQuery } from './sequence-values.js';
+import { Uuid7Source } from './uuidv7.js';
+
+/** How often it is looked whether the clock has caught up, and for how long. */
+const CLOCK_POLL_MS = 20;
+const CLOCK_POLLS = 100;
+
+/** Where new ids come from; one object a proxy, for all its sessions. */
+export class Ids {
+  private readonly query: IdQuery;
+  private readonly uuids = new Uuid7Source();
+  private readonly lease: MachineLease;
+  private readonly sequences = new Map<string, SequenceValues>();
+
+  constructor(query: IdQuery, catalogShard: () => Shard, logger: Logger) {
+    this.query = query;
+    this.lease = new MachineLease(query, catalogShard, logger);
+  }
+
+  /** Values that can be had at once; null: `fetch` them. */
+  take(source: IdSource, count: number): readonly string[] | null {
+    switch (source.kind) {
+      case 'uuidv7':
+        return Array.from({ length: count }, () => this.uuids.next());
+      case 'snowflake':
+        return this.snowflakes(count);
+      case 'sequence':
+        return this.sequence(source.shard, source.name).take(count);
+    }
+  }
+
+  /** Values that must be waited for. Rejects with SqlError. */
+  async fetch(source: IdSource, count: number): Promise<readonly string[]> {
+    try {
+      if (source.kind === 'sequence') {
+        return await this.sequence(source.shard, source.name).fetch(count);
+      }
+      await this.lease.acquire();
+    } catch (error) {
+      throw asSqlError(error as Error);
+    }
+    for (let poll = 0; poll < CLOCK_POLLS; poll++) {
+      const values = this.take(source, count);
+      if (values !== null) return values;
+      await new Promise((resolve) => setTimeout(resolve, CLOCK_POLL_MS));
+    }
+    throw sqlError('internal_error', 'no snowflake id: the clock of the proxy was set back', {
+      hint: 'Set the clock right, or wait until it has caught up.',
+    });
+  }
+
+  /** Sequences may have been set or altered: nothing that was reserved before is given out. */
+  disturb(): void {
+    for (const values of this.sequences.values()) values.disturb();
+  }
+
+  stop(): void {
+    this.lease.stop();
+  }
+
+  private snowflakes(count: number): readonly string[] | null {
+    const values: string[] = [];
+    for (let i = 0; i < count; i++) {
+      const value = this.lease.next();
+      // What was made so far is lost: ids need not be without gaps.
+      if (value === null) return null;
+      values.push(value);
+    }
+    return values;
+  }
+
+  private sequence(shard: Shard, name: string): SequenceValues {
+    const key = `${shard.keyspace}/${shard.name} ${name}`;
+    let values = this.sequences.get(key);
+    if (values === undefined) {
+      values = new SequenceValues(this.query, shard, name);
+      this.sequences.set(key, values);
+    }
+    return values;
+  }
+}
+
+/** What a shard may say of a sequence, and the client is told as it stands. */
+const told: ReadonlyMap<string, SqlStateName> = new Map<string, SqlStateName>([
+  ['2200H', 'sequence_generator_limit_exceeded'],
+  ['42501', 'insufficient_privilege'],
+  ['42P01', 'undefined_table'],
+]);
+
+/** What a shard said of its sequence, as it would have said it to the client. */
+function asSqlError(error: Error): SqlError {
+  if (error instanceof SqlError) return error;
+  if (!(error instanceof BackendError)) return sqlError('internal_error', error.message);
+  const { fields } = error;
+  const state = told.get(fields?.get('C') ?? '');
+  if (fields === null || state === undefined) return error.toSqlError();
+  return sqlError(state, error.message, { detail: fields.get('D'), hint: fields.get('H') });
+}

@@ -1,0 +1,124 @@
+import { BindParts } from '../executor/bind-parts.js';
+import { slotsOf } from '../executor/fill-text.js';
+import type { Ids } from '../executor/ids/ids.js';
+import type { FillPlan, FillSlot } from '../planner/plan.js';
+import { Frontend } from '../protocol/codes.js';
+import { Writer } from '../protocol/writer.js';
+import type { Session } from './session.js';
+
+/** Gives a session's statements the values that their texts lack. */
+export class IdFiller {
+  private readonly session: Session;
+  private fetched: Fetched | null = null;
+  /** The Bind message that is being handled, with its values. */
+  private bound: Buffer | null = null;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /**
+   * The values of one execution, in the order of the plan's slots; null: wait, the message is handled
+   * again, and must keep what it gets. Throws SqlError where a value cannot be had.
+   */
+  valuesFor(plan: FillPlan): readonly string[] | null {
+    return this.values(slotsOf(plan));
+  }
+
+  /** The same for the slots themselves. */
+  values(slots: readonly FillSlot[]): readonly string[] | null {
+    const { fetched, session } = this;
+    const wishes = wishesOf(slots);
+    if (fetched !== null) {
+      this.fetched = null;
+      // Else it was for a message that an error has made void.
+      if (fetched.wanted === keyOf(wishes)) {
+        if (fetched.error !== null) throw fetched.error;
+        return inOrder(fetched.wishes, slots.length);
+      }
+    }
+    const { ids } = session.context;
+    for (const wish of wishes) wish.values = ids.take(wish.source, wish.places.length);
+    if (wishes.every(({ values }) => values !== null)) return inOrder(wishes, slots.length);
+    session.busy = true;
+    const turn = ++session.turn;
+    const goOn = (error: Error | null): void => {
+      this.goOnWith({ wanted: keyOf(wishes), wishes, error }, turn);
+    };
+    void fetchAll(ids, wishes).then(() => goOn(null), goOn);
+    return null;
+  }
+
+  /** The Bind message in `buffer`, that the session's layout is of, with values behind the client's; null: wait. */
+  bindMessage(slots: readonly FillSlot[], buffer: Buffer, end: number): Buffer | null {
+    if (this.bound !== null) return this.bound;
+    const values = this.values(slots);
+    if (values === null) return null;
+    const { layout } = this.session.source;
+    const rest = new BindParts(buffer.subarray(layout.restStart, end));
+    const more = values.map((value) => Buffer.from(value));
+    this.bound = new Writer(end - layout.portalStart + 32 * more.length)
+      .begin(Frontend.bind)
+      .bytes(buffer, layout.portalStart, layout.restStart)
+      .bytes(rest.withValues(more, 'text'))
+      .end()
+      .take();
+    return this.bound;
+  }
+
+  /** The Bind has been carried out, or will not be. */
+  reset(): void {
+    this.bound = null;
+  }
+
+  private goOnWith(fetched: Fetched, turn: number): void {
+    const { session } = this;
+    // The message may have become void by an error of an earlier one.
+    if (session.over || turn !== session.turn) return;
+    this.fetched = fetched;
+    session.busy = false;
+    session.pump();
+  }
+}
+
+interface Fetched {
+  readonly wanted: string;
+  readonly wishes: readonly Wish[];
+  readonly error: Error | null;
+}
+
+/** What a statement wants of one source. */
+interface Wish {
+  readonly source: FillSlot['source'];
+  readonly places: number[];
+  values: readonly string[] | null;
+}
+
+function wishesOf(slots: readonly FillSlot[]): Wish[] {
+  const wishes: Wish[] = [];
+  slots.forEach(({ source }, place) => {
+    const known = wishes.find((wish) => wish.source === source);
+    if (known === undefined) wishes.push({ source, places: [place], values: null });
+    else known.places.push(place);
+  });
+  return wishes;
+}
+
+/** Equal for equal wishes; a statement that is planned again has other objects. */
+function keyOf(wishes: readonly Wish[]): string {
+  return wishes.map(({ source, places }) => JSON.stringify([source, places])).join();
+}
+
+async function fetchAll(ids: Ids, wishes: readonly Wish[]): Promise<void> {
+  for (const wish of wishes) wish.values ??= await ids.fetch(wish.source, wish.places.length);
+}
+
+function inOrder(wishes: readonly Wish[], count: number): string[] {
+  const values = new Array<string>(count);
+  for (const wish of wishes) {
+    wish.places.forEach((place, index) => {
+      values[place] = wish.values![index]!;
+    });
+  }
+  return values;
+}
