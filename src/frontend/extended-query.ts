@@ -92,21 +92,19 @@ export class ExtendedQuery {
     const statement = this.statements.named(
       buffer.toString('utf8', layout.statementStart, layout.statementEnd),
     );
-    const portalName =
-      layout.portalStart === layout.portalEnd
-        ? ''
-        : buffer.toString('utf8', layout.portalStart, layout.portalEnd);
+    const { portalStart: from, portalEnd: to } = layout;
+    const portalName = from === to ? '' : buffer.toString('utf8', from, to);
     assertValueCount(statement, layout.valueCount);
     if (!this.factory.refresh(statement)) return false;
     if (statement.filled === null) return this.bindStatement(statement, portalName, buffer, end);
-    if (session.work.failed) session.control.refuseWhereFailed(onlyPlan(statement.planned));
-    const { slots, statement: runs } = statement.filled;
-    const filled = session.planning.ids.bindMessage(slots, buffer, end);
+    session.control.refuseWhereFailed(onlyPlan(statement.planned));
+    const filled = session.planning.ids.bindMessage(statement.filled.slots, buffer, end);
     if (filled === null) return false;
     layout.read(filled, 0, filled.length);
-    if (!this.bindStatement(runs, portalName, filled, filled.length)) return false;
-    session.planning.ids.reset();
-    return true;
+    const runs = statement.filled.statement;
+    const bound = this.bindStatement(runs, portalName, filled, filled.length);
+    if (bound) session.planning.ids.reset();
+    return bound;
   }
 
   /** `buffer`: holds the Bind message that the session's layout is of. */
