@@ -17,6 +17,7 @@ import { Planner } from './planner/planner.js';
 import { Parser } from './sql/parser.js';
 import { OwnLinks } from './transaction/own-links.js';
 import { TwoPhase } from './transaction/two-phase.js';
+import type { UnitOfWork } from './transaction/unit-of-work.js';
 import { errorField, type Logger } from './util/logger.js';
 
 const CATALOG_TIMEOUT_MS = 30_000;
@@ -68,7 +69,8 @@ export class Server {
       const isReady = (): { ready: boolean; reasons: readonly string[] } => this.readiness();
       this.http = await startHttp({ host, port, metrics, isReady, log: logger });
     }
-    this.twoPhase = new TwoPhase(() => this.config, logger, process.env);
+    const units = (): Iterable<UnitOfWork> => this.listener?.units() ?? [];
+    this.twoPhase = new TwoPhase(() => this.config, units, logger, process.env);
     const catalog = await this.firstCatalog();
     await this.twoPhase.start();
     const links = (this.idLinks = new OwnLinks(() => this.config, logger, 'ids'));

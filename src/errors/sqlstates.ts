@@ -83,6 +83,7 @@ export const sqlstates = {
   bad_copy_file_format: { code: '22P04', when: 'COPY data that does not follow its format' },
   invalid_savepoint_specification: { code: '3B001', when: 'A savepoint that does not exist' },
   query_canceled: { code: '57014', when: 'Cancelled by the client or by a timeout' },
+  deadlock_detected: { code: '40P01', when: 'Transactions wait for each other on several shards' },
   admin_shutdown: { code: '57P01', when: 'Shardgate is stopping' },
   cannot_connect_now: { code: '57P03', when: 'Shardgate is starting or stopping' },
   too_many_connections: { code: '53300', when: 'limits.max_clients is reached' },

@@ -120,7 +120,7 @@ function startFanOut(
     {
       merge: mergeOf(plan, backends.length, options.bind),
       send,
-      firstLeads: plan.kind === 'broadcast' && plan.writes,
+      firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
       endsWithSync: options.endsWithSync,
       onDone: (outcome) => {
         // What the client still sends is data of a COPY that has failed.

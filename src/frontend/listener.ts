@@ -2,6 +2,7 @@ import net from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { sqlError } from '../errors/sql-error.js';
 import { acceptTransport, type TransportHandler } from '../net/transport.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { connectionLogger } from '../util/logger.js';
 import { ClientLogin, type LoginHost } from './client-login.js';
 import type { Session } from './session.js';
@@ -42,6 +43,11 @@ export class Listener {
         resolve((this.server.address() as net.AddressInfo).port);
       });
     });
+  }
+
+  /** What every session has open. */
+  *units(): Iterable<UnitOfWork> {
+    for (const session of this.sessions) yield session.work;
   }
 
   /** No new clients; idle sessions end now, others when their transaction is over, all after `timeoutMs`. */

@@ -269,7 +269,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.local.bytes(error);
     }
     this.pendingEffect = null;
-    if (this.work.explicit) this.work.failed = true;
+    this.control.fail();
   }
 
   /** A ParameterStatus message for the client; it goes before the next ReadyForQuery, as Postgres sends them. */
@@ -364,7 +364,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       // ReadyForQuery is still to come; a pipeline goes on to its Sync.
       if (!this.extended.inBatch) this.busy = true;
     }
-    if (this.work.explicit) this.work.failed = true;
+    this.control.fail();
     this.extended.onBackendError();
   }
 

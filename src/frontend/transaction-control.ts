@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { DROP } from '../backend/postgres/expected-replies.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { LocalCommand, Plan } from '../planner/plan.js';
 import { TxStatus } from '../protocol/codes.js';
@@ -35,6 +36,22 @@ export class TransactionControl {
     if (command.kind === 'commit') this.committing = !this.work.failed;
     else if (command.kind === 'rollback') this.committing = false;
     else if (command.kind === 'begin') this.beginSql = sql();
+  }
+
+  /**
+   * The explicit transaction has failed. PostgreSQL lets the locks go at once, whenever the client says ROLLBACK; here
+   * those of shards that had no error go too.
+   */
+  fail(): void {
+    const { work } = this;
+    if (!work.explicit || work.failed) return;
+    work.failed = true;
+    if (work.participants.length < 2 || !work.plain) return;
+    for (const backend of work.participants) {
+      if (!backend.quiet || backend.skipsToSync) continue;
+      backend.query('ROLLBACK AND CHAIN', DROP);
+      backend.flush();
+    }
   }
 
   /** What passed through is over. */

@@ -1,24 +1,36 @@
 import type { Config } from '../config/config.js';
 import type { Logger } from '../util/logger.js';
+import type { Topology } from '../keyspace/topology.js';
 import { Commits } from './commits.js';
 import { crashHook } from './crash-points.js';
 import { Recovery, RECOVERY_DEFAULTS, type RecoveryOptions } from './recovery.js';
 import { OwnLinks } from './own-links.js';
+import { DeadlockWatch } from './deadlock-watch.js';
 import { TwoPhaseShards } from './two-phase-shards.js';
+import type { UnitOfWork } from './unit-of-work.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Commits over several shards, and the recovery of those that were cut off: everything wired together. */
+/**
+ * Commits over several shards, the recovery of those that were cut off, and the watch for deadlocks among them:
+ * everything wired together.
+ */
 export class TwoPhase {
   readonly commits: Commits;
   private readonly recovery: Recovery;
   private readonly links: OwnLinks;
+  private readonly deadlocks: DeadlockWatch;
 
   /**
-   * `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts), SHARDGATE_RECOVERY_AGE_MS and
+   * `units`: what every session has open. `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts), SHARDGATE_RECOVERY_AGE_MS and
    * SHARDGATE_RECOVERY_INTERVAL_MS (see RecoveryOptions).
    */
-  constructor(config: () => Config, logger: Logger, env: Environment) {
+  constructor(
+    config: () => Config,
+    units: () => Iterable<UnitOfWork>,
+    logger: Logger,
+    env: Environment,
+  ) {
     const crashPoint = crashHook(env);
     const links = new OwnLinks(config, logger, 'recovery');
     const query: OwnLinks['query'] = (shard, sql, timeoutMs) => links.query(shard, sql, timeoutMs);
@@ -35,6 +47,8 @@ export class TwoPhase {
       recoveryOptions(env),
     );
     this.links = links;
+    const topology = (): Topology => config().topology;
+    this.deadlocks = new DeadlockWatch({ topology, units, query, logger });
     this.recovery = recovery;
     this.commits = new Commits({
       problem: (shard) => shards.problem(shard),
@@ -49,10 +63,12 @@ export class TwoPhase {
 
   /** Resolves when the shards that can be reached are ready; recovery goes on from there. */
   start(): Promise<void> {
+    this.deadlocks.start();
     return this.recovery.start();
   }
 
   stop(): void {
+    this.deadlocks.stop();
     this.recovery.stop();
     this.links.close();
   }

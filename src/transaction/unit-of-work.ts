@@ -131,6 +131,11 @@ export class UnitOfWork {
     return this.beginSql;
   }
 
+  /** Nothing is open in it that an error would leave: no savepoint, no setting. */
+  get plain(): boolean {
+    return this.preamble.length === 0;
+  }
+
   /** What a joining backend must run first. */
   joinSql(): string {
     return [this.beginSql, ...this.preamble.map((entry) => entry.sql)].join(';');

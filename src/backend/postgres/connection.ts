@@ -25,6 +25,7 @@ import { BackendStatements } from './backend-statements.js';
 /** A message that is neither a row nor copy data and larger than this comes from no sane server. */
 const MESSAGE_BYTES_SANE = 64 * 1024 * 1024;
 const CANCEL_TIMEOUT_MS = 5000;
+const QUERY_CANCELED = '57014';
 
 /**
  * One logged-in connection to a shard. Requests are written to `out` and announced with `expect`; `flush` sends them
@@ -86,6 +87,7 @@ export class BackendConnection implements TransportHandler {
   private unsynced = false;
   private skipping = false;
   readonly cancels = new PendingCancels();
+  private cancelReason: Buffer | null = null;
 
   constructor(
     shard: Shard,
@@ -228,8 +230,12 @@ export class BackendConnection implements TransportHandler {
     return this.paused;
   }
 
-  /** Cancels what runs. */
-  cancel(): void {
+  /**
+   * Cancels what runs.
+   * @param reason an ErrorResponse message that is told in place of the server's own, if that is what ends it
+   */
+  cancel(reason: Buffer | null = null): void {
+    this.cancelReason = reason;
     this.cancels.send(cancelBackend(this.address, this.pid, this.secret, CANCEL_TIMEOUT_MS));
   }
 
@@ -514,6 +520,9 @@ export class BackendConnection implements TransportHandler {
       if (concerns === DROP && expected.headAction === PASS) concerns = PASS;
       this.skipReply();
     }
+    if (this.cancelReason !== null && fields.get('C') === QUERY_CANCELED) {
+      return this.onCancelled(this.cancelReason, concerns, start);
+    }
     this.sink.failed(this, concerns, this.buffer, start, end);
     if (concerns === CAPTURE)
       this.sink.captured(this, Backend.errorResponse, this.buffer, start, end);
@@ -521,6 +530,19 @@ export class BackendConnection implements TransportHandler {
     const moved = withPosition(this.buffer, start, end, this.positionOf);
     this.passRun(start);
     if (!this.sink.pass(this, moved, 0, moved.length)) this.pauseReading();
+    return DROP;
+  }
+
+  /** The error that begins at `start` gives way to another one. */
+  private onCancelled(reason: Buffer, concerns: number, start: number): number {
+    this.cancelReason = null;
+    this.sink.failed(this, concerns, reason, 0, reason.length);
+    if (concerns === CAPTURE) {
+      this.sink.captured(this, Backend.errorResponse, reason, 0, reason.length);
+    }
+    if (concerns !== PASS) return concerns;
+    this.passRun(start);
+    if (!this.sink.pass(this, reason, 0, reason.length)) this.pauseReading();
     return DROP;
   }
 
@@ -544,6 +566,7 @@ export class BackendConnection implements TransportHandler {
     this.status = status;
     this.positionOf = null;
     this.skipping = false;
+    this.cancelReason = null;
     // What is expected behind it has begun something new.
     this.unsynced = !expected.empty;
     this.sink.ready(this, status, action);
