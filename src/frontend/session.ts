@@ -439,16 +439,19 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** The unit of work is over: the backends go back, the next message is due. */
   finishUnit(): void {
     if (this.catalogStale) {
-      this.catalogStale = false;
-      this.busy = true;
-      void this.context.reloadCatalog().then(() => {
-        this.finishUnit();
-      });
+      this.loadCatalog(() => this.finishUnit());
       return;
     }
     if (!this.pins.settled()) return;
     this.releaseAll();
     this.goOn();
+  }
+
+  /** Whoever is told of new tables, by us or by this client, must find them. */
+  private loadCatalog(then: () => void): void {
+    this.catalogStale = false;
+    this.busy = true;
+    void this.context.reloadCatalog().then(then);
   }
 
   goOn(): void {
@@ -608,12 +611,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   endBatch(): void {
     const { explicit } = this.work;
     if (this.catalogStale && !explicit) {
-      // Whoever is told of new tables, by us or by this client, must find them.
-      this.catalogStale = false;
-      this.busy = true;
-      void this.context.reloadCatalog().then(() => {
-        this.endBatch();
-      });
+      this.loadCatalog(() => this.endBatch());
       return;
     }
     this.extended.endPortals(!explicit);

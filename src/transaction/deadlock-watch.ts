@@ -37,9 +37,9 @@ SELECT w.pid, array_to_string(pg_blocking_pids(w.pid), ',')
 
 /**
  * Ends deadlocks over several shards, which none of them can see. Costs nothing while statements are quick: a timer
- * looks for units of work over several shards that have waited for an answer as long as PostgreSQL waits before it looks
- * for a deadlock, and only then asks the shards who waits for whom. A cycle must stand in two looks, since those of
- * different shards are not of one moment. The member that has waited least is cancelled, and told 40P01.
+ * looks for units of work over several shards that have waited for an answer as long as PostgreSQL waits before it
+ * looks for a deadlock, and only then asks the shards who waits for whom. A cycle must stand in two looks, since those
+ * of different shards are not of one moment. The member that has waited least is cancelled, and told 40P01.
  */
 export class DeadlockWatch {
   private readonly services: DeadlockServices;
@@ -188,9 +188,9 @@ export class DeadlockWatch {
   private async askAll(
     sql: string,
   ): Promise<readonly (readonly [Shard, readonly (string | null)[][]])[]> {
-    const { topology, query, logger } = this.services;
+    const { query, logger } = this.services;
     const answers = await Promise.all(
-      topology().shards.map(async (shard) => {
+      this.services.topology().shards.map(async (shard) => {
         try {
           return [shard, await query(shard, sql, QUERY_TIMEOUT_MS)] as const;
         } catch (error) {

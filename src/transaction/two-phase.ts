@@ -22,8 +22,8 @@ export class TwoPhase {
   private readonly deadlocks: DeadlockWatch;
 
   /**
-   * `units`: what every session has open. `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts), SHARDGATE_RECOVERY_AGE_MS and
-   * SHARDGATE_RECOVERY_INTERVAL_MS (see RecoveryOptions).
+   * `units`: what every session has open. `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts),
+   * SHARDGATE_RECOVERY_AGE_MS and SHARDGATE_RECOVERY_INTERVAL_MS (see RecoveryOptions).
    */
   constructor(
     config: () => Config,
