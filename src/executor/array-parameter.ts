@@ -30,7 +30,8 @@ const ARRAY_OIDS: ReadonlyMap<number, number> = new Map([
   [TypeOid.numeric, 1231],
   [TypeOid.uuid, 2951],
   [TypeOid.jsonb, 3807],
-  // timetz, bit, varbit, money, inet, cidr, macaddr, point, box
+  // tid, timetz, bit, varbit, money, inet, cidr, macaddr, point, box
+  [27, 1010],
   [1266, 1270],
   [1560, 1561],
   [1562, 1563],
@@ -65,6 +66,9 @@ export function arrayColumn({ type, typmod }: ResultColumn): ArrayColumn | null 
   const cast = typeWithModifier(type, typmod);
   return cast === null ? null : { elementOid: type, arrayOid, cast };
 }
+
+/** The way of a column whose type has none of its own: its text form, for the reader to cast. */
+export const TEXT_ARRAY: ArrayColumn = { elementOid: TypeOid.text, arrayOid: 1009, cast: null };
 
 /**
  * The type as SQL writes it with its modifier, in words of the grammar, which no search path can
@@ -101,8 +105,8 @@ function typeWithModifier(type: number, typmod: number): string | null {
 }
 
 /**
- * Binary arrays of the rows' columns, one a column. `rows` holds CopyData messages of one row each,
- * `rowCount` of them in all.
+ * Binary arrays of the rows' columns, one a column. `rows` holds messages of one row each, DataRow or
+ * CopyData with the same content, `rowCount` of them in all.
  */
 export function arrayParameters(
   rows: readonly Buffer[],

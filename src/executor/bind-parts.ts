@@ -28,6 +28,15 @@ export class BindParts {
     return Buffer.concat([values, format === 'binary' ? ALL_BINARY : ALL_TEXT]);
   }
 
+  /** The same values, each result column in its own format (0 text, 1 binary). */
+  withFormats(formats: readonly number[]): Buffer {
+    const { rest, valuesEnd } = this;
+    const writer = new Writer(valuesEnd + 2 * formats.length + 2);
+    writer.bytes(rest, 0, valuesEnd).int16(formats.length);
+    for (const format of formats) writer.int16(format);
+    return writer.take();
+  }
+
   /** The same values and result formats, behind them further values of this format. */
   withValues(more: readonly Buffer[], format: 'text' | 'binary' = 'binary'): Buffer {
     const { rest, valueCount } = this;
@@ -46,13 +55,8 @@ export class BindParts {
    * SqlError 08P01 where the client gave formats for another number of columns.
    */
   withHiddenResults(visible: number, hidden: number): Buffer {
-    const { rest, valuesEnd } = this;
-    const formats = this.resultFormats(visible);
-    const writer = new Writer(valuesEnd + 2 * (visible + hidden) + 2);
-    writer.bytes(rest, 0, valuesEnd).int16(visible + hidden);
-    for (const format of formats) writer.int16(format);
-    for (let i = 0; i < hidden; i++) writer.int16(1);
-    return writer.take();
+    const binary = Array.from({ length: hidden }, () => 1);
+    return this.withFormats([...this.resultFormats(visible), ...binary]);
   }
 
   /** The client's format (0 text, 1 binary) of each of its result columns. Throws as above. */

@@ -4,6 +4,8 @@ import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
+import { memoryError } from './gather-errors.js';
+import type { OrderedRows } from './ordered-rows.js';
 import { whenCancelsDelivered } from './delivered-cancels.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
@@ -16,6 +18,8 @@ export type Merge =
   | { readonly kind: 'first' }
   /** One row of bigints a shard; the client gets the sums. */
   | { readonly kind: 'counts'; readonly sums: CountSums }
+  /** Rows in an order that is known beforehand, told when all are there; row counts add up. */
+  | { readonly kind: 'ordered'; readonly rows: OrderedRows; readonly memoryBytesMax: number }
   /** COPY TO STDOUT streams joined into one. */
   | { readonly kind: 'copy'; readonly concat: CopyConcat };
 
@@ -168,6 +172,12 @@ export class FanOut implements Operation {
       this.options.merge.sums.push(position, buffer, start, end);
       return true;
     }
+    if (this.options.merge.kind === 'ordered') {
+      const { rows, memoryBytesMax } = this.options.merge;
+      rows.push(position, buffer, start, end);
+      if (rows.bytes > memoryBytesMax) this.abort(errorBytes(memoryError(memoryBytesMax)));
+      return true;
+    }
     if (position !== this.turn) return false;
     this.passRows(branch, position, buffer, start, end);
     if (backend.dataBytesRemaining <= end - start) this.passHeld();
@@ -199,7 +209,7 @@ export class FanOut implements Operation {
     if (branch === undefined) return;
     const { kind } = this.options.merge;
     const inTurn = this.error === null && branch === this.branches[this.turn];
-    const passes = kind !== 'counts' && (kind !== 'first' || branch === this.branches[0]);
+    const passes = !this.keepsRows && (kind !== 'first' || branch === this.branches[0]);
     if ((branch === this.finishing || (inTurn && passes)) && backend.dataBytesRemaining > 0)
       this.host.clientStreamBroken();
     if (branch === this.finishing) this.finishing = null;
@@ -215,10 +225,17 @@ export class FanOut implements Operation {
   abort(error: Buffer): void {
     this.error ??= error;
     for (const branch of this.branches) this.stop(branch);
+    for (const branch of this.branches) this.resume(branch);
   }
 
   settled(): void {
     // CommandComplete and ErrorResponse say it.
+  }
+
+  /** Nothing is passed on before all have succeeded. */
+  private get keepsRows(): boolean {
+    const { kind } = this.options.merge;
+    return kind === 'counts' || kind === 'ordered';
   }
 
   private onSucceeded(branch: Branch): void {
@@ -232,7 +249,7 @@ export class FanOut implements Operation {
     branch.succeeded = false;
     if (this.error === null) {
       this.error = error;
-      const current = this.branches[this.turn];
+      const current = this.keepsRows ? undefined : this.branches[this.turn];
       if (current !== branch && current !== undefined && current.backend.dataBytesRemaining > 0) {
         this.finishing = current;
       }
@@ -281,10 +298,11 @@ export class FanOut implements Operation {
 
   private report(): void {
     const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
-    if (this.error === null && this.options.merge.kind === 'counts') {
-      const row = this.options.merge.sums.row();
+    const { merge } = this.options;
+    if (this.error === null && (merge.kind === 'counts' || merge.kind === 'ordered')) {
+      const rows = merge.kind === 'counts' ? merge.sums.row() : merge.rows.take();
       // The bytes are our own: no backend must stop reading for them.
-      this.host.passToClient(null, row, 0, row.length);
+      if (rows.length > 0) this.host.passToClient(null, rows, 0, rows.length);
     }
     this.passHeld();
     if (this.copyDone && this.error === null) {
@@ -311,7 +329,7 @@ export class FanOut implements Operation {
   /** A message that may stand anywhere but inside a row; its backend waits until it has gone out. */
   private passBetweenRows(branch: Branch, buffer: Buffer, start: number, end: number): void {
     const open = this.error === null ? this.branches[this.turn] : this.finishing;
-    if (open === branch || (open?.backend.dataBytesRemaining ?? 0) === 0) {
+    if (this.keepsRows || open === branch || (open?.backend.dataBytesRemaining ?? 0) === 0) {
       this.pass(branch, buffer, start, end);
       return;
     }

@@ -179,7 +179,11 @@ export class Gather implements Operation {
   }
 
   cancel(): void {
-    if (this.tag === null) this.fail(errorBytes(cancelError()), null);
+    this.abort(errorBytes(cancelError()));
+  }
+
+  abort(error: Buffer): void {
+    if (this.tag === null) this.fail(error, null);
   }
 
   drained(backend: BackendConnection): void {

@@ -29,6 +29,15 @@ export function splitRows(
   return { shards: entries.map(([shard]) => shard), rows: entries.map(([, rows]) => rows) };
 }
 
+/** The place in `shards` of each row's shard, in the order of the rows. */
+export function orderOf({ rows }: SplitRows): number[] {
+  const order: number[] = [];
+  rows.forEach((own, place) => {
+    for (const row of own) order[row] = place;
+  });
+  return order;
+}
+
 /**
  * The statement's text (`[from, to)` of `text`) with only these rows: everything in front of the first row and behind
  * the last one stays.

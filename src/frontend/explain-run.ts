@@ -19,6 +19,7 @@ import { Writer } from '../protocol/writer.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { readersOf } from './shard-choice.js';
 import type { Session } from './session.js';
+import { withSourceText } from './source-values.js';
 import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
 
 /**
@@ -40,9 +41,10 @@ export class ExplainRun implements StatementRun {
     this.session = session;
     this.request = request;
     this.spec = spec;
-    this.tree = planTree(spec.of, spec.sql, plan.shards, (selector) =>
-      readersOf(session, selector),
-    );
+    this.tree = planTree(spec.of, spec.sql, plan.shards, (selector, source) => {
+      const find = (): readonly Shard[] => readersOf(session, selector);
+      return source === undefined ? find() : withSourceText(session, source, find);
+    });
     this.asked = withPushed(this.tree);
     const shards = this.asked.flatMap((node) => node.pushed!.shards);
     this.shards = [...new Set(shards)].sort(byIndex);

@@ -5,7 +5,8 @@ import { NO_VALUES } from '../executor/bind-parts.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
 import { CountSums } from '../executor/count-sums.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
-import { splitRows, textOfRows } from '../executor/insert-split.js';
+import { OrderedRows } from '../executor/ordered-rows.js';
+import { orderOf, splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
@@ -25,6 +26,8 @@ export class FanOutRun implements StatementRun {
   private readonly request: RunRequest;
   /** The text of each shard; one entry where all get the same. */
   private readonly texts: readonly Buffer[];
+  /** The place of each row's shard, where rows are told in their order; null: they are not. */
+  private readonly order: readonly number[] | null;
 
   /** `shards`: those of the plan; copied. Texts are cut by row where rows differ. */
   constructor(session: Session, request: RunRequest, shards: readonly Shard[]) {
@@ -34,9 +37,11 @@ export class FanOutRun implements StatementRun {
     if (plan.kind === 'insertSplit' && shards.length > 1) {
       const split = splitRows(plan, session.source, session.targets);
       this.shards = split.shards;
+      this.order = plan.returning ? orderOf(split) : null;
       this.texts = split.rows.map((rows) => textOfRows(plan, text, from, to, literals, rows));
     } else {
       this.shards = [...shards];
+      this.order = null;
       this.texts = [text.subarray(from, to)];
     }
     this.route = routeKind(plan, this.shards.length);
@@ -54,7 +59,8 @@ export class FanOutRun implements StatementRun {
     onDone: (outcome: Outcome) => void,
   ): void {
     const { plan, bind, describe, endsWithSync, host = this.session } = this.request;
-    const options = { bind, paramTypes, describe, endsWithSync, host };
+    const { order } = this;
+    const options = { bind, paramTypes, describe, endsWithSync, host, order };
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
       // Texts that were cut by row have places of their own.
       if (outcome.ok || this.texts.length > 1) onDone(outcome);
@@ -66,6 +72,7 @@ export class FanOutRun implements StatementRun {
 type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> & {
   readonly paramTypes: readonly number[];
   readonly host: OperationHost;
+  readonly order: readonly number[] | null;
 };
 
 /** Runs a statement without rows on backends as part of what is open there, without Sync. */
@@ -89,6 +96,7 @@ export function runInPipeline(
     describe: false,
     endsWithSync: false,
     host: session,
+    order: null,
   };
   session.touch(backends);
   startFanOut(session, plan, [Buffer.from(sql)], backends, options, onDone);
@@ -118,7 +126,7 @@ function startFanOut(
     options.host,
     backends,
     {
-      merge: mergeOf(plan, backends.length, options.bind),
+      merge: mergeOf(session, plan, backends.length, options),
       send,
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
       endsWithSync: options.endsWithSync,
@@ -133,7 +141,13 @@ function startFanOut(
   startOperation(session, fanOut);
 }
 
-function mergeOf(plan: ShardPlan, shardCount: number, bind: Buffer | null): Merge {
+function mergeOf(
+  session: Session,
+  plan: ShardPlan,
+  shardCount: number,
+  { bind, order }: FanOutRunOptions,
+): Merge {
+  if (order !== null) return orderedMerge(session, order);
   if (plan.kind === 'broadcast') return { kind: 'first' };
   if (plan.kind === 'copyFrom') return { kind: plan.key === null ? 'first' : 'concat' };
   if (plan.kind === 'route' && plan.many.kind === 'counts') {
@@ -144,4 +158,10 @@ function mergeOf(plan: ShardPlan, shardCount: number, bind: Buffer | null): Merg
     return { kind: 'copy', concat: new CopyConcat(format, header, shardCount) };
   }
   return { kind: 'concat' };
+}
+
+/** One row for each name of a shard's place, in this order. */
+export function orderedMerge({ context }: Session, order: readonly number[]): Merge {
+  const memoryBytesMax = context.config.limits.gatherMemoryBytes;
+  return { kind: 'ordered', rows: new OrderedRows(order), memoryBytesMax };
 }

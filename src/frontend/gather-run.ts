@@ -176,7 +176,8 @@ function refuseMoment(): never {
 /** Settings under which text does not give back the value that it was written from. */
 const TEXT_SETTINGS = ['extra_float_digits', 'array_nulls', 'datestyle', 'intervalstyle'];
 
-function refuseTextSettings(session: Session): void {
+/** Throws SqlError 0A000 where values may not travel in their text form. */
+export function refuseTextSettings(session: Session): void {
   const changed = changedSetting(session, TEXT_SETTINGS);
   if (changed === undefined) return;
   throw sqlError(

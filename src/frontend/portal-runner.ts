@@ -101,7 +101,7 @@ export class PortalRunner {
     }
     for (;;) {
       const { run, stored } = this.pendingOf(portal, rowsMax);
-      assertMayUse(session, run.shards, plan);
+      assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
       const needsTypes = run.needsTypes && statement.planned.paramCount > 0;
@@ -176,7 +176,7 @@ export class PortalRunner {
     const { run, stored } = this.pending!;
     const plan = portal.plan as ShardPlan;
     countRun(session.context.metrics, plan, run.route);
-    noteRun(session, plan, backends);
+    noteRun(session, plan, run, backends);
     this.pending = null;
     run.start(backends, paramTypes, (outcome) => {
       if (stored === null) this.finish(this.ran(portal, outcome));

@@ -15,7 +15,8 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   if (plan.kind === 'route' && many?.kind === 'explain') {
     return new ExplainRun(session, request, plan, many.explain);
   }
-  if (many?.kind === 'distribute') return new DistributeRun(session, request, many.distribute);
+  if (many?.kind === 'distribute')
+    return new DistributeRun(session, request, many.distribute, statementRun);
   if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
   if (many?.kind === 'merge') {
     const { merge } = many;

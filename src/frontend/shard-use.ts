@@ -3,6 +3,7 @@ import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { Session } from './session.js';
+import type { StatementRun } from './statement-run.js';
 
 /** Levels under which a transaction sees one snapshot, which several shards do not share. */
 const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
@@ -10,8 +11,14 @@ const SNAPSHOT_LEVELS = new Set(['repeatable read', 'serializable']);
 /**
  * Whether these shards may join what is open. Throws 0A000: a second writing shard where commits over several shards
  * are not possible, or a second shard under an isolation level that promises one snapshot.
+ * @param writing those of `shards` that a plan which writes may write on
  */
-export function assertMayUse(session: Session, shards: readonly Shard[], plan: Plan): void {
+export function assertMayUse(
+  session: Session,
+  shards: readonly Shard[],
+  plan: Plan,
+  writing = shards,
+): void {
   const { context, work, settings } = session;
   const { participants } = work;
   if (participants.length === 0 && shards.length === 1) return;
@@ -27,7 +34,7 @@ export function assertMayUse(session: Session, shards: readonly Shard[], plan: P
   }
   if (!isCommitted(plan)) return;
   const { crossShard } = session;
-  const writers = new Set<Shard>(shards);
+  const writers = new Set<Shard>(writing);
   for (const backend of work.writers) writers.add(backend.shard);
   if (context.commits.possible(writers, crossShard)) return;
   // One schema everywhere comes first.
@@ -36,14 +43,15 @@ export function assertMayUse(session: Session, shards: readonly Shard[], plan: P
   throw context.commits.refusal(writers, crossShard);
 }
 
-/** A statement is about to run on these backends. */
+/** A statement is about to run on these backends. A run that knows its writers tells of them itself. */
 export function noteRun(
   session: Session,
   plan: Plan,
+  { writers }: StatementRun,
   backends: readonly BackendConnection[],
 ): void {
   if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
-  const commits = isCommitted(plan);
+  const commits = writers === undefined && isCommitted(plan);
   for (const backend of backends) session.pins.noteUse(backend, plan, commits);
 }
 

@@ -401,7 +401,7 @@ export class SimpleQuery {
     }
     for (;;) {
       const run: StatementRun = script.run;
-      assertMayUse(session, run.shards, plan);
+      assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
       if (!endsWithSync) for (const backend of backends) script.open.add(backend);
@@ -426,7 +426,7 @@ export class SimpleQuery {
   ): void {
     const { session } = this;
     countRun(session.context.metrics, plan, run.route);
-    noteRun(session, plan, backends);
+    noteRun(session, plan, run, backends);
     script.run = null;
     script.execution = null;
     run.start(backends, paramTypes, (outcome) => {

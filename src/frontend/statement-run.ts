@@ -34,6 +34,11 @@ export interface StatementRun {
   /** In the order of their index. */
   readonly shards: readonly Shard[];
   readonly route: RouteKind;
+  /**
+   * Where it may write, if the plan writes at all; it tells the session where it does. Absent: on all
+   * of its shards.
+   */
+  readonly writers?: readonly Shard[];
   /** The type of every parameter must be given, since not every text that is made shows them. */
   readonly needsTypes: boolean;
   /**

@@ -1,5 +1,6 @@
 import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Analysis } from './analysis.js';
+import type { Occurrence } from './model.js';
 import { refuse } from './refusals.js';
 
 /**
@@ -32,5 +33,18 @@ export function checkDefaults(analysis: Analysis): void {
         `Give a value for "${column.name}", or declare the function IMMUTABLE.`,
       );
     }
+  }
+}
+
+/** What is left out must be the same in every copy of a row. */
+export function checkCopiedDefaults(target: Occurrence, analysis: Analysis): void {
+  for (const { occurrence, column } of analysis.defaulted) {
+    if (occurrence.entry !== target.entry || column.generated) continue;
+    if (defaultKind(column) === 'constant') continue;
+    const place = `${target.relation.name}.${column.name}`;
+    refuse(
+      `the default of column "${place}" gives another value on each shard of the reference table`,
+      `Give a value for "${column.name}".`,
+    );
   }
 }

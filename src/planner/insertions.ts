@@ -24,6 +24,8 @@ export interface Insertion extends Modification {
   /** Rows of VALUES; null: INSERT ... SELECT or DEFAULT VALUES. */
   readonly rows: readonly (readonly Node[])[] | null;
   readonly select: SelectStmt | null;
+  /** The level of `select`. */
+  readonly query: Level | null;
 }
 
 export function analyseInsert(
@@ -41,6 +43,7 @@ export function analyseInsert(
   const rows = select === null ? null : valuesRows(select);
   // An identity column's given value is thrown away then.
   const keepsKey = statement.override !== 'OVERRIDING_USER_VALUE';
+  let query: Level | null = null;
   const outer: Scope = { level, items: [], parent: null };
   if (rows !== null) {
     for (const row of rows) {
@@ -55,7 +58,7 @@ export function analyseInsert(
     }
     if (keepsKey) bindInsertedKey(rows, columns, occurrence, analysis);
   } else if (select !== null) {
-    const query = analysis.walker.query(select, level, null, visible, analysis);
+    query = analysis.walker.query(select, level, null, visible, analysis);
     if (keepsKey) bindSelectedKey(query, select, columns, occurrence, analysis);
   }
   const place: Place = { scope: { level, items: [item], parent: null }, ctes: visible };
@@ -70,6 +73,7 @@ export function analyseInsert(
     columns,
     rows,
     select: rows === null ? select : null,
+    query,
   };
 }
 

@@ -1,15 +1,34 @@
-import type { InsertStmt, Node } from '@pgsql/types';
+import type { InsertStmt } from '@pgsql/types';
+import type { Keyspace } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
-import { checkDefaults } from './column-defaults.js';
+import { contains } from './ast.js';
+import { checkCopiedDefaults, checkDefaults } from './column-defaults.js';
+import {
+  distributeInsert,
+  givesEachRow,
+  keyDestination,
+  selectedRows,
+  SKIPPED_ROWS,
+  valueRows,
+  type InsertedRows,
+} from './distribute/inserted-rows.js';
 import { valueOf } from './key-values.js';
 import { planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
-import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
-import type { InsertSplitPlan, KeyTerm, Plan, Refusal } from './plan.js';
+import { placementOf, tablesOf, type ShardedOccurrence } from './placement.js';
+import type {
+  Destination,
+  InsertSplitPlan,
+  KeyTerm,
+  ManyShards,
+  Plan,
+  Refusal,
+  ShardedTable,
+} from './plan.js';
 import { routePlan } from './plans.js';
 import { planReferenceWrite } from './reference-writes.js';
-import { refusal, refuse } from './refusals.js';
-import { routeToOne, routeUnknown } from './routing.js';
+import { refusal, Refused, refuse } from './refusals.js';
+import { keyspacesOf, routeInsertSelect, routeToOne, routeUnknown } from './routing.js';
 import { findRows, type RowSpan } from './row-spans.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { inputTypeOf, keyTerm } from './terms.js';
@@ -21,25 +40,111 @@ export function planInsert(statement: InsertStmt, context: StatementContext): Pl
   );
   const unknown = routeUnknown(analysis);
   if (unknown !== null || insertion === null) return routePlan('insert', true, unknown!);
-  const placement = placementOf(analysis);
-  const { target } = insertion;
-  if (target.table === null) refuseSystemTable(target.relation.name);
+  const { table, relation } = insertion.target;
+  if (table === null) refuseSystemTable(relation.name);
   const fill = planFill(statement, insertion, context);
   if (fill !== null) return fill;
-  if (!target.table.keyspace.sharded) {
-    return routePlan('insert', true, routeToOne(analysis, selectReason(target.table.name)));
-  }
-  if (target.table.type === 'reference') {
-    return planReferenceWrite('insert', target, placement, analysis, context);
-  }
-  const sharded = placement.sharded.find((occurrence) => occurrence.entry === target.entry)!;
-  checkKeyColumn(statement, insertion, sharded);
+  const { sharded } = tablesOf(analysis);
+  const inserting = { statement, insertion, analysis, context };
+  if (!table.keyspace.sharded) return insertUnsharded(table.keyspace, inserting);
+  if (table.type === 'reference') return insertReference(table.keyspace, inserting);
+  const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
+  checkKeyColumn(statement, insertion, target.table);
   checkDefaults(analysis);
-  const others = placement.sharded.length > 1 || placement.system.length > 0;
-  if (insertion.rows === null || others || analysis.nestedWrites > 0) {
-    return routePlan('insert', true, routeToOne(analysis, selectReason(sharded.table.name)));
+  return insertSharded(target, inserting);
+}
+
+/** An INSERT on its way through the planner. */
+interface Inserting {
+  readonly statement: InsertStmt;
+  readonly insertion: Insertion;
+  readonly analysis: Analysis;
+  readonly context: StatementContext;
+}
+
+function insertUnsharded(keyspace: Keyspace, inserting: Inserting): Plan {
+  const { insertion, analysis } = inserting;
+  if (keyspacesOf(analysis).size === 1) {
+    return routePlan('insert', true, routeToOne(analysis, selectReason(insertion)));
   }
-  return splitRows(insertion, sharded, placement, analysis, context);
+  return distributed(inserting, { kind: 'copies', shards: keyspace.shards });
+}
+
+/** Every shard runs the statement where that does the same on each; else its rows are read once. */
+function insertReference(keyspace: Keyspace, inserting: Inserting): Plan {
+  const { statement, insertion, analysis, context } = inserting;
+  const { target } = insertion;
+  try {
+    return planReferenceWrite('insert', target, placementOf(analysis), analysis, context);
+  } catch (error) {
+    if (!(error instanceof Refused) || statement.selectStmt === undefined) throw error;
+  }
+  checkCopiedDefaults(target, analysis);
+  refuseVolatileConflict(statement, analysis);
+  return distributed(inserting, { kind: 'copies', shards: keyspace.shards });
+}
+
+/** What ON CONFLICT computes is computed on every shard. */
+function refuseVolatileConflict(
+  { onConflictClause, relation }: InsertStmt,
+  analysis: Analysis,
+): void {
+  if (analysis.volatileFunction === null && analysis.clockText === null) return;
+  const kinds = ['FuncCall', 'SQLValueFunction', 'A_Const'];
+  if (!kinds.some((kind) => contains(onConflictClause, kind))) return;
+  refuse(
+    `ON CONFLICT with computed values in a write to reference table "${relation?.relname ?? ''}" that calls volatile functions is not supported`,
+    'Compute the values in the client and pass them as parameters.',
+  );
+}
+
+function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
+  const { statement, insertion, analysis, context } = inserting;
+  const { rows } = insertion;
+  const place = insertion.columns.indexOf(target.table.shardKey);
+  if (rows?.some((row) => 'SetToDefault' in row[place]!) === true) {
+    refuseMissingKey(target.table);
+  }
+  const travelling = (): ManyShards => {
+    const read =
+      rows === null ? selectedRows(statement, insertion) : valueRows(statement, insertion, context);
+    return manyOf(inserting, read, keyDestination(target.table, read.columns));
+  };
+  if (keyspacesOf(analysis).size > 1) {
+    return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
+  }
+  const placement = placementOf(analysis);
+  const others = placement.sharded.length > 1 || placement.system.length > 0;
+  if (rows === null || others || analysis.nestedWrites > 0) {
+    return routePlan('insert', true, routeInsertSelect(insertion, analysis, travelling));
+  }
+  const keys = insertedKeys(rows, place, target, analysis);
+  if (keys === null || analysis.effect !== null || analysis.readsCatalog) {
+    return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
+  }
+  return splitRows(inserting, keys, target.table.keyspace);
+}
+
+function distributed(inserting: Inserting, destination: Destination): Plan {
+  const { statement, insertion, context } = inserting;
+  const rows =
+    insertion.rows === null
+      ? selectedRows(statement, insertion)
+      : valueRows(statement, insertion, context);
+  const many = manyOf(inserting, rows, destination);
+  return routePlan('insert', true, { shards: { kind: 'nowhere' }, many });
+}
+
+function manyOf(
+  { insertion, analysis, context }: Inserting,
+  rows: InsertedRows,
+  destination: Destination,
+): ManyShards {
+  if (!context.scatters || analysis.nestedWrites > 0 || analysis.effect !== null) {
+    throw new Refused(selectReason(insertion));
+  }
+  const distribute = distributeInsert(rows, destination, analysis, context);
+  return { kind: 'distribute', distribute };
 }
 
 export function refuseSystemTable(name: string): never {
@@ -49,20 +154,18 @@ export function refuseSystemTable(name: string): never {
   );
 }
 
-function selectReason(table: string): Refusal {
+function selectReason({ target }: Insertion): Refusal {
   return refusal(
-    `INSERT into table "${table}" from a query over several shards is not supported`,
+    `INSERT into table "${target.relation.name}" from a query over several shards is not supported`,
     'Bind the query and the inserted shard key to one key value, or read the rows and insert them as VALUES.',
   );
 }
 
-function checkKeyColumn(
-  statement: InsertStmt,
-  insertion: Insertion,
-  target: ShardedOccurrence,
-): void {
-  const { name, shardKey } = target.table;
-  const column = target.relation.columns.find((candidate) => candidate.name === shardKey)!;
+function checkKeyColumn(statement: InsertStmt, insertion: Insertion, table: ShardedTable): void {
+  const { name, shardKey } = table;
+  const column = insertion.target.relation.columns.find(
+    (candidate) => candidate.name === shardKey,
+  )!;
   if (column.generated) {
     refuse(
       `shard key "${name}.${shardKey}" is a generated column, so the proxy cannot see its value`,
@@ -78,49 +181,36 @@ function checkKeyColumn(
   const place = insertion.columns.indexOf(shardKey);
   const short = insertion.rows?.some((row) => row.length <= place) ?? false;
   const missing = insertion.rows === null && insertion.select === null;
-  if (place < 0 || short || missing) refuseMissingKey(name, shardKey);
+  if (place < 0 || short || missing) refuseMissingKey(table);
 }
 
-function refuseMissingKey(table: string, shardKey: string): never {
+function refuseMissingKey({ name, shardKey }: ShardedTable): never {
   refuse(
-    `INSERT into table "${table}" gives no value for its shard key "${shardKey}"`,
+    `INSERT into table "${name}" gives no value for its shard key "${shardKey}"`,
     `Name "${shardKey}" among the columns and give a constant or parameter for it.`,
   );
 }
 
 function splitRows(
-  insertion: Insertion,
-  target: ShardedOccurrence,
-  placement: Placement,
-  analysis: Analysis,
-  context: StatementContext,
+  { statement, insertion, context }: Inserting,
+  keys: readonly KeyTerm[],
+  keyspace: Keyspace,
 ): InsertSplitPlan {
-  const rows = insertion.rows!;
-  const place = insertion.columns.indexOf(target.table.shardKey);
-  if (analysis.effect !== null || analysis.readsCatalog) {
-    refuse(
-      `INSERT into table "${target.table.name}" with values that describe the server is not supported`,
-      'Query them first, then insert constants.',
-    );
-  }
-  const spans = rowSpans(rows.length, context);
+  const spans = rowSpans(keys.length, context);
+  const { returning } = insertion;
   return {
     kind: 'insertSplit',
     verb: 'insert',
     writes: true,
-    keyspace: placement.keyspace!,
-    table: target.table.name,
-    rows: rows.map((row, index) => ({
+    keyspace,
+    table: insertion.target.table!.name,
+    rows: keys.map((key, index) => ({
       start: context.constants.position(spans[index]!.start),
       end: context.constants.position(spans[index]!.end),
-      key: insertedKey(row[place]!, target, analysis),
+      key,
     })),
-    manyRefusal: insertion.returning
-      ? refusal(
-          `RETURNING of rows inserted into several shards of table "${target.table.name}" is not supported`,
-          'Insert rows of one shard key at a time, or leave out RETURNING.',
-        )
-      : null,
+    returning,
+    manyRefusal: returning && !givesEachRow(statement) ? SKIPPED_ROWS : null,
   };
 }
 
@@ -136,21 +226,21 @@ function rowSpans(count: number, context: StatementContext): readonly RowSpan[] 
   );
 }
 
-function insertedKey(cell: Node, target: ShardedOccurrence, analysis: Analysis): KeyTerm {
-  const { name, shardKey } = target.table;
-  if ('SetToDefault' in cell) refuseMissingKey(name, shardKey);
-  const value = valueOf(cell, analysis);
-  if (value === null) {
-    refuse(
-      `the value of shard key "${name}.${shardKey}" is an expression`,
-      'Give a constant or a parameter, so that the row can be routed.',
-    );
+/** The key of each row, where all are constants or parameters; null where some are computed. */
+function insertedKeys(
+  rows: NonNullable<Insertion['rows']>,
+  place: number,
+  target: ShardedOccurrence,
+  analysis: Analysis,
+): KeyTerm[] | null {
+  const keys: KeyTerm[] = [];
+  for (const row of rows) {
+    const value = valueOf(row[place]!, analysis);
+    const inputType = value === null ? null : inputTypeOf(value, analysis.keyOf(target)!, analysis);
+    if (value === null || inputType === null) return null;
+    const term = keyTerm(value, inputType, target, true);
+    if (term === null) return null;
+    keys.push(term);
   }
-  const inputType = inputTypeOf(value, analysis.keyOf(target)!, analysis);
-  const term = inputType === null ? null : keyTerm(value, inputType, target, true);
-  if (term !== null) return term;
-  return refuse(
-    `the type of the value for shard key "${name}.${shardKey}" cannot be told or mapped`,
-    `Cast the value to the column's type.`,
-  );
+  return keys;
 }

@@ -298,11 +298,17 @@ export type Destination =
 export interface ApplySpec {
   /**
    * With the client's parameters; piece `input` 0 is the relation of the rows. Columns of types that
-   * do not travel in arrays are of type text there: cast them (planner/type-names.ts).
+   * do not travel in arrays are of type text there, and so are constants without a type: cast them
+   * (planner/type-names.ts).
    */
   readonly sql: readonly FinalPiece[];
   /** What the text calls the source's columns. */
   readonly columns: readonly string[];
+  /**
+   * OIDs of the types that the text casts them to; 0 for any. Absent: it casts none that has another
+   * type.
+   */
+  readonly types?: readonly number[];
   /**
    * Rows that the client gets: none; in any order; exactly one for each row of the source, in the
    * source's order.
@@ -333,10 +339,9 @@ export interface InsertSplitPlan extends PlanBase {
     readonly end: TextPosition;
     readonly key: KeyTerm;
   }[];
-  /**
-   * Non-null: rows of several shards are refused (RETURNING, ON CONFLICT on something shards cannot
-   * see...).
-   */
+  /** Each row gives one row to the client (RETURNING), told in the order of VALUES. */
+  readonly returning: boolean;
+  /** Non-null: rows of several shards are refused. */
   readonly manyRefusal: Refusal | null;
 }
 

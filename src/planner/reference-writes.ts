@@ -1,5 +1,5 @@
 import type { Analysis } from './analysis.js';
-import { defaultKind } from './column-defaults.js';
+import { checkCopiedDefaults } from './column-defaults.js';
 import type { Occurrence } from './model.js';
 import type { Placement } from './placement.js';
 import type { BroadcastPlan } from './plan.js';
@@ -41,14 +41,7 @@ export function planReferenceWrite(
     );
   }
   refuseRowOrder(name, analysis);
-  for (const { occurrence, column } of analysis.defaulted) {
-    if (occurrence.entry !== target.entry || column.generated) continue;
-    if (defaultKind(column) === 'constant') continue;
-    refuse(
-      `the default of column "${name}.${column.name}" gives another value on each shard of the reference table`,
-      `Give a value for "${column.name}".`,
-    );
-  }
+  checkCopiedDefaults(target, analysis);
   // Whether a string means the current time is a matter of its value.
   if (analysis.stringConstants > 0) context.outcome.cacheable = false;
   return broadcastPlan(verb, placement.keyspace, { ddl: false, transactional: true });

@@ -4,6 +4,8 @@ import { checkDefaults } from './column-defaults.js';
 import type { Entry, Level, Occurrence } from './model.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
 import type { ManyShards, Refusal, ShardSelector } from './plan.js';
+import type { Insertion } from './insertions.js';
+import { tellsMoment } from './scatter/moment.js';
 import { refusal, Refused, refuse } from './refusals.js';
 import { driverShards, keyGroups } from './selectors.js';
 import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
@@ -116,7 +118,8 @@ function isOneKey(shards: ShardSelector): boolean {
   return terms.length === 1 && terms[0]!.source.kind !== 'paramArray';
 }
 
-function keyspacesOf(analysis: Analysis): Set<Keyspace> {
+/** Of the user tables of a statement. */
+export function keyspacesOf(analysis: Analysis): Set<Keyspace> {
   return new Set(analysis.occurrences.flatMap(({ table }) => table?.keyspace ?? []));
 }
 
@@ -143,6 +146,33 @@ export function routeToOne(analysis: Analysis, reason: Refusal): Route {
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   if (!placement.keyspace!.sharded) return unshardedRoute(placement);
   return routeSharded({ kind: 'whole', problem: reason }, placement, analysis, { kind: 'concat' });
+}
+
+/**
+ * Routes an INSERT of what a query gives: where it takes rows from, if they stay on their shards; else
+ * its key must lead to one shard. `travelling`: how rows get to other ones, made only where they may.
+ */
+export function routeInsertSelect(
+  { select, query, returning }: Insertion,
+  analysis: Analysis,
+  travelling: () => ManyShards,
+): Route {
+  const placement = placementOf(analysis);
+  if (analysis.effect !== null) refuseEffect();
+  refuseReferenceLocks(placement, analysis);
+  if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  const split =
+    query === null ? whole('VALUES', placement) : splitQuery(query, placement, analysis);
+  const inOrder = returning && query?.ordered === true;
+  const moment = select !== null && tellsMoment({ SelectStmt: select }, analysis);
+  if (split.kind === 'split') {
+    const shards = driverShards(split, analysis);
+    if (isOneKey(shards) || !(inOrder || moment)) return { shards, many: { kind: 'addTags' } };
+    return orRefusal(shards, travelling);
+  }
+  const groups = keyGroups(placement.sharded, analysis);
+  if (groups === null) return orRefusal({ kind: 'nowhere' }, travelling);
+  return orRefusal({ kind: 'keys', keyspace: placement.keyspace!, groups }, travelling);
 }
 
 function unshardedRoute(placement: Placement): Route {

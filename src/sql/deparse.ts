@@ -45,7 +45,26 @@ class FullDeparser extends Deparser {
     if (limitOffset !== undefined) text += ` OFFSET ${this.visit(limitOffset, context)}`;
     return `${text} FETCH FIRST (${this.visit(limitCount!, context)}) ROWS WITH TIES`;
   }
+
+  /** A type by its names, where the library writes a keyword that means another one. */
+  override TypeName(...args: Parameters<Deparser['TypeName']>): string {
+    const [node, context] = args;
+    const { names = [], typmods, arrayBounds } = node;
+    const path = names.map((name) => ('String' in name ? (name.String.sval ?? '') : ''));
+    const name = path.at(-1) ?? '';
+    const misread = MISREAD.test(name) || (path[0] === 'pg_catalog' && !KEYWORDS.test(name));
+    if (!misread || typmods !== undefined || arrayBounds !== undefined) {
+      return super.TypeName(node, context);
+    }
+    // In quotes always: of a type in pg_catalog the library would cut the schema.
+    return path.map((part) => `"${part.replaceAll('"', '""')}"`).join('.');
+  }
 }
+
+/** As keywords `char` and `bit` have a length of 1. */
+const MISREAD = /^(bpchar|bit|char)$/;
+/** Types of pg_catalog that the grammar has keywords for, which the library writes. */
+const KEYWORDS = /^(int[248]|float[48]|numeric|bool|varchar|varbit|time(stamp)?(tz)?|interval)$/;
 
 function write(node: Node): string | null {
   try {

@@ -21,6 +21,8 @@ export interface Operation {
   settled(backend: BackendConnection): void;
   /** What was written for the backend has left. */
   drained?(backend: BackendConnection): void;
+  /** Ends everywhere with an error of our own, an ErrorResponse message. */
+  abort?(error: Buffer): void;
   /** The client wants it cancelled; absent: whatever its backends run is cancelled. */
   cancel?(): void;
   /** The backend is gone and no longer a participant. */

@@ -164,15 +164,10 @@ describe('writes that would go wrong over several shards are refused, and change
     ['UPDATE customers SET name = o.id::text FROM orders o WHERE o.id = customers.id'],
     ['UPDATE customers SET name = (SELECT max(name) FROM customers) WHERE id = 1'],
     ['UPDATE countries SET name = random()::text'],
-    [`INSERT INTO countries VALUES ('x', clock_timestamp()::text)`],
-    [`INSERT INTO countries SELECT country, name FROM customers WHERE id = 1`],
     ['DELETE FROM customers USING orders WHERE orders.id = customers.id'],
     ['DELETE FROM customers WHERE id IN (SELECT id FROM orders)'],
-    ['INSERT INTO orders SELECT id, 9, 1 FROM customers'],
-    ['INSERT INTO customers (id) SELECT generate_series(100, 110)'],
     ['INSERT INTO customers (name) VALUES (1)'],
     ['INSERT INTO customers DEFAULT VALUES'],
-    ['INSERT INTO customers (id) VALUES ((SELECT 9))'],
     [`INSERT INTO customers VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 77`],
     ['MERGE INTO customers c USING orders o ON o.id = c.id WHEN MATCHED THEN DELETE'],
     ['WITH d AS (DELETE FROM orders RETURNING *) SELECT count(*) FROM d'],
@@ -200,10 +195,7 @@ describe('tables of different keyspaces', () => {
     await scene.comparison.expectSame(sql);
   });
 
-  test.each([
-    ['INSERT INTO settings SELECT name, country FROM customers WHERE id = 3'],
-    ['TRUNCATE settings, customers'],
-  ])('are not written together: %s', async (sql) => {
+  test.each([['TRUNCATE settings, customers']])('are not written together: %s', async (sql) => {
     await scene.comparison.expectRefused(sql);
   });
 

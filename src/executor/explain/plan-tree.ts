@@ -9,6 +9,7 @@ import type {
   MergeSpec,
   RowCount,
   ShardSelector,
+  SourceQuery,
 } from '../../planner/plan.js';
 
 /**
@@ -30,8 +31,8 @@ export interface PushedStatement {
   readonly shards: readonly Shard[];
 }
 
-/** Tells which shards a selector means with the values of this execution. */
-export type ResolveShards = (selector: ShardSelector) => readonly Shard[];
+/** Tells which shards a selector, of a source where one is given, means in this execution. */
+export type ResolveShards = (selector: ShardSelector, source?: SourceQuery) => readonly Shard[];
 
 /** The tree of a statement whose text is `sql` and whose shards are `shards`. */
 export function planTree(
@@ -129,7 +130,8 @@ function gatherNode(gather: GatherSpec, resolve: ResolveShards): PlanNode {
 function distributeNode(distribute: DistributeSpec, resolve: ResolveShards): PlanNode {
   const { source, destination, apply } = distribute;
   const { plan } = source;
-  const read = planTree(plan.many, Buffer.from(source.sql).toString(), plan.shards, resolve);
+  const sql = Buffer.from(source.sql).toString();
+  const read = planTree(plan.many, sql, plan.shards, (selector) => resolve(selector, source));
   const rows = { label: 'rows', columns: apply.columns };
   return {
     type: 'Distribute Rows',

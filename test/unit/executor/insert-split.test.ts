@@ -79,6 +79,7 @@ function planOf(sql: string): InsertSplitPlan {
     keyspace,
     table: 'orders',
     rows,
+    returning: false,
     manyRefusal: null,
   };
 }

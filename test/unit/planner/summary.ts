@@ -1,4 +1,5 @@
 import type {
+  DistributeSpec,
   GatherInput,
   GatherSpec,
   KeyTerm,
@@ -39,6 +40,7 @@ export function summarizePlan(plan: Plan): Summary {
       return {
         insert: plan.table,
         rows: plan.rows.map((row) => termText(row.key)),
+        ...(plan.returning ? { returning: 'each' } : {}),
         ...(plan.manyRefusal === null ? {} : { many: refusalText(plan.manyRefusal) }),
       };
     case 'copyFrom':
@@ -124,9 +126,28 @@ function manySummary(many: ManyShards): Summary {
       return { many: gatherSummary(many.gather) };
     case 'merge':
       return { many: mergeSummary(many.merge) };
+    case 'distribute':
+      return { many: distributeSummary(many.distribute) };
     default:
       return { many: many.kind };
   }
+}
+
+function distributeSummary({ source, destination, apply }: DistributeSpec): Summary {
+  const to =
+    destination.kind === 'key'
+      ? `${destination.name} := ${apply.columns[destination.column]!}`
+      : destination.kind === 'origin'
+        ? 'origin'
+        : destination.shards.map(({ name }) => name).join(' ');
+  const text = apply.sql.map((piece) => (typeof piece === 'string' ? piece : '<rows>'));
+  return {
+    read: Buffer.from(source.sql).toString(),
+    from: summarizePlan(source.plan),
+    to,
+    apply: text.join(''),
+    ...(apply.returning === 'none' ? {} : { returning: apply.returning }),
+  };
 }
 
 /** Inputs stand in the final statement as `<0>`, combined partial results as `<sum 0.1 0.2>`. */

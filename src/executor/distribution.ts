@@ -1,0 +1,159 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { Shard } from '../keyspace/topology.js';
+import { TypeOid } from '../keyspace/type-oids.js';
+import type { KeyMapper } from '../keyspace/vindex.js';
+import type { Destination, DistributeSpec } from '../planner/plan.js';
+import { readInt32 } from '../protocol/framing.js';
+import { Writer } from '../protocol/writer.js';
+import { assert } from '../util/assert.js';
+import { arrayColumn, TEXT_ARRAY, type ArrayColumn } from './array-parameter.js';
+import { ShardKey } from './copy/shard-key.js';
+import { travelsInBinary, type ResultColumn } from './described-columns.js';
+
+/** How the columns of a source travel, and what finds the shard of a row. */
+export interface RowShape {
+  readonly columns: readonly ArrayColumn[];
+  /** Of each column from its source: 0 text, 1 binary. */
+  readonly formats: readonly (0 | 1)[];
+  /** Of a destination by key; null: a value of this type cannot be one. */
+  readonly mapper: KeyMapper | null;
+  /** Type OID of the key's values for `mapper`. */
+  readonly keyType: number;
+  /** The key's values are in their text form. */
+  readonly keyIsText: boolean;
+}
+
+/**
+ * @param source the columns as a shard describes them
+ * @param textOnly `Catalog.textOnlyTypes`
+ * Null: the text that is run over the rows would read them as something else.
+ */
+export function rowShape(
+  source: readonly ResultColumn[],
+  { destination, apply }: DistributeSpec,
+  textOnly: ReadonlySet<number> | undefined,
+): RowShape | null {
+  if (source.length !== apply.columns.length) return null;
+  const arrays = source.map((column) =>
+    travelsInBinary(column, textOnly) ? arrayColumn(column) : null,
+  );
+  // Written as text, a value is read as the very type that it has, or as text.
+  const readAs = (column: number): number => apply.types?.[column] ?? 0;
+  const isSame = ({ type }: ResultColumn, i: number): boolean =>
+    arrays[i] !== null || [type, 0, TypeOid.text, TypeOid.varchar].includes(readAs(i));
+  if (!source.every(isSame)) return null;
+  const columns = arrays.map((column) => column ?? TEXT_ARRAY);
+  const formats = arrays.map((column) => (column === null ? 0 : 1));
+  const travel = { columns, formats };
+  if (destination.kind !== 'key') return { ...travel, ...NO_KEY };
+  const { vindex, columnType, columnTypmod, column } = destination;
+  const { type } = source[column]!;
+  const map = (from: number): KeyMapper | null => vindex.mapper(columnType, from, columnTypmod);
+  const mapper = map(type);
+  if (mapper === null && type === TypeOid.text) {
+    // A constant without a type is text where it stands in a query of its own.
+    return { ...travel, mapper: map(TypeOid.unknown), keyType: columnType, keyIsText: true };
+  }
+  return { ...travel, mapper, keyType: type, keyIsText: formats[column] === 0 };
+}
+
+const NO_KEY = { mapper: null, keyType: 0, keyIsText: false };
+
+/** Rows on their way to the shards that they belong to. All are kept. */
+export class Distribution {
+  /** Of all rows. */
+  bytes = 0;
+  /** The place of each row's shard, in the order of the rows. */
+  readonly order: number[] = [];
+  private readonly shards: readonly Shard[];
+  private readonly rows: { readonly messages: Writer; count: number }[];
+  private readonly find: (backend: BackendConnection | null, row: Buffer, at: number) => number;
+
+  constructor(destination: Destination, shape: RowShape) {
+    this.shards = shardsOf(destination);
+    this.find = finder(destination, shape, this.shards);
+    // Copies have one list of rows.
+    this.rows = (destination.kind === 'copies' ? [0] : this.shards).map(() => ({
+      messages: new Writer(INITIAL_BYTES),
+      count: 0,
+    }));
+  }
+
+  /** Takes a DataRow message. Throws SqlError where it belongs to no shard. */
+  add(backend: BackendConnection | null, buffer: Buffer, start: number, end: number): void {
+    const place = this.find(backend, buffer, start);
+    const rows = this.rows[place]!;
+    rows.messages.bytes(buffer, start, end);
+    rows.count++;
+    this.bytes += end - start;
+    this.order.push(place);
+  }
+
+  /** Places of the shards that have rows. */
+  get places(): number[] {
+    return this.rows.flatMap(({ count }, place) => (count > 0 ? [place] : []));
+  }
+
+  /** The rows of one place, as `arrayParameters` takes them. */
+  rowsOf(place: number): { readonly messages: Buffer; readonly count: number } {
+    const { messages, count } = this.rows[place]!;
+    return { messages: messages.view(), count };
+  }
+}
+
+const INITIAL_BYTES = 4096;
+
+/** The shards that rows may go to; a place is an index in this list. */
+export function shardsOf(destination: Destination): readonly Shard[] {
+  return destination.kind === 'copies' ? destination.shards : destination.keyspace.shards;
+}
+
+function finder(
+  destination: Destination,
+  { mapper, keyType, keyIsText }: RowShape,
+  shards: readonly Shard[],
+): Distribution['find'] {
+  switch (destination.kind) {
+    case 'copies':
+      return () => 0;
+    case 'origin': {
+      const { column } = destination;
+      const places = new Map(shards.map(({ index }, place) => [index, place]));
+      return (backend, row, at) => {
+        const index =
+          column === null ? backend?.shard.index : readInt32(row, fieldStart(row, at, column) + 4);
+        const place = places.get(index ?? -1);
+        assert(place !== undefined, 'a row names no shard of its keyspace');
+        return place;
+      };
+    }
+    case 'key': {
+      const { keyspace, column, name } = destination;
+      assert(mapper !== null, 'a key whose type cannot be mapped');
+      const key = new ShardKey(keyspace, {
+        field: column,
+        mapper,
+        columnType: keyType,
+        column: name,
+      });
+      const places = new Map(shards.map((shard, place) => [shard, place]));
+      return (_backend, row, at) => {
+        const start = fieldStart(row, at, column);
+        const length = readInt32(row, start);
+        if (length < 0) throw key.nullError();
+        const end = start + 4 + length;
+        const shard = keyIsText
+          ? key.ofText(row, start + 4, end)
+          : key.ofBinary(row, start + 4, end);
+        return places.get(shard)!;
+      };
+    }
+  }
+}
+
+/** Where the length of a field stands in the DataRow message at `at`. */
+function fieldStart(row: Buffer, at: number, field: number): number {
+  let start = at + 7;
+  for (let i = 0; i < field; i++) start += 4 + Math.max(0, readInt32(row, start));
+  return start;
+}

@@ -1,0 +1,188 @@
+import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
+import type { CatalogColumn } from '../../keyspace/catalog.js';
+import type { Analysis } from '../analysis.js';
+import { contains } from '../ast.js';
+import type { Insertion } from '../insertions.js';
+import { columnOf } from '../modifications.js';
+import type { ApplySpec, Destination, DistributeSpec, ShardedTable } from '../plan.js';
+import { refusal, refuse } from '../refusals.js';
+import type { StatementContext } from '../statement-context.js';
+import { typeNode } from '../type-names.js';
+import { columnNode, overRows, ROWS, selectNode } from './apply-text.js';
+import { sourceQuery, sourceText } from './source-query.js';
+
+/** An INSERT whose rows are read first. */
+export interface InsertedRows {
+  readonly statement: InsertStmt;
+  readonly insertion: Insertion;
+  /** What gives the rows. */
+  readonly select: SelectStmt;
+  /** The columns that it gives values for, in order. */
+  readonly columns: readonly CatalogColumn[];
+}
+
+/**
+ * INSERT as a distribution: its query is the source; every shard inserts the rows that it gets, with
+ * the statement's own ON CONFLICT and RETURNING. Throws Refused.
+ */
+export function distributeInsert(
+  rows: InsertedRows,
+  destination: Destination,
+  analysis: Analysis,
+  context: StatementContext,
+): DistributeSpec {
+  const { statement, select } = rows;
+  refuseTail(statement);
+  const returning = returningOf(rows, destination);
+  const source = sourceQuery(sourceText(select, context), analysis.params, context);
+  return { source, destination, apply: applyOf(rows, returning, context) };
+}
+
+/** Where an inserted row belongs: the shard of the value for the table's key. */
+export function keyDestination(
+  table: ShardedTable,
+  columns: readonly CatalogColumn[],
+): Destination {
+  const { keyspace, shardKey, vindex } = table;
+  const column = columns.findIndex(({ name }) => name === shardKey);
+  const { type, typmod = -1 } = columns[column]!;
+  const name = `${table.name}.${shardKey}`;
+  return { kind: 'key', keyspace, column, vindex, columnType: type, columnTypmod: typmod, name };
+}
+
+/** INSERT ... SELECT, its WITH queries included. */
+export function selectedRows(statement: InsertStmt, insertion: Insertion): InsertedRows {
+  const { query } = insertion;
+  const { withClause } = statement;
+  const select = insertion.select!;
+  if (query === null || query.openOutputs || (withClause && select.withClause)) {
+    refuse(
+      `INSERT into table "${insertion.target.relation.name}" from a query of this form over several shards is not supported`,
+      'Name the columns of the query one by one, and write its WITH queries in front of INSERT.',
+    );
+  }
+  const columns = columnsOf(insertion, query.outputs.length);
+  return {
+    statement,
+    insertion,
+    select: withClause === undefined ? select : { ...select, withClause },
+    columns,
+  };
+}
+
+/**
+ * INSERT ... VALUES as a query of its own: each value is cast to its column's type, which rows that
+ * stand alone could not tell. A column that is DEFAULT in every row is left out.
+ */
+export function valueRows(
+  statement: InsertStmt,
+  insertion: Insertion,
+  { names: { catalog } }: StatementContext,
+): InsertedRows {
+  const rows = insertion.rows!;
+  const all = columnsOf(insertion, rows[0]!.length);
+  const isDefault = (row: readonly Node[], place: number): boolean =>
+    'SetToDefault' in (row[place] ?? {});
+  const given = all.flatMap((_, place) =>
+    rows.every((row) => isDefault(row, place)) ? [] : [place],
+  );
+  const lists = rows.map((row): Node => {
+    const items = given.map((place): Node => {
+      const { name, type } = all[place]!;
+      const arg = row[place];
+      if (arg === undefined || isDefault(row, place)) refuseMixed(insertion, name);
+      const typeName = typeNode(type, catalog);
+      return typeName === null ? arg : { TypeCast: { arg, typeName } };
+    });
+    return { List: { items } };
+  });
+  const { withClause } = statement;
+  const select: SelectStmt = {
+    valuesLists: lists,
+    limitOption: 'LIMIT_OPTION_DEFAULT',
+    op: 'SETOP_NONE',
+    ...(withClause === undefined ? {} : { withClause }),
+  };
+  return { statement, insertion, select, columns: given.map((place) => all[place]!) };
+}
+
+function refuseMixed({ target }: Insertion, column: string): never {
+  refuse(
+    `DEFAULT in some rows only for column "${target.relation.name}.${column}", in an INSERT into several shards whose values are computed, is not supported`,
+    'Insert the rows with DEFAULT in a statement of their own.',
+  );
+}
+
+function columnsOf(insertion: Insertion, width: number): CatalogColumn[] {
+  return insertion.columns
+    .slice(0, width)
+    .flatMap((name) => columnOf(insertion.target, name) ?? []);
+}
+
+/** ON CONFLICT and RETURNING run on the row's shard: they may look at nothing but the row. */
+function refuseTail({ cols = [], onConflictClause, returningClause, relation }: InsertStmt): void {
+  if (contains([onConflictClause, returningClause], 'SubLink')) {
+    refuse(
+      `sub-selects in ON CONFLICT or RETURNING of an INSERT into several shards of table "${relation?.relname ?? ''}" are not supported`,
+      'Bind the shard key to one value, or query the other table first.',
+    );
+  }
+  const parts = cols.some(
+    (node) => 'ResTarget' in node && node.ResTarget.indirection !== undefined,
+  );
+  if (parts) {
+    refuse(
+      'inserting parts of columns into several shards is not supported',
+      'Insert whole values.',
+    );
+  }
+}
+
+function returningOf(
+  { statement, insertion }: InsertedRows,
+  destination: Destination,
+): ApplySpec['returning'] {
+  if (!insertion.returning) return 'none';
+  if (destination.kind === 'copies') return 'rows';
+  if (givesEachRow(statement)) return 'each';
+  if (insertion.rows === null && insertion.query?.ordered !== true) return 'rows';
+  return refuse(SKIPPED_ROWS.message, SKIPPED_ROWS.hint);
+}
+
+/** Nobody could tell which rows were skipped, and so in which order those of several shards come. */
+export const SKIPPED_ROWS = refusal(
+  'RETURNING with ON CONFLICT that may skip rows, for rows of several shards, is not supported',
+  'Insert rows of one shard key at a time, or leave out RETURNING.',
+);
+
+/** Whether RETURNING gives one row for each that is to be inserted. */
+export function givesEachRow({ onConflictClause }: InsertStmt): boolean {
+  if (onConflictClause === undefined) return true;
+  return onConflictClause.action === 'ONCONFLICT_UPDATE' && !onConflictClause.whereClause;
+}
+
+function applyOf(
+  { statement, columns }: InsertedRows,
+  returning: ApplySpec['returning'],
+  context: StatementContext,
+): ApplySpec {
+  const { catalog } = context.names;
+  const names = columns.map((_, i) => `c${i}`);
+  const targets = columns.map(({ type }, i): Node => {
+    const typeName = typeNode(type, catalog);
+    const arg = columnNode(ROWS, names[i]!);
+    return { ResTarget: { val: typeName === null ? arg : { TypeCast: { arg, typeName } } } };
+  });
+  const { withClause: _, ...rest } = statement;
+  const node: InsertStmt = {
+    ...rest,
+    cols: columns.map(({ name }) => ({ ResTarget: { name } })),
+    selectStmt: { SelectStmt: selectNode(targets) },
+  };
+  return {
+    sql: overRows({ InsertStmt: node }, context),
+    columns: names,
+    types: columns.map(({ type }) => type),
+    returning,
+  };
+}
