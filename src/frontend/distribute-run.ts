@@ -5,7 +5,7 @@ import { arrayParameters } from '../executor/array-parameter.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
-import { withoutPosition } from '../executor/error-position.js';
+import { withoutPosition } from '../protocol/error-position.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { unnestRelation } from '../executor/gather-final.js';
@@ -100,7 +100,7 @@ export class DistributeRun implements StatementRun {
   ): void {
     const { session, source, spec } = this;
     const readers = this.sourceBackends(backends);
-    if (spec.source.plan.writes) for (const reader of readers) session.noteWrite(reader);
+    if (spec.source.plan.writes) for (const reader of readers) session.work.writers.add(reader);
     source.start(readers, paramTypes, (outcome) => {
       if (this.problem !== null) onDone({ ok: false, error: this.problem });
       else if (outcome.ok) this.apply(backends, paramTypes, onDone);
@@ -190,7 +190,7 @@ export class DistributeRun implements StatementRun {
     const types = [...paramTypes, ...columns.map(({ arrayOid }) => arrayOid)];
     const text = unnamedText(sql.join(''), types);
     const used = places.map((place) => backends[shards.indexOf(targets[place]!)]!);
-    for (const backend of used) session.noteWrite(backend);
+    for (const backend of used) session.work.writers.add(backend);
     const fanOut = new FanOut(request.host ?? session, used, {
       merge: this.mergeOf(places),
       send: (backend, position) => {
