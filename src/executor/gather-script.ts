@@ -5,6 +5,7 @@ import { quoteIdentifier } from '../sql/quote.js';
 import { arrayColumn, arrayParameters, type ArrayColumn } from './array-parameter.js';
 import { BindParts, NO_VALUES } from './bind-parts.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
+import type { PortalPart } from './portal/portal-part.js';
 import { BinaryFeed, type GatherFeed } from './gather-feed.js';
 import {
   createTable,
@@ -48,6 +49,8 @@ export interface GatherScriptOptions {
   readonly combine: Combine;
   /** `Catalog.textOnlyTypes`. */
   readonly textOnlyTypes: ReadonlySet<number> | undefined;
+  /** The final statement is bound as this portal; absent: it is executed. */
+  readonly portal?: PortalPart | undefined;
 }
 
 /** The statements of one gather as its backends get them, by the extended protocol without Sync. */
@@ -76,6 +79,11 @@ export class GatherScript {
   /** Rows of some input travel as text, which is written and read under the session's settings. */
   get needsText(): boolean {
     return this.formats.includes('text');
+  }
+
+  /** The final statement is not executed: its description is all that it answers. */
+  get opensPortal(): boolean {
+    return this.options.portal !== undefined;
   }
 
   /** `rowsMax` 0: all. */
@@ -144,7 +152,7 @@ export class GatherScript {
       types.push(...used.map((column) => column.arrayOid));
     });
     const text = finalText(spec, relations, columns, combine);
-    this.send(home, text, this.bind.withValues(values), 0, types, true);
+    this.sendFinal(home, text, this.bind.withValues(values), types);
   }
 
   /**
@@ -152,13 +160,13 @@ export class GatherScript {
    * home's rows are read in place, no statistics tell the planner how many rows a join has.
    */
   finalOverTables(home: BackendConnection, ways: readonly TableWay[]): void {
-    const { spec, columns, tables, combine, bind } = this.options;
+    const { spec, columns, tables, combine, bind, paramTypes } = this.options;
     const relations = spec.inputs.map((input, i) => {
       const table = tables[i]!;
       if (ways[i] === 'all') return table;
       return inPlaceRelation(input, ways[i] === 'others' ? table : null);
     });
-    this.send(home, finalText(spec, relations, columns, combine), bind, 0, undefined, true);
+    this.sendFinal(home, finalText(spec, relations, columns, combine), bind, paramTypes);
   }
 
   /** Until the end of the transaction, or `endHashJoins`. */
@@ -181,6 +189,22 @@ export class GatherScript {
     if (tables.length === 0) return 0;
     this.sendPlain(home, `DROP TABLE ${tables.join(', ')}`);
     return 1;
+  }
+
+  /** Its columns are described too. */
+  private sendFinal(
+    home: BackendConnection,
+    text: string,
+    bind: Buffer,
+    types: readonly number[],
+  ): void {
+    const { portal } = this.options;
+    if (portal === undefined) {
+      this.send(home, text, bind, 0, types, true);
+      return;
+    }
+    portal.bind(unnamedText(text, types), bind);
+    portal.describe();
   }
 
   private send(

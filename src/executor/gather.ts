@@ -323,12 +323,15 @@ export class Gather implements Operation {
 
   /** What the final statement gives must be what the client was told. */
   private onDescribed(buffer: Buffer, start: number, end: number): void {
-    if (this.error !== null) return;
-    if (!sameTypes(readRowDescription(buffer, start, end), this.options.result.columns)) {
-      this.fail(shapeError(), null);
-      return;
+    const { script, result } = this.options;
+    if (script.opensPortal) this.home.steps.shift();
+    if (this.error === null) {
+      const told = sameTypes(readRowDescription(buffer, start, end), result.columns);
+      if (!told) this.fail(shapeError(), null);
+      else if (script.opensPortal) this.tag = 'OPEN';
+      else this.describe();
     }
-    this.describe();
+    this.finishIfOver();
   }
 
   private describe(): void {

@@ -1,3 +1,4 @@
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { Backend } from '../protocol/codes.js';
 import { afterCString, readUint16 } from '../protocol/framing.js';
 
@@ -28,4 +29,18 @@ export function trimRowDescription(
   trimmed.writeInt32BE(at - 1, 1);
   trimmed.writeInt16BE(visible, 5);
   return trimmed.subarray(0, at);
+}
+
+/** A shard's rows have other columns than were planned. */
+export function changedShapeError(): SqlError {
+  return sqlError(
+    'feature_not_supported',
+    'a shard gives other columns than the catalog has for this statement',
+    { hint: 'A table was changed meanwhile, or is not the same on all shards. Try again.' },
+  );
+}
+
+/** The same columns in the formats that Bind asks for, as above. */
+export function reformatRowDescription(message: Buffer, formats: readonly number[]): Buffer {
+  return trimRowDescription(message, readUint16(message, 5), 0, formats)!;
 }

@@ -2,7 +2,8 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Comparator } from '../merger/comparator.js';
-import { copyKeys, KeyOrder, type KeyValues } from '../merger/key-order.js';
+import { KeyOrder } from '../merger/key-order.js';
+import { MergeCut } from '../merger/merge-cut.js';
 import { MergeHeap } from '../merger/merge-heap.js';
 import type { MergeSpec } from '../planner/plan.js';
 import { Backend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
@@ -11,7 +12,7 @@ import type { Operation, OperationHost, Outcome } from '../transaction/operation
 import { whenCancelsDelivered } from './delivered-cancels.js';
 import type { MergeBranch } from './merge-branch.js';
 import { MergeBranches } from './merge-branches.js';
-import { trimRowDescription } from './merge-description.js';
+import { changedShapeError, trimRowDescription } from './merge-description.js';
 import { MergeOutput } from './merge-output.js';
 
 export interface OrderedMergeOptions {
@@ -30,10 +31,6 @@ export interface OrderedMergeOptions {
   readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
   /** Longest row that is put together where it came in pieces; absent: what the protocol allows. */
   readonly rowBytesMax?: number;
-  /** Rows until `onSuspended`, as Execute says it; absent or 0: all. */
-  readonly rowsMax?: number;
-  /** So many rows were sent; the shards wait for `resume`. */
-  readonly onSuspended?: () => void;
 }
 
 /**
@@ -62,15 +59,8 @@ export class OrderedMerge implements Operation {
   private readonly output: MergeOutput;
   private readonly fieldCount: number;
   private described = false;
-  /** Rows still to be left out, and to be sent. */
-  private skipping: number;
-  private wanted: number;
-  /** Keys of the last row within LIMIT, when rows that tie with it are wanted. */
-  private lastKeys: KeyValues | null = null;
-  /** Rows of this Execute, and how many it asked for. */
+  private readonly cut: MergeCut;
   private sent = 0;
-  private rowsMax: number;
-  private suspended = false;
   /** All rows are sent: what shards still say is of no interest. */
   private enough = false;
   private error: Buffer | null = null;
@@ -99,10 +89,7 @@ export class OrderedMerge implements Operation {
     this.output = new MergeOutput(visibleColumns, (buffer, start, end) =>
       host.passToClient(null, buffer, start, end),
     );
-    // Beyond 2^53 rows nothing is counted any more.
-    this.skipping = Number(options.offset);
-    this.wanted = options.limit === null ? Infinity : Number(options.limit);
-    this.rowsMax = rowsMaxOf(options.rowsMax);
+    this.cut = new MergeCut(this.order, options.offset, options.limit, merge.withTies);
   }
 
   /** Sends the requests; this must be the session's operation already. */
@@ -111,14 +98,6 @@ export class OrderedMerge implements Operation {
       this.options.send(branch.backend, branch.position);
       branch.backend.flush();
     }
-  }
-
-  /** The next Execute of a suspended portal: so many rows more, 0 for all. */
-  resume(rowsMax: number): void {
-    this.suspended = false;
-    this.rowsMax = rowsMaxOf(rowsMax);
-    this.sent = 0;
-    this.run();
   }
 
   captured(
@@ -213,7 +192,6 @@ export class OrderedMerge implements Operation {
   /** Ends the statement everywhere with an error of our own. */
   abort(error: Buffer): void {
     this.error ??= error;
-    this.suspended = false;
     this.branches.cancel();
     this.branches.resumeReading();
     this.reportWhenDone();
@@ -234,7 +212,7 @@ export class OrderedMerge implements Operation {
     while (!this.discarding && !this.output.congested) {
       // The row that was sent last goes only now: the client may not have taken it before.
       if (this.taken) this.advance();
-      else if (this.suspended || this.heap.size === 0 || this.mustWait) break;
+      else if (this.heap.size === 0 || this.mustWait) break;
       else this.takeTop();
     }
     this.running = false;
@@ -250,26 +228,16 @@ export class OrderedMerge implements Operation {
   /** Skips the first row in order, sends it, or finds that it is one too many. */
   private takeTop(): void {
     const { cursor } = this.heap.top!;
-    if (this.skipping > 0) {
-      this.skipping--;
-      this.taken = true;
-      return;
-    }
-    if (this.wanted === 0 && !this.tiesWithLast(cursor)) {
+    const fate = this.cut.fateOf(cursor);
+    if (fate === 'end') {
       this.stopAtLimit();
       return;
     }
-    this.output.addRow(cursor);
     this.taken = true;
+    if (fate === 'skip') return;
+    this.output.addRow(cursor);
     this.sent++;
-    if (this.sent === this.rowsMax) this.suspend();
-    if (this.wanted === 0 || --this.wanted > 0) return;
-    if (this.options.merge.withTies) this.lastKeys = copyKeys(cursor);
-    else if (!this.suspended) this.stopAtLimit();
-  }
-
-  private tiesWithLast(cursor: KeyValues): boolean {
-    return this.lastKeys !== null && this.order.compare(cursor, this.lastKeys) === 0;
+    if (this.cut.full) this.stopAtLimit();
   }
 
   /** The next row of the branch whose row was taken. */
@@ -289,12 +257,6 @@ export class OrderedMerge implements Operation {
     branch.refused = false;
     branch.spent = true;
     branch.backend.resumeReading();
-  }
-
-  private suspend(): void {
-    this.suspended = true;
-    this.output.flush();
-    this.options.onSuspended?.();
   }
 
   /** All rows that the client wants are sent: shards that have more of them need not go on. */
@@ -327,9 +289,7 @@ export class OrderedMerge implements Operation {
   }
 
   private refuseShape(): void {
-    const message = 'a shard gives other columns than the catalog has for this statement';
-    const hint = 'A table was changed meanwhile, or is not the same on all shards. Try again.';
-    this.abort(errorBytes(sqlError('feature_not_supported', message, { hint })));
+    this.abort(errorBytes(changedShapeError()));
   }
 
   private describe(message: Buffer): void {
@@ -358,7 +318,7 @@ export class OrderedMerge implements Operation {
   };
 
   private reportWhenDone(): void {
-    if (this.reported || this.suspended || this.running) return;
+    if (this.reported || this.running) return;
     if (!this.branches.done || (!this.discarding && this.heap.size > 0)) return;
     this.reported = true;
     if (this.cancelTimer !== null) clearTimeout(this.cancelTimer);
@@ -372,8 +332,4 @@ export class OrderedMerge implements Operation {
     if (error !== null) options.onDone({ ok: false, error }, succeeded);
     else options.onDone({ ok: true, tag: `SELECT ${this.sent}` }, succeeded);
   }
-}
-
-function rowsMaxOf(rowsMax: number | undefined): number {
-  return rowsMax === undefined || rowsMax === 0 ? Infinity : rowsMax;
 }

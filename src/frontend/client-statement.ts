@@ -1,6 +1,7 @@
 import { sqlError } from '../errors/sql-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { PreparedText } from '../backend/postgres/prepared-text.js';
+import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { StoredRows } from '../executor/portal/stored-rows.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { FillSlot, Plan, PlannedText } from '../planner/plan.js';
@@ -57,6 +58,10 @@ export interface Portal {
   /** For a portal of several shards: where it runs, and the Bind message to repeat there. */
   readonly shards: readonly Shard[];
   readonly bind: Buffer | null;
+  /** How many savepoints were open when it was made, where that matters: a rollback to one of them ends it. */
+  depth: number;
+  /** `UnitOfWork.writes` when it was bound, for one that the session runs on shards. */
+  readonly writesBefore: number;
   /** What has become of a portal that the session runs itself; null: nothing yet. */
   result: PortalResult | null;
 }
@@ -64,5 +69,7 @@ export interface Portal {
 export type PortalResult =
   /** It ran to its end. Executed once more it has no rows and this tag; null: it cannot be run again. */
   | { readonly kind: 'over'; readonly tag: string | null }
+  /** Its rows are taken from the shards piece by piece. */
+  | { readonly kind: 'open'; readonly portal: ScatterPortal }
   /** It ran to its end; its rows are handed out piece by piece. */
   | { readonly kind: 'stored'; readonly rows: StoredRows; readonly tag: string };

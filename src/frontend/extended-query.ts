@@ -3,7 +3,6 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
-import type { Shard } from '../keyspace/topology.js';
 import type { ExecuteCommand, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
@@ -16,7 +15,7 @@ import { isJudgedByShard, isShardPlan, refusalError, shardsOf } from './shard-ch
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
-import { Portals } from './portals.js';
+import { duplicatePortal, Portals } from './portals.js';
 import { countRoute } from './route-metrics.js';
 import type { Session } from './session.js';
 import { bindMessage, SqlStatements, type Execution } from './sql-statements.js';
@@ -41,7 +40,7 @@ export class ExtendedQuery {
   readonly sqlStatements: SqlStatements;
   private readonly statements: ClientStatements;
   private readonly factory: StatementFactory;
-  private readonly portals = new Portals();
+  readonly portals = new Portals();
   private readonly pipeline: Pipeline;
   private readonly parses: ParseQueue;
   private readonly runner: PortalRunner;
@@ -95,7 +94,7 @@ export class ExtendedQuery {
     const { portalStart: from, portalEnd: to } = layout;
     const portalName = from === to ? '' : buffer.toString('utf8', from, to);
     assertValueCount(statement, layout.valueCount);
-    if (!this.factory.refresh(statement)) return false;
+    if (!this.factory.refresh(statement) || !this.makeRoom(portalName)) return false;
     if (statement.filled === null) return this.bindStatement(statement, portalName, buffer, end);
     session.control.refuseWhereFailed(onlyPlan(statement.planned));
     const filled = session.planning.ids.bindMessage(statement.filled.slots, buffer, end);
@@ -105,6 +104,16 @@ export class ExtendedQuery {
     const bound = this.bindStatement(runs, portalName, filled, filled.length);
     if (bound) session.planning.ids.reset();
     return bound;
+  }
+
+  /** What a portal of ours of this name has open on shards is closed first; false: wait. Throws SqlError 42P03. */
+  private makeRoom(name: string): boolean {
+    const taken = this.portals.find(name);
+    if (taken === null || taken.backend !== null) return true;
+    if (name !== '') throw duplicatePortal(name);
+    if (taken.result?.kind !== 'open') return true;
+    this.enter();
+    return this.runner.close(taken);
   }
 
   /** `buffer`: holds the Bind message that the session's layout is of. */
@@ -128,15 +137,7 @@ export class ExtendedQuery {
       if (participant !== null) {
         return this.bindOn(participant, statement, plan, portalName, buffer, end);
       }
-      this.portals.addLocal({
-        name: portalName,
-        statement,
-        plan,
-        backend: null,
-        shards: [],
-        bind: null,
-        result: null,
-      });
+      this.portals.addLocal(portalName, statement, plan);
       this.pipeline.reply(ready.bindComplete);
       return true;
     }
@@ -153,15 +154,7 @@ export class ExtendedQuery {
     }
     const bind = Buffer.from(buffer.subarray(layout.restStart, end));
     if (!this.parses.answer()) return false;
-    this.portals.addLocal({
-      name: portalName,
-      statement,
-      plan,
-      backend: null,
-      shards: [...shards],
-      bind,
-      result: null,
-    });
+    this.portals.addScattered(portalName, statement, plan, shards, bind, session.work);
     this.pipeline.reply(ready.bindComplete);
     return true;
   }
@@ -234,9 +227,11 @@ export class ExtendedQuery {
       if (!this.parses.answer()) return false;
       this.statements.close(name);
     } else {
-      const backend = this.portals.backendOf(name);
+      const portal = this.portals.find(name);
+      const backend = portal?.backend ?? null;
       if (backend !== null && !this.pipeline.switchTo(backend)) return false;
-      this.portals.close(name);
+      if (!this.runner.close(portal)) return false;
+      this.portals.remove(name);
       if (backend !== null) {
         backend.out.bytes(buffer, start, end);
         backend.expect(Expect.close, PASS);
@@ -305,6 +300,7 @@ export class ExtendedQuery {
    * where the query would have to share its implicit transaction.
    */
   endBeforeQuery(): boolean {
+    if (!this.makeRoom('')) return false;
     if (!this.inBatch) return true;
     const { loss } = this;
     if (loss === null && !this.controlSettled()) return false;
@@ -432,7 +428,7 @@ export class ExtendedQuery {
   /** The unnamed statement and portal do not outlive a simple query. */
   onSimpleQuery(): void {
     this.statements.close('');
-    this.portals.close('');
+    this.portals.remove('');
     this.settingsBefore = null;
   }
 
@@ -507,15 +503,7 @@ export class ExtendedQuery {
       .end();
     backend.expect(Expect.bind, PASS);
     this.pipeline.execute(backend);
-    this.portals.addRemote({
-      name: portalName,
-      statement,
-      plan,
-      backend,
-      shards: ONE,
-      bind: null,
-      result: null,
-    });
+    this.portals.addRemote(portalName, statement, plan, backend);
     return true;
   }
 
@@ -589,5 +577,3 @@ export class ExtendedQuery {
     this.sqlStatements.reset();
   }
 }
-
-const ONE: readonly Shard[] = [];

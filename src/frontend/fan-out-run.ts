@@ -22,8 +22,8 @@ export class FanOutRun implements StatementRun {
   readonly shards: readonly Shard[];
   readonly route: RouteKind;
   readonly needsTypes: boolean;
-  private readonly session: Session;
-  private readonly request: RunRequest;
+  protected readonly session: Session;
+  protected readonly request: RunRequest;
   /** The text of each shard; one entry where all get the same. */
   private readonly texts: readonly Buffer[];
   /** The place of each row's shard, where rows are told in their order; null: they are not. */

@@ -6,6 +6,8 @@ import type { ResultColumn } from '../executor/described-columns.js';
 import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
 import { finalText } from '../executor/gather-final.js';
 import { GatherScript, HASH_JOIN_SETTINGS } from '../executor/gather-script.js';
+import { PortalPart } from '../executor/portal/portal-part.js';
+import { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { combineAggregate } from '../planner/aggregates/index.js';
@@ -16,6 +18,7 @@ import { candidatesOf, chooseShard, readersOf } from './shard-choice.js';
 import {
   describeFor,
   startOperation,
+  type Opened,
   type RunRequest,
   type StatementRun,
 } from './statement-run.js';
@@ -82,6 +85,29 @@ export class GatherRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
+    this.gather(backends, paramTypes, undefined, onDone);
+  }
+
+  open(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onOpen: (opened: Opened) => void,
+  ): void {
+    const part = new PortalPart(this.backendOf(backends, this.home), 0);
+    const { message } = learntOf.get(this.spec)!.result;
+    this.gather(backends, paramTypes, part, (outcome) => {
+      if (!outcome.ok) onOpen(outcome);
+      else onOpen({ ok: true, portal: new ScatterPortal([part], null, message!) });
+    });
+  }
+
+  /** `portal`: where the final statement is left; undefined: it is executed. */
+  private gather(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    portal: PortalPart | undefined,
+    onDone: (outcome: Outcome) => void,
+  ): void {
     const { session, spec, request, inputShards } = this;
     const { work, context } = session;
     const { result, inputs } = learntOf.get(spec)!;
@@ -94,6 +120,7 @@ export class GatherRun implements StatementRun {
       tables: inputs.map(() => `pg_temp."shardgate input ${++tablesNamed}"`),
       combine,
       textOnlyTypes: context.planner.catalog.textOnlyTypes,
+      portal,
     });
     if (script.needsText) refuseTextSettings(session);
     const gather = new Gather(request.host ?? session, {
@@ -106,7 +133,8 @@ export class GatherRun implements StatementRun {
       memoryBytesMax: context.config.limits.gatherMemoryBytes,
       endsWithSync: request.endsWithSync,
       readsInPlace: this.readsInPlace(home),
-      dropsTables: work.explicit,
+      // Those that an open portal reads live until the transaction ends.
+      dropsTables: work.explicit && portal === undefined,
       onTables: () => {
         work.scratchHome = home;
       },

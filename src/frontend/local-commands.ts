@@ -160,11 +160,15 @@ function savepoint(
   }
   const sql = `${verb.sql} ${quoteIdentifier(name)}`;
   const finish = (outcome: Outcome): void => {
+    const { portals } = session.extended;
     if (outcome.ok) {
       if (kind === 'savepoint') work.rememberSavepoint(sql, name, session.settings.current);
-      else if (kind === 'release') work.release(name);
-      else {
+      else if (kind === 'release') {
+        work.release(name);
+        portals.endSavepoint(false, work.savepointDepth);
+      } else {
         const state = work.rollBackTo(name)!;
+        portals.endSavepoint(true, work.savepointDepth);
         session.settings.restore(state.settings);
         // Each participant has taken its own back, since it made its changes inside the transaction.
         for (const backend of work.participants) session.markApplied(backend);

@@ -5,6 +5,11 @@ import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { sameTypes } from '../executor/described-columns.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import { withoutPosition } from '../protocol/error-position.js';
+import { changedShapeError, trimRowDescription } from '../executor/merge-description.js';
+import { OpenParts } from '../executor/portal/open-parts.js';
+import { PortalMerge } from '../executor/portal/portal-merge.js';
+import { PortalPart } from '../executor/portal/portal-part.js';
+import { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { OrderedMerge } from '../executor/ordered-merge.js';
 import { limitOf, offsetOf } from '../executor/row-counts.js';
 import type { Shard } from '../keyspace/topology.js';
@@ -12,12 +17,14 @@ import type { Comparator } from '../merger/comparator.js';
 import { comparatorFor } from '../merger/comparators.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { MergeSpec } from '../planner/plan.js';
+import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
 import {
   describeFor,
   startOperation,
+  type Opened,
   type RunRequest,
   type StatementRun,
 } from './statement-run.js';
@@ -89,11 +96,50 @@ export class MergeRun implements StatementRun {
     startOperation(session, merged);
   }
 
+  open(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onOpen: (opened: Opened) => void,
+  ): void {
+    const { session, merge, limit, offset } = this;
+    const text = unnamedText(merge.sql, paramTypes);
+    const values = this.values();
+    const parts = backends.map((backend, position) => new PortalPart(backend, position));
+    const open = new OpenParts(
+      parts,
+      (part) => {
+        part.bind(text, values);
+      },
+      (error, described) => {
+        const { visibleColumns, keys } = merge;
+        const failed = (bytes: Buffer): void => {
+          onOpen({ ok: false, error: withoutPosition(bytes, 0, bytes.length) });
+        };
+        if (error !== null) {
+          failed(error);
+          return;
+        }
+        const description = trimRowDescription(described!, visibleColumns, keys.length, []);
+        const comparators = comparatorsOf.get(merge)!;
+        const merging = new PortalMerge(parts, { merge, limit, offset, comparators });
+        if (description === null) failed(errorBytes(changedShapeError()));
+        else onOpen({ ok: true, portal: new ScatterPortal(parts, merging, description) });
+      },
+    );
+    startOperation(session, open);
+  }
+
+  /** The client's values, results as it wants them, keys in binary. */
+  private values(): Buffer {
+    const { merge, bind } = this;
+    return bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
+  }
+
   /** Writes a shard's requests. */
   private sender(paramTypes: readonly number[]): (backend: BackendConnection) => void {
-    const { merge, bind, request } = this;
+    const { merge, request } = this;
     const text = unnamedText(merge.sql, paramTypes);
-    const values = bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
+    const values = this.values();
     return (backend) => {
       backend.statements.runUnnamed(text, values, request.describe);
       if (request.endsWithSync) backend.sync(CAPTURE);

@@ -32,7 +32,7 @@ export class Pins {
 
   /** Before a statement is sent. `commits`: it leaves something that the transaction's commit is about. */
   noteUse(backend: BackendConnection, { touches }: Plan, commits: boolean): void {
-    if (commits) this.session.work.writers.add(backend);
+    if (commits) this.session.work.noteWrite(backend);
     if (
       touches === undefined ||
       backend.shard !== this.session.context.config.topology.catalogShard

@@ -1,13 +1,17 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
-import { sqlError } from '../errors/sql-error.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { DescribeParameters } from '../executor/describe-parameters.js';
 import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { memoryError } from '../executor/gather-errors.js';
+import { CloseParts } from '../executor/portal/close-parts.js';
+import type { RowsRequest } from '../executor/portal/rows-request.js';
+import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { StoredRows } from '../executor/portal/stored-rows.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { ClientStatement, Portal, PortalResult } from './client-statement.js';
 import { runLocal } from './local-commands.js';
 import type { ShardPlan } from './shard-choice.js';
@@ -16,7 +20,7 @@ import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import type { Session } from './session.js';
 import { assertMayUse, noteRun } from './shard-use.js';
-import type { StatementRun } from './statement-run.js';
+import { startOperation, type Opened, type StatementRun } from './statement-run.js';
 
 interface PendingRun {
   readonly portal: Portal;
@@ -54,11 +58,32 @@ export class PortalRunner {
       countRoute(session.context.metrics, plan, 0);
       return runLocal(session, plan.command, statement.text.toString('utf8'), this.finish);
     }
-    if (portal.result !== null) {
-      this.finish(this.runAgain(portal, portal.result, rowsMax));
+    const { result } = portal;
+    if (result?.kind === 'open') {
+      this.takeRows(portal, result.portal, rowsMax);
+      return true;
+    }
+    if (result !== null) {
+      this.finish(this.runAgain(portal, result, rowsMax));
       return true;
     }
     return this.runOnShards(portal, rowsMax);
+  }
+
+  /** Closes what a portal has open on its shards; false: it must be waited for, call again. */
+  close(portal: Portal | null): boolean {
+    const { session, pipeline } = this;
+    const result = portal?.result;
+    if (result?.kind !== 'open' || result.portal.closed) return true;
+    if (!pipeline.settled()) return false;
+    const { parts } = result.portal;
+    for (const { backend } of parts) pipeline.execute(backend);
+    const close = new CloseParts(parts, () => {
+      result.portal.closed = true;
+      session.resumeSoon();
+    });
+    startOperation(session, close);
+    return false;
   }
 
   /** The outcome of what was started, once; 'suspended': there may be more rows; null: none yet. */
@@ -73,11 +98,33 @@ export class PortalRunner {
   };
 
   /** Executes a portal once more. Throws SqlError 55000 where Postgres would not. */
-  private runAgain(portal: Portal, result: PortalResult, rowsMax: number): Outcome | 'suspended' {
+  private runAgain(
+    { name }: Portal,
+    result: Exclude<PortalResult, { readonly kind: 'open' }>,
+    rowsMax: number,
+  ): Outcome | 'suspended' {
     if (result.kind === 'stored') return this.handOut(result.rows, result.tag, rowsMax);
-    const { tag } = result;
-    if (tag !== null) return { ok: true, tag };
-    throw sqlError('object_not_in_prerequisite_state', `portal "${portal.name}" cannot be run`);
+    if (result.tag === null) throw cannotRun(name);
+    return { ok: true, tag: result.tag };
+  }
+
+  /** The next rows of a portal that is open on its shards; 0: all. Throws SqlError 55000 behind an error of it. */
+  private takeRows({ name }: Portal, portal: ScatterPortal, rowsMax: number): void {
+    const { session } = this;
+    if (portal.failed) throw cannotRun(name);
+    for (const { backend } of portal.parts) this.pipeline.execute(backend);
+    const request: RowsRequest = {
+      rowsMax: rowsMax === 0 ? Infinity : rowsMax,
+      host: session,
+      formats: null,
+      onDone: (error, rows) => {
+        if (error !== null) this.finish({ ok: false, error });
+        else if (rowsMax > 0 && rows === rowsMax) this.finish('suspended');
+        else this.finish({ ok: true, tag: `SELECT ${rows}` });
+        session.resumeSoon();
+      },
+    };
+    startOperation(session, portal.rows(request, this.memoryBytesMax));
   }
 
   /** The next rows of an answer that is there; 0: all of them. */
@@ -99,6 +146,7 @@ export class PortalRunner {
       this.inferFailure = null;
       return true;
     }
+    refuseOldSnapshot(session.work, portal);
     for (;;) {
       const { run, stored } = this.pendingOf(portal, rowsMax);
       assertMayUse(session, run.shards, plan, run.writers);
@@ -130,7 +178,7 @@ export class PortalRunner {
     const plan = portal.plan as ShardPlan;
     const { statement, bind } = portal;
     // COPY has no rows to be counted.
-    const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.storedBytesMax);
+    const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.memoryBytesMax);
     const { source } = session;
     if (bind !== null) source.readValues(bind);
     source.text = statement.text;
@@ -178,6 +226,12 @@ export class PortalRunner {
     countRun(session.context.metrics, plan, run.route);
     noteRun(session, plan, run, backends);
     this.pending = null;
+    if (rowsMax > 0 && run.open !== undefined) {
+      run.open(backends, paramTypes, (opened) => {
+        this.onOpen(portal, opened, rowsMax);
+      });
+      return;
+    }
     run.start(backends, paramTypes, (outcome) => {
       if (stored === null) this.finish(this.ran(portal, outcome));
       else this.finish(this.store(portal, stored, outcome, rowsMax));
@@ -185,7 +239,17 @@ export class PortalRunner {
     });
   }
 
-  private get storedBytesMax(): number {
+  private onOpen(portal: Portal, opened: Opened, rowsMax: number): void {
+    if (!opened.ok) {
+      this.finish(opened);
+      this.session.resumeSoon();
+      return;
+    }
+    portal.result = { kind: 'open', portal: opened.portal };
+    this.takeRows(portal, opened.portal, rowsMax);
+  }
+
+  private get memoryBytesMax(): number {
     return this.session.context.config.limits.gatherMemoryBytes;
   }
 
@@ -203,12 +267,26 @@ export class PortalRunner {
     rowsMax: number,
   ): Outcome | 'suspended' {
     if (!outcome.ok) return outcome;
-    if (rows.overflowed) return { ok: false, error: errorBytes(memoryError(this.storedBytesMax)) };
+    if (rows.overflowed) return { ok: false, error: errorBytes(memoryError(this.memoryBytesMax)) };
     this.send(rows.take(0).bytes);
     if (rows.exhausted) return this.ran(portal, outcome);
     portal.result = { kind: 'stored', rows, tag: outcome.tag };
     return this.handOut(rows, outcome.tag, rowsMax);
   }
+}
+
+function cannotRun(portal: string): SqlError {
+  return sqlError('object_not_in_prerequisite_state', `portal "${portal}" cannot be run`);
+}
+
+/** Postgres takes a portal's snapshot at Bind, shards take theirs when it is executed. */
+function refuseOldSnapshot({ writes }: UnitOfWork, { plan, writesBefore }: Portal): void {
+  if (plan.writes || writes === writesBefore) return;
+  throw sqlError(
+    'feature_not_supported',
+    'a portal of several shards that was bound before another statement wrote is not supported',
+    { hint: 'Send Execute behind its Bind.' },
+  );
 }
 
 /** COPY has no rows that a limit could count. */

@@ -1,6 +1,9 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { sqlError } from '../errors/sql-error.js';
-import type { Portal } from './client-statement.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Plan } from '../planner/plan.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import type { ClientStatement, Portal } from './client-statement.js';
 
 /** The portals of one client. */
 export class Portals {
@@ -15,35 +18,76 @@ export class Portals {
     throw sqlError('invalid_cursor_name', `portal "${name}" does not exist`);
   }
 
-  /** A portal that the session runs itself. Throws SqlError 42P03 where the name is taken. */
-  addLocal(portal: Portal): void {
-    if (portal.name !== '' && this.byName.has(portal.name)) {
-      throw sqlError('duplicate_cursor', `cursor "${portal.name}" already exists`);
-    }
+  /** Null: there is none. */
+  find(name: string): Portal | null {
+    return name === '' ? this.unnamed : (this.byName.get(name) ?? null);
+  }
+
+  /** A command of the session. Throws SqlError 42P03 where the name is taken. */
+  addLocal(name: string, statement: ClientStatement, plan: Plan): void {
+    this.add({ ...NOWHERE, name, statement, plan });
+  }
+
+  /** A portal that the session runs on several shards. Throws SqlError 42P03 where the name is taken. */
+  addScattered(
+    name: string,
+    statement: ClientStatement,
+    plan: Plan,
+    shards: readonly Shard[],
+    bind: Buffer,
+    { savepointDepth: depth, writes: writesBefore }: UnitOfWork,
+  ): void {
+    const own = { name, statement, plan, shards: [...shards], bind, depth, writesBefore };
+    this.add({ ...NOWHERE, ...own });
+  }
+
+  private add(portal: Portal): void {
+    if (portal.name !== '' && this.byName.has(portal.name)) throw duplicatePortal(portal.name);
     this.put(portal);
   }
 
   /** A portal of a backend, which checks the name itself. */
-  addRemote(portal: Portal): void {
-    this.put(portal);
+  addRemote(
+    name: string,
+    statement: ClientStatement,
+    plan: Plan,
+    backend: BackendConnection,
+  ): void {
+    const { shards, bind, depth, writesBefore, result } = NOWHERE;
+    this.put({
+      name,
+      statement,
+      plan,
+      backend,
+      shards,
+      bind,
+      depth,
+      writesBefore,
+      result,
+    });
   }
 
-  /** Removes a portal; answers the backend that holds it, if one does. */
-  close(name: string): BackendConnection | null {
-    const portal = this.find(name);
+  remove(name: string): void {
     if (name === '') this.unnamed = null;
     else this.byName.delete(name);
-    return portal?.backend ?? null;
-  }
-
-  backendOf(name: string): BackendConnection | null {
-    return this.find(name)?.backend ?? null;
   }
 
   dropAllOf(backend: BackendConnection): void {
     if (this.unnamed?.backend === backend) this.unnamed = null;
     for (const [name, portal] of this.byName) {
       if (portal.backend === backend) this.byName.delete(name);
+    }
+  }
+
+  /**
+   * A savepoint was rolled back to, which ends the portals made behind it, or released: they belong to the one around
+   * it. `depth`: how many savepoints there are now.
+   */
+  endSavepoint(rolledBack: boolean, depth: number): void {
+    for (const portal of [this.unnamed, ...this.byName.values()]) {
+      if (portal === null || portal.backend !== null || portal.depth < depth) continue;
+      if (rolledBack) this.remove(portal.name);
+      else portal.depth = depth;
     }
   }
 
@@ -55,12 +99,22 @@ export class Portals {
     if (this.byName.size > 0) this.byName.clear();
   }
 
-  private find(name: string): Portal | null {
-    return name === '' ? this.unnamed : (this.byName.get(name) ?? null);
-  }
-
   private put(portal: Portal): void {
     if (portal.name === '') this.unnamed = portal;
     else this.byName.set(portal.name, portal);
   }
+}
+
+/** Of a portal that is not on shards. */
+const NOWHERE = {
+  backend: null,
+  shards: [],
+  bind: null,
+  depth: 0,
+  writesBefore: 0,
+  result: null,
+} as const;
+
+export function duplicatePortal(name: string): SqlError {
+  return sqlError('duplicate_cursor', `cursor "${name}" already exists`);
 }

@@ -1,5 +1,6 @@
 import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
+import { ConcatRun } from './concat-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { MergeRun } from './merge-run.js';
@@ -24,5 +25,6 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
     if (shards.length === 0) return new GatherRun(session, request, merge.fallback);
     return new MergeRun(session, request, merge, shards);
   }
+  if (many?.kind === 'concat') return new ConcatRun(session, request, shards);
   return new FanOutRun(session, request, shards);
 }

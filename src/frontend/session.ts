@@ -66,7 +66,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private readonly transport: Transport;
   private readonly dispatcher: Dispatcher;
   private readonly simple: SimpleQuery;
-  private readonly extended: ExtendedQuery;
+  readonly extended: ExtendedQuery;
   private readonly input: ClientInput;
   private readonly leases = new Leases(this);
   over = false;
@@ -534,9 +534,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.leases.fail(sqlError('query_canceled', 'canceling statement due to user request'));
       return;
     }
-    const { operation } = this;
     // Between two steps no backend has anything to be cancelled.
-    if (operation?.cancel !== undefined) operation.cancel();
+    if (this.operation?.cancel !== undefined) this.operation.cancel();
     else for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
   }
 

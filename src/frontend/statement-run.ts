@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
 import { movedPosition, withoutPosition } from '../protocol/error-position.js';
+import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import type { Literals } from '../sql/literals.js';
@@ -56,7 +57,21 @@ export interface StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void;
+  /**
+   * Leaves its rows in a portal, of which they are asked for piece by piece, in place of `start`. Absent: it must run
+   * to its end at once.
+   */
+  open?(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onOpen: (opened: Opened) => void,
+  ): void;
 }
+
+/** A portal, or the ErrorResponse. */
+export type Opened =
+  | { readonly ok: true; readonly portal: ScatterPortal }
+  | { readonly ok: false; readonly error: Buffer };
 
 /** Makes an operation the session's and starts it. */
 export function startOperation(session: Session, operation: Operation & { start(): void }): void {

@@ -34,6 +34,8 @@ type Settings = ReadonlyMap<string, string>;
 export class UnitOfWork {
   /** Backends that this session holds now, in the order they joined. */
   readonly participants: BackendConnection[] = [];
+  /** Grows with every statement that may write, also beyond the end of this. */
+  writes = 0;
   /** Those that have something to commit. */
   readonly writers = new Set<BackendConnection>();
   /**
@@ -106,6 +108,11 @@ export class UnitOfWork {
     this.hasFailed = false;
     this.isTorn = false;
     this.untold = null;
+  }
+
+  noteWrite(backend: BackendConnection): void {
+    this.writes++;
+    this.writers.add(backend);
   }
 
   participant(shard: Shard): BackendConnection | null {
@@ -198,6 +205,13 @@ export class UnitOfWork {
 
   hasSavepoint(name: string): boolean {
     return this.lastSavepoint(name) >= 0;
+  }
+
+  /** How many savepoints there are. */
+  get savepointDepth(): number {
+    let depth = 0;
+    for (const { savepoint } of this.preamble) if (savepoint !== null) depth++;
+    return depth;
   }
 
   /** ROLLBACK TO: what came behind the savepoint is void, the savepoint stays. Null: there is none. */

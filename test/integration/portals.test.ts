@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openScene, type Scene } from '../support/scene.js';
-import { deliveries, WirePair } from '../support/wire-pair.js';
-import type { WireClient } from '../support/wire-client.js';
+import { deliveries, sqlStates, WirePair } from '../support/wire-pair.js';
+import { WireClient } from '../support/wire-client.js';
 import { summary } from '../support/wire-messages.js';
 
 let scene: Scene;
@@ -146,3 +146,170 @@ describe('Execute with a row limit', () => {
     expect((await rows([1, 0, 1])).slice(-4)).toEqual(['C EXPLAIN', 'C EXPLAIN', '3', 'Z I']);
   });
 });
+
+/** Statements inside a transaction, each with a Sync of its own. */
+async function inTransaction(...steps: readonly Write[]): Promise<void> {
+  await pair.expectSame((c) => c.query('BEGIN'));
+  for (const step of steps) {
+    await pair.expectSame((c) => {
+      step(c);
+      c.sync();
+    });
+  }
+  await pair.expectSame((c) => c.query('ROLLBACK'));
+}
+
+function bound(portal: string, sql: string, values: readonly string[] = []): Write {
+  return (c) => {
+    c.parse(sql);
+    c.bind({ portal, values });
+  };
+}
+const execute =
+  (portal: string, limit: number): Write =>
+  (c) =>
+    c.execute(portal, limit);
+
+const MERGED = 'SELECT id, filler FROM lots WHERE id % 7 = $1 ORDER BY id';
+const GROUPED = 'SELECT n, count(*) FROM items GROUP BY n ORDER BY n';
+const JOINED = 'SELECT a.id, b.id FROM items a JOIN lots b ON a.n = b.id ORDER BY 1';
+
+describe('portals in a transaction', () => {
+  test('live on past Sync, several of them, and other statements run in between', async () => {
+    await inTransaction(
+      bound('a', MERGED, ['3']),
+      bound('b', MERGED, ['5']),
+      execute('a', 10),
+      execute('b', 3),
+      bound('g', GROUPED),
+      execute('g', 1),
+      execute('a', 200),
+      bound('j', JOINED),
+      execute('j', 2),
+      (c) => {
+        c.parse('SELECT count(*) FROM items');
+        c.bind();
+        c.execute();
+      },
+      execute('b', 1),
+      execute('g', 2),
+      execute('j', 5),
+      execute('a', 0),
+      execute('b', 0),
+      execute('g', 0),
+      execute('j', 0),
+      execute('j', 0),
+    );
+  });
+
+  test('do not see what is written after their first Execute', async () => {
+    await inTransaction(
+      bound('a', 'SELECT id, name FROM items ORDER BY id'),
+      execute('a', 2),
+      bound('', "UPDATE items SET name = 'new'"),
+      execute('', 0),
+      bound('', 'DELETE FROM items WHERE id > 6'),
+      execute('', 0),
+      execute('a', 3),
+      execute('a', 0),
+    );
+  });
+
+  test('are closed, and replaced where they have no name', async () => {
+    await inTransaction(
+      bound('a', MERGED, ['1']),
+      execute('a', 1),
+      (c) => c.closeNamed('P', 'a'),
+      bound('a', MERGED, ['2']),
+      execute('a', 1),
+      bound('', MERGED, ['3']),
+      execute('', 2),
+      bound('', MERGED, ['4']),
+      execute('', 2),
+    );
+    await pair.expectSame((c) => c.query('BEGIN'));
+    await pair.expectSame((c) => (bound('', MERGED, ['3'])(c), c.execute('', 2), c.sync()));
+    // Nothing may read a table that is altered.
+    await pair.expectSame((c) => c.query('ALTER TABLE lots ADD COLUMN extra int4'));
+    await pair.expectSame((c) => (c.execute('', 2), c.sync()));
+    await pair.expectSame((c) => c.query('ROLLBACK'));
+  });
+
+  test('go with the savepoint that they were made behind', async () => {
+    await inTransaction(
+      bound('a', MERGED, ['1']),
+      execute('a', 1),
+      (c) => run(c, 'SAVEPOINT s'),
+      bound('b', MERGED, ['2']),
+      execute('b', 1),
+      execute('a', 1),
+      (c) => run(c, 'SAVEPOINT t'),
+      bound('c', MERGED, ['3']),
+      execute('c', 1),
+      (c) => run(c, 'RELEASE t'),
+      (c) => run(c, 'ROLLBACK TO s'),
+      execute('a', 2),
+      (c) => run(c, 'SAVEPOINT u'),
+      execute('b', 1),
+      (c) => run(c, 'ROLLBACK TO u'),
+      execute('c', 1),
+      (c) => run(c, 'ROLLBACK TO u'),
+      execute('a', 2),
+    );
+  });
+
+  test('an error of one ends the transaction, and only that portal where there is a savepoint', async () => {
+    const failing = 'SELECT id, 10 / (50 - id) FROM lots WHERE id < 60 ORDER BY id';
+    await inTransaction(
+      bound('a', MERGED, ['1']),
+      execute('a', 1),
+      bound('f', failing),
+      (c) => run(c, 'SAVEPOINT s'),
+      execute('f', 20),
+      execute('f', 0),
+      execute('a', 1),
+      (c) => run(c, 'ROLLBACK TO s'),
+      execute('a', 1),
+    );
+  });
+
+  test('refused where another statement has written since Bind', async () => {
+    const c = pair.proxy;
+    c.query('BEGIN');
+    await c.until('Z');
+    bound('a', GROUPED)(c);
+    run(c, 'UPDATE items SET n = 0');
+    c.execute('a', 0);
+    c.sync();
+    expect(sqlStates(await c.until('Z'))).toEqual(['0A000']);
+    c.query('ROLLBACK');
+    await c.until('Z');
+  });
+});
+
+test('many portals that wait hold little, and end with their client', async () => {
+  const client = await WireClient.login({ port: scene.proxy.port, database: 'portals' });
+  client.query('BEGIN');
+  await client.until('Z');
+  for (let i = 0; i < 50; i++) {
+    bound(`p${i}`, MERGED, [String(i % 7)])(client);
+    client.execute(`p${i}`, 3);
+  }
+  client.sync();
+  const first = await client.until('Z');
+  expect(first.filter(({ type }) => type === 's')).toHaveLength(50);
+  for (let i = 0; i < 50; i++) client.execute(`p${i}`, 500);
+  client.sync();
+  const second = await client.until('Z');
+  expect(second.filter(({ type }) => type === 'D')).toHaveLength(second.length - 51);
+  expect(second.filter(({ type }) => type === 'C')).toHaveLength(50);
+  client.destroy();
+  await pair.expectSame((c) => c.query('SELECT count(*) FROM lots'));
+});
+
+/** A statement without rows to be limited. */
+function run(c: WireClient, sql: string): void {
+  c.parse(sql);
+  c.bind();
+  c.execute();
+}

@@ -51,8 +51,6 @@ export class MergeRig {
   readonly cancelled: number[] = [];
   /** The tag, or the SQLSTATE of the error. */
   readonly outcomes: string[] = [];
-  /** How often the portal was suspended. */
-  suspensions = 0;
   /** False: what is sent stays in the sender's buffers until `drain`. */
   clientTakes: () => boolean = () => true;
   readonly transports: ScriptedTransport[] = [];
@@ -96,7 +94,6 @@ export class MergeRig {
         const { ok } = outcome;
         this.outcomes.push(ok ? outcome.tag : readSqlState(outcome.error, 0, outcome.error.length));
       },
-      onSuspended: () => this.suspensions++,
       ...options,
     });
     sink.operation = this.merge;

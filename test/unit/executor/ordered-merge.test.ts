@@ -138,24 +138,6 @@ describe('OrderedMerge with LIMIT', () => {
   });
 });
 
-describe('OrderedMerge suspended', () => {
-  test('stops after so many rows and goes on at the next Execute', () => {
-    const rig = new MergeRig(2, ascending, { rowsMax: 2 });
-    rig.say(0, row('a', 1), row('c', 3), end(2));
-    rig.say(1, row('b', 2), row('d', 4), row('e', 5), end(3));
-    expect(rig.received).toEqual(['a', 'b']);
-    expect(rig.suspensions).toBe(1);
-    rig.merge.resume(3);
-    // Like a server, it does not know yet that this was all.
-    expect(rig.received).toEqual(['a', 'b', 'c', 'd', 'e']);
-    expect(rig.suspensions).toBe(2);
-    expect(rig.outcomes).toEqual([]);
-    rig.merge.resume(0);
-    rig.read();
-    expect(rig.outcomes).toEqual(['SELECT 0']);
-  });
-});
-
 describe('OrderedMerge with failures', () => {
   test('tells the first error, behind the rows that went before, and cancels the others', async () => {
     const rig = new MergeRig(3, ascending);
@@ -258,15 +240,14 @@ test('any cut of the bytes and any stall of the client gives the same rows', asy
         limit: fc.option(fc.integer({ min: 0, max: 20 }), { nil: null }),
         offset: fc.integer({ min: 0, max: 5 }),
         withTies: fc.boolean(),
-        rowsMax: fc.integer({ min: 0, max: 9 }),
         endsWithSync: fc.boolean(),
       }),
-      async (shards, sizes, takes, { limit, offset, withTies, rowsMax, endsWithSync }) => {
+      async (shards, sizes, takes, { limit, offset, withTies, endsWithSync }) => {
         const spec = specOf('aF dL', { withTies });
         const limits = { limit: limit === null ? null : BigInt(limit), offset: BigInt(offset) };
         const sorted = shards.map((rows) => [...rows].sort(byKeys));
         const all = sorted.flat().sort(byKeys);
-        const rig = new MergeRig(shards.length, spec, { ...limits, rowsMax, endsWithSync });
+        const rig = new MergeRig(shards.length, spec, { ...limits, endsWithSync });
         let turn = 0;
         rig.clientTakes = () => takes[turn++ % takes.length]!;
         sorted.forEach((rows, shard) => {
@@ -276,9 +257,7 @@ test('any cut of the bytes and any stall of the client gives the same rows', asy
         });
         rig.read();
         for (let i = 0; rig.outcomes.length === 0 && i < 500; i++) {
-          const before = rig.suspensions;
           if (rig.clientWaits) rig.drain();
-          if (before === rig.suspensions && rig.suspensions > resumed(rig)) rig.merge.resume(2);
           rig.read();
           await settle();
         }
@@ -298,15 +277,6 @@ test('any cut of the bytes and any stall of the client gives the same rows', asy
     { numRuns: 300 },
   );
 });
-
-const resumedCounts = new WeakMap<MergeRig, number>();
-
-/** Counts how often a suspended rig was told to go on. */
-function resumed(rig: MergeRig): number {
-  const count = resumedCounts.get(rig) ?? 0;
-  if (rig.suspensions > count) resumedCounts.set(rig, count + 1);
-  return count;
-}
 
 type Keys = readonly [number | null, number | null, number];
 

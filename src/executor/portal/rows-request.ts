@@ -1,0 +1,13 @@
+import type { OperationHost } from '../../transaction/operation.js';
+
+/** Rows of a portal that are wanted next. */
+export interface RowsRequest {
+  /** Infinity: all that are left. */
+  readonly rowsMax: number;
+  /** Who gets them; null: nobody, they are passed over. */
+  readonly host: OperationHost | null;
+  /** Result formats as a Bind message has them, from behind the statement's name; null: as the portal was bound. */
+  readonly formats: Buffer | null;
+  /** `rows`: how many there were; less than `rowsMax`: these were the last. */
+  readonly onDone: (error: Buffer | null, rows: number) => void;
+}

@@ -1,0 +1,51 @@
+import type { BackendSink } from '../backend/postgres/backend-sink.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+
+/** How long a backend may go on after it was cancelled, until it is cancelled again. */
+const AGAIN_MS = 200;
+
+/**
+ * Cancels what several backends run for one operation until all of them have ended: a cancel that overtakes its
+ * statement, or comes between two, does nothing. Nothing is on its way any more when `settle` goes on, so that no
+ * later statement is hit.
+ */
+export class RepeatedCancel {
+  private readonly backends: readonly BackendConnection[];
+  /** Whom they answer to as long as the operation goes on: a session that closes leaves them to their pools. */
+  private readonly sink: BackendSink;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(backends: readonly BackendConnection[]) {
+    this.backends = backends;
+    this.sink = backends[0]!.sink;
+  }
+
+  /** @param stop cancels those that still run */
+  start(stop: () => void): void {
+    stop();
+    if (this.timer !== null) return;
+    this.timer = setInterval(() => {
+      if (this.backends.some(({ sink }) => sink === this.sink)) stop();
+      else this.end();
+    }, AGAIN_MS);
+    this.timer.unref();
+  }
+
+  /** All have ended: goes on when no cancel is on its way any more, whoever sent it. */
+  settle(then: () => void): void {
+    this.end();
+    const pending = this.backends.filter(({ cancels }) => cancels.pending);
+    let open = pending.length;
+    if (open === 0) then();
+    for (const { cancels } of pending) {
+      cancels.whenDelivered(() => {
+        if (--open === 0) then();
+      });
+    }
+  }
+
+  private end(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+  }
+}
