@@ -1,4 +1,5 @@
 import { sqlError } from '../errors/sql-error.js';
+import { equalBytes } from '../protocol/framing.js';
 import type { ClientStatement } from './client-statement.js';
 import { isJudgedByShard } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
@@ -24,6 +25,16 @@ export class ClientStatements {
     if (known !== undefined && !this.doubtful.has(known)) {
       throw sqlError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
     }
+  }
+
+  /**
+   * The statement without a name, where this Parse message gives it the text and types that it has: many drivers parse
+   * the same text again and again.
+   */
+  unnamedAgain(buffer: Buffer, start: number, end: number): ClientStatement | null {
+    const { unnamed } = this;
+    if (unnamed === null || buffer[start + 5] !== 0 || unnamed.filled !== null) return null;
+    return equalBytes(unnamed.prepared.parseRest, buffer, start + 6, end) ? unnamed : null;
   }
 
   add(statement: ClientStatement): void {

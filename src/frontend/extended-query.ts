@@ -6,7 +6,7 @@ import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { ExecuteCommand, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
-import { readExecute, readParse, readTarget } from '../protocol/frontend-messages.js';
+import { readExecute, readTarget } from '../protocol/frontend-messages.js';
 import { endBatchOn, needsCommit } from './batch-end.js';
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { ClientStatements } from './client-statements.js';
@@ -71,9 +71,7 @@ export class ExtendedQuery {
   parse(buffer: Buffer, start: number, end: number): boolean {
     if (this.skipping) return true;
     if (!this.controlSettled()) return false;
-    const message = readParse(buffer, start, end);
-    this.statements.assertFree(message.name);
-    const statement = this.factory.make(buffer, message, end, this.session.literals);
+    const statement = this.factory.parse(this.statements, buffer, start, end);
     if (statement === null) return false;
     this.enter();
     this.statements.add(statement);

@@ -2,9 +2,10 @@ import { unnamedText, type KnownText } from '../backend/postgres/prepared-text.j
 import { sqlError } from '../errors/sql-error.js';
 import { fillText, slotsOf } from '../executor/fill-text.js';
 import type { PlannedText } from '../planner/plan.js';
-import type { ParseMessage } from '../protocol/frontend-messages.js';
+import { readParse, type ParseMessage } from '../protocol/frontend-messages.js';
 import { Literals } from '../sql/literals.js';
 import { runnable, type ClientStatement } from './client-statement.js';
+import type { ClientStatements } from './client-statements.js';
 import { refusalError } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
@@ -17,6 +18,24 @@ export class StatementFactory {
 
   constructor(session: Session) {
     this.session = session;
+  }
+
+  /** The statement of a Parse message; null: wait. Throws SqlError as `make` does, 42P05 where the name is taken. */
+  parse(
+    statements: ClientStatements,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): ClientStatement | null {
+    const { control, literals } = this.session;
+    const again = statements.unnamedAgain(buffer, start, end);
+    if (again !== null && this.isCurrent(again)) {
+      control.refuseWhereFailed(onlyPlan(again.planned));
+      return again;
+    }
+    const message = readParse(buffer, start, end);
+    statements.assertFree(message.name);
+    return this.make(buffer, message, end, literals);
   }
 
   /**
@@ -74,6 +93,7 @@ export class StatementFactory {
     return this.fill(statement);
   }
 
+  /** Whether it would be planned the same way now. */
   private isCurrent({ searchPathKey, planned }: ClientStatement): boolean {
     const { planning, context } = this.session;
     return (

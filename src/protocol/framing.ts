@@ -16,6 +16,16 @@ export function afterCString(bytes: Uint8Array, start: number, end: number): num
   return -1;
 }
 
+/** Whether `buffer[start, end)` holds these bytes. */
+export function equalBytes(bytes: Uint8Array, buffer: Buffer, start: number, end: number): boolean {
+  const { length } = bytes;
+  if (end - start !== length) return false;
+  // A call out of JavaScript costs as much as some hundred bytes here.
+  if (length > 256) return buffer.compare(bytes, 0, length, start, end) === 0;
+  for (let i = 0; i < length; i++) if (bytes[i] !== buffer[start + i]) return false;
+  return true;
+}
+
 /**
  * Keeps the cut-off tail of a stream of messages between two chunks. Small tails are copied in front of the next
  * chunk, so that every message is contiguous; a message that does not fit there is assembled in a buffer of its own

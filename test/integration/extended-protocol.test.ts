@@ -293,6 +293,31 @@ const stories: readonly Story[] = [
     options: { syncs: 3 },
   },
   {
+    name: 'the same text parsed again, whatever has become of the names in it',
+    write: (c) => {
+      const again = (key: string): void => {
+        run(c, 'SELECT id, name FROM items WHERE id = $1', [key]);
+        c.sync();
+      };
+      again('3');
+      again('4');
+      c.query('SET search_path = public, pg_catalog');
+      again('3');
+      run(c, 'RESET search_path');
+      c.sync();
+      again('3');
+      again('1');
+      run(c, 'BEGIN');
+      run(c, 'SELECT id, name FROM items WHERE id = $1', ['3']);
+      run(c, 'SELECT 1/0 FROM items WHERE id = $1', ['3']);
+      c.sync();
+      again('3');
+      c.query('ROLLBACK');
+      again('3');
+    },
+    options: { syncs: 11 },
+  },
+  {
     name: 'the unnamed statement outlives Sync',
     write: (c) => {
       c.parse('SELECT name FROM items WHERE id = $1');

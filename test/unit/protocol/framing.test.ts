@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { afterCString, Framer, readInt32, readUint16 } from '../../../src/protocol/framing.js';
+import {
+  afterCString,
+  equalBytes,
+  Framer,
+  readInt32,
+  readUint16,
+} from '../../../src/protocol/framing.js';
 import { int32, message } from './messages.js';
 
 const HEADROOM = 16;
@@ -192,4 +198,20 @@ test('a string ends at its zero byte, never beyond the message', () => {
   expect(afterCString(text, 2, 5)).toBe(3);
   expect(afterCString(text, 0, 2)).toBe(-1);
   expect(afterCString(text, 3, 4)).toBe(-1);
+});
+
+test('equal bytes', () => {
+  const bytes = fc.uint8Array({ maxLength: 600 });
+  fc.assert(
+    fc.property(bytes, fc.nat(20), fc.nat(599), (value, at, changed) => {
+      const buffer = Buffer.alloc(at + value.length + 3, 7);
+      buffer.set(value, at);
+      const end = at + value.length;
+      expect(equalBytes(value, buffer, at, end)).toBe(true);
+      expect(equalBytes(value, buffer, at, end + 1)).toBe(false);
+      if (value.length === 0) return;
+      buffer[at + (changed % value.length)]! ^= 1;
+      expect(equalBytes(value, buffer, at, end)).toBe(false);
+    }),
+  );
 });
