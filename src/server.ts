@@ -94,7 +94,8 @@ export class Server {
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       serverParameters: () => this.parameters,
     };
-    this.catalogTimer = setInterval(() => void this.reloadCatalog(), CATALOG_REFRESH_MS);
+    // Another release of the server may have other system schemas.
+    this.catalogTimer = setInterval(() => void this.reloadCatalog(true), CATALOG_REFRESH_MS);
     this.catalogTimer.unref();
     this.listener = new Listener(this.context);
     const port = await this.listener.listen();
@@ -148,7 +149,7 @@ export class Server {
     // Plans name shards of the topology that they were made for: both change in one step.
     this.cluster!.update(config);
     this.planner!.update(config.topology, this.catalog!);
-    void this.reloadCatalog();
+    void this.reloadCatalog(true);
     if (before.listen.port !== config.listen.port || before.listen.host !== config.listen.host) {
       this.logger.warn('listen.host and listen.port take effect at the next start');
     }
@@ -160,7 +161,7 @@ export class Server {
   private async firstCatalog(): Promise<Catalog> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const { catalog, oids } = await this.load();
+        const { catalog, oids } = await this.load(null);
         this.catalogProblem = null;
         oids.apply();
         this.catalog = catalog;
@@ -176,14 +177,15 @@ export class Server {
     }
   }
 
-  private async load(): Promise<{ catalog: Catalog; oids: FreshOids }> {
+  /** `base`: an earlier catalog of the same server, of which the system schemas are believed. */
+  private async load(base: Catalog | null): Promise<{ catalog: Catalog; oids: FreshOids }> {
     const cluster = this.cluster!;
     const shard = this.config.topology.catalogShard;
     this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
     const query = (sql: string): Promise<(string | null)[][]> =>
       cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
     const [schema, oids] = await Promise.all([
-      loadCatalog(query, ++this.catalogVersion),
+      loadCatalog(query, ++this.catalogVersion, base),
       cluster.readOids(shard),
       cluster.readTableRows(),
     ]);
@@ -192,22 +194,22 @@ export class Server {
   }
 
   /** One load at a time; who asks while one runs gets the next, which sees its changes. */
-  private reloadCatalog(): Promise<void> {
+  private reloadCatalog(full = false): Promise<void> {
     if (this.loading !== null) {
       this.loadAgain = true;
       return this.loading;
     }
-    this.loading = this.loadUntilCurrent().finally(() => {
+    this.loading = this.loadUntilCurrent(full).finally(() => {
       this.loading = null;
     });
     return this.loading;
   }
 
-  private async loadUntilCurrent(): Promise<void> {
+  private async loadUntilCurrent(full: boolean): Promise<void> {
     do {
       this.loadAgain = false;
       try {
-        const { catalog, oids } = await this.load();
+        const { catalog, oids } = await this.load(full ? null : this.catalog);
         this.catalogProblem = null;
         oids.apply();
         // The same schema again: plans and prepared statements stay.

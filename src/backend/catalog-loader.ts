@@ -25,9 +25,15 @@ export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
 
 /**
  * Reads the catalog in one round: the queries are given all at once, so that a connection may
- * pipeline them. `version` must be higher than that of the catalog it replaces.
+ * pipeline them. `version` must be another one than that of the catalog it replaces.
+ * @param base an earlier one of the same server, whose system schemas are taken over
  */
-export async function loadCatalog(query: CatalogQuery, version: number): Promise<Catalog> {
+export async function loadCatalog(
+  query: CatalogQuery,
+  version: number,
+  base: Catalog | null = null,
+): Promise<Catalog> {
+  const which = base === null ? 'all' : 'user';
   const [
     relations,
     columns,
@@ -40,12 +46,12 @@ export async function loadCatalog(query: CatalogQuery, version: number): Promise
     schemas,
     collation,
   ] = await Promise.all([
-    query(relationsQuery),
-    query(columnsQuery),
+    query(relationsQuery(which)),
+    query(columnsQuery(which)),
     query(viewsQuery),
     query(functionsQuery),
     query(operatorsQuery),
-    query(builtinsQuery),
+    base === null ? query(builtinsQuery) : null,
     query(typesQuery),
     query(textOnlyTypesQuery),
     query(schemasQuery),
@@ -54,10 +60,10 @@ export async function loadCatalog(query: CatalogQuery, version: number): Promise
   return Object.freeze({
     version,
     schemas: new Set(schemas.map((row) => text(row, 0))),
-    relations: relationsOf(relations, columns, views),
+    relations: relationsOf(relations, columns, views, base),
     functions: functionsOf(functions),
     ...operatorsOf(operators),
-    ...builtinsOf(builtins),
+    ...(builtins === null ? builtinsIn(base!) : builtinsOf(builtins)),
     types: typesOf(types),
     textOnlyTypes: new Set(textOnlyTypes.map((row) => Number(row[0]))),
     textByBytes: collation[0] !== undefined && bool(collation[0], 0),
@@ -68,6 +74,7 @@ function relationsOf(
   relations: readonly CatalogRow[],
   columns: readonly CatalogRow[],
   views: readonly CatalogRow[],
+  base: Catalog | null,
 ): Map<string, CatalogRelation> {
   const columnsByTable = new Map<string, CatalogColumn[]>();
   for (const row of columns) {
@@ -79,10 +86,15 @@ function relationsOf(
   const definitions = new Map(
     views.map((row) => [`${text(row, 0)}.${text(row, 1)}`, definitionOf(row)]),
   );
+  const system = new Map<string, CatalogRelation>();
   const out = new Map<string, CatalogRelation>();
+  for (const [key, relation] of base?.relations ?? []) {
+    if (systemSchemas.has(relation.schema)) system.set(key, relation);
+  }
   for (const row of relations) {
     const key = `${text(row, 0)}.${text(row, 1)}`;
-    out.set(key, {
+    const of = systemSchemas.has(text(row, 0)) ? system : out;
+    of.set(key, {
       schema: text(row, 0),
       name: text(row, 1),
       kind: text(row, 2),
@@ -95,7 +107,7 @@ function relationsOf(
       ...(row[7] === null || row[7] === undefined ? {} : { owner: row[7] }),
     });
   }
-  return out;
+  return new Map([...system, ...out]);
 }
 
 function definitionOf(row: CatalogRow): Pick<CatalogRelation, 'viewDefinition' | 'viewIsPlain'> {
@@ -158,9 +170,23 @@ function operatorsOf(
   };
 }
 
-function builtinsOf(
-  rows: readonly CatalogRow[],
-): Pick<Catalog, 'volatileBuiltins' | 'aggregates' | 'windowFunctions' | 'setReturning'> {
+const systemSchemas = new Set(['pg_catalog', 'information_schema']);
+
+type Builtins = Pick<
+  Catalog,
+  'volatileBuiltins' | 'aggregates' | 'windowFunctions' | 'setReturning'
+>;
+
+function builtinsIn({
+  volatileBuiltins,
+  aggregates,
+  windowFunctions,
+  setReturning,
+}: Catalog): Builtins {
+  return { volatileBuiltins, aggregates, windowFunctions, setReturning };
+}
+
+function builtinsOf(rows: readonly CatalogRow[]): Builtins {
   const names = (wanted: (row: CatalogRow) => boolean): Set<string> =>
     new Set(rows.filter(wanted).map((row) => text(row, 0)));
   return {

@@ -9,18 +9,30 @@ const FUNCTION_FIELDS = `':(?:funcid|opfuncid|aggfnoid|winfnoid|elemfuncid|resul
 const FIRST_USER_OID = 16384;
 const USER_SCHEMA = `NOT IN ('pg_catalog', 'information_schema')`;
 
+/** What the system schemas hold never changes while a server runs. */
+export type Schemas = 'all' | 'user';
+const excluding: Readonly<Record<Schemas, string>> = {
+  all: `<> 'pg_toast'`,
+  user: `NOT IN ('pg_toast', 'pg_catalog', 'information_schema')`,
+};
+
 /** The collation `l` orders text by bytes, and these are UTF-8's. */
 const COLLATION_BY_BYTES = `current_setting('server_encoding') = 'UTF8'
   AND (l.collprovider = 'b' OR l.collprovider = 'c' AND l.collcollate IN ('C', 'POSIX'))`;
+/** pg_proc.dat: nextval(regclass). */
+const NEXTVAL_OID = 1574;
 /**
- * The default `d` is the next value of a sequence and nothing else; casts to the column's type are not shown.
+ * The default `d` is the next value of a sequence, at most cast to the column's type, and nothing else. Told from the
+ * node tree: pg_get_expr would wait for whoever has the table locked.
  */
-const ONLY_NEXTVAL = `d.expression ~ '^nextval[(]''([^'']|'''')*''::regclass[)]$'`;
+const ONLY_NEXTVAL =
+  `d.tree ~ ('^([{](COERCEVIAIO|FUNCEXPR [^{]*:funcformat [12]) [^{]*)?' ||` +
+  ` '[{]FUNCEXPR :funcid ${NEXTVAL_OID} [^{]*[{]CONST :consttype 2205 [^{}]*[}][^{}]*[}]([^{}]*[}])?$')`;
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
 
 /** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), owner */
-export const relationsQuery = `
+export const relationsQuery = (schemas: Schemas): string => `
 SELECT n.nspname, c.relname, c.relkind,
        EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
          OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
@@ -53,14 +65,14 @@ SELECT n.nspname, c.relname, c.relkind,
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-  AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'`;
+  AND c.relpersistence <> 't' AND n.nspname ${excluding[schemas]}`;
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
  * default, collation, sequence; in attnum order. A domain counts as its base type, with the modifier nearest to the
  * column; its own default counts as the worst kind.
  */
-export const columnsQuery = `
+export const columnsQuery = (schemas: Schemas): string => `
 WITH RECURSIVE domain_types (oid, base, typmod) AS (
   SELECT t.oid, t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
   UNION ALL
@@ -70,9 +82,7 @@ WITH RECURSIVE domain_types (oid, base, typmod) AS (
   SELECT d.oid, d.base, d.typmod
   FROM domain_types d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype <> 'd'
 ), defaults AS (
-  SELECT d.oid, d.adrelid, d.adnum, d.adbin::text AS tree,
-         pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
-  FROM pg_catalog.pg_attrdef d
+  SELECT d.oid, d.adrelid, d.adnum, d.adbin::text AS tree FROM pg_catalog.pg_attrdef d
 ), default_calls AS (
   SELECT d.adrelid, d.adnum,
          bool_or(p.proname = 'nextval' AND p.pronamespace = 'pg_catalog'::regnamespace) AS sequence,
@@ -119,7 +129,7 @@ LEFT JOIN defaults d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN default_calls f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped
   AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-  AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+  AND c.relpersistence <> 't' AND n.nspname ${excluding[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
 /** schema, name, kind, volatility, language. An aggregate is as volatile as the functions it is made of. */

@@ -119,7 +119,7 @@ export class GatherRun implements StatementRun {
       paramTypes,
       tables: inputs.map(() => `pg_temp."shardgate input ${++tablesNamed}"`),
       combine,
-      textOnlyTypes: context.planner.catalog.textOnlyTypes,
+      textOnlyTypes: this.session.planning.planner.catalog.textOnlyTypes,
       portal,
     });
     if (script.needsText) refuseTextSettings(session);

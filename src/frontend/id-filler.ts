@@ -1,9 +1,11 @@
 import { BindParts } from '../executor/bind-parts.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { slotsOf } from '../executor/fill-text.js';
-import type { Ids } from '../executor/ids/ids.js';
+import { nextValuesSql } from '../executor/ids/sequence-values.js';
 import type { FillPlan, FillSlot } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
+import { askBackend } from './ask-backend.js';
 import type { Session } from './session.js';
 
 /** Gives a session's statements the values that their texts lack. */
@@ -38,14 +40,16 @@ export class IdFiller {
       }
     }
     const { ids } = session.context;
-    for (const wish of wishes) wish.values = ids.take(wish.source, wish.places.length);
+    for (const wish of wishes) {
+      if (this.ownBackend(wish) === null) wish.values = ids.take(wish.source, wish.places.length);
+    }
     if (wishes.every(({ values }) => values !== null)) return inOrder(wishes, slots.length);
     session.busy = true;
     const turn = ++session.turn;
     const goOn = (error: Error | null): void => {
       this.goOnWith({ wanted: keyOf(wishes), wishes, error }, turn);
     };
-    void fetchAll(ids, wishes).then(() => goOn(null), goOn);
+    void this.fetchAll(wishes).then(() => goOn(null), goOn);
     return null;
   }
 
@@ -71,12 +75,33 @@ export class IdFiller {
     this.bound = null;
   }
 
+  private async fetchAll(wishes: readonly Wish[]): Promise<void> {
+    const { session } = this;
+    for (const wish of wishes) {
+      const count = wish.places.length;
+      const backend = this.ownBackend(wish);
+      if (backend === null) wish.values ??= await session.context.ids.fetch(wish.source, count);
+      else if (wish.source.kind === 'sequence') {
+        const sql = nextValuesSql(wish.source.name, count, 0);
+        const [rows] = await askBackend(session, backend, [sql]);
+        wish.values = rows!.map(([value]) => value!);
+      }
+    }
+  }
+
+  /** A transaction that has changed the schema may have made the sequence: only itself sees it then. */
+  private ownBackend({ source }: Wish): BackendConnection | null {
+    const { catalogStale, work } = this.session;
+    return catalogStale && source.kind === 'sequence' ? work.participant(source.shard) : null;
+  }
+
   private goOnWith(fetched: Fetched, turn: number): void {
     const { session } = this;
     // The message may have become void by an error of an earlier one.
     if (session.over || turn !== session.turn) return;
     this.fetched = fetched;
     session.busy = false;
+    session.operation = null;
     session.pump();
   }
 }
@@ -107,10 +132,6 @@ function wishesOf(slots: readonly FillSlot[]): Wish[] {
 /** Equal for equal wishes; a statement that is planned again has other objects. */
 function keyOf(wishes: readonly Wish[]): string {
   return wishes.map(({ source, places }) => JSON.stringify([source, places])).join();
-}
-
-async function fetchAll(ids: Ids, wishes: readonly Wish[]): Promise<void> {
-  for (const wish of wishes) wish.values ??= await ids.fetch(wish.source, wish.places.length);
 }
 
 function inOrder(wishes: readonly Wish[], count: number): string[] {

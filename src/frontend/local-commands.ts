@@ -107,6 +107,7 @@ function endTransaction(
     const joinSql = work.beginText;
     if (!commits && participants.length === 0) tellParameters(session, toldBefore);
     session.onTransactionEnd(commits && outcome.ok);
+    session.planning.overlay.changed();
     work.end();
     if (outcome.ok && command.chain) {
       session.settingsAtBegin = session.settings.current;
@@ -169,6 +170,7 @@ function savepoint(
       } else {
         const state = work.rollBackTo(name)!;
         portals.endSavepoint(true, work.savepointDepth);
+        session.planning.overlay.changed();
         session.settings.restore(state.settings);
         // Each participant has taken its own back, since it made its changes inside the transaction.
         for (const backend of work.participants) session.markApplied(backend);

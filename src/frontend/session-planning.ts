@@ -1,7 +1,9 @@
 import type { PlanContext } from '../planner/planner.js';
 import type { PlannedText, Refusal } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
+import type { Planner } from '../planner/planner.js';
 import { IdFiller } from './id-filler.js';
+import { SchemaOverlay } from './schema-overlay.js';
 import { parseSearchPath } from './search-path.js';
 import type { Session } from './session.js';
 
@@ -9,6 +11,8 @@ import type { Session } from './session.js';
 export class SessionPlanning {
   /** Gives texts the values that they lack. */
   readonly ids: IdFiller;
+  /** What the open transaction has made of the schema. */
+  readonly overlay: SchemaOverlay;
   private readonly session: Session;
   private context: PlanContext | null = null;
   /** The settings that `context` was last found to hold for. */
@@ -18,11 +22,16 @@ export class SessionPlanning {
   constructor(session: Session) {
     this.session = session;
     this.ids = new IdFiller(session);
+    this.overlay = new SchemaOverlay(session);
   }
 
   /** Equal while names mean the same. */
   get searchPathKey(): string {
     return this.current().searchPathKey;
+  }
+
+  get planner(): Planner {
+    return this.session.catalogStale ? this.overlay.planner : this.session.context.planner;
   }
 
   /** What planning depends on besides the text. */
@@ -65,8 +74,9 @@ export class SessionPlanning {
       if ('error' in aside) throw aside.error;
       return aside.planned;
     }
-    const { planner } = session.context;
-    const planned = planner.plan(buffer, start, end, this.contextFor(paramTypes), literals);
+    if (session.catalogStale && !this.seesSchema(buffer, start, end, literals)) return null;
+    const context = this.contextFor(paramTypes);
+    const planned = this.planner.plan(buffer, start, end, context, literals);
     if (!(planned instanceof Promise)) return planned;
     session.busy = true;
     const turn = ++session.turn;
@@ -79,6 +89,18 @@ export class SessionPlanning {
       },
     );
     return null;
+  }
+
+  /** False: the schema as the transaction has left it must be read first. COMMIT and the like need none. */
+  private seesSchema(buffer: Buffer, start: number, end: number, literals: Literals): boolean {
+    const { overlay } = this;
+    if (!overlay.isStale) return true;
+    const planned = this.planner.plan(buffer, start, end, this.contextFor(NO_TYPES), literals);
+    if (!(planned instanceof Promise)) {
+      const isLocal = planned.statements.every(({ plan }) => plan.kind === 'local');
+      if (isLocal) return true;
+    }
+    return overlay.isFresh();
   }
 
   /**

@@ -50,7 +50,10 @@ export function noteRun(
   { writers }: StatementRun,
   backends: readonly BackendConnection[],
 ): void {
-  if (plan.kind === 'broadcast' && plan.ddl) session.catalogStale = true;
+  if (plan.kind === 'broadcast' && plan.ddl) {
+    session.catalogStale = true;
+    session.planning.overlay.changed();
+  }
   const commits = writers === undefined && isCommitted(plan);
   for (const backend of backends) session.pins.noteUse(backend, plan, commits);
 }

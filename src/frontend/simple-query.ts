@@ -329,11 +329,17 @@ export class SimpleQuery {
     );
   }
 
-  /** Plans the text again where an earlier statement of it has changed the search path or role; false: wait. */
+  /** Plans the text again where an earlier statement of it has changed what names mean; false: wait. */
   private planAnew(script: Script): boolean {
-    const { planning, literals } = this.session;
-    const { searchPathKey } = planning;
-    if (script.searchPathKey === searchPathKey) return true;
+    const { planning, literals, catalogStale } = this.session;
+    const { searchPathKey, overlay } = planning;
+    const current = script.planned;
+    const isLocal = current.statements[script.index]!.plan.kind === 'local';
+    const sameSchema =
+      !catalogStale ||
+      isLocal ||
+      (!overlay.isStale && current.catalogVersion === overlay.planner.catalogVersion);
+    if (script.searchPathKey === searchPathKey && sameSchema) return true;
     const { text } = script;
     const planned = planning.plan(text, 0, text.length, NO_TYPES, literals);
     if (planned === null) return false;

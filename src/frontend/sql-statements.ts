@@ -253,7 +253,7 @@ export class SqlStatements {
 
   /** Text of some types depends on settings, and the binary form of others on the server. */
   private travelsInBinary(type: number): boolean {
-    const { textOnlyTypes } = this.session.context.planner.catalog;
+    const { textOnlyTypes } = this.session.planning.planner.catalog;
     return type < FIRST_USER_OID && textOnlyTypes?.has(type) !== true;
   }
 }

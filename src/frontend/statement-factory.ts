@@ -95,11 +95,13 @@ export class StatementFactory {
 
   /** Whether it would be planned the same way now. */
   private isCurrent({ searchPathKey, planned }: ClientStatement): boolean {
-    const { planning, context } = this.session;
+    const { planning } = this.session;
+    const { planner } = planning;
     return (
       searchPathKey === planning.searchPathKey &&
-      planned.catalogVersion === context.planner.catalogVersion &&
-      planned.topologyVersion === context.planner.topologyVersion
+      planned.catalogVersion === planner.catalogVersion &&
+      planned.topologyVersion === planner.topologyVersion &&
+      !planning.overlay.isStale
     );
   }
 

@@ -102,6 +102,11 @@ export class Planner {
     return this.#catalog.version;
   }
 
+  /** A planner for the same cluster under another catalog, with no metrics of its own. */
+  seeing(catalog: Catalog): Planner {
+    return new Planner(this.#parser, this.#topology, catalog);
+  }
+
   /** Takes over a new topology or catalog; plans made under other versions are dropped. */
   update(topology: Topology, catalog: Catalog): void {
     this.#topology = topology;

@@ -92,6 +92,7 @@ const told: ReadonlyMap<string, SqlStateName> = new Map<string, SqlStateName>([
   ['2200H', 'sequence_generator_limit_exceeded'],
   ['42501', 'insufficient_privilege'],
   ['42P01', 'undefined_table'],
+  ['57014', 'query_canceled'],
 ]);
 
 /** What a shard said of its sequence, as it would have said it to the client. */
@@ -99,7 +100,14 @@ function asSqlError(error: Error): SqlError {
   if (error instanceof SqlError) return error;
   if (!(error instanceof BackendError)) return sqlError('internal_error', error.message);
   const { fields } = error;
-  const state = told.get(fields?.get('C') ?? '');
-  if (fields === null || state === undefined) return error.toSqlError();
-  return sqlError(state, error.message, { detail: fields.get('D'), hint: fields.get('H') });
+  return fields === null || !told.has(fields.get('C') ?? '')
+    ? error.toSqlError()
+    : sequenceError(fields);
+}
+
+/** The same of an ErrorResponse's fields; what has no word of its own here is a fault. */
+export function sequenceError(fields: ReadonlyMap<string, string>): SqlError {
+  const state = told.get(fields.get('C') ?? '') ?? 'internal_error';
+  const message = fields.get('M') ?? 'the server reported an error';
+  return sqlError(state, message, { detail: fields.get('D'), hint: fields.get('H') });
 }
