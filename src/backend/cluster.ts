@@ -148,10 +148,12 @@ function poolKey(shard: Shard, address: ServerAddress): string {
 }
 
 function poolOptions(config: Config): PoolOptions {
-  const { pool, limits } = config;
+  const { pool, limits, transactions } = config;
   const settings: Record<string, string> = {
     application_name: 'shardgate',
     client_encoding: 'UTF8',
+    // So that SHOW and RESET know it.
+    'shardgate.cross_shard': transactions.crossShard,
   };
   if (limits.statementTimeoutMs > 0) {
     settings['options'] = `-c statement_timeout=${limits.statementTimeoutMs}`;

@@ -36,7 +36,12 @@ export interface Config {
     readonly idleInTransactionTimeoutMs: number;
     readonly preparedStatementsPerClient: number;
   };
-  readonly transactions: { readonly crossShard: 'two_phase' | 'best_effort' | 'refuse' };
+  readonly transactions: {
+    /** What a session has until it sets `shardgate.cross_shard`. */
+    readonly crossShard: 'two_phase' | 'best_effort' | 'refuse';
+    /** Whether transactions that promise one snapshot may have one of each shard instead. */
+    readonly snapshots: 'refuse' | 'per_shard';
+  };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent' };
   /** 1, or the number of cores for `auto`. */
   readonly workers: number;

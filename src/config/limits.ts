@@ -81,5 +81,6 @@ export const defaults = {
   drainTimeout: '30s',
   logLevel: 'info',
   crossShard: 'two_phase',
+  snapshots: 'refuse',
   workers: 1,
 } as const;

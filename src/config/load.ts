@@ -92,7 +92,10 @@ function build(reader: Reader, raw: RawConfig, version: number): Config | null {
       idleInTransactionTimeoutMs: bounds.idle_in_transaction_timeout,
       preparedStatementsPerClient: bounds.prepared_statements,
     },
-    transactions: { crossShard: raw.transactions.cross_shard },
+    transactions: {
+      crossShard: raw.transactions.cross_shard,
+      snapshots: raw.transactions.snapshots,
+    },
     log: { level: raw.log.level },
     workers: raw.workers,
     drainTimeoutMs: raw.drain_timeout,

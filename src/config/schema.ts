@@ -186,6 +186,11 @@ const transactions = object({
     'two_phase: all shards or none; best_effort: COMMIT one by one; refuse: one shard only',
     defaults.crossShard,
   ),
+  snapshots: defaulted(
+    choice(['refuse', 'per_shard']),
+    'REPEATABLE READ and SERIALIZABLE over several shards; per_shard: a snapshot on each of them',
+    defaults.snapshots,
+  ),
 });
 
 const log = object({

@@ -11,7 +11,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import { runInPipeline } from './fan-out-run.js';
 import type { Session } from './session.js';
-import { refusedSetting, settingSql } from './session-settings.js';
+import { CROSS_SHARD, refusedSetting, settingSql } from './session-settings.js';
 
 type Done = (outcome: Outcome) => void;
 type CommandOf<K extends LocalCommand['kind']> = Extract<LocalCommand, { kind: K }>;
@@ -200,15 +200,21 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const refusal = refusedSetting(effect.name, effect.value);
   if (refusal !== null) throw refusal;
   if (effect.local && !work.explicit && session.inPipeline) throw localOutsideTransaction();
+  if (effect.name === CROSS_SHARD && effect.value === 'two_phase') {
+    const begun = session.context.commits.want(() => {
+      session.resumeSoon();
+    });
+    if (begun) {
+      session.busy = true;
+      return false;
+    }
+  }
   const joined = work.explicit && work.participants.length > 0;
   const tag = effect.value === null && beginsWith(sql, 'reset') ? 'RESET' : 'SET';
   if (effect.local && work.explicit && !joined) {
     // Nobody to check it yet: every participant will run it when it joins.
     if (TRANSACTION_SETTINGS.has(effect.name)) {
-      work.remember(sql);
-      for (const each of effects) {
-        if (each.name === 'transaction_isolation') work.isolation = each.value;
-      }
+      rememberTransactionSetting(session, effects, sql);
       done({ ok: true, tag });
       return true;
     }
@@ -220,12 +226,24 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const { text, known } = setText(session, effect, sql);
   runOnParticipants(session, text, (outcome) => {
     if (outcome.ok) {
-      if (TRANSACTION_SETTINGS.has(effect.name)) work.remember(sql);
+      if (TRANSACTION_SETTINGS.has(effect.name)) rememberTransactionSetting(session, effects, sql);
       else applyEffects(session, effects, known);
     }
     done(outcome.ok ? { ok: true, tag } : outcome);
   });
   return true;
+}
+
+/** Every later participant runs it when it joins. */
+function rememberTransactionSetting(
+  { work }: Session,
+  effects: readonly SettingEffect[],
+  sql: string,
+): void {
+  work.remember(sql);
+  for (const { name, value } of effects) {
+    if (name === 'transaction_isolation') work.isolation = value;
+  }
 }
 
 function applyEffects(session: Session, effects: readonly SettingEffect[], known: boolean): void {

@@ -125,6 +125,10 @@ function resetSql(name: string): string {
 
 const EMPTY: Values = new Map();
 
+/** Ours, which the shards keep for us: how this session commits over several shards. */
+export const CROSS_SHARD = 'shardgate.cross_shard';
+const CROSS_SHARD_VALUES = ['two_phase', 'best_effort', 'refuse'];
+
 /** Settings under which the proxy would read statements or keys otherwise than the shards; null: fine. */
 export function refusedSetting(
   name: string,
@@ -141,6 +145,11 @@ export function refusedSetting(
   if (name === 'client_encoding' && !/^'?(sql_ascii|utf-?8|unicode)'?$/i.test(value)) {
     const message = `client_encoding ${value} is not supported`;
     return sqlError('feature_not_supported', message, { hint: 'Use UTF8.', severity });
+  }
+  if (name === CROSS_SHARD && !CROSS_SHARD_VALUES.includes(value)) {
+    const message = `invalid value for parameter "${name}": "${value}"`;
+    const hint = `Available values: ${CROSS_SHARD_VALUES.join(', ')}.`;
+    return sqlError('invalid_parameter_value', message, { hint, severity });
   }
   if (name === 'session_authorization') {
     return sqlError('feature_not_supported', 'SET SESSION AUTHORIZATION is not supported', {

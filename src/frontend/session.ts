@@ -26,6 +26,7 @@ import { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
 import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
+import { crossShardOf, isolationOf } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
 import type { SqlStatements } from './sql-statements.js';
 import { passThroughCopy } from './pass-through-copy.js';
@@ -236,7 +237,12 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** How transactions that wrote on several shards are committed. */
   get crossShard(): CrossShardPolicy {
-    return this.context.config.transactions.crossShard;
+    return crossShardOf(this);
+  }
+
+  /** A shard that was only read may still refuse to commit. */
+  get readersDecide(): boolean {
+    return this.work.explicit && isolationOf(this) === 'serializable';
   }
 
   /** Ends the session with an error. */
@@ -420,9 +426,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     const wasExplicit = work.explicit;
     work.failed = status === TxStatus.failed;
     if (status === TxStatus.idle) {
-      if (wasExplicit) {
-        this.onTransactionEnd(this.control.committing && !this.statementFailed);
-      }
+      if (wasExplicit) this.onTransactionEnd(this.control.committing && !this.statementFailed);
       work.end();
       this.extended.endPortals(true);
       this.finishUnit();

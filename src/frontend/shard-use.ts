@@ -2,6 +2,8 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
+import type { CrossShardPolicy } from '../transaction/participants.js';
+import { CROSS_SHARD } from './session-settings.js';
 import type { Session } from './session.js';
 import type { StatementRun } from './statement-run.js';
 
@@ -19,17 +21,22 @@ export function assertMayUse(
   plan: Plan,
   writing = shards,
 ): void {
-  const { context, work, settings } = session;
+  const { context, work } = session;
   const { participants } = work;
   if (participants.length === 0 && shards.length === 1) return;
   const only = shards.length === 1 && participants.length === 1;
   if (only && participants[0]!.shard === shards[0]) return;
-  const isolation = work.isolation ?? settings.get('default_transaction_isolation')?.toLowerCase();
-  if (work.explicit && isolation !== undefined && SNAPSHOT_LEVELS.has(isolation)) {
+  const isolation = isolationOf(session);
+  const { snapshots } = context.config.transactions;
+  if (work.explicit && SNAPSHOT_LEVELS.has(isolation) && snapshots === 'refuse') {
     throw sqlError(
       'feature_not_supported',
       `a ${isolation} transaction cannot use more than one shard`,
-      { hint: 'Use READ COMMITTED, or keep the transaction on one shard key.' },
+      {
+        hint:
+          'Use READ COMMITTED, keep the transaction on one shard key, or set' +
+          ' transactions.snapshots: per_shard, which gives it a snapshot on each shard.',
+      },
     );
   }
   if (!isCommitted(plan)) return;
@@ -41,6 +48,23 @@ export function assertMayUse(
   const isDdl = plan.kind === 'broadcast' && plan.ddl;
   if (isDdl && !work.explicit && work.writers.size === 0) return;
   throw context.commits.refusal(writers, crossShard);
+}
+
+/** In lower case, as far as the session has said it. */
+export function isolationOf({ work, settings }: Session): string {
+  const { isolation } = work;
+  return (isolation ?? settings.get('default_transaction_isolation') ?? '').toLowerCase();
+}
+
+/** How a commit over several shards is done: by `SET shardgate.cross_shard`, else as configured. */
+export function crossShardOf({ work, settings, context }: Session): CrossShardPolicy {
+  const last = work.lastEffect(CROSS_SHARD);
+  // SET LOCAL is the transaction's alone.
+  const value =
+    last?.local === true
+      ? (last.value ?? settings.baseOf(last).get(CROSS_SHARD))
+      : settings.get(CROSS_SHARD);
+  return (value as CrossShardPolicy | undefined) ?? context.config.transactions.crossShard;
 }
 
 /** A statement is about to run on these backends. A run that knows its writers tells of them itself. */

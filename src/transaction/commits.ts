@@ -1,29 +1,42 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { Outcome } from './operation.js';
 import { OrderedCommit } from './ordered-commit.js';
-import { Participants, type CommitHost, type CrossShardPolicy } from './participants.js';
+import { errorOf, Participants, type CommitHost, type CrossShardPolicy } from './participants.js';
 import { TwoPhaseCommit, type TwoPhaseServices } from './two-phase-commit.js';
 import type { ShardProblem } from './two-phase-shards.js';
 
 export interface CommitServices extends TwoPhaseServices {
   /** Why a shard cannot take part in two-phase commit; null: it can. */
   problem(shard: Shard): ShardProblem | null;
+  /** Makes the shards ready for two phases, though the configuration asks for none; `then`: when they are. */
+  want(then: () => void): void;
 }
 
 /** How a transaction over several shards is committed. */
 export class Commits {
   private readonly services: CommitServices;
+  private wanted = false;
 
   constructor(services: CommitServices) {
     this.services = services;
+  }
+
+  /** A session asks for two phases: true where `then` will be called, when the shards are ready for them. */
+  want(then: () => void): boolean {
+    if (this.wanted) return false;
+    this.wanted = true;
+    this.services.want(then);
+    return true;
   }
 
   /** Whether a transaction that wrote on these shards can be committed under a policy. */
   possible(shards: ReadonlySet<Shard>, policy: CrossShardPolicy): boolean {
     if (shards.size < 2) return true;
     if (policy !== 'two_phase') return policy === 'best_effort';
+    this.want(() => undefined);
     for (const shard of shards) if (this.services.problem(shard) !== null) return false;
     return true;
   }
@@ -78,8 +91,35 @@ export class Commits {
         done(outcome);
       });
     };
-    if (this.kindOf(host) === CommitKind.twoPhase) {
-      TwoPhaseCommit.run(participants, writers, this.services, finish);
-    } else OrderedCommit.run(participants, writers, finish);
+    const commitWriters = (): void => {
+      if (this.kindOf(host) === CommitKind.twoPhase) {
+        TwoPhaseCommit.run(participants, writers, this.services, finish);
+      } else OrderedCommit.run(participants, writers, finish);
+    };
+    if (host.readersDecide && writers.length > 0) {
+      commitReaders(participants, writers, commitWriters, finish);
+    } else commitWriters();
   }
+}
+
+/** Readers have nothing that would be lost: they may commit before anything is decided, and stop it. */
+function commitReaders(
+  participants: Participants,
+  writers: readonly BackendConnection[],
+  goOn: () => void,
+  finish: (outcome: Outcome) => void,
+): void {
+  const readers = participants.all.filter((backend) => !writers.includes(backend));
+  participants.ask(new Map(readers.map((backend) => [backend, ['COMMIT']])), (answers) => {
+    for (const answer of answers.values()) {
+      const error = errorOf(answer);
+      if (error === null) continue;
+      participants.ask(new Map(writers.map((backend) => [backend, ['ROLLBACK']])), () => {
+        finish({ ok: false, error });
+      });
+      return;
+    }
+    participants.giveBack(readers);
+    goOn();
+  });
 }

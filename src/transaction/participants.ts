@@ -12,6 +12,8 @@ export interface CommitHost extends BackendSink {
   readonly work: UnitOfWork;
   /** How transactions that wrote on several shards are committed. */
   readonly crossShard: CrossShardPolicy;
+  /** Participants that only read may fail to commit, and must not be the last to be asked. */
+  readonly readersDecide: boolean;
   readonly local: { bytes(source: Uint8Array, start: number, end: number): unknown };
   /** A ParameterStatus message for the client, in front of the next ReadyForQuery. */
   report(buffer: Buffer, start: number, end: number): void;
@@ -99,13 +101,13 @@ export class Participants implements BackendSink {
     if (asked.length === 0) onAll(answers);
   }
 
-  /** The end: nothing is asked any more. */
-  giveBack(): void {
-    for (const backend of this.held) {
+  /** The end for these, or for all: nothing is asked any more. */
+  giveBack(backends: Iterable<BackendConnection> = this.held): void {
+    for (const backend of [...backends]) {
+      if (!this.held.delete(backend)) continue;
       if (this.host.work.participants.includes(backend)) backend.sink = this.host;
       else backend.owner.release(backend);
     }
-    this.held.clear();
   }
 
   captured(

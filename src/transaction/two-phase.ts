@@ -35,10 +35,12 @@ export class TwoPhase {
     const links = new OwnLinks(config, logger, 'recovery');
     const query: OwnLinks['query'] = (shard, sql, timeoutMs) => links.query(shard, sql, timeoutMs);
     const shards = new TwoPhaseShards(query, logger);
+    let wanted = false;
+    const topology = (): Topology => config().topology;
     const recovery = new Recovery(
       {
-        topology: () => config().topology,
-        enabled: () => config().transactions.crossShard === 'two_phase',
+        topology,
+        enabled: () => wanted || config().transactions.crossShard === 'two_phase',
         query,
         shards,
         logger,
@@ -47,11 +49,14 @@ export class TwoPhase {
       recoveryOptions(env),
     );
     this.links = links;
-    const topology = (): Topology => config().topology;
     this.deadlocks = new DeadlockWatch({ topology, units, query, logger });
     this.recovery = recovery;
     this.commits = new Commits({
       problem: (shard) => shards.problem(shard),
+      want: (then) => {
+        wanted = true;
+        void shards.setUp(topology()).then(then);
+      },
       logger,
       crashPoint,
       learn: (deciding, transaction) => recovery.learn(deciding, transaction),

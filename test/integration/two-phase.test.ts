@@ -460,6 +460,39 @@ describe('transactions.cross_shard', () => {
     expect(await scene.shardsWith('refused')).toEqual([]);
   });
 
+  test('a session may choose for itself, and a transaction', async () => {
+    const shown = async (user: pg.Client): Promise<unknown> =>
+      (await user.query<Record<string, unknown>>('SHOW shardgate.cross_shard')).rows[0]![
+        'shardgate.cross_shard'
+      ];
+    await withPolicy('refuse', async (user) => {
+      const write = (slot: number): Promise<unknown> =>
+        user.query('INSERT INTO items VALUES ($1, $3, $4), ($2, $3, $4)', [
+          scene.ids.s0,
+          scene.ids.s1,
+          slot,
+          'chosen',
+        ]);
+      expect(await shown(user)).toBe('refuse');
+      const wrong = errorOf(user.query(`SET shardgate.cross_shard = 'always'`));
+      expect(await wrong).toMatchObject({ code: '22023' });
+      await user.query(`SET shardgate.cross_shard = 'two_phase'`);
+      expect(await shown(user)).toBe('two_phase');
+      const before = (await scene.decisions()).size;
+      await write(1);
+      expect((await scene.decisions()).size).toBe(before + 1);
+      await user.query('RESET shardgate.cross_shard');
+      expect(await errorOf(write(2))).toMatchObject({ code: '0A000' });
+      await user.query('BEGIN');
+      await user.query(`SET LOCAL shardgate.cross_shard = 'best_effort'`);
+      await write(3);
+      await user.query('COMMIT');
+      expect((await scene.decisions()).size).toBe(before + 1);
+      expect(await shown(user)).toBe('refuse');
+    });
+    expect(await scene.shardsWith('chosen')).toEqual(['s0', 's1']);
+  });
+
   test('best_effort: what fails first undoes all, what fails later is told', async () => {
     await withPolicy('best_effort', async (user, other) => {
       const commit = async (batch: string, violator: DataShard | null): Promise<unknown> => {
@@ -487,6 +520,49 @@ describe('transactions.cross_shard', () => {
       const metrics = await (await fetch(`http://127.0.0.1:${other.httpPort}/metrics`)).text();
       expect(metrics).toMatch(/shardgate_transactions_total\{[^}]*best_effort[^}]*\} 3/);
     });
+  });
+});
+
+describe('transactions.snapshots', () => {
+  test('per_shard: one snapshot on each shard, and writes on several of them', async () => {
+    const config = { ...scene.config, transactions: { snapshots: 'per_shard' } };
+    const other = await scene.startProxy({}, config);
+    const [user, neighbour] = await Promise.all([connectTo(other.url), connectTo(other.url)]);
+    const { s0, s1, s2 } = scene.ids;
+    for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
+      await user.query(`BEGIN ISOLATION LEVEL ${level}`);
+      const count = async (): Promise<unknown> =>
+        (await user.query<{ n: number }>('SELECT count(*)::int AS n FROM items')).rows[0]!.n;
+      expect(await count()).toBe(0);
+      await neighbour.query('INSERT INTO items VALUES ($1, 1, $3), ($2, 1, $3)', [s0, s1, level]);
+      expect(await count()).toBe(0);
+      await user.query('INSERT INTO items VALUES ($1, 2, $3), ($2, 2, $3)', [s1, s2, level]);
+      expect((await user.query('COMMIT')).command).toBe('COMMIT');
+      expect(await count()).toBe(4);
+      await neighbour.query('DELETE FROM items');
+    }
+    await Promise.all([user.end(), neighbour.end()]);
+    await other.stop();
+  });
+
+  test('per_shard: a shard that was only read may refuse to commit, and stops the others', async () => {
+    const config = { ...scene.config, transactions: { snapshots: 'per_shard' } };
+    const other = await scene.startProxy({}, config);
+    const [a, b] = await Promise.all([connectTo(other.url), connectTo(other.url)]);
+    const { s0, s1, s2 } = scene.ids;
+    await a.query('INSERT INTO items VALUES ($1, 1, $3), ($2, 1, $3)', [s0, s1, 'skew']);
+    for (const client of [a, b]) await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
+    // Each reads what the other one writes, on one shard; a's write is elsewhere too.
+    for (const client of [a, b]) await client.query('SELECT * FROM items WHERE id = $1', [s0]);
+    await a.query('INSERT INTO items VALUES ($1, 3, $2)', [s0, 'skew']);
+    await a.query('INSERT INTO items VALUES ($1, 3, $2)', [s2, 'skew']);
+    await b.query('INSERT INTO items VALUES ($1, 4, $2)', [s0, 'skew']);
+    await b.query('COMMIT');
+    expect(await errorOf(a.query('COMMIT'))).toMatchObject({ code: '40001' });
+    expect(await scene.shardsWith('skew')).toEqual(['s0', 's1']);
+    expect(await scene.prepared()).toEqual([]);
+    await Promise.all([a.end(), b.end()]);
+    await other.stop();
   });
 });
 

@@ -28,7 +28,7 @@ describe('a file that holds keyspaces only', () => {
       idleInTransactionTimeoutMs: 0,
       preparedStatementsPerClient: 5_000,
     });
-    expect(config.transactions).toEqual({ crossShard: 'two_phase' });
+    expect(config.transactions).toEqual({ crossShard: 'two_phase', snapshots: 'refuse' });
     expect(config.log).toEqual({ level: 'info' });
     expect([config.workers, config.drainTimeoutMs]).toEqual([1, 30_000]);
     expect(config.topology.defaultKeyspace).toBeNull();

@@ -59,6 +59,7 @@ export function shardNamed(name: string, index: number): Shard {
 export class ScriptedHost extends RecordingSink implements CommitHost {
   readonly work = new UnitOfWork();
   crossShard: CrossShardPolicy = 'two_phase';
+  readersDecide = false;
   heard = '';
   readonly local = {
     bytes: (source: Uint8Array, start: number, end: number): void => {

@@ -31,6 +31,7 @@ beforeEach(() => {
   elsewhere = [];
   services = {
     problem: () => null,
+    want: () => undefined,
     logger: createLogger('silent'),
     crashPoint: noCrash,
     learn: () => Promise.resolve(learnt),
@@ -293,6 +294,37 @@ describe('what ran outside BEGIN', () => {
     for (const participant of [leg, other, reader]) participant.answers('COMMIT');
     await settle();
     expect(told(outcome)).toBe('COMMIT');
+  });
+});
+
+describe('readers that may refuse to commit', () => {
+  beforeEach(() => {
+    host.readersDecide = true;
+  });
+
+  test('are asked before anybody votes', async () => {
+    commit();
+    expect(asked()).toEqual(['', '', '', 'COMMIT']);
+    reader.answers('COMMIT');
+    expect(asked()).toEqual(['INSERT', 'PREPARE TRANSACTION', 'PREPARE TRANSACTION', '']);
+    vote();
+    decider.answers('COMMIT');
+    asked();
+    leg.answers('COMMIT PREPARED');
+    other.answers('COMMIT PREPARED');
+    await settle();
+    expect(told(outcome)).toBe('COMMIT');
+    for (const { backend } of all) expect(backend.sink).toBe(host);
+  });
+
+  test('undo all of it', async () => {
+    commit();
+    asked();
+    reader.fails('40001');
+    expect(asked()).toEqual(['ROLLBACK', 'ROLLBACK', 'ROLLBACK', '']);
+    for (const writer of [decider, leg, other]) writer.answers('ROLLBACK');
+    await settle();
+    expect(told(outcome)).toMatchObject({ code: '40001' });
   });
 });
 
