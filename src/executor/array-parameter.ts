@@ -113,15 +113,7 @@ export function arrayParameters(
   rowCount: number,
   columns: readonly ArrayColumn[],
 ): Buffer[] {
-  const arrays = columns.map(({ elementOid }) => {
-    const writer = new Writer(ARRAY_INITIAL_BYTES);
-    writer
-      .int32(rowCount === 0 ? 0 : 1)
-      .int32(0)
-      .int32(elementOid);
-    // One dimension, of `rowCount` elements, from 1.
-    return rowCount === 0 ? writer : writer.int32(rowCount).int32(1);
-  });
+  const arrays = columns.map(({ elementOid }) => arrayHead(rowCount, elementOid));
   const hasNull = columns.map(() => false);
   for (const bytes of rows) {
     let at = 0;
@@ -144,6 +136,43 @@ export function arrayParameters(
     if (hasNull[column]!) array.writeInt32BE(1, 4);
     return array;
   });
+}
+
+/** A binary array of these values, none of which is NULL. */
+export function binaryArray(values: readonly Buffer[], elementOid: number): Buffer {
+  const writer = arrayHead(values.length, elementOid);
+  for (const value of values) writer.int32(value.length).bytes(value);
+  return writer.take();
+}
+
+/** The different values of one column; NULL is none. `rows` as above. */
+export function distinctValues(rows: readonly Buffer[], column: number): Buffer[] {
+  const found = new Map<string, Buffer>();
+  for (const bytes of rows) {
+    let at = 0;
+    while (at < bytes.length) {
+      const next = at + 1 + readInt32(bytes, at + 1);
+      at += 7;
+      for (let i = 0; i < column; i++) at += 4 + Math.max(0, readInt32(bytes, at));
+      const length = readInt32(bytes, at);
+      if (length >= 0) {
+        const value = bytes.subarray(at + 4, at + 4 + length);
+        found.set(value.toString('latin1'), value);
+      }
+      at = next;
+    }
+  }
+  return [...found.values()];
+}
+
+/** The beginning of an array of one dimension, of `count` elements, from 1. */
+function arrayHead(count: number, elementOid: number): Writer {
+  const writer = new Writer(ARRAY_INITIAL_BYTES);
+  writer
+    .int32(count === 0 ? 0 : 1)
+    .int32(0)
+    .int32(elementOid);
+  return count === 0 ? writer : writer.int32(count).int32(1);
 }
 
 const ARRAY_INITIAL_BYTES = 512;

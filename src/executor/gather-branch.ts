@@ -18,6 +18,8 @@ export class GatherBranch {
   readonly steps: GatherStep[] = [];
   /** Kept rows, by input. */
   readonly rows: readonly GatherRows[];
+  /** It was sent something without a Sync behind it. */
+  open = false;
   /** Its ReadyForQuery is awaited. */
   syncing = false;
   cancelled = false;
@@ -42,6 +44,7 @@ export class GatherBranch {
   sync(): void {
     this.backend.sync(CAPTURE);
     this.syncing = true;
+    this.open = false;
   }
 
   /** What runs is broken off; the answers that are awaited still come. */

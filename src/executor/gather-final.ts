@@ -61,12 +61,27 @@ export function inPlaceRelation(input: GatherInput, table: string | null): strin
   return table === null ? `(${own})` : `(SELECT * FROM ${table} UNION ALL ${own})`;
 }
 
+/** The rows of a query whose column has one of the values in array parameter `$parameter`. */
+export function onlyValues(sql: string, column: string, parameter: number): string {
+  const name = quoteIdentifier(column);
+  // The line break ends a comment that the query may end with.
+  return (
+    `SELECT * FROM (${sql}\n) AS sg_rows` +
+    ` WHERE sg_rows.${name} OPERATOR(pg_catalog.=) ANY ($${parameter})`
+  );
+}
+
 /** Makes a temporary table of an input, with the rows of the shard it is made on or without any. */
-export function createTable(table: string, input: GatherInput, withData: boolean): string {
-  const names = input.columns.map(quoteIdentifier).join(', ');
+export function createTable(
+  table: string,
+  columns: readonly string[],
+  sql: string,
+  withData: boolean,
+): string {
+  const names = columns.map(quoteIdentifier).join(', ');
   // The line break ends a comment that the input may end with.
   return (
-    `CREATE TEMPORARY TABLE ${table} (${names}) ON COMMIT DROP AS ${input.sql}\n` +
+    `CREATE TEMPORARY TABLE ${table} (${names}) ON COMMIT DROP AS ${sql}\n` +
     `WITH ${withData ? '' : 'NO '}DATA`
   );
 }

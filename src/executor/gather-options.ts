@@ -9,6 +9,8 @@ export interface GatherOptions {
   /** Backends that run each input; the home may be one of them. */
   readonly sources: readonly (readonly BackendConnection[])[];
   readonly home: BackendConnection;
+  /** Those of an input's backends that may have rows with these values in the column of its link; one at least. */
+  readonly readersOf: (input: number, values: readonly Buffer[]) => readonly BackendConnection[];
   /** Inputs travel as parameters as long as they are small; needs `script.fitsParameters`. */
   readonly startsSmall: boolean;
   /** What the client was or is told of the result. */

@@ -1,8 +1,8 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
-import type { GatherSpec } from '../planner/plan.js';
+import type { GatherSpec, ValueLink } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
-import { arrayColumn, arrayParameters, type ArrayColumn } from './array-parameter.js';
+import { arrayColumn, arrayParameters, binaryArray, type ArrayColumn } from './array-parameter.js';
 import { BindParts, NO_VALUES } from './bind-parts.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
 import type { PortalPart } from './portal/portal-part.js';
@@ -11,6 +11,7 @@ import {
   createTable,
   finalText,
   inPlaceRelation,
+  onlyValues,
   unnestRelation,
   type Combine,
 } from './gather-final.js';
@@ -61,6 +62,8 @@ export class GatherScript {
   private readonly bind: BindParts;
   /** How the rows of each input travel. */
   private readonly formats: readonly ('text' | 'binary')[];
+  /** What each input is read by, where only rows with certain values are. */
+  private readonly asked: InputText[];
 
   constructor(options: GatherScriptOptions) {
     this.options = options;
@@ -69,6 +72,8 @@ export class GatherScript {
     this.formats = options.columns.map((columns) =>
       columns.every((column) => travelsInBinary(column, options.textOnlyTypes)) ? 'binary' : 'text',
     );
+    const { spec, paramTypes } = options;
+    this.asked = spec.inputs.map(({ sql }) => ({ sql, bind: this.bind, types: paramTypes }));
   }
 
   /** Every input can travel in parameters, as far as its types are concerned. */
@@ -86,17 +91,36 @@ export class GatherScript {
     return this.options.portal !== undefined;
   }
 
+  /** What the input is read by where that is small; null: by itself. */
+  linkOf(input: number): ValueLink | null {
+    return this.options.spec.inputs[input]!.link ?? null;
+  }
+
+  /** From now on the input is read where its link's column has one of these values. */
+  restrict(input: number, values: readonly Buffer[]): void {
+    const { spec, paramTypes } = this.options;
+    const { sql, link } = spec.inputs[input]!;
+    const { elementOid, arrayOid } = this.arrays![link!.input]![link!.column]!;
+    const array = binaryArray(values, elementOid);
+    this.asked[input] = {
+      sql: onlyValues(sql, link!.name, paramTypes.length + 1),
+      bind: new BindParts(this.bind.withValues([array])),
+      types: [...paramTypes, arrayOid],
+    };
+  }
+
   /** `rowsMax` 0: all. */
   runInput(backend: BackendConnection, input: number, rowsMax: number): void {
-    const { sql } = this.options.spec.inputs[input]!;
-    this.send(backend, sql, this.bind.withResults(this.formats[input]!), rowsMax);
+    const { sql, bind, types } = this.asked[input]!;
+    this.send(backend, sql, bind.withResults(this.formats[input]!), rowsMax, types);
   }
 
   /** `withData`: with the rows that this backend has itself. */
   createTable(home: BackendConnection, input: number, withData: boolean): void {
     const { spec, tables } = this.options;
-    const text = createTable(tables[input]!, spec.inputs[input]!, withData);
-    this.send(home, text, this.bind.withResults('text'));
+    const { sql, bind, types } = this.asked[input]!;
+    const text = createTable(tables[input]!, spec.inputs[input]!.columns, sql, withData);
+    this.send(home, text, bind.withResults('text'), 0, types);
   }
 
   copyInto(home: BackendConnection, input: number): void {
@@ -225,6 +249,13 @@ export class GatherScript {
 }
 
 const NO_TYPES: readonly number[] = [];
+
+/** A statement that reads an input, and what it is bound to. */
+interface InputText {
+  readonly sql: string;
+  readonly bind: BindParts;
+  readonly types: readonly number[];
+}
 
 function arraysOf({ spec, columns }: GatherScriptOptions): ArrayColumn[][] | null {
   const all: ArrayColumn[][] = [];

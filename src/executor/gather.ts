@@ -5,11 +5,13 @@ import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost } from '../transaction/operation.js';
+import { distinctValues } from './array-parameter.js';
 import { readRowDescription, sameTypes } from './described-columns.js';
 import { withoutPosition } from '../protocol/error-position.js';
 import type { GatherBranch } from './gather-branch.js';
 import { GatherBranches } from './gather-branches.js';
 import type { GatherFeed } from './gather-feed.js';
+import type { GatherRows } from './gather-rows.js';
 import { cancelError, memoryError, shapeError, tableError } from './gather-errors.js';
 import type { GatherOptions } from './gather-options.js';
 import type { TableWay } from './gather-script.js';
@@ -41,6 +43,8 @@ export class Gather implements Operation {
   /** Of the COPY that is open, or was last. */
   private feed: GatherFeed | null = null;
   private collecting: boolean;
+  /** Inputs that are read by values of others, which have not come. */
+  private readonly waiting = new Set<number>();
   /** By input, where they are large. */
   private readonly ways: readonly TableWay[];
   /** The input that the home's COPY takes now; -1: none. */
@@ -74,22 +78,36 @@ export class Gather implements Operation {
 
   /** Sends the requests; this must be the session's operation already. */
   start(): void {
-    const { sources, script, endsWithSync } = this.options;
+    const { sources, script } = this.options;
+    const readers = new Map<number, readonly BackendConnection[]>();
+    sources.forEach((backends, input) => {
+      if (this.collecting && script.linkOf(input) !== null) this.waiting.add(input);
+      else readers.set(input, backends);
+    });
+    this.read(readers);
+    if (!this.collecting) this.copyFrom(0);
+  }
+
+  /** Sends inputs to the backends that are to read them; Sync when nothing more will be sent. */
+  private read(inputs: ReadonlyMap<number, readonly BackendConnection[]>): void {
+    const { script, endsWithSync } = this.options;
     for (const branch of this.branches.all) {
       const isHome = branch === this.home;
       if (isHome && !this.collecting) continue;
-      const { backend } = branch;
-      sources.forEach((backends, input) => {
-        if (!backends.includes(backend)) return;
+      const { backend, steps } = branch;
+      const before = steps.length;
+      for (const [input, backends] of inputs) {
+        if (!backends.includes(backend)) continue;
         // The home must be free again when its rows are many: it makes a table of them by itself.
         script.runInput(backend, input, isHome ? PARAMETER_ROWS_MAX + 1 : 0);
-        branch.steps.push({ kind: 'input', input });
-      });
-      if (!isHome && endsWithSync) branch.sync();
-      else if (branch.steps.length > 0) backend.requestFlush();
+        steps.push({ kind: 'input', input });
+        branch.open = true;
+      }
+      if (!isHome && endsWithSync && branch.open && this.waiting.size === 0) branch.sync();
+      else if (steps.length > before) backend.requestFlush();
+      else continue;
       backend.flush();
     }
-    if (!this.collecting) this.copyFrom(0);
   }
 
   // ---------------------------------------------------------------- what backends say
@@ -195,6 +213,7 @@ export class Gather implements Operation {
     if (step?.kind === 'final') this.tag = tag;
     if (step?.kind === 'input') this.executed = true;
     if (step?.kind === 'input' && this.error === null) {
+      this.readByValues();
       this.finishCollecting();
       this.finishCopy();
     }
@@ -203,14 +222,34 @@ export class Gather implements Operation {
 
   // ---------------------------------------------------------------- small inputs
 
+  /** Inputs whose values are all there now are asked for the rows that have them. */
+  private readByValues(): void {
+    if (!this.collecting || this.waiting.size === 0) return;
+    const { script, readersOf } = this.options;
+    const readers = new Map<number, readonly BackendConnection[]>();
+    for (const input of this.waiting) {
+      const { input: leader, column } = script.linkOf(input)!;
+      if (this.waiting.has(leader) || this.branches.awaitInput(leader)) continue;
+      const contents = this.rowsOf(leader).map((rows) => rows.content());
+      const values = distinctValues(contents, column);
+      script.restrict(input, values);
+      readers.set(input, readersOf(input, values));
+    }
+    for (const input of readers.keys()) this.waiting.delete(input);
+    if (readers.size > 0) this.read(readers);
+  }
+
+  /** What is kept of an input, by backend. */
+  private rowsOf(input: number): GatherRows[] {
+    return this.options.sources[input]!.map((backend) => this.branches.of(backend).rows[input]!);
+  }
+
   /** When every input is there, and small enough, the final statement gets them as parameters. */
   private finishCollecting(): void {
-    if (!this.collecting || this.branches.awaitInput()) return;
+    if (!this.collecting || this.waiting.size > 0 || this.branches.awaitInput()) return;
     this.collecting = false;
     const { sources, script } = this.options;
-    const rows = sources.map((backends, input) =>
-      backends.map((backend) => this.branches.of(backend).rows[input]!),
-    );
+    const rows = sources.map((_, input) => this.rowsOf(input));
     script.finalOverParameters(this.home.backend, rows);
     this.home.steps.push({ kind: 'final' });
     this.endHome();
@@ -221,6 +260,9 @@ export class Gather implements Operation {
     if (!this.collecting || this.error !== null) return;
     this.collecting = false;
     for (const rows of this.home.rows) rows.clear();
+    const late = new Map([...this.waiting].map((input) => [input, this.options.sources[input]!]));
+    this.waiting.clear();
+    this.read(late);
     this.copyFrom(0);
   }
 

@@ -5,6 +5,7 @@ import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
 import { finalText } from '../executor/gather-final.js';
+import { shardsOfValues } from '../executor/value-shards.js';
 import { GatherScript, HASH_JOIN_SETTINGS } from '../executor/gather-script.js';
 import { PortalPart } from '../executor/portal/portal-part.js';
 import { ScatterPortal } from '../executor/portal/scatter-portal.js';
@@ -127,6 +128,8 @@ export class GatherRun implements StatementRun {
       script,
       sources: inputShards.map((shards) => shards.map((shard) => this.backendOf(backends, shard))),
       home,
+      readersOf: (input, values) =>
+        this.readersOf(input, values).map((shard) => this.backendOf(backends, shard)),
       startsSmall: script.fitsParameters && (this.seemsSmall || this.isReadOnly),
       result,
       describe: request.describe,
@@ -143,9 +146,20 @@ export class GatherRun implements StatementRun {
     startOperation(session, gather);
   }
 
-  /** By what is known of the tables. */
+  /** Where an input's rows with these values in the column of its link are. */
+  private readersOf(input: number, values: readonly Buffer[]): readonly Shard[] {
+    const all = this.inputShards[input]!;
+    const key = this.spec.inputs[input]!.link?.key ?? null;
+    const found = key === null ? null : shardsOfValues(key.keyspace, key.mapper, values);
+    if (found === null) return all;
+    const some = all.filter((shard) => found.has(shard));
+    return some.length > 0 ? some : all.slice(0, 1);
+  }
+
+  /** By what is known of the tables; what is found by values of another input is small if that is. */
   private get seemsSmall(): boolean {
-    return this.spec.inputs.every(({ estimatedRows }, input) => {
+    return this.spec.inputs.every(({ estimatedRows, link }, input) => {
+      if (link !== undefined) return true;
       const shards = this.inputShards[input]!.length;
       return estimatedRows === null || estimatedRows <= 2 * PARAMETER_ROWS_MAX * shards;
     });

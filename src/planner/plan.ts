@@ -242,8 +242,20 @@ export interface GatherInput {
    * parameters; else only as a temporary table, which keeps collations.
    */
   readonly defaultCollations: boolean;
-  /** Over all shards, from the catalog; null: not known. */
+  /** Over all shards, guessed from the catalog and the conditions; null: not known. */
   readonly estimatedRows: number | null;
+  /** Where another input is small, only rows with the values that it has are needed. */
+  readonly link?: ValueLink;
+}
+
+/** Rows are needed only where their column `name` equals a value of another input's column. */
+export interface ValueLink {
+  readonly input: number;
+  /** 0-based, of that input. Its type is built in, as the other's is. */
+  readonly column: number;
+  readonly name: string;
+  /** The column is the shard key, and these are values of it; null: they tell no shard. */
+  readonly key: { readonly keyspace: Keyspace; readonly mapper: KeyMapper } | null;
 }
 
 /**

@@ -122,7 +122,7 @@ function gatherNode(gather: GatherSpec, resolve: ResolveShards): PlanNode {
       ['Home', home.map((shard) => shard.name).join(', ')],
       ['Final', finalText(gather.final, gather.inputs)],
     ],
-    children: gather.inputs.map((input) => inputNode(input, resolve)),
+    children: gather.inputs.map((input) => inputNode(input, gather.inputs, resolve)),
     pushed: null,
   };
 }
@@ -157,13 +157,23 @@ function destinationProperties(destination: Destination): [string, PropertyValue
   ];
 }
 
-function inputNode(input: GatherInput, resolve: ResolveShards): PlanNode {
+function inputNode(
+  input: GatherInput,
+  all: readonly GatherInput[],
+  resolve: ResolveShards,
+): PlanNode {
   const shards = resolve(input.shards);
   const properties: [string, PropertyValue][] = [
     ['Input', input.label],
     ...shardProperties(input.shards, shards),
   ];
   if (input.estimatedRows !== null) properties.push(['Estimated Rows', input.estimatedRows]);
+  const { link } = input;
+  if (link !== undefined) {
+    const leader = all[link.input]!;
+    const column = `${link.name} = ${leader.columns[link.column]} of ${leader.label}`;
+    properties.push(['Only Rows With', `${column}, if those are few`]);
+  }
   properties.push(['Each Shard', input.sql]);
   return { type: 'Read', properties, children: [], pushed: { sql: input.sql, shards } };
 }

@@ -11,6 +11,7 @@ import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
 import { tableInput, viewInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
+import { withValueLinks, type Origin } from './value-links.js';
 import { checkWholeRows } from './whole-rows.js';
 
 /**
@@ -34,7 +35,7 @@ export function gatherQuery(
   context.constants.dependOnAll();
   const gathering = new Gathering(tables, home, analysis);
   const final = gathering.text(statement, context);
-  const { inputs } = gathering;
+  const inputs = withValueLinks(gathering.inputs, gathering.origins);
   const readsInPlace = isReadOnce(inputs, tables, home, analysis);
   return { inputs, home: home.shards, final, ...(readsInPlace ? { readsInPlace } : {}) };
 }
@@ -59,6 +60,8 @@ function isReadOnce(
 /** The inputs of one statement, found while its text, and those of views in it, are put together. */
 class Gathering {
   readonly inputs: GatherInput[] = [];
+  /** Of each input. */
+  readonly origins: Origin[] = [];
   readonly #tables: Tables;
   readonly #home: Home;
   readonly #analysis: Analysis;
@@ -76,8 +79,8 @@ class Gathering {
     const search = { tables: this.#tables, home: this.#home, text, analysis, context };
     const pushed = pushedQueries(select, search);
     const skip = new Set(pushed.map((query) => query.select));
-    for (const { input, place } of pushed) {
-      const pieces = ['SELECT * FROM ', this.#add(input), ` AS ${INPUT_ALIAS}`];
+    for (const { input, place, level } of pushed) {
+      const pieces = ['SELECT * FROM ', this.#add(input, level), ` AS ${INPUT_ALIAS}`];
       text.replace({ start: place.start, end: place.end, pieces });
     }
     const use = new ColumnUse(select, skip);
@@ -113,19 +116,26 @@ class Gathering {
     const view = analysis.views.get(range);
     if (view === undefined) {
       const occurrence = analysis.ranges.get(range)!;
-      return [this.#add(tableInput(range, occurrence, use, analysis, context))];
+      const input = tableInput(range, occurrence, use, analysis, context);
+      return [this.#add(input, occurrence)];
     }
     const shards = viewShards(view, search);
-    if (shards !== null) return [this.#add(viewInput(view, shards, use, analysis, context))];
+    if (shards !== null) {
+      return [this.#add(viewInput(view, shards, use, analysis, context), view.level)];
+    }
     const bytes = Buffer.from(view.relation.viewDefinition!);
     const inside = { ...context, bytes, textStart: 0, start: 0, end: bytes.length };
     return ['(', ...this.text(view.select, inside), ')'];
   }
 
   /** Tables that are read alike share one input. */
-  #add(input: GatherInput): { readonly kind: 'input'; readonly input: number } {
+  #add(input: GatherInput, of: Origin['of']): { readonly kind: 'input'; readonly input: number } {
     const known = this.inputs.findIndex((other) => isSame(other, input));
-    if (known < 0) return { kind: 'input', input: this.inputs.push(input) - 1 };
+    if (known < 0) {
+      this.origins.push({ of, shared: false });
+      return { kind: 'input', input: this.inputs.push(input) - 1 };
+    }
+    this.origins[known]!.shared = true;
     const other = this.inputs[known]!;
     const lookups = distinct([...(other.lookups ?? []), ...(input.lookups ?? [])]);
     if (lookups.length > 0) this.inputs[known] = { ...other, lookups };

@@ -6,7 +6,7 @@ import type { ShardSelector } from '../plan.js';
 import { refuse } from '../refusals.js';
 
 /** Rows of a table whose size is not known, on each of its shards. */
-const ROWS_UNKNOWN = 10_000;
+export const ROWS_UNKNOWN = 10_000;
 
 /** Where the final statement runs, and which tables are there with all of their rows. */
 export interface Home {

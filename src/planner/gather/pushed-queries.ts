@@ -11,7 +11,7 @@ import { splitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
 import type { ViewUse } from '../views.js';
 import { ColumnUse } from './column-use.js';
-import type { Home } from './home.js';
+import { estimatedRows, type Home } from './home.js';
 import { isPlainQuery } from './plain-expressions.js';
 import { findSelect, type SelectPlace } from './select-place.js';
 import { hasDefaultCollation } from './table-input.js';
@@ -22,6 +22,8 @@ interface PushedQuery {
   readonly select: SelectStmt;
   readonly input: GatherInput;
   readonly place: SelectPlace;
+  /** Whose columns the input has; null: one that tells whether there are rows. */
+  readonly level: Level | null;
 }
 
 /** What is asked of every candidate. */
@@ -78,9 +80,24 @@ function pushedQuery(select: SelectStmt, exists: boolean, search: Search): Pushe
     columns,
     primaryKey: null,
     defaultCollations: !analysis.readsCatalog && hasDefaultCollations(select, used),
-    estimatedRows: null,
+    estimatedRows: guess(select, below, search.tables),
   };
-  return { select, input, place };
+  return { select, input, place, level: exists ? null : level };
+}
+
+/** No more rows than the largest of its tables has, and few where they are chosen or counted. */
+function guess(
+  select: SelectStmt,
+  below: ReadonlySet<Level>,
+  { sharded, reference, unsharded }: Tables,
+): number | null {
+  const sizes = [...sharded, ...reference, ...unsharded]
+    .filter(({ entry }) => below.has(entry.level))
+    .map(estimatedRows);
+  if (sizes.some((rows) => rows === null)) return null;
+  const rows = Math.max(1, ...sizes.map(Number));
+  const { whereClause, groupClause } = select;
+  return whereClause === undefined && groupClause === undefined ? rows : Math.ceil(rows / 32);
 }
 
 /** The shards that answer a view alone; null: they do not. */

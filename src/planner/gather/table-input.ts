@@ -10,7 +10,7 @@ import { keyTerms } from '../terms.js';
 import type { ViewUse } from '../views.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
-import { estimatedRows } from './home.js';
+import { estimatedRows, ROWS_UNKNOWN } from './home.js';
 import { lookupColumns } from './lookups.js';
 import { semiJoinsOf } from './semi-joins.js';
 
@@ -20,7 +20,7 @@ interface Source {
   readonly entry: Entry;
   readonly relation: CatalogRelation;
   readonly shards: ShardSelector;
-  readonly estimatedRows: number | null;
+  readonly tableRows: number | null;
   /** Conditions on other tables of its shards. */
   readonly semiJoins: readonly string[];
 }
@@ -37,7 +37,7 @@ export function tableInput(
   const shards = shardsOf(occurrence, analysis);
   const rows = estimatedRows(occurrence);
   const semiJoins = semiJoinsOf(occurrence, analysis, context);
-  const source = { range, entry, relation, shards, estimatedRows: rows, semiJoins };
+  const source = { range, entry, relation, shards, tableRows: rows, semiJoins };
   return sourceInput(source, use, analysis, context);
 }
 
@@ -49,12 +49,7 @@ export function viewInput(
   analysis: Analysis,
   context: StatementContext,
 ): GatherInput {
-  return sourceInput(
-    { ...view, shards, estimatedRows: null, semiJoins: [] },
-    use,
-    analysis,
-    context,
-  );
+  return sourceInput({ ...view, shards, tableRows: null, semiJoins: [] }, use, analysis, context);
 }
 
 function sourceInput(
@@ -67,27 +62,41 @@ function sourceInput(
   const columns = relation.columns.filter(({ name }) => use.needs(range, name));
   const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
   const none = columns.length === 0;
+  const filters = conditionsOf(source, analysis, context);
   const lookups = range.alias?.colnames === undefined ? lookupColumns(source.entry, analysis) : [];
   return {
     label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
     shards,
-    sql: `SELECT ${none ? `true AS ${NO_COLUMN}` : list} FROM ${textOf(source, analysis, context)}`,
+    sql: `SELECT ${none ? `true AS ${NO_COLUMN}` : list} FROM ${textOf(source, filters)}`,
     columns: none ? [NO_COLUMN] : columns.map(({ name }) => name),
     primaryKey: groupedKey(source, columns, analysis),
     ...(lookups.length === 0 ? {} : { lookups: [lookups] }),
     defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
-    estimatedRows: source.estimatedRows,
+    estimatedRows: guess(source, filters.length > 0),
   };
 }
 
-/** The table with its filters. */
-function textOf(source: Source, analysis: Analysis, context: StatementContext): string {
-  const { range, relation } = source;
+/** Conditions that rows must meet to be needed. */
+function conditionsOf(source: Source, analysis: Analysis, context: StatementContext): string[] {
+  // Under other names the conditions would have to be written anew.
+  if (source.range.alias?.colnames !== undefined) return [];
+  return [...filtersOf(source.entry, analysis, context), ...source.semiJoins];
+}
+
+/** Nobody knows what conditions leave of a table: a key little, others some of it. */
+function guess({ shards, tableRows }: Source, filtered: boolean): number | null {
+  const part = shards.kind === 'keys' ? KEY_PART : filtered ? FILTERED_PART : 1;
+  if (tableRows === null && part === 1) return null;
+  return Math.ceil((tableRows ?? ROWS_UNKNOWN) / part);
+}
+
+const KEY_PART = 1000;
+const FILTERED_PART = 32;
+
+/** The table with its conditions. */
+function textOf({ range, relation }: Source, filters: readonly string[]): string {
   const name = quoteQualified(relation.schema, relation.name);
   const table = range.inh === true ? name : `ONLY ${name}`;
-  // Under other names the conditions would have to be written anew.
-  if (range.alias?.colnames !== undefined) return table;
-  const filters = [...filtersOf(source.entry, analysis, context), ...source.semiJoins];
   if (filters.length === 0) return table;
   const alias = range.alias === undefined ? '' : ` AS ${quoteIdentifier(nameOf(range))}`;
   return `${table}${alias} WHERE ${filters.join(' AND ')}`;

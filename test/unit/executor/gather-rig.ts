@@ -4,7 +4,7 @@ import type { ResultColumn } from '../../../src/executor/described-columns.js';
 import { Gather } from '../../../src/executor/gather.js';
 import type { GatherOptions } from '../../../src/executor/gather-options.js';
 import { GatherScript } from '../../../src/executor/gather-script.js';
-import type { GatherInput, GatherSpec } from '../../../src/planner/plan.js';
+import type { GatherInput, GatherSpec, ValueLink } from '../../../src/planner/plan.js';
 import { readSqlState } from '../../../src/protocol/backend-messages.js';
 import { ScriptedTransport } from '../backend/postgres/scripted-transport.js';
 import { message } from '../protocol/messages.js';
@@ -62,8 +62,12 @@ export class GatherRig {
   readonly backends: BackendConnection[];
   private readonly unread: Buffer[][] = [];
 
-  /** `sources`: the positions of the backends of each input. */
-  constructor(sources: readonly (readonly number[])[], options: Partial<GatherOptions> = {}) {
+  /** `sources`: the positions of the backends of each input; `links`: of inputs that wait for others. */
+  constructor(
+    sources: readonly (readonly number[])[],
+    options: Partial<GatherOptions> = {},
+    links: readonly (ValueLink | null)[] = [],
+  ) {
     const sink = new GatherSink();
     const count = Math.max(...sources.flat()) + 1;
     this.backends = Array.from({ length: count }, (_, position) => {
@@ -89,9 +93,10 @@ export class GatherRig {
       },
     };
     const gather = new Gather(host, {
-      script: scriptOf(sources.length),
+      script: scriptOf(sources.length, links),
       sources: sources.map((positions) => positions.map((position) => this.backends[position]!)),
       home: this.backends[0]!,
+      readersOf: (input) => sources[input]!.map((position) => this.backends[position]!),
       startsSmall: true,
       result: { columns: COLUMNS, message: message('T', 'told') },
       describe: false,
@@ -187,9 +192,9 @@ export class GatherRig {
   }
 }
 
-function scriptOf(inputs: number): GatherScript {
+function scriptOf(inputs: number, links: readonly (ValueLink | null)[]): GatherScript {
   const spec: GatherSpec = {
-    inputs: Array.from({ length: inputs }, (_, input) => inputOf(input)),
+    inputs: Array.from({ length: inputs }, (_, input) => inputOf(input, links[input] ?? null)),
     home: { kind: 'nowhere' },
     final: [
       'SELECT * FROM ',
@@ -209,7 +214,7 @@ function scriptOf(inputs: number): GatherScript {
   });
 }
 
-function inputOf(input: number): GatherInput {
+function inputOf(input: number, link: ValueLink | null): GatherInput {
   return {
     label: `i${input}`,
     shards: { kind: 'nowhere' },
@@ -218,5 +223,6 @@ function inputOf(input: number): GatherInput {
     primaryKey: null,
     defaultCollations: true,
     estimatedRows: null,
+    ...(link === null ? {} : { link }),
   };
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arrayParameters } from '../../../src/executor/array-parameter.js';
+import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
+import { arrayParameters, binaryArray } from '../../../src/executor/array-parameter.js';
 import { message, int32 } from '../protocol/messages.js';
 import { replies } from '../backend/postgres/replies.js';
 import { GatherRig } from './gather-rig.js';
@@ -105,6 +106,40 @@ function copied(rig: GatherRig): string[] {
   }
   return rows.sort();
 }
+
+describe('inputs that are read by values of others', () => {
+  const link = { input: 0, column: 0, name: 'b', key: null };
+
+  test('wait for them, and go to those that may have such rows', () => {
+    const readersOf = (): BackendConnection[] => [rig.backends[2]!];
+    const rig = new GatherRig([[1], [1, 2]], { readersOf, endsWithSync: true }, [null, link]);
+    expect(rig.texts(1)).toEqual(['SELECT 0']);
+    expect(rig.texts(2)).toEqual([]);
+    rig.answer(1, row(7, 'x'), row(7, null), row(9, 'y'), replies.complete('SELECT 3'));
+    expect(rig.sent(1).map(({ type }) => type)).toEqual(['S']);
+    const sent = rig.sent(2);
+    const parse = sent.find(({ type }) => type === 'P')!.content;
+    expect(parse.toString('utf8', 1, parse.indexOf(0, 1))).toBe(
+      'SELECT * FROM (SELECT 1\n) AS sg_rows WHERE sg_rows.b OPERATOR(pg_catalog.=) ANY ($1)',
+    );
+    const bind = sent.find(({ type }) => type === 'B')!.content;
+    const keys = [7, 9].map((key) => row(key, null).subarray(11, 19));
+    expect(bind.includes(binaryArray(keys, 20))).toBe(true);
+    expect(sent.at(-1)!.type).toBe('S');
+    rig.say(1, replies.ready('I'));
+    rig.answer(2, row(1, 'z'), replies.complete('SELECT 1'), replies.ready('I'));
+    rig.answer(0, ...finalAnswer(), replies.ready('I'));
+    expect(rig.outcome).toBe('SELECT 0');
+  });
+
+  test('are read whole where the others turn out large', () => {
+    const rig = new GatherRig([[1], [2]], { endsWithSync: true }, [null, link]);
+    const rows = Array.from({ length: 1500 }, (_, i) => row(i, `row ${i}`));
+    rig.answer(1, ...rows.slice(0, 1200));
+    expect(rig.texts(2)).toEqual(['SELECT 1']);
+    expect(rig.texts(0)[0]).toMatch(/^CREATE TEMPORARY TABLE t0/);
+  });
+});
 
 describe('large inputs', () => {
   test('of several shards become one stream of whole rows, however they are cut and whoever is slow', () => {

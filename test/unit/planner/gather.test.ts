@@ -275,6 +275,81 @@ it('lets the home read its own rows in place where the final statement reads eac
   expect(inPlace('select c.id, c.name from customers c, visits v group by c.id')).toBeUndefined();
 });
 
+describe('links between inputs', () => {
+  const big = { estimatedRows: 1 << 20 };
+  const shop = (): Planner =>
+    shopWith(
+      ['orders', ['id int8', 'customer_id int8', 'total numeric', 'status text'], big],
+      ['visits', ['customer_id int8', 'page text', 'at int4'], big],
+      ['settings', ['key text', 'value text'], { estimatedRows: 100 }],
+      ['prices', ['amount numeric', 'currency text nondeterministic'], big],
+    );
+  const links = (sql: string): unknown => {
+    const spec = gather(sql, shop());
+    if (typeof spec === 'string') return spec;
+    return spec.inputs.map(({ link }) => {
+      if (link === undefined) return null;
+      return `${link.name} = ${link.input}.${link.column}${link.key === null ? '' : ' by key'}`;
+    });
+  };
+
+  it('let the larger one be read by values of the smaller one', () => {
+    const join = 'from settings s join orders o on o.status = s.key';
+    expect(links(`select o.id, s.value ${join}`)).toEqual([null, 'status = 0.0']);
+    expect(links('select 1 from orders o join visits v on v.page = o.status')).toEqual([
+      null,
+      null,
+    ]);
+    const bound = 'from visits v join orders o on o.id = v.at where v.customer_id = 7';
+    expect(links(`select o.total ${bound}`)).toEqual([null, 'id = 0.1']);
+  });
+
+  it('tell the shards where the column is the shard key', () => {
+    const sql = 'select v.page from orders o join visits v on v.customer_id = o.id';
+    expect(links(`${sql} where o.customer_id = 7`)).toEqual([null, 'customer_id = 0.0 by key']);
+  });
+
+  it('lead from one to the next, never in circles', () => {
+    const sql = `select count(*) from orders o join visits v on v.at = o.id
+      join visits w on w.page = v.page and w.customer_id = o.id where o.customer_id = 7`;
+    const found = links(sql) as (string | null)[];
+    expect(found.filter((link) => link === null)).toHaveLength(1);
+    expect(found[0]).toBeNull();
+  });
+
+  it('follow IN and correlated sub-selects, and the side of an outer join that may be missing', () => {
+    const small = "select key from settings where value = 'x'";
+    expect(links(`select page from visits where page in (${small})`)).toEqual([null, 'page = 0.0']);
+    expect(links(`select page from visits where page not in (${small})`)).toEqual([null, null]);
+    const count = '(select count(*) from orders o where o.status = s.key)';
+    expect(links(`select s.key, ${count} from settings s, currencies`)).toEqual([
+      'status = 1.0',
+      null,
+    ]);
+    const left = 'select 1 from settings s left join visits v on v.page = s.key';
+    expect(links(left)).toEqual([null, 'page = 0.0']);
+    const right = 'select 1 from settings s right join visits v on v.page = s.key';
+    expect(links(right)).toEqual([null, null]);
+    const full = 'select 1 from settings s full join visits v on v.page = s.key';
+    expect(links(full)).toEqual([null, null]);
+  });
+
+  it('need equality to mean equal bytes', () => {
+    expect(links('select 1 from settings s join prices p on p.currency = s.key')).toEqual([
+      null,
+      null,
+    ]);
+  });
+
+  it('do not restrict what stands for two tables', () => {
+    const sql = `select 1 from settings s join visits v on v.page = s.key, visits w`;
+    expect(links(sql)).toEqual([null, 'page = 0.0', null]);
+    const same = `select 1 from settings s, (select page from visits v offset 0) a,
+      (select v.page from visits v where v.page is not null) b where a.page = s.key`;
+    expect(links(same)).not.toContain(undefined);
+  });
+});
+
 it('keeps a primary key only where GROUP BY may rely on it', () => {
   const keys = (sql: string): unknown => {
     const spec = gather(sql);

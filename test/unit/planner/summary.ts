@@ -10,6 +10,7 @@ import type {
   Refusal,
   RowCount,
   ShardSelector,
+  ValueLink,
 } from '../../../src/planner/plan.js';
 import { TypeOid } from '../../../src/keyspace/type-oids.js';
 
@@ -169,8 +170,13 @@ function inputSummary(input: GatherInput): Summary {
     columns: input.columns.join(),
     ...(input.primaryKey === null ? {} : { primaryKey: input.primaryKey.join() }),
     ...(input.lookups === undefined ? {} : { lookups: input.lookups.map((names) => names.join()) }),
+    ...(input.link === undefined ? {} : { link: linkText(input.link) }),
     ...(input.defaultCollations ? {} : { collations: true }),
   };
+}
+
+function linkText({ input, column, name, key }: ValueLink): string {
+  return `${name} = ${input}.${column}${key === null ? '' : ', by key'}`;
 }
 
 function placeText(shards: ShardSelector): string {
