@@ -70,7 +70,7 @@ export async function loadCatalog(
   });
 }
 
-function relationsOf(
+export function relationsOf(
   relations: readonly CatalogRow[],
   columns: readonly CatalogRow[],
   views: readonly CatalogRow[],

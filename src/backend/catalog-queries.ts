@@ -9,11 +9,14 @@ const FUNCTION_FIELDS = `':(?:funcid|opfuncid|aggfnoid|winfnoid|elemfuncid|resul
 const FIRST_USER_OID = 16384;
 const USER_SCHEMA = `NOT IN ('pg_catalog', 'information_schema')`;
 
-/** What the system schemas hold never changes while a server runs. */
-export type Schemas = 'all' | 'user';
-const excluding: Readonly<Record<Schemas, string>> = {
-  all: `<> 'pg_toast'`,
-  user: `NOT IN ('pg_toast', 'pg_catalog', 'information_schema')`,
+/** What the system schemas hold never changes while a server runs; what is temporary is one session's. */
+export type Schemas = 'all' | 'user' | 'temporary';
+const PERMANENT = `c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't'`;
+/** Which relations are meant, of `pg_class c` in `pg_namespace n`; indexes only of temporary tables. */
+const relationsOf: Readonly<Record<Schemas, string>> = {
+  all: `${PERMANENT} AND n.nspname <> 'pg_toast'`,
+  user: `${PERMANENT} AND n.nspname NOT IN ('pg_toast', 'pg_catalog', 'information_schema')`,
+  temporary: 'n.oid = pg_catalog.pg_my_temp_schema()',
 };
 
 /** The collation `l` orders text by bytes, and these are UTF-8's. */
@@ -64,8 +67,7 @@ SELECT n.nspname, c.relname, c.relkind,
            AND d.deptype IN ('a', 'i') LIMIT 1) END
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-  AND c.relpersistence <> 't' AND n.nspname ${excluding[schemas]}`;
+WHERE ${relationsOf[schemas]}`;
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
@@ -127,9 +129,7 @@ LEFT JOIN base_types b ON b.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN defaults d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN default_calls f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
-WHERE a.attnum > 0 AND NOT a.attisdropped
-  AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-  AND c.relpersistence <> 't' AND n.nspname ${excluding[schemas]}
+WHERE a.attnum > 0 AND NOT a.attisdropped AND ${relationsOf[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
 /** schema, name, kind, volatility, language. An aggregate is as volatile as the functions it is made of. */

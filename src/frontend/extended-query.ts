@@ -465,7 +465,7 @@ export class ExtendedQuery {
 
   /** Null: wait; or it has failed, and the pipeline is skipped. */
   private resolve(command: ExecuteCommand): Execution | null {
-    const { session, pipeline } = this;
+    const { pipeline } = this;
     const execution = this.sqlStatements.resolve(command, (shard) => {
       const backend = pipeline.backendFor(shard, null);
       if (backend === null || !pipeline.switchTo(backend)) return null;
@@ -473,9 +473,7 @@ export class ExtendedQuery {
       return backend;
     });
     if (!Buffer.isBuffer(execution)) return execution;
-    this.skipping = true;
-    this.parses.clear();
-    session.writeFailure(execution);
+    this.fail(execution);
     return null;
   }
 
@@ -518,11 +516,13 @@ export class ExtendedQuery {
     if (outcome === null) return;
     if (outcome === 'suspended') session.local.bytes(ready.portalSuspended);
     else if (outcome.ok) writeCommandComplete(session.local, outcome.tag);
-    else {
-      this.skipping = true;
-      this.parses.clear();
-      session.writeFailure(outcome.error);
-    }
+    else this.fail(outcome.error);
+  }
+
+  private fail(error: Buffer): void {
+    this.skipping = true;
+    this.parses.clear();
+    this.session.writeFailure(error);
   }
 
   // ---------------------------------------------------------------- transaction control in a pipeline

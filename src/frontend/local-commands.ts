@@ -41,11 +41,11 @@ export function runLocal(
     case 'discard':
       return discard(session, command, done);
     case 'deallocate':
-      session.sqlStatements.deallocate(command.name);
+      session.extended.sqlStatements.deallocate(command.name);
       done({ ok: true, tag: command.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE' });
       return true;
     case 'prepare':
-      return session.sqlStatements.prepare(command, done);
+      return session.extended.sqlStatements.prepare(command, done);
     case 'execute':
       throw new Error('EXECUTE is run as the statement that it names');
     case 'nothing':
@@ -171,6 +171,7 @@ function savepoint(
         const state = work.rollBackTo(name)!;
         portals.endSavepoint(true, work.savepointDepth);
         session.planning.overlay.changed();
+        session.pins.rolledBack();
         session.settings.restore(state.settings);
         // Each participant has taken its own back, since it made its changes inside the transaction.
         for (const backend of work.participants) session.markApplied(backend);
@@ -344,7 +345,7 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
   return session.pins.run(DISCARDS[what], (outcome) => {
     if (outcome.ok && what === 'all') {
       session.settings.reset();
-      session.sqlStatements.deallocate(null);
+      session.extended.sqlStatements.deallocate(null);
     }
     done(outcome.ok ? { ok: true, tag: `DISCARD ${what.toUpperCase()}` } : outcome);
   });

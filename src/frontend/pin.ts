@@ -16,6 +16,8 @@ export class Pin implements BackendOwner {
   readonly backend: BackendConnection;
   /** Something has run since the backend was asked what it holds. */
   stale = true;
+  /** It may have temporary tables. */
+  hasTables = false;
   /** It belongs to nobody's unit of work now. */
   idle = false;
   private over = false;

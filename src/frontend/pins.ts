@@ -1,9 +1,13 @@
+import { relationsOf } from '../backend/catalog-loader.js';
+import { columnsQuery, relationsQuery } from '../backend/catalog-queries.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
+import { sqlError } from '../errors/sql-error.js';
 import { Ask } from '../executor/ask.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
+import type { CatalogRelation } from '../keyspace/catalog.js';
 import type { Shard } from '../keyspace/topology.js';
+import type { TemporaryTables } from '../planner/names.js';
 import type { Plan } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { Pin } from './pin.js';
@@ -16,6 +20,10 @@ import type { Session } from './session.js';
 export class Pins {
   private readonly session: Session;
   private readonly pins: Pin[] = [];
+  /** The session's temporary tables; null: none. */
+  temporary: TemporaryTables | null = null;
+  /** They may have changed since they were read. */
+  unread = false;
 
   constructor(session: Session) {
     this.session = session;
@@ -33,20 +41,36 @@ export class Pins {
   /** Before a statement is sent. `commits`: it leaves something that the transaction's commit is about. */
   noteUse(backend: BackendConnection, { touches }: Plan, commits: boolean): void {
     if (commits) this.session.work.noteWrite(backend);
-    if (
-      touches === undefined ||
-      backend.shard !== this.session.context.config.topology.catalogShard
-    )
-      return;
-    if (touches.includes('advisoryLock')) this.keep(backend);
+    const { catalogShard } = this.session.context.config.topology;
+    if (touches === undefined || backend.shard !== catalogShard) return;
+    const makesTables = touches.includes('temporaryDdl');
+    if (makesTables) this.assertRoom(backend);
+    if (makesTables || touches.includes('advisoryLock')) this.keep(backend, makesTables);
+    // It cannot be prepared any more, so it decides the transaction's commit.
+    if (touches.some((state) => state !== 'advisoryLock')) this.session.work.scratchHome = backend;
   }
 
-  private keep(backend: BackendConnection): void {
-    const known = this.pins.find((pin) => pin.backend === backend);
-    if (known !== undefined) {
-      known.stale = true;
-      return;
-    }
+  /** Throws SqlError 53000 where sessions with temporary tables would leave none for others. */
+  private assertRoom(backend: BackendConnection): void {
+    const { count, max } = backend.owner.pins;
+    if (count < max || backend.owner instanceof Pin) return;
+    const { name } = backend.shard;
+    throw sqlError(
+      'insufficient_resources',
+      `${count} sessions keep a backend of shard "${name}" for themselves, and no more may`,
+      { hint: 'Drop temporary tables sooner, use ON COMMIT DROP, or raise pool.size.' },
+    );
+  }
+
+  private keep(backend: BackendConnection, makesTables: boolean): void {
+    const pin = this.pins.find((known) => known.backend === backend) ?? this.pin(backend);
+    pin.stale = true;
+    if (!makesTables) return;
+    pin.hasTables = true;
+    this.unread = true;
+  }
+
+  private pin(backend: BackendConnection): Pin {
     const pin: Pin = new Pin(backend, (error) => {
       this.forget(pin);
       const reason = error === null ? 'its connection is gone' : error.message;
@@ -54,33 +78,76 @@ export class Pins {
       this.session.fatal('connection_failure', what);
     });
     this.pins.push(pin);
+    return pin;
+  }
+
+  /** A savepoint has come back, and with it the tables of then. */
+  rolledBack(): void {
+    this.unread = this.pins.some(({ stale, hasTables }) => stale && hasTables);
+  }
+
+  /** Learns which temporary tables there are now. False: wait, call again. */
+  read(): boolean {
+    const { session } = this;
+    // Only the end of the transaction can be asked for now, and that needs no names.
+    if (session.work.failed) return true;
+    this.unread = false;
+    const pin = this.pins.find(({ hasTables }) => hasTables);
+    if (pin === undefined) return true;
+    this.ask(pin, session.inPipeline, () => session.resumeSoon());
+    return false;
   }
 
   /** The unit of work is over. False: a backend is asked first what it still holds of the session. */
   settled(): boolean {
     const pin = this.pins.find(({ stale }) => stale);
     if (pin === undefined) return true;
-    const { session } = this;
-    const { backend } = pin;
     pin.stale = false;
-    backend.sink = session;
-    session.busy = true;
-    backend.query(HOLDINGS, CAPTURE);
-    const ask = new Ask(backend, (answered) => {
+    const { session } = this;
+    this.ask(pin, false, (holdsLocks) => {
       session.operation = null;
-      if (pin.idle) backend.sink = pin;
-      const row = answered.ok ? answered.results[0]?.[0] : undefined;
-      // Where nothing is known it may hold anything.
-      if (row === undefined) pin.stale = true;
-      else if (row[0]?.toString() === '0') {
+      if (holdsLocks === null) {
+        // Where nothing is known it may hold anything: asked again at the next end.
+        pin.stale = true;
+        session.releaseAll();
+        session.goOn();
+        return;
+      }
+      if (!holdsLocks && !pin.hasTables) {
         this.forget(pin);
         pin.letGo();
       }
       session.finishUnit();
     });
-    session.operation = ask;
-    backend.flush();
     return false;
+  }
+
+  /** `onDone` is told whether the backend holds locks; null: it did not say. */
+  private ask(pin: Pin, inPipeline: boolean, onDone: (holdsLocks: boolean | null) => void): void {
+    const { session } = this;
+    const { backend } = pin;
+    session.busy = true;
+    backend.sink = session;
+    const questions = pin.hasTables ? [LOCKS, ...TABLES] : [LOCKS];
+    for (const sql of questions) {
+      backend.statements.runUnnamed(unnamedText(sql, []), NO_VALUES, false);
+    }
+    if (inPipeline) session.touch([backend]);
+    const ask = new Ask(backend, (answered) => {
+      if (pin.idle) backend.sink = pin;
+      if (!answered.ok || answered.results.length < questions.length) {
+        onDone(null);
+        return;
+      }
+      const [locks, relations, columns] = answered.results;
+      if (relations !== undefined) {
+        this.temporary = temporaryTables(textRows(relations), textRows(columns!));
+        pin.hasTables = this.temporary !== null;
+      }
+      onDone(locks![0]![0]!.toString() !== '0');
+    });
+    session.operation = ask;
+    ask.start(!inPipeline);
   }
 
   /** Runs statements without rows on the backends that are pinned. False: wait, call again. */
@@ -120,6 +187,23 @@ export class Pins {
   }
 }
 
-/** How many session-level locks the backend holds; outside of transactions there are no others. */
-const HOLDINGS = `SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks
+/** How many advisory locks the backend holds; outside of transactions these are the session's. */
+const LOCKS = `SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks
   WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`;
+const TABLES = [relationsQuery('temporary'), columnsQuery('temporary')];
+
+type Row = readonly (string | null)[];
+
+function textRows(rows: readonly (readonly (Buffer | null)[])[]): Row[] {
+  return rows.map((row) => row.map((value) => value?.toString() ?? null));
+}
+
+/** Null: there are none. Their schema has another name in every session. */
+function temporaryTables(rows: readonly Row[], columns: readonly Row[]): TemporaryTables | null {
+  if (rows.length === 0) return null;
+  const relations = new Map<string, CatalogRelation>();
+  for (const relation of relationsOf(rows, columns, [], null).values()) {
+    relations.set(relation.name, { ...relation, schema: 'pg_temp', temporary: true });
+  }
+  return { key: JSON.stringify([...relations.values()]), relations };
+}

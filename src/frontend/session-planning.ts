@@ -44,19 +44,25 @@ export class SessionPlanning {
   private current(): PlanContext {
     const { settings, work } = this.session;
     const { context } = this;
+    const { temporary } = this.session.pins;
     // Asked several times a statement.
-    if (context !== null && this.contextSettings === settings.current && !work.changesSettings) {
-      return context;
-    }
+    const sameSettings = this.contextSettings === settings.current && !work.changesSettings;
+    if (context !== null && sameSettings && context.temporary === temporary) return context;
     const path = this.setting('search_path');
     const set = this.setting('role');
     const role = set === 'none' ? undefined : set;
-    const searchPathKey =
-      path === undefined && role === undefined ? '' : `${path ?? ''}\0${role ?? ''}`;
+    const pathKey = path === undefined && role === undefined ? '' : `${path ?? ''}\0${role ?? ''}`;
+    const searchPathKey = temporary === null ? pathKey : `${pathKey}\0${temporary.key}`;
     this.contextSettings = work.changesSettings ? null : settings.current;
-    if (context?.searchPathKey === searchPathKey) return context;
+    if (context?.searchPathKey === searchPathKey && context.temporary === temporary) return context;
     const searchPath = parseSearchPath(path ?? this.serverDefault(), role ?? this.serverUser());
-    this.context = { searchPath, searchPathKey, paramTypes: NO_TYPES, paramTypesKey: '' };
+    this.context = {
+      searchPath,
+      searchPathKey,
+      temporary,
+      paramTypes: NO_TYPES,
+      paramTypesKey: '',
+    };
     return this.context;
   }
 
@@ -69,6 +75,7 @@ export class SessionPlanning {
     literals: Literals,
   ): PlannedText | null {
     const { session, aside } = this;
+    if (session.pins.unread && !session.pins.read()) return null;
     if (aside !== null) {
       this.aside = null;
       if ('error' in aside) throw aside.error;

@@ -28,7 +28,6 @@ import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
 import { crossShardOf, isolationOf } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
-import type { SqlStatements } from './sql-statements.js';
 import { passThroughCopy } from './pass-through-copy.js';
 import { TransactionControl } from './transaction-control.js';
 import { Welcome } from './welcome.js';
@@ -76,7 +75,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private readonly held = new HeldBackends();
   readonly planning = new SessionPlanning(this);
   readonly pins = new Pins(this);
-  readonly sqlStatements: SqlStatements;
   private statementFailed = false;
   private startup: Welcome | null = null;
   private readonly idleTimer = new IdleTimer(() => {
@@ -101,7 +99,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.onClosed = onClosed;
     this.simple = new SimpleQuery(this);
     this.extended = new ExtendedQuery(this);
-    this.sqlStatements = this.extended.sqlStatements;
     this.dispatcher = new Dispatcher(this, this.simple, this.extended);
     this.source.literals = this.literals;
     this.input = new ClientInput(this, transport);
@@ -602,6 +599,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** An explicit transaction has ended by our own doing; `chained`: its participants have begun the next one. */
   endTransaction(chained: boolean): void {
     this.extended.endPortals(true);
+    this.pins.rolledBack();
     if (!chained && !this.inPipeline) this.releaseAll();
   }
 

@@ -104,7 +104,7 @@ export class SimpleQuery {
     const planned = session.planning.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
     if (planned === null) return false;
     session.onSimpleQuery();
-    session.sqlStatements.reset();
+    session.extended.sqlStatements.reset();
     const { source, work } = session;
     source.text = buffer;
     source.textStart = start + 5;
@@ -331,7 +331,8 @@ export class SimpleQuery {
 
   /** Plans the text again where an earlier statement of it has changed what names mean; false: wait. */
   private planAnew(script: Script): boolean {
-    const { planning, literals, catalogStale } = this.session;
+    const { planning, literals, catalogStale, pins } = this.session;
+    if (pins.unread && !pins.read()) return false;
     const { searchPathKey, overlay } = planning;
     const current = script.planned;
     const isLocal = current.statements[script.index]!.plan.kind === 'local';
@@ -367,7 +368,7 @@ export class SimpleQuery {
   private runPrepared(script: Script, command: ExecuteCommand): boolean {
     const { session } = this;
     if (script.execution === null) {
-      const execution = session.sqlStatements.resolve(command, (shard) => {
+      const execution = session.extended.sqlStatements.resolve(command, (shard) => {
         const backend = session.lease(shard);
         if (backend !== null && this.running) script.open.add(backend);
         return backend;

@@ -81,7 +81,8 @@ export class StatementFactory {
 
   /** Plans again what was planned under another schema, topology or search path; false: wait. */
   refresh(statement: ClientStatement): boolean {
-    const { planning } = this.session;
+    const { planning, pins } = this.session;
+    if (pins.unread && !pins.read()) return false;
     if (!this.isCurrent(statement)) {
       const { text, paramTypes, literals } = statement;
       const again = planning.plan(text, 0, text.length, paramTypes, literals);

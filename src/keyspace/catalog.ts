@@ -56,6 +56,8 @@ export interface CatalogRelation {
    */
   readonly kind: string;
   readonly hasTriggersOrRules: boolean;
+  /** It is one session's own, on the backend that the session keeps. */
+  readonly temporary?: true;
   /** Row security policies that read other tables or call user-defined functions. */
   readonly hasReadingPolicies?: boolean;
   /** Parent by inheritance or partitioning, as `schema.name`; null for most. */

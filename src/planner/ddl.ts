@@ -13,6 +13,7 @@ import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
 import { checkReserved } from './reserved-schema.js';
 import type { StatementContext } from './statement-context.js';
+import { planTemporaryDdl } from './temporary-tables.js';
 
 /** DDL that says the same on every shard and that nothing depends on but the catalog. */
 const plainDdl = new Set(
@@ -33,6 +34,8 @@ const plainDdl = new Set(
  */
 export function planDdl(node: Node, context: StatementContext): Plan | null {
   checkReserved(node, context.names);
+  const temporary = planTemporaryDdl(node, context);
+  if (temporary !== null) return temporary;
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, context);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, context);
   if ('IndexStmt' in node) return planIndex(node.IndexStmt, context);
@@ -47,10 +50,7 @@ export function planDdl(node: Node, context: StatementContext): Plan | null {
   if ('ClusterStmt' in node) return everywhere(false);
   if (!plainDdl.has(kindOf(node))) return null;
   if ('CreateSchemaStmt' in node) checkSchemaElements(node.CreateSchemaStmt.schemaElts, context);
-  if ('ViewStmt' in node && node.ViewStmt.view?.relpersistence === 't') refuseTemporary('view');
-  if ('CreateSeqStmt' in node && node.CreateSeqStmt.sequence?.relpersistence === 't') {
-    refuseTemporary('sequence');
-  }
+  if ('ViewStmt' in node && node.ViewStmt.view?.relpersistence === 't') refuseTemporaryView();
   refuseClockText(node);
   return everywhere(true);
 }
@@ -59,17 +59,11 @@ function everywhere(transactional: boolean): Plan {
   return broadcastPlan('ddl', null, { ddl: true, transactional });
 }
 
-function refuseTemporary(kind: string): never {
-  refuse(
-    `a temporary ${kind} is not supported: it belongs to a server session, which clients share`,
-    `Create an ordinary ${kind}.`,
-  );
+function refuseTemporaryView(): never {
+  refuse('a temporary view is not supported', 'Create an ordinary view, or a temporary table.');
 }
 
 function planCreateTable(statement: CreateStmt, context: StatementContext): Plan {
-  if (statement.relation?.relpersistence === 't' || statement.relation?.schemaname === 'pg_temp') {
-    refuseTemporary('table');
-  }
   checkCreateTable(statement, context);
   refuseClockText({ CreateStmt: statement });
   return everywhere(true);

@@ -1,6 +1,6 @@
 import type { RangeVar, TypeName } from '@pgsql/types';
 import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
-import type { Shard, Table, Topology } from '../keyspace/topology.js';
+import type { Keyspace, Shard, Table, Topology } from '../keyspace/topology.js';
 import { qualifiedName, rangeVarText } from './ast.js';
 import type { SessionState } from './plan.js';
 import { refuse } from './refusals.js';
@@ -15,6 +15,16 @@ const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 /** What they show belongs to a server session, which clients share. */
 const sessionViews = new Set(['pg_prepared_statements']);
 const NONE: readonly CatalogFunction[] = [];
+/** A keyspace of temporary tables alone, where the catalog shard is one of several. */
+const temporaryKeyspaces = new WeakMap<Topology, Keyspace>();
+
+/** The temporary relations of a session. */
+export interface TemporaryTables {
+  /** Equal for equal relations. */
+  readonly key: string;
+  /** By bare name; indexes among them. */
+  readonly relations: ReadonlyMap<string, CatalogRelation>;
+}
 
 /**
  * Finds what names mean: relations, types and functions, by the session's search path, as
@@ -25,27 +35,52 @@ export class Names {
   readonly catalog: Catalog;
   /** What the statement that is planned now was found to use of a server session. */
   readonly touched = new Set<SessionState>();
+  /** What is made without a schema is temporary. */
+  readonly createsTemporary: boolean;
+  readonly #temporary: TemporaryTables | null;
   readonly #path: readonly string[];
 
-  constructor(topology: Topology, catalog: Catalog, searchPath: readonly string[]) {
+  constructor(
+    topology: Topology,
+    catalog: Catalog,
+    searchPath: readonly string[],
+    temporary: TemporaryTables | null = null,
+  ) {
     this.topology = topology;
     this.catalog = catalog;
-    this.#path = searchPath.includes('pg_catalog') ? searchPath : ['pg_catalog', ...searchPath];
+    this.#temporary = temporary;
+    this.createsTemporary = searchPath[0] === 'pg_temp';
+    const path = searchPath.includes('pg_catalog') ? searchPath : ['pg_catalog', ...searchPath];
+    this.#path = path.includes('pg_temp') ? path : ['pg_temp', ...path];
   }
 
   /** Built-in operators and functions come before those of users for the same types. */
   get builtinsFirst(): boolean {
-    return this.#path[0] === 'pg_catalog';
+    return this.#path.find((schema) => schema !== 'pg_temp') === 'pg_catalog';
   }
 
   /** The catalog's relation of this name; null where there is none. */
   find(schema: string | null, name: string): CatalogRelation | null {
+    const temporary = this.#temporary?.relations.get(name);
+    if (temporary !== undefined && schema === 'pg_temp') return this.#touch(temporary);
     if (schema !== null) return this.catalog.relations.get(`${schema}.${name}`) ?? null;
     for (const candidate of this.#path) {
+      if (candidate === 'pg_temp' && temporary !== undefined) return this.#touch(temporary);
       const relation = this.catalog.relations.get(`${candidate}.${name}`);
       if (relation !== undefined) return relation;
     }
     return null;
+  }
+
+  #touch(relation: CatalogRelation): CatalogRelation {
+    this.touched.add('temporary');
+    return relation;
+  }
+
+  /** The temporary relation that a name in DDL stands for; null: none. */
+  temporary(range: RangeVar): CatalogRelation | null {
+    const found = this.find(range.schemaname ?? null, range.relname ?? '');
+    return found?.temporary === true ? found : null;
   }
 
   /** Whether a relation's name leads into the reserved schema, also where the catalog is older than that. */
@@ -75,7 +110,6 @@ export class Names {
   /** What a table name in a statement stands for. Refuses what rows cannot be routed for. */
   relation(range: RangeVar): ResolvedRelation {
     const name = range.relname ?? '';
-    if (range.schemaname === 'pg_temp') this.#refuseTemporary(name);
     const relation = this.find(range.schemaname ?? null, name);
     if (this.isReserved(range.schemaname ?? null, name)) refuseReserved();
     if (relation === null) return { kind: 'unknown' };
@@ -92,9 +126,9 @@ export class Names {
   view(range: RangeVar): CatalogRelation | null {
     const relation = this.find(range.schemaname ?? null, range.relname ?? '');
     if (relation?.kind !== 'v' || systemSchemas.has(relation.schema)) return null;
-    return range.schemaname === 'pg_temp' || relation.viewDefinition === undefined
-      ? null
-      : relation;
+    if (relation.viewDefinition === undefined) return null;
+    // Its definition names tables without their schemas only where that is pg_catalog.
+    return relation;
   }
 
   /**
@@ -119,6 +153,10 @@ export class Names {
 
   /** Where the rows of a user table live. */
   tableOf(relation: CatalogRelation): Table {
+    if (relation.temporary === true) {
+      const { name } = relation;
+      return { type: 'unsharded', keyspace: this.#temporaryKeyspace(), schema: 'pg_temp', name };
+    }
     const key = `${relation.schema}.${relation.name}`;
     const configured = this.topology.tables.get(key);
     if (configured !== undefined) return configured;
@@ -137,6 +175,25 @@ export class Names {
       );
     }
     return { type: 'unsharded', keyspace, schema: relation.schema, name: relation.name };
+  }
+
+  /** Temporary tables stand with the catalog shard's own tables, where these are all in one place. */
+  #temporaryKeyspace(): Keyspace {
+    const { keyspaces, catalogShard } = this.topology;
+    const own = keyspaces.find(({ name }) => name === catalogShard.keyspace)!;
+    if (!own.sharded) return own;
+    const known = temporaryKeyspaces.get(this.topology);
+    if (known !== undefined) return known;
+    const made: Keyspace = {
+      name: 'pg_temp',
+      sharded: false,
+      shards: [catalogShard],
+      vindexes: new Map(),
+      tables: new Map(),
+      shardOf: () => catalogShard,
+    };
+    temporaryKeyspaces.set(this.topology, made);
+    return made;
   }
 
   /** OID of a type that is not made by users; 0 for every other one. Arrays: the element's OID. */
@@ -186,13 +243,6 @@ export class Names {
       parent = this.catalog.relations.get(parent)?.parent ?? null;
     }
     return null;
-  }
-
-  #refuseTemporary(name: string): never {
-    refuse(
-      `temporary table "${name}" is not supported`,
-      'Statements of one session may run on different shards; use an ordinary table.',
-    );
   }
 
   #refuseKind(range: RangeVar, relation: CatalogRelation): never {

@@ -37,7 +37,11 @@ interface PlanBase {
  */
 export type SessionState =
   /** Session-level advisory locks are taken or released. */
-  'advisoryLock';
+  | 'advisoryLock'
+  /** Temporary tables are read or written. */
+  | 'temporary'
+  /** Temporary tables are made, changed or dropped. */
+  | 'temporaryDdl';
 
 /**
  * The statement's text goes unchanged to the selected shards; one shard's answer passes through as

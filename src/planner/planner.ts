@@ -3,7 +3,7 @@ import type { Topology } from '../keyspace/topology.js';
 import type { Literals } from '../sql/literals.js';
 import type { ParsedStatement, Parser } from '../sql/parser.js';
 import { fingerprintText, scanShape } from '../sql/scanner.js';
-import { Names } from './names.js';
+import { Names, type TemporaryTables } from './names.js';
 import { PlanCache } from './plan-cache.js';
 import type { PlannedStatement, PlannedText } from './plan.js';
 import { planStatement } from './statements.js';
@@ -17,6 +17,8 @@ export interface PlanContext {
   readonly searchPath: readonly string[];
   /** Equal for equal search paths; may be empty for the most common one. */
   readonly searchPathKey: string;
+  /** The session's own; null or left out: none. Their key is part of `searchPathKey`. */
+  readonly temporary?: TemporaryTables | null;
   /** Type OIDs from Parse by 0-based parameter; 0: unspecified. */
   readonly paramTypes: readonly number[];
   /** Equal for equal parameter types; empty for none. */
@@ -186,7 +188,8 @@ export class Planner {
     literals: Literals,
     shape: string | null,
   ): PlannedText {
-    const names = new Names(this.#topology, this.#catalog, context.searchPath);
+    const { searchPath, temporary = null } = context;
+    const names = new Names(this.#topology, this.#catalog, searchPath, temporary);
     const constants = new TextConstants(shape === null ? null : literals);
     const outcome = { cacheable: true, paramCount: 0 };
     const statements = parsed.map((statement): PlannedStatement => {

@@ -12,6 +12,7 @@ import { planDeclare, planSelect } from './select-plans.js';
 import { planExecute, planPrepare } from './prepared-statements.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
+import { planCreateTableAs, planSelectInto } from './temporary-tables.js';
 import { planTransaction } from './transactions.js';
 import {
   planClose,
@@ -70,9 +71,10 @@ export function planStatement(node: Node, context: StatementContext): Plan {
 /** A plan that its runners must know to use a server session's own. */
 function touching(plan: Plan, touches: readonly SessionState[]): Plan {
   if (plan.kind === 'route') return { ...plan, touches };
-  if (plan.kind === 'refuse') return plan;
+  // What is filled in is planned once more.
+  if (plan.kind === 'refuse' || plan.kind === 'fill') return plan;
   return refuse(
-    'this kind of statement is not supported with what belongs to a session, such as its locks',
+    'this kind of statement is not supported with what belongs to a session, such as temporary tables',
     'Run the parts of it one after the other.',
   );
 }
@@ -85,7 +87,12 @@ function verbOf(kind: string): string {
 }
 
 function dispatch(node: Node, context: StatementContext): Plan {
-  if ('SelectStmt' in node) return planSelect(node.SelectStmt, context);
+  if ('SelectStmt' in node) {
+    return planSelectInto(node.SelectStmt, context) ?? planSelect(node.SelectStmt, context);
+  }
+  if ('CreateTableAsStmt' in node) {
+    return planCreateTableAs(node.CreateTableAsStmt, context) ?? refuseStatement(node);
+  }
   if ('InsertStmt' in node) return planInsert(node.InsertStmt, context);
   if ('UpdateStmt' in node) return planUpdate(node.UpdateStmt, context);
   if ('DeleteStmt' in node) return planDelete(node.DeleteStmt, context);

@@ -1,0 +1,307 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openScene, type Scene } from '../support/scene.js';
+import { WireClient } from '../support/wire-client.js';
+import { sqlStates, WirePair } from '../support/wire-pair.js';
+
+let scene: Scene;
+const pairs: WirePair[] = [];
+
+beforeAll(async () => {
+  scene = await openScene(
+    'temporarytables',
+    {
+      main: { settings: {} },
+      shop: { items: { shard_key: 'id', vindex: 'by_key' }, countries: { type: 'reference' } },
+    },
+    [
+      'CREATE TABLE items (id int8 PRIMARY KEY, name text, price int)',
+      'CREATE TABLE settings (key text PRIMARY KEY, value text)',
+      'CREATE TABLE countries (code text PRIMARY KEY)',
+      `INSERT INTO items VALUES ${Array.from({ length: 12 }, (_, i) => `(${i + 1}, 'n${i + 1}', ${i * 10})`).join()}`,
+      `INSERT INTO settings VALUES ('k', 'v')`,
+      `INSERT INTO countries VALUES ('at'), ('de')`,
+    ],
+    { pool: { size: 3, queue_timeout: '2s' } },
+  );
+});
+afterAll(async () => {
+  await scene.close();
+});
+afterEach(() => {
+  for (const pair of pairs.splice(0)) pair.close();
+});
+
+async function open(): Promise<WirePair> {
+  const { proxy, oraclePort, databases } = scene;
+  const pair = await WirePair.open(proxy.port, oraclePort, { database: databases.name });
+  pairs.push(pair);
+  return pair;
+}
+
+async function same(pair: WirePair, ...queries: readonly string[]): Promise<void> {
+  for (const sql of queries) {
+    const options = { unordered: !/order by/i.test(sql) };
+    await pair.expectSame((client) => client.query(sql), options);
+  }
+}
+
+/** Temporary tables on all servers. */
+async function left(): Promise<unknown> {
+  const sql = `SELECT count(*)::int FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'`;
+  const counts = await Promise.all(
+    (['main', 's0', 's1', 's2', 's3'] as const).map((name) => scene.databases.query(name, sql)),
+  );
+  return counts.flat(2).reduce((sum, count) => (sum as number) + (count as number), 0);
+}
+
+describe('a temporary table', () => {
+  test('is its session own, until that drops it', async () => {
+    const [a, b] = [await open(), await open()];
+    await same(
+      a,
+      'CREATE TEMP TABLE t (id int8 PRIMARY KEY, name text, v varchar(5))',
+      "INSERT INTO t VALUES (1, 'one', 'x'), (2, 'two', NULL), (30, 'none', 'y')",
+      'SELECT * FROM t ORDER BY id',
+      "INSERT INTO t VALUES (4, 'four', 'too long')",
+      "UPDATE t SET name = 'eins' WHERE id = 1 RETURNING *",
+      'DELETE FROM t WHERE id = 2',
+      'SELECT count(*) FROM pg_temp.t',
+      'SELECT nothing FROM t',
+    );
+    await same(b, 'SELECT * FROM t', 'CREATE TEMP TABLE t (other int)', 'SELECT * FROM t');
+    await same(a, 'SELECT t.* FROM t ORDER BY name', 'CREATE INDEX by_name ON t (name)');
+    await same(a, 'ALTER TABLE t ADD extra int DEFAULT 7', 'SELECT * FROM t ORDER BY id');
+    await same(
+      a,
+      'DROP INDEX by_name',
+      'TRUNCATE t',
+      'SELECT * FROM t',
+      'ANALYZE t',
+      'DROP TABLE t',
+    );
+    await same(a, 'SELECT * FROM t', 'DROP TABLE t', 'DROP TABLE IF EXISTS t');
+    await same(b, 'SELECT * FROM t', 'DISCARD TEMP', 'SELECT * FROM t');
+    await expect.poll(left).toBe(0);
+  });
+
+  test('joins sharded, reference and unsharded tables', async () => {
+    const a = await open();
+    await same(
+      a,
+      'CREATE TEMPORARY TABLE wanted (id int8, note text)',
+      "INSERT INTO wanted VALUES (1, 'a'), (2, 'b'), (3, 'c'), (11, 'd'), (99, 'e')",
+      'SELECT i.id, i.name, w.note FROM items i JOIN wanted w USING (id) ORDER BY 1',
+      'SELECT w.id FROM wanted w LEFT JOIN items i USING (id) WHERE i.id IS NULL',
+      'SELECT count(*) FROM items WHERE id IN (SELECT id FROM wanted)',
+      'SELECT * FROM items WHERE id = 3 AND EXISTS (SELECT 1 FROM wanted w WHERE w.id = items.id)',
+      'SELECT * FROM wanted, countries ORDER BY id, code',
+      "SELECT * FROM wanted, settings WHERE key = 'k' ORDER BY id",
+      'INSERT INTO settings SELECT note, note FROM wanted',
+      'SELECT * FROM settings ORDER BY key',
+      'DELETE FROM settings WHERE key IN (SELECT note FROM wanted)',
+      'DROP TABLE wanted',
+    );
+    await expect.poll(left).toBe(0);
+  });
+
+  test('made of a query', async () => {
+    const a = await open();
+    await same(
+      a,
+      'CREATE TEMP TABLE one AS SELECT * FROM settings',
+      'SELECT * FROM one',
+      "CREATE TEMP TABLE two (a, b) AS SELECT 1, 'x'::text WITH NO DATA",
+      'SELECT * FROM two',
+      'CREATE TEMP TABLE three AS SELECT id, name FROM items WHERE id > 3',
+      'SELECT * FROM three ORDER BY id',
+      'CREATE TEMP TABLE four AS SELECT name, count(*) AS n, sum(price) FROM items GROUP BY name WITH DATA',
+      'SELECT * FROM four ORDER BY name',
+      'CREATE TEMP TABLE five AS SELECT * FROM three JOIN items USING (id) ORDER BY id LIMIT 3',
+      'SELECT * FROM five ORDER BY id',
+      'CREATE TEMP TABLE IF NOT EXISTS five AS SELECT 1 AS a',
+      'CREATE TEMP TABLE six AS SELECT * FROM items WHERE id = 5',
+      'SELECT * FROM six',
+      'SELECT key, value INTO TEMP seven FROM settings',
+      'SELECT * FROM seven',
+      'DISCARD ALL',
+      'SELECT * FROM one',
+    );
+    await a.expectSame((client) => {
+      client.parse('CREATE TEMP TABLE p AS SELECT id FROM items WHERE id > $1', '', [20]);
+      client.bind({ values: ['9'] });
+      client.describe('P');
+      client.execute();
+      client.sync();
+    });
+    await same(a, 'SELECT * FROM p ORDER BY id', 'DROP TABLE p');
+    await expect.poll(left).toBe(0);
+  });
+
+  test('lives and dies with transactions', async () => {
+    const a = await open();
+    await same(
+      a,
+      'BEGIN',
+      'CREATE TEMP TABLE gone (id int) ON COMMIT DROP',
+      'INSERT INTO gone VALUES (1)',
+      'SELECT * FROM gone',
+      'COMMIT',
+      'SELECT * FROM gone',
+      'BEGIN',
+      'CREATE TEMP TABLE kept (id int) ON COMMIT DELETE ROWS',
+      'INSERT INTO kept VALUES (1)',
+      'SAVEPOINT s',
+      'CREATE TEMP TABLE undone (id int)',
+      'SELECT * FROM undone',
+      'ROLLBACK TO s',
+      'SELECT * FROM kept',
+      'COMMIT',
+      'SELECT * FROM kept',
+      'BEGIN',
+      'DROP TABLE kept',
+      'ROLLBACK',
+      'SELECT * FROM kept',
+      'BEGIN',
+      'CREATE TEMP TABLE failed (id int)',
+      'SELECT 1/0',
+      'COMMIT',
+      'SELECT * FROM failed',
+      'DROP TABLE kept',
+    );
+    await expect.poll(left).toBe(0);
+  });
+
+  test('takes part in a transaction that writes on several shards', async () => {
+    const a = await open();
+    await same(
+      a,
+      'CREATE TEMP TABLE t (id int8)',
+      'BEGIN',
+      'INSERT INTO t VALUES (1), (2)',
+      'UPDATE items SET price = price + 1 WHERE id IN (1, 2, 3, 4, 5)',
+      "UPDATE settings SET value = 'w'",
+      'SELECT sum(price) FROM items WHERE id IN (SELECT id FROM t)',
+      'COMMIT',
+      'SELECT sum(price) FROM items WHERE id < 6',
+      'SELECT * FROM settings',
+      "UPDATE settings SET value = 'v'",
+      'DROP TABLE t',
+    );
+    await expect.poll(left).toBe(0);
+  });
+
+  test('hides a permanent table of its name', async () => {
+    const [a, b] = [await open(), await open()];
+    await same(
+      a,
+      'SELECT count(*) FROM items',
+      'CREATE TEMP TABLE items (id int8, own text)',
+      "INSERT INTO items VALUES (1, 'mine')",
+      'SELECT * FROM items',
+      'SELECT count(*) FROM public.items',
+      'SELECT p.id, t.own FROM public.items p JOIN items t USING (id)',
+      'DROP TABLE items',
+      'SELECT count(*) FROM items',
+    );
+    await same(b, 'SELECT count(*) FROM items');
+    await expect.poll(left).toBe(0);
+  });
+
+  test('is filled by COPY, in scripts and pipelines', async () => {
+    const a = await open();
+    await same(a, 'CREATE TEMP TABLE t (a int, b text); INSERT INTO t VALUES (1); SELECT * FROM t');
+    await a.expectSame((client) => {
+      client.query('COPY t FROM STDIN');
+      client.copyData('2\tx\n3\ty\n');
+      client.copyDone();
+    });
+    await same(a, 'SELECT * FROM t ORDER BY a', 'COPY (SELECT a FROM t ORDER BY a) TO STDOUT');
+    await same(a, 'COPY t TO STDOUT', 'DROP TABLE t; CREATE TEMP TABLE t (c int); SELECT * FROM t');
+    await a.expectSame((client) => {
+      for (const sql of [
+        'CREATE TEMP TABLE q (a int)',
+        'INSERT INTO q VALUES (1)',
+        'SELECT * FROM q',
+      ]) {
+        client.parse(sql);
+        client.bind();
+        client.describe('P');
+        client.execute();
+      }
+      client.sync();
+    });
+    await a.expectSame((client) => {
+      client.parse('SELECT * FROM q', 'named');
+      client.sync();
+    });
+    await same(a, 'ALTER TABLE q ADD b int', 'DROP TABLE q', 'DROP TABLE t');
+    await expect.poll(left).toBe(0);
+  });
+
+  test('counts its own serial columns', async () => {
+    const a = await open();
+    await same(
+      a,
+      'CREATE TEMP TABLE t (id serial PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, v text)',
+      "INSERT INTO t (v) VALUES ('a'), ('b') RETURNING *",
+      "INSERT INTO t VALUES (DEFAULT, DEFAULT, 'c') RETURNING *",
+      'INSERT INTO t (v) SELECT name FROM items WHERE id = 3 RETURNING *',
+      'INSERT INTO t (v) SELECT name FROM items WHERE id IN (4, 5)',
+      'SELECT count(*), max(id) FROM t',
+      'DROP TABLE t',
+      'CREATE TEMP SEQUENCE s',
+      "SELECT nextval('s'), nextval('s')",
+      'DROP SEQUENCE s',
+    );
+    await expect.poll(left).toBe(0);
+  });
+
+  test('goes with its client', async () => {
+    const { proxy, databases } = scene;
+    const a = await open();
+    await same(a, 'CREATE TEMP TABLE t (a int)');
+    a.close();
+    const client = await WireClient.login({ port: proxy.port, database: databases.name });
+    client.query('CREATE TEMP TABLE t (a int)');
+    await client.until('Z');
+    client.query('BEGIN; INSERT INTO t SELECT 1 FROM pg_sleep(60)');
+    client.destroy();
+    await expect.poll(left, { timeout: 5000 }).toBe(0);
+  });
+
+  test('cannot take every backend of the shard', async () => {
+    const all = [await open(), await open(), await open(), await open()];
+    await same(all[0]!, 'CREATE TEMP TABLE t (a int)');
+    await same(all[1]!, 'CREATE TEMP TABLE t (a int)');
+    all[2]!.proxy.query('CREATE TEMP TABLE t (a int)');
+    expect(sqlStates(await all[2]!.proxy.until('Z'))).toEqual(['53000']);
+    await same(all[3]!, 'SELECT * FROM settings', 'SELECT * FROM items');
+    // The backend goes back in front of the session's next statement.
+    await same(all[0]!, 'DROP TABLE t', 'SELECT 1');
+    await same(all[3]!, 'CREATE TEMP TABLE t (a int)', 'DROP TABLE t');
+    await same(all[1]!, 'DROP TABLE t');
+    await expect.poll(left).toBe(0);
+  });
+
+  test('what would leave something on other servers is refused', async () => {
+    const a = await open();
+    const refused = [
+      'CREATE TEMP VIEW v AS SELECT 1',
+      "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'",
+      'CREATE TYPE pg_temp.mood AS ENUM ()',
+      'CREATE TEMP TABLE child () INHERITS (settings)',
+      'CREATE TEMP TABLE t AS EXECUTE p',
+      'SELECT id INTO TEMP t FROM items',
+    ];
+    for (const sql of refused) {
+      a.proxy.query(sql);
+      expect(sqlStates(await a.proxy.until('Z')), sql).toEqual(['0A000']);
+    }
+    for (const sql of ['SET search_path = pg_temp, public', 'CREATE TABLE somewhere (a int)']) {
+      a.proxy.query(sql);
+    }
+    await a.proxy.until('Z');
+    expect(sqlStates(await a.proxy.until('Z'))).toEqual(['0A000']);
+    expect(await left()).toBe(0);
+  });
+});
