@@ -344,11 +344,25 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
   }
   return session.pins.run(DISCARDS[what], (outcome) => {
     if (outcome.ok && what === 'all') {
-      session.settings.reset();
+      resetSettings(session);
       session.extended.sqlStatements.deallocate(null);
     }
     done(outcome.ok ? { ok: true, tag: `DISCARD ${what.toUpperCase()}` } : outcome);
   });
+}
+
+/** Every setting is what it was at login; the client is told of those that servers report. */
+function resetSettings(session: Session): void {
+  const { settings } = session;
+  const before = settings.current;
+  settings.reset();
+  const now = settings.current;
+  if (now === before) return;
+  const changed = [...session.startup!.parameters].filter(([name]) => {
+    const setting = name.toLowerCase();
+    return before.get(setting) !== now.get(setting);
+  });
+  tellParameters(session, new Map(changed));
 }
 
 /** What a backend that the session keeps has to forget. */

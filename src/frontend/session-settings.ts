@@ -26,6 +26,11 @@ export class SessionSettings {
     return this.values.get(name);
   }
 
+  /** What the startup message set it to. */
+  baseValue(name: string): string | undefined {
+    return this.base.get(name);
+  }
+
   setBase(values: Values): void {
     this.base = values;
     this.replace(values);

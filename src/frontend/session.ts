@@ -76,7 +76,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   readonly planning = new SessionPlanning(this);
   readonly pins = new Pins(this);
   private statementFailed = false;
-  private startup: Welcome | null = null;
+  /** Null: before `welcome`. */
+  startup: Welcome | null = null;
   private readonly idleTimer = new IdleTimer(() => {
     this.fatal(
       'idle_in_transaction_session_timeout',

@@ -13,6 +13,8 @@ export class Welcome {
   private readonly announce: (parameters: Values) => void;
   /** The backend's judgement is awaited. */
   pending = false;
+  /** What the client was told where a backend has judged its settings. */
+  private judged: Values | null = null;
 
   /** `announce` gets what the client is told of the server. */
   constructor(session: Session, announce: (parameters: Values) => void) {
@@ -38,15 +40,21 @@ export class Welcome {
     session.settings.setBase(wanted);
     // Any text is a name for an application; every other setting is for a server to judge.
     if (wanted.size === 1) {
-      const parameters = new Map(session.context.serverParameters());
-      parameters.set('application_name', applicationName);
-      this.announce(parameters);
+      this.announce(this.parameters);
       session.flushLocal();
       return;
     }
     this.pending = true;
     session.busy = true;
     this.goOn();
+  }
+
+  /** ParameterStatus values that the session began with, by name. */
+  get parameters(): Values {
+    const { context, settings } = this.session;
+    const parameters = new Map(this.judged ?? context.serverParameters());
+    parameters.set('application_name', settings.baseValue('application_name') ?? '');
+    return parameters;
   }
 
   /** Called again when there is a backend. */
@@ -59,9 +67,8 @@ export class Welcome {
         return;
       }
       this.pending = false;
-      const parameters = new Map(backend.parameters);
-      parameters.set('application_name', session.settings.get('application_name') ?? '');
-      this.announce(parameters);
+      this.judged = new Map(backend.parameters);
+      this.announce(this.parameters);
       session.releaseAll();
       session.busy = false;
       session.pump();

@@ -293,6 +293,16 @@ const stories: readonly Story[] = [
     options: { syncs: 3 },
   },
   {
+    name: 'DISCARD ALL tells of the parameters that it resets',
+    write: (c) => {
+      c.query("SET application_name = 'mine'; SET search_path = pg_catalog");
+      run(c, 'DISCARD ALL');
+      c.sync();
+      c.query('DISCARD ALL');
+    },
+    options: { syncs: 3 },
+  },
+  {
     name: 'the same text parsed again, whatever has become of the names in it',
     write: (c) => {
       const again = (key: string): void => {
