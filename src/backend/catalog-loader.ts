@@ -105,6 +105,8 @@ export function relationsOf(
       primaryKey: namesIn(row[6] ?? null),
       ...definitions.get(key),
       ...(row[7] === null || row[7] === undefined ? {} : { owner: row[7] }),
+      uniqueColumns: namesIn(row[8] ?? null) ?? [],
+      isReferenced: bool(row, 9),
     });
   }
   return new Map([...system, ...out]);

@@ -64,7 +64,13 @@ SELECT n.nspname, c.relname, c.relkind,
          JOIN pg_catalog.pg_namespace o ON o.oid = t.relnamespace
          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
            AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
-           AND d.deptype IN ('a', 'i') LIMIT 1) END
+           AND d.deptype IN ('a', 'i') LIMIT 1) END,
+       (SELECT pg_catalog.json_agg(DISTINCT a.attname)
+        FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum > 0
+          AND (a.attnum = ANY (i.indkey) OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+        WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)),
+       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f')
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE ${relationsOf[schemas]}`;

@@ -1,24 +1,21 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
-import { sqlError, SqlError } from '../errors/sql-error.js';
+import { sqlError } from '../errors/sql-error.js';
 import { arrayParameters } from '../executor/array-parameter.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
-import { withoutPosition } from '../protocol/error-position.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { unnestRelation } from '../executor/gather-final.js';
-import { RowCapture } from '../executor/row-capture.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { DistributeSpec } from '../planner/plan.js';
-import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import { orderedMerge } from './fan-out-run.js';
 import { refuseTextSettings } from './gather-run.js';
 import type { Session } from './session.js';
-import { withSourceText } from './source-values.js';
+import { SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
 import {
   describeFor,
   startOperation,
@@ -28,9 +25,6 @@ import {
 
 /** By the plan's own specification, which is made anew when the schema changes. */
 const shapeOf = new WeakMap<DistributeSpec, RowShape | 'none'>();
-
-/** Finds the run of a statement; handed in, since that finds this one too. */
-type ChooseRun = (session: Session, request: RunRequest) => StatementRun;
 
 /**
  * A statement whose rows are read first, and then go each to the shard that it belongs to:
@@ -52,10 +46,8 @@ export class DistributeRun implements StatementRun {
   /** Null: its columns must be learnt first. */
   private readonly shape: RowShape | null;
   private readonly bind: BindParts;
-  private source: StatementRun;
+  private readonly source: SourceReader;
   private readonly rows: Distribution | null;
-  /** What is wrong with the source's rows; the first problem. */
-  private problem: Buffer | null = null;
 
   constructor(session: Session, request: RunRequest, spec: DistributeSpec, choose: ChooseRun) {
     this.session = session;
@@ -66,7 +58,10 @@ export class DistributeRun implements StatementRun {
     this.shape = shape === null ? null : checkedShape(session, spec, shape);
     this.rows = this.shape === null ? null : new Distribution(spec.destination, this.shape);
     this.bind = new BindParts(request.bind ?? NO_VALUES);
-    this.source = this.sourceRun();
+    const bind = this.bind.withFormats(this.shape?.formats ?? []);
+    this.source = new SourceReader(session, spec.source, bind, choose, (backend, row, at, end) => {
+      this.takeRow(backend, row, at, end);
+    });
     this.findShards();
   }
 
@@ -84,11 +79,8 @@ export class DistributeRun implements StatementRun {
       });
       return 'wait';
     }
-    const prepared = this.source.prepare(this.sourceBackends(backends), paramTypes, (error) => {
-      onFailed(withoutPosition(error, 0, error.length));
-    });
-    if (typeof prepared === 'string') return prepared;
-    this.source = prepared;
+    const prepared = this.source.prepare(this.sourceBackends(backends), paramTypes, onFailed);
+    if (prepared !== 'moved') return prepared;
     this.findShards();
     return this;
   }
@@ -98,13 +90,9 @@ export class DistributeRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    const { session, source, spec } = this;
-    const readers = this.sourceBackends(backends);
-    if (spec.source.plan.writes) for (const reader of readers) session.work.writers.add(reader);
-    source.start(readers, paramTypes, (outcome) => {
-      if (this.problem !== null) onDone({ ok: false, error: this.problem });
-      else if (outcome.ok) this.apply(backends, paramTypes, onDone);
-      else onDone(withoutPlace(outcome));
+    this.source.start(this.sourceBackends(backends), paramTypes, (outcome) => {
+      if (outcome.ok) this.apply(backends, paramTypes, onDone);
+      else onDone(outcome);
     });
   }
 
@@ -115,60 +103,22 @@ export class DistributeRun implements StatementRun {
     this.writers = spec.source.plan.writes ? this.shards : targets;
   }
 
-  /** The rows of the source come here instead of going to the client. */
-  private sourceRun(): StatementRun {
-    const { session, request, spec, shape, bind } = this;
-    const { sql, literals, plan } = spec.source;
-    const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
-    const capture = new RowCapture(request.host ?? session, (backend, buffer, start, end) => {
-      this.takeRow(backend, buffer, start, end);
-    });
-    return withSourceText(session, spec.source, () =>
-      this.choose(session, {
-        plan,
-        text,
-        from: 0,
-        to: text.length,
-        literals,
-        bind: bind.withFormats(shape?.formats ?? []),
-        describe: true,
-        host: capture,
-        endsWithSync: false,
-      }),
-    );
-  }
-
   private learn(columns: readonly ResultColumn[]): RowShape | 'none' {
-    const { textOnlyTypes } = this.session.context.planner.catalog;
+    const { textOnlyTypes } = this.session.planning.planner.catalog;
     return rowShape(columns, this.spec, textOnlyTypes) ?? 'none';
   }
 
+  /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
   private takeRow(
     backend: BackendConnection | null,
     buffer: Buffer,
     start: number,
     end: number,
   ): void {
-    if (this.problem !== null) return;
     const rows = this.rows!;
-    try {
-      rows.add(backend, buffer, start, end);
-      const { gatherMemoryBytes } = this.session.context.config.limits;
-      if (rows.bytes > gatherMemoryBytes) throw memoryError(gatherMemoryBytes);
-    } catch (error) {
-      if (!(error instanceof SqlError)) throw error;
-      this.breakOff(errorBytes(error));
-    }
-  }
-
-  /** The source need not go on. It is told when it has passed on what it is passing on now. */
-  private breakOff(error: Buffer): void {
-    this.problem = error;
-    const { session } = this;
-    const { operation } = session;
-    setImmediate(() => {
-      if (session.operation === operation) operation?.abort?.(error);
-    });
+    rows.add(backend, buffer, start, end);
+    const { gatherMemoryBytes } = this.session.context.config.limits;
+    if (rows.bytes > gatherMemoryBytes) throw memoryError(gatherMemoryBytes);
   }
 
   private apply(
@@ -218,12 +168,6 @@ export class DistributeRun implements StatementRun {
   private sourceBackends(backends: readonly BackendConnection[]): BackendConnection[] {
     return this.source.shards.map((shard) => backends[this.shards.indexOf(shard)]!);
   }
-}
-
-/** The texts that shards run are our own: places in them mean nothing to the client. */
-function withoutPlace(outcome: Outcome): Outcome {
-  if (outcome.ok) return outcome;
-  return { ok: false, error: withoutPosition(outcome.error, 0, outcome.error.length) };
 }
 
 /** Throws SqlError 0A000 where rows of this shape cannot be distributed. */

@@ -1,11 +1,15 @@
+import { Literals } from '../sql/literals.js';
 import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
 import { ConcatRun } from './concat-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { MergeRun } from './merge-run.js';
+import { MoveRun } from './move-run.js';
 import { shardsOf } from './shard-choice.js';
 import type { Session } from './session.js';
+import { SpreadRun } from './spread-run.js';
+import { withSourceText } from './source-values.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** The run of a statement, with the values of `session.source`. Throws SqlError as `shardsOf` does. */
@@ -18,6 +22,9 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   }
   if (many?.kind === 'distribute')
     return new DistributeRun(session, request, many.distribute, statementRun);
+  if (many?.kind === 'spread') return new SpreadRun(session, request, many.spread, statementRun);
+  if (many?.kind === 'move') return new MoveRun(session, request, many.move);
+  if (many?.kind === 'replan') return replannedRun(session, request);
   if (many?.kind === 'gather') return new GatherRun(session, request, many.gather);
   if (many?.kind === 'merge') {
     const { merge } = many;
@@ -27,4 +34,15 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   }
   if (many?.kind === 'concat') return new ConcatRun(session, request, shards);
   return new FanOutRun(session, request, shards);
+}
+
+/** The run of the same statement with a plan for these literals alone. */
+function replannedRun(session: Session, request: RunRequest): StatementRun {
+  const { text, from, to } = request;
+  const literals = new Literals();
+  const sql = text.subarray(from, to);
+  const plan = session.planning.planForValues(sql, literals);
+  return withSourceText(session, { sql, literals }, () =>
+    statementRun(session, { ...request, plan }),
+  );
 }

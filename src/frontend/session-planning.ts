@@ -4,7 +4,11 @@ import type { Literals } from '../sql/literals.js';
 import type { Planner } from '../planner/planner.js';
 import { IdFiller } from './id-filler.js';
 import { SchemaOverlay } from './schema-overlay.js';
+import { sqlError } from '../errors/sql-error.js';
+import { assert } from '../util/assert.js';
+import { onlyPlan } from './parse-queue.js';
 import { parseSearchPath } from './search-path.js';
+import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
 
 /** The planner as one session asks it: with its search path, and waiting where a text is planned aside. */
@@ -108,6 +112,27 @@ export class SessionPlanning {
       if (isLocal) return true;
     }
     return overlay.isFresh();
+  }
+
+  /**
+   * The plan of a statement whose shared plan was not enough for several shards (`replan`). Throws
+   * SqlError 0A000: the refusal, or a text that is too large to be planned at once.
+   */
+  planForValues(text: Buffer, literals: Literals): ShardPlan {
+    const context = { ...this.contextFor(NO_TYPES), knowsValues: true };
+    const planned = this.planner.plan(text, 0, text.length, context, literals);
+    if (planned instanceof Promise) {
+      planned.catch(() => undefined);
+      throw sqlError(
+        'feature_not_supported',
+        'a statement of this size over several shards is not supported',
+        { hint: 'Give the values as parameters.' },
+      );
+    }
+    const plan = onlyPlan(planned);
+    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
+    assert(isShardPlan(plan), 'a statement that needs shards no more');
+    return plan;
   }
 
   /**

@@ -159,6 +159,9 @@ const findsShards: ReadonlySet<ManyShards['kind']> = new Set([
   'explain',
   'gather',
   'merge',
+  'spread',
+  'move',
+  'replan',
   'distribute',
 ]);
 

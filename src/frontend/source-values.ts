@@ -4,7 +4,7 @@ import type { Session } from './session.js';
 /** Does something for which key values are those of a source's text, with the client's parameters. */
 export function withSourceText<T>(
   session: Session,
-  { sql, literals }: SourceQuery,
+  { sql, literals }: Pick<SourceQuery, 'sql' | 'literals'>,
   act: () => T,
 ): T {
   const { source } = session;

@@ -88,6 +88,10 @@ export interface CatalogRelation {
   readonly estimatedRows?: number | null;
   /** Sequences: the table, as `schema.name`, with one of whose columns it is dropped. */
   readonly owner?: string;
+  /** Columns that a unique index or exclusion constraint looks at, or may. Absent: not known. */
+  readonly uniqueColumns?: readonly string[];
+  /** A foreign key refers to its rows. Absent: not known. */
+  readonly isReferenced?: boolean;
 }
 
 export interface CatalogColumn {

@@ -31,6 +31,7 @@ export function planExplain(
     ...context,
     start: start ?? context.start,
     scatters: start !== null,
+    knowsValues: true,
   });
   switch (plan.kind) {
     case 'route':

@@ -4,9 +4,9 @@ import { valueOf } from './key-values.js';
 import { reachable, type Occurrence } from './model.js';
 import type { NewKey } from './modifications.js';
 import type { ShardedOccurrence } from './placement.js';
-import type { KeyTerm } from './plan.js';
-import { refusal, refuse } from './refusals.js';
-import type { Route } from './routing.js';
+import type { KeyTerm, ManyShards, ShardSelector } from './plan.js';
+import { refusal, Refused } from './refusals.js';
+import { orRefusal, type Route } from './routing.js';
 import { inputTypeOf, keyTerm } from './terms.js';
 
 /**
@@ -30,17 +30,32 @@ export function keyChange(
   return keyTerm(constant, inputType, occurrence, true) ?? 'computed';
 }
 
-/** The route where the new key belongs to the shard that the rows are on already. */
-export function onOneShard(route: Route, change: KeyChange, target: Occurrence): Route {
+/**
+ * The route of an UPDATE that sets the shard key: as it stands where the new key belongs to the
+ * shard that all rows are on; else `move` says how rows of `shards` get to others.
+ */
+export function routeKeyChange(
+  route: Route,
+  change: KeyChange,
+  target: Occurrence,
+  move: (own: ShardSelector, shards: ShardSelector) => ManyShards,
+): Route {
   const { table, relation } = target as ShardedOccurrence;
-  const problem = refusal(
-    `moving rows of table "${relation.name}" to another shard is not supported here`,
-    `Bind the old and the new value of "${table.shardKey}" to values of one shard; or delete the rows and insert them anew.`,
-  );
   const { shards } = route;
-  if (change === 'computed' || shards.kind !== 'keys') refuse(problem.message, problem.hint);
-  return {
-    shards: { ...shards, groups: [...shards.groups, [change]] },
-    many: { kind: 'refuse', refusal: problem },
-  };
+  const bound = change !== 'computed' && shards.kind === 'keys';
+  if (route.many.kind !== 'addTags') {
+    const problem = refusal(
+      `changing the shard key of "${relation.name}" by rows of other shards is not supported`,
+      `Bind "${table.shardKey}", before and after, to values of one shard.`,
+    );
+    if (!bound || shards.groups.length > 1) throw new Refused(problem);
+    return {
+      shards: { ...shards, groups: [...shards.groups, [change]] },
+      many: { kind: 'refuse', refusal: problem },
+    };
+  }
+  const own: ShardSelector = bound
+    ? { ...shards, groups: [...shards.groups, [change]] }
+    : { kind: 'nowhere' };
+  return orRefusal(own, () => move(own, shards));
 }

@@ -1,8 +1,8 @@
-import type { DeleteStmt, MergeStmt, UpdateStmt } from '@pgsql/types';
+import type { DeleteStmt, MergeStmt, Node, UpdateStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
 import { refuseSystemTable } from './inserts.js';
-import { keyChange, onOneShard } from './key-changes.js';
+import { keyChange, routeKeyChange } from './key-changes.js';
 import {
   analyseDelete,
   analyseMerge,
@@ -10,26 +10,28 @@ import {
   refuseNewKey,
   type Modification,
 } from './modifications.js';
-import { placementOf } from './placement.js';
+import { moveQuery } from './moves/move-query.js';
+import { placementOf, type ShardedOccurrence } from './placement.js';
 import type { Plan } from './plan.js';
 import { routePlan } from './plans.js';
 import { planReferenceWrite } from './reference-writes.js';
 import { refusal, refuse } from './refusals.js';
-import { routeModification, routeToOne, routeUnknown, type Route } from './routing.js';
+import { routeModification, routeToOne, routeUnknown, whenNeeded, type Route } from './routing.js';
+import { spreadQuery } from './spread/spread-query.js';
 import { analyse, type StatementContext } from './statement-context.js';
 
 export function planUpdate(statement: UpdateStmt, context: StatementContext): Plan {
   const [analysis, modification] = analyse(context, (walk) =>
     analyseUpdate(statement, null, null, walk),
   );
-  return planModification('update', modification, analysis, context);
+  return planModification('update', { UpdateStmt: statement }, modification, analysis, context);
 }
 
 export function planDelete(statement: DeleteStmt, context: StatementContext): Plan {
   const [analysis, modification] = analyse(context, (walk) =>
     analyseDelete(statement, null, null, walk),
   );
-  return planModification('delete', modification, analysis, context);
+  return planModification('delete', { DeleteStmt: statement }, modification, analysis, context);
 }
 
 /** MERGE runs within one unsharded keyspace. */
@@ -50,13 +52,13 @@ export function planMerge(statement: MergeStmt, context: StatementContext): Plan
 
 function planModification(
   verb: string,
+  statement: Node,
   modification: Modification | null,
   analysis: Analysis,
   context: StatementContext,
 ): Plan {
   const unknown = routeUnknown(analysis);
   if (unknown !== null || modification === null) return routePlan(verb, true, unknown!);
-  const placement = placementOf(analysis);
   const { target, cursor, newKey } = modification;
   if (target.table === null) refuseSystemTable(target.relation.name);
   const { keyspace } = target.table;
@@ -67,13 +69,23 @@ function planModification(
         'Name the row by its key, so that every copy is reached.',
       );
     }
-    return planReferenceWrite(verb, target, placement, analysis, context);
+    return planReferenceWrite(verb, target, placementOf(analysis), analysis, context);
   }
   checkDefaults(analysis);
   if (cursor === null) {
-    const route = routeModification(target, analysis);
-    const moves = newKey === null ? null : keyChange(newKey, target, analysis);
-    return routePlan(verb, true, moves === null ? route : onOneShard(route, moves, target));
+    const route = routeModification(target, analysis, context, (tables) =>
+      spreadQuery(statement, target, tables, analysis, context),
+    );
+    const change = newKey === null ? null : keyChange(newKey, target, analysis);
+    if (change === null || !('UpdateStmt' in statement)) return routePlan(verb, true, route);
+    const moving = routeKeyChange(route, change, target, (own, shards) =>
+      whenNeeded(own, analysis, context, () => {
+        const update = { statement: statement.UpdateStmt, change, shards };
+        const move = moveQuery({ ...update, target: target as ShardedOccurrence }, context);
+        return { kind: 'move', move };
+      }),
+    );
+    return routePlan(verb, true, moving);
   }
   if (newKey !== null) refuseNewKey(target);
   return {
@@ -92,8 +104,9 @@ function cursorRoute(modification: Modification, analysis: Analysis): Route {
       'Declare the cursor for one shard key.',
     ),
   } as const;
-  if (!keyspace.sharded) return routeModification(modification.target, analysis);
-  if (placementOf(analysis).sharded.length > 1 || analysis.nestedWrites > 0) {
+  const placement = placementOf(analysis);
+  if (!keyspace.sharded) return { shards: { kind: 'shard', shard: keyspace.shards[0]! }, many };
+  if (placement.sharded.length > 1 || analysis.nestedWrites > 0) {
     refuse(
       'WHERE CURRENT OF together with other sharded tables is not supported',
       'Change the row by a condition on its shard key.',

@@ -13,7 +13,7 @@ import { isStar } from './ast.js';
 import { visitExpression } from './expressions.js';
 import { learnCondition } from './facts.js';
 import { analyseFrom, baseTable } from './from-clause.js';
-import type { Level, Occurrence } from './model.js';
+import type { Entry, Level, Occurrence } from './model.js';
 import type { ParamHint } from './params.js';
 import { analyseWith, newLevel } from './queries.js';
 import type { ShardedTable } from './plan.js';
@@ -167,6 +167,10 @@ function analyseWhere(
   }
   visitExpression(where, place, analysis);
   learnCondition(where, (entry) => entry.level === level, place, analysis);
+  if (where !== undefined) {
+    const restricts = (entry: Entry): boolean => entry.level === level && !entry.nullable;
+    analysis.conditions.push({ node: where, place, restricts });
+  }
   return null;
 }
 
@@ -218,7 +222,7 @@ export function analyseAssignments(
 }
 
 /** The item of a row that is meant for one column: `(a, b) = (1, $2)`. */
-function assignedValue(value: Node): Node {
+export function assignedValue(value: Node): Node {
   if (!('MultiAssignRef' in value)) return value;
   const { source, colno, ncolumns } = value.MultiAssignRef;
   const items = source !== undefined && 'RowExpr' in source ? (source.RowExpr.args ?? []) : [];

@@ -126,6 +126,15 @@ export type ManyShards =
   | { readonly kind: 'merge'; readonly merge: MergeSpec }
   /** Rows are brought together on one server, which runs the statement over them. */
   | { readonly kind: 'gather'; readonly gather: GatherSpec }
+  /** UPDATE and DELETE: what they need of other shards is read first and given to each of theirs. */
+  | { readonly kind: 'spread'; readonly spread: SpreadSpec }
+  /**
+   * The plan for several shards would hold the literals of the text; so it is made when it is needed
+   * (`PlanContext.knowsValues`), and the plan for one shard serves all of them.
+   */
+  | { readonly kind: 'replan' }
+  /** UPDATE of the shard key: rows go to the shard that they belong to afterwards. */
+  | { readonly kind: 'move'; readonly move: MoveSpec }
   /** What it writes is read first, then each row goes to the shard that it belongs to. */
   | { readonly kind: 'distribute'; readonly distribute: DistributeSpec }
   /** EXPLAIN: tells how the statement would run. */
@@ -260,6 +269,70 @@ export interface ValueLink {
   readonly name: string;
   /** The column is the shard key, and these are values of it; null: they tell no shard. */
   readonly key: { readonly keyspace: Keyspace; readonly mapper: KeyMapper } | null;
+}
+
+/**
+ * A data-modifying statement that looks at rows of other shards: these are read first, all of them,
+ * and then every shard of the target runs the statement's own text over them and its own rows. So a
+ * row is locked, checked again and changed as PostgreSQL does it; tags add up.
+ */
+export interface SpreadSpec {
+  readonly inputs: readonly SpreadInput[];
+  /** Those that may have rows of the target. */
+  readonly shards: ShardSelector;
+  /** The statement, with the client's parameters; its inputs are filled in. */
+  readonly apply: readonly FinalPiece[];
+}
+
+export interface SpreadInput {
+  /** For EXPLAIN: `orders o`. */
+  readonly label: string;
+  readonly source: SourceQuery;
+  /** What the statement calls its columns. */
+  readonly columns: readonly string[];
+}
+
+/**
+ * An UPDATE that sets the shard key. The rows are locked, and so read as they are, with the values
+ * that they get; then each is changed where it is, or leaves for the shard of its new key:
+ *
+ *     lock, on each shard of the target --> rows --> stay, or leave and arrive, by their places
+ */
+export interface MoveSpec {
+  readonly keyspace: Keyspace;
+  /** Those that may have rows of the target. */
+  readonly shards: ShardSelector;
+  /** The new key, where it is one for all rows. */
+  readonly newKey: KeyTerm | null;
+  /**
+   * SELECT ... FOR UPDATE with the client's parameters: the columns that name a row's place (ctid;
+   * for partitioned tables the partition too), the old key, and all that the row is to hold.
+   */
+  readonly lock: string;
+  /** What the other texts call its columns. */
+  readonly columns: readonly string[];
+  readonly placeColumns: number;
+  /** 0-based places of the row's old and new key among its columns, and what the new one is stored in. */
+  readonly key: {
+    readonly old: number;
+    readonly new: number;
+    readonly mapper: KeyMapper;
+    readonly columnType: number;
+    readonly name: string;
+  };
+  /** With the client's parameters; piece `input` 0 is the relation of the rows. */
+  readonly stay: readonly FinalPiece[];
+  readonly leave: readonly FinalPiece[];
+  readonly arrive: readonly FinalPiece[];
+  /** It joins the target, so that a row may come more than once; the first one counts. */
+  readonly repeats: boolean;
+  /**
+   * Rows that change what a unique constraint looks at: those that move, or all of them. Whether
+   * they are in each other's way is a matter of their order on one server.
+   */
+  readonly unique: 'none' | 'moved' | 'all';
+  /** Non-null: no row may leave. */
+  readonly refusal: Refusal | null;
 }
 
 /**

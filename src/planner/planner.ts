@@ -23,6 +23,8 @@ export interface PlanContext {
   readonly paramTypes: readonly number[];
   /** Equal for equal parameter types; empty for none. */
   readonly paramTypesKey: string;
+  /** The statement is known to need several shards: plans of the kind `replan` will not do. */
+  readonly knowsValues?: boolean;
 }
 
 /** What the planner counts; the metrics have these fields. */
@@ -203,6 +205,7 @@ export class Planner {
         bytes,
         textStart: start,
         scatters: true,
+        knowsValues: context.knowsValues ?? false,
         start: statement.start,
         end: statementEnd,
         outcome,
@@ -286,8 +289,9 @@ export class Planner {
 
 /** Texts hold no NUL, so that nothing else runs into the session's part. */
 function contextKey(text: string, context: PlanContext): string {
-  if (context.searchPathKey === '' && context.paramTypesKey === '') return text;
-  return `${text}\0${context.searchPathKey}\0${context.paramTypesKey}`;
+  const { searchPathKey, paramTypesKey, knowsValues } = context;
+  if (searchPathKey === '' && paramTypesKey === '' && knowsValues !== true) return text;
+  return `${text}\0${searchPathKey}\0${paramTypesKey}${knowsValues === true ? '\0v' : ''}`;
 }
 
 /** The values that a plan depends on, as they are written. */

@@ -2,12 +2,19 @@ import type { Keyspace } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
 import type { Entry, Level, Occurrence } from './model.js';
-import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
-import type { ManyShards, Refusal, ShardSelector } from './plan.js';
 import type { Insertion } from './insertions.js';
+import {
+  placementOf,
+  tablesOf,
+  type Placement,
+  type ShardedOccurrence,
+  type Tables,
+} from './placement.js';
+import type { ManyShards, Refusal, ShardSelector, SpreadSpec } from './plan.js';
 import { tellsMoment } from './scatter/moment.js';
 import { refusal, Refused, refuse } from './refusals.js';
 import { driverShards, keyGroups } from './selectors.js';
+import type { StatementContext } from './statement-context.js';
 import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
 import { keyTerms } from './terms.js';
 
@@ -91,16 +98,26 @@ function routeTogether(
     if (isOneKey(shards)) return { shards, many: putTogether(top) };
     return orRefusal(shards, () => together.ofRows(split, shards));
   }
-  const groups = keyGroups(placement.sharded, analysis);
   const many = (): ManyShards => together.ofTables(split.problem, placement);
-  if (groups === null) return orRefusal({ kind: 'nowhere' }, many);
-  const shards: ShardSelector = { kind: 'keys', keyspace: placement.keyspace!, groups };
-  if (isOneKey(shards)) return { shards, many: { kind: 'refuse', refusal: split.problem } };
-  return orRefusal(shards, many);
+  return routeWhole(split.problem, placement, analysis, many);
+}
+
+/** A statement that only the one shard of all its keys answers as it stands. */
+function routeWhole(
+  problem: Refusal,
+  placement: Placement,
+  analysis: Analysis,
+  many: (shards: ShardSelector) => ManyShards,
+): Route {
+  const groups = keyGroups(placement.sharded, analysis);
+  const shards: ShardSelector =
+    groups === null ? { kind: 'nowhere' } : { kind: 'keys', keyspace: placement.keyspace!, groups };
+  if (isOneKey(shards)) return { shards, many: { kind: 'refuse', refusal: problem } };
+  return orRefusal(shards, () => many(shards));
 }
 
 /** Values may turn out to lead to one shard, which answers whatever could not be put together. */
-function orRefusal(shards: ShardSelector, many: () => ManyShards): Route {
+export function orRefusal(shards: ShardSelector, many: () => ManyShards): Route {
   try {
     return { shards, many: many() };
   } catch (error) {
@@ -123,16 +140,45 @@ export function keyspacesOf(analysis: Analysis): Set<Keyspace> {
   return new Set(analysis.occurrences.flatMap(({ table }) => table?.keyspace ?? []));
 }
 
-/** Routes an UPDATE or DELETE of a sharded or unsharded table. */
-export function routeModification(target: Occurrence, analysis: Analysis): Route {
-  const placement = placementOf(analysis);
+/**
+ * Routes an UPDATE or DELETE of a sharded or unsharded table. `spread` plans it where rows of other
+ * shards matter, and throws Refused where that would not be exact.
+ */
+export function routeModification(
+  target: Occurrence,
+  analysis: Analysis,
+  context: StatementContext,
+  spread: (tables: Tables) => SpreadSpec,
+): Route {
   if (analysis.effect !== null) refuseEffect();
+  const tables = tablesOf(analysis);
+  const many = (): ManyShards => ({ kind: 'spread', spread: spread(tables) });
+  if (keyspacesOf(analysis).size > 1) return { shards: { kind: 'nowhere' }, many: many() };
+  const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   if (!placement.keyspace!.sharded) return unshardedRoute(placement);
   const driver = placement.sharded.find((occurrence) => occurrence.entry === target.entry)!;
   const split = splitModification(driver, placement, analysis);
-  return routeSharded(split, placement, analysis, { kind: 'addTags' });
+  if (split.kind === 'split') {
+    return { shards: driverShards(split, analysis), many: { kind: 'addTags' } };
+  }
+  const lazily = (shards: ShardSelector): ManyShards => whenNeeded(shards, analysis, context, many);
+  return routeWhole(split.problem, placement, analysis, lazily);
+}
+
+/**
+ * What `many` makes holds the literals of the text. Where key values may lead to one shard, which
+ * answers as it stands, that is put off until they do not.
+ */
+export function whenNeeded(
+  shards: ShardSelector,
+  analysis: Analysis,
+  context: StatementContext,
+  many: () => ManyShards,
+): ManyShards {
+  const shared = shards.kind === 'keys' && !context.knowsValues && context.literals.count > 0;
+  return shared && analysis.params.count === 0 ? { kind: 'replan' } : many();
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Analysis } from './analysis.js';
 import { levelBlock, type Allowed } from './level-blocks.js';
 import { reachable, type Entry, type Level, type Variable } from './model.js';
-import type { Placement, ShardedOccurrence } from './placement.js';
+import type { Placement, ShardedOccurrence, Tables } from './placement.js';
 import { refusal } from './refusals.js';
 import type { Refusal } from './plan.js';
 
@@ -77,8 +77,18 @@ export function splitModification(
   return splitBy([driveOf(target, analysis)], placement, analysis);
 }
 
+/** The tables of which a modification may need rows that are not on the shard of the target's row. */
+export function straysOf(
+  target: ShardedOccurrence,
+  tables: readonly ShardedOccurrence[],
+  analysis: Analysis,
+): ShardedOccurrence[] {
+  const drive = driveOf(target, analysis);
+  return tables.filter((table) => !follows(table, drive, analysis));
+}
+
 /** What only one server can answer, whatever tables it is asked of. */
-function obstacleOf(placement: Placement, analysis: Analysis): string | null {
+export function obstacleOf(placement: Tables, analysis: Analysis): string | null {
   if (analysis.nestedWrites > 0) return 'a data-modifying WITH query';
   if (placement.system.length > 0) return 'a join with system catalogs';
   if (analysis.systemColumn !== null) return `system column "${analysis.systemColumn}"`;

@@ -31,6 +31,8 @@ export interface StatementContext {
    * than answer one after the other.
    */
   readonly scatters: boolean;
+  /** The plan is made for these literals alone: it may hold them where it serves several shards. */
+  readonly knowsValues: boolean;
   /** The statement's own bytes, as offsets in the text. */
   readonly start: number;
   readonly end: number;

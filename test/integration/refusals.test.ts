@@ -158,14 +158,8 @@ describe('what stays exact over several shards is answered', () => {
 
 describe('writes that would go wrong over several shards are refused, and change nothing', () => {
   test.each([
-    ['UPDATE customers SET id = 9 WHERE id = 1'],
     ['UPDATE customers SET id = id + 1'],
-    ['UPDATE customers SET (name, id) = (name, 5) WHERE id = 1'],
-    ['UPDATE customers SET name = o.id::text FROM orders o WHERE o.id = customers.id'],
-    ['UPDATE customers SET name = (SELECT max(name) FROM customers) WHERE id = 1'],
     ['UPDATE countries SET name = random()::text'],
-    ['DELETE FROM customers USING orders WHERE orders.id = customers.id'],
-    ['DELETE FROM customers WHERE id IN (SELECT id FROM orders)'],
     ['INSERT INTO customers (name) VALUES (1)'],
     ['INSERT INTO customers DEFAULT VALUES'],
     [`INSERT INTO customers VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 77`],

@@ -7,9 +7,11 @@ import type {
   GatherSpec,
   ManyShards,
   MergeSpec,
+  MoveSpec,
   RowCount,
   ShardSelector,
   SourceQuery,
+  SpreadSpec,
 } from '../../planner/plan.js';
 
 /**
@@ -46,6 +48,10 @@ export function planTree(
       return mergeNode(many.merge, selector, resolve);
     case 'gather':
       return gatherNode(many.gather, resolve);
+    case 'spread':
+      return spreadNode(many.spread, resolve);
+    case 'move':
+      return moveNode(many.move, resolve);
     case 'distribute':
       return distributeNode(many.distribute, resolve);
     default:
@@ -54,7 +60,7 @@ export function planTree(
 }
 
 const titles: Readonly<
-  Record<Exclude<ManyShards['kind'], 'merge' | 'gather' | 'distribute'>, string>
+  Record<Exclude<ManyShards['kind'], 'merge' | 'gather' | 'spread' | 'move' | 'distribute'>, string>
 > = {
   concat: 'Concatenate',
   counts: 'Sum Counts',
@@ -62,6 +68,7 @@ const titles: Readonly<
   copyConcat: 'Concatenate Copies',
   explain: 'Explain',
   refuse: 'Refuse',
+  replan: 'Several Shards',
 };
 
 function leaf(
@@ -123,6 +130,41 @@ function gatherNode(gather: GatherSpec, resolve: ResolveShards): PlanNode {
       ['Final', finalText(gather.final, gather.inputs)],
     ],
     children: gather.inputs.map((input) => inputNode(input, gather.inputs, resolve)),
+    pushed: null,
+  };
+}
+
+function spreadNode(spread: SpreadSpec, resolve: ResolveShards): PlanNode {
+  const shards = resolve(spread.shards);
+  return {
+    type: 'Spread',
+    properties: [
+      ...shardProperties(spread.shards, shards),
+      ['Each Shard', finalText(spread.apply, spread.inputs)],
+    ],
+    children: spread.inputs.map(({ label, source }) => {
+      const { many, shards: selector } = source.plan;
+      const sql = Buffer.from(source.sql).toString();
+      const read = planTree(many, sql, selector, (own) => resolve(own, source));
+      return { ...read, properties: [['Input', label], ...read.properties] };
+    }),
+    pushed: null,
+  };
+}
+
+function moveNode(move: MoveSpec, resolve: ResolveShards): PlanNode {
+  const lock = leaf('Lock Rows', move.lock, move.shards, resolve);
+  const rows = [{ label: 'rows', columns: move.columns }];
+  return {
+    type: 'Move Rows',
+    properties: [
+      ['Shards', move.keyspace.shards.map(({ name }) => name)],
+      ['Chosen By', 'shard key of the row'],
+      ['Rows That Stay', finalText(move.stay, rows)],
+      ['Rows That Leave', finalText(move.leave, rows)],
+      ['Rows That Arrive', finalText(move.arrive, rows)],
+    ],
+    children: [lock],
     pushed: null,
   };
 }

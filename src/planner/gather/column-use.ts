@@ -1,4 +1,12 @@
-import type { ColumnRef, JoinExpr, Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
+import type {
+  ColumnRef,
+  JoinExpr,
+  Node,
+  RangeVar,
+  ReturningClause,
+  SelectStmt,
+  SubLink,
+} from '@pgsql/types';
 import { bodyOf, columnRefOf, forEachChild, selectOf, stringOf, stringsOf } from '../ast.js';
 
 /**
@@ -23,9 +31,16 @@ export class ColumnUse {
   readonly #skip: ReadonlySet<object>;
 
   /** `skip`: nodes that are not looked into. */
-  constructor(statement: SelectStmt, skip: ReadonlySet<object> = new Set()) {
+  constructor(statement: Node, skip: ReadonlySet<object> = new Set()) {
     this.#skip = skip;
-    this.#visit({ SelectStmt: statement });
+    this.#visit(statement);
+    if ('UpdateStmt' in statement) {
+      const { fromClause, returningClause } = statement.UpdateStmt;
+      this.#returning(returningClause, fromClause);
+    } else if ('DeleteStmt' in statement) {
+      const { usingClause, returningClause } = statement.DeleteStmt;
+      this.#returning(returningClause, usingClause);
+    }
     for (const { name, ranges } of this.#joins) {
       if (this.#wholeNames.has(name)) this.#mark(ranges);
       this.#add([...(this.#qualified.get(name) ?? [])]);
@@ -114,6 +129,12 @@ export class ColumnUse {
     const { larg, rarg, ...own } = select;
     this.#children(own);
     for (const arm of [larg, rarg]) if (arm !== undefined) this.#select(arm, true);
+  }
+
+  /** RETURNING * gives out what the target is joined with, too. */
+  #returning(clause: ReturningClause | undefined, from: readonly Node[] | undefined): void {
+    if (!(clause?.exprs ?? []).some(isBareStar)) return;
+    for (const item of from ?? []) this.#mark(rangesOf(item));
   }
 
   #mark(ranges: readonly RangeVar[]): void {

@@ -83,14 +83,15 @@ class Gathering {
       const pieces = ['SELECT * FROM ', this.#add(input, level), ` AS ${INPUT_ALIAS}`];
       text.replace({ start: place.start, end: place.end, pieces });
     }
-    const use = new ColumnUse(select, skip);
+    const statement = { SelectStmt: select };
+    const use = new ColumnUse(statement, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
     const named = moved.map((range) => ({
       name: nameOf(range),
       relation: relationOf(range, analysis),
     }));
-    checkWholeRows(select, skip, named, analysis);
+    checkWholeRows(statement, skip, named, analysis);
     for (const range of moved) text.replaceTable(range, this.#relation(range, use, search));
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
@@ -144,7 +145,7 @@ class Gathering {
 }
 
 /** What a pushed query is called where it stood; nothing outside its parentheses sees it. */
-const INPUT_ALIAS = 'sg_rows';
+export const INPUT_ALIAS = 'sg_rows';
 
 /** What a statement does besides reading is done where its rows are, and not where copies are. */
 function refuseEffects(analysis: Analysis): void {
@@ -178,12 +179,13 @@ function refuseEffects(analysis: Analysis): void {
   }
 }
 
-function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {
+/** The table or view that a name in the statement means. */
+export function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {
   return (analysis.ranges.get(range) ?? analysis.views.get(range)!).relation;
 }
 
 /** Tables of two schemas may share a name in one FROM list; what stands in their place may not. */
-function checkNames(moved: readonly RangeVar[], analysis: Analysis): void {
+export function checkNames(moved: readonly RangeVar[], analysis: Analysis): void {
   for (const range of moved) {
     const entry = analysis.ranges.get(range)?.entry;
     const twin = entry?.level.entries.some(
@@ -198,8 +200,8 @@ function checkNames(moved: readonly RangeVar[], analysis: Analysis): void {
   }
 }
 
-/** Columns written `schema.table.column`. */
-function cutSchemas(
+/** Columns written `schema.table.column` lose their schema. */
+export function cutSchemas(
   use: ColumnUse,
   moved: readonly RangeVar[],
   analysis: Analysis,

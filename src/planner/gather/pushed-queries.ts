@@ -54,7 +54,7 @@ export function pushedQueries(statement: SelectStmt, search: Search): PushedQuer
 }
 
 /** The query of a place where a query stands in parentheses. */
-function candidateOf(node: Node): SelectStmt | null {
+export function candidateOf(node: Node): SelectStmt | null {
   if ('RangeSubselect' in node) return selectOf(node.RangeSubselect.subquery);
   if ('CommonTableExpr' in node) return selectOf(node.CommonTableExpr.ctequery);
   return 'SubLink' in node ? selectOf(node.SubLink.subselect) : null;
@@ -156,7 +156,7 @@ function wholeShard(keyspace: Keyspace): ShardSelector {
 }
 
 /** The names of the query's columns; null where they are unknown, or not one name each. */
-function columnsOf(level: Level): string[] | null {
+export function columnsOf(level: Level): string[] | null {
   if (level.openOutputs || level.outputs.length === 0) return null;
   const names = level.outputs.map(({ name }) => name ?? '?column?');
   return new Set(names).size === names.length ? names : null;
@@ -170,7 +170,15 @@ const rowKinds = new Set(['RowExpr', 'RangeFunction', 'RangeTableFunc', 'JsonTab
  * query, and in columns that a table may have.
  */
 function standsAlone(select: SelectStmt, below: ReadonlySet<Level>, analysis: Analysis): boolean {
-  if (!isPlainQuery(select, analysis)) return false;
+  return isPlainQuery(select, analysis) && hasOwnMeaning(select, below, analysis);
+}
+
+/** Whether a query means the same with nothing of the statement around it. */
+export function hasOwnMeaning(
+  select: SelectStmt,
+  below: ReadonlySet<Level>,
+  analysis: Analysis,
+): boolean {
   let alone = true;
   const visit = (node: Node): void => {
     if (rowKinds.has(kindOf(node))) alone = false;
@@ -191,11 +199,16 @@ function isUnknownType(type: TypeName | undefined, analysis: Analysis): boolean 
 
 /** The columns of tables and views that the query may speak of. */
 function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
-  const use = new ColumnUse(select);
+  const use = new ColumnUse({ SelectStmt: select });
   return use.ranges.flatMap((range) => {
     const { relation } = analysis.ranges.get(range) ?? analysis.views.get(range) ?? {};
     return (relation?.columns ?? []).filter(({ name }) => use.needs(range, name));
   });
+}
+
+/** Whether the query's text columns keep what they are in array parameters. */
+export function keepsCollations(select: SelectStmt, analysis: Analysis): boolean {
+  return !analysis.readsCatalog && hasDefaultCollations(select, usedColumns(select, analysis));
 }
 
 function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]): boolean {
@@ -203,7 +216,7 @@ function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]
 }
 
 /** `orders o, customers` */
-function labelOf(below: ReadonlySet<Level>, tables: Tables): string {
+export function labelOf(below: ReadonlySet<Level>, tables: Tables): string {
   const all = [...tables.sharded, ...tables.reference, ...tables.unsharded];
   const names = all
     .filter(({ entry }) => below.has(entry.level))

@@ -16,7 +16,7 @@ const rowFunctions = new Set(
  * where the row's own type may be seen: on the home they are rows of another type.
  */
 export function checkWholeRows(
-  statement: SelectStmt,
+  statement: Node,
   skip: ReadonlySet<SelectStmt>,
   moved: readonly MovedRelation[],
   analysis: Analysis,
@@ -33,7 +33,7 @@ export function checkWholeRows(
       visit(child, node);
     });
   };
-  visit({ SelectStmt: statement }, null);
+  visit(statement, null);
 }
 
 /** A table or view that something else stands in for. */

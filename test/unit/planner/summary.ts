@@ -1,5 +1,6 @@
 import type {
   DistributeSpec,
+  FinalPiece,
   GatherInput,
   GatherSpec,
   KeyTerm,
@@ -11,6 +12,7 @@ import type {
   RowCount,
   ShardSelector,
   ValueLink,
+  SpreadSpec,
 } from '../../../src/planner/plan.js';
 import { TypeOid } from '../../../src/keyspace/type-oids.js';
 
@@ -129,6 +131,22 @@ function manySummary(many: ManyShards): Summary {
       return { many: mergeSummary(many.merge) };
     case 'distribute':
       return { many: distributeSummary(many.distribute) };
+    case 'move': {
+      const { shards, lock, stay, leave, arrive, unique, refusal } = many.move;
+      return {
+        many: {
+          move: placeText(shards),
+          lock,
+          stay: finalSummary(stay),
+          leave: finalSummary(leave),
+          arrive: finalSummary(arrive),
+          unique,
+          ...(refusal === null ? {} : { refusal: refusalText(refusal) }),
+        },
+      };
+    }
+    case 'spread':
+      return { many: spreadSummary(many.spread) };
     default:
       return { many: many.kind };
   }
@@ -151,15 +169,33 @@ function distributeSummary({ source, destination, apply }: DistributeSpec): Summ
   };
 }
 
+function spreadSummary({ inputs, shards, apply }: SpreadSpec): Summary {
+  return {
+    spread: inputs.map(({ label, source, columns }) => ({
+      input: label,
+      sql: new TextDecoder().decode(source.sql),
+      columns: columns.join(),
+      ...selector(source.plan.shards),
+      ...(severalShards.has(source.plan.shards.kind) ? manySummary(source.plan.many) : {}),
+    })),
+    to: placeText(shards),
+    apply: finalSummary(apply),
+  };
+}
+
 /** Inputs stand in the final statement as `<0>`, combined partial results as `<sum 0.1 0.2>`. */
-function gatherSummary({ inputs, home, final }: GatherSpec): Summary {
+function finalSummary(final: readonly FinalPiece[]): string {
   const pieces = final.map((piece) => {
     if (typeof piece === 'string') return piece;
     if (piece.kind === 'input') return `<${piece.input}>`;
     const columns = piece.columns.map((column) => `${piece.input}.${column}`);
     return `<${piece.aggregate} ${columns.join(' ')}>`;
   });
-  return { gather: inputs.map(inputSummary), home: placeText(home), final: pieces.join('') };
+  return pieces.join('');
+}
+
+function gatherSummary({ inputs, home, final }: GatherSpec): Summary {
+  return { gather: inputs.map(inputSummary), home: placeText(home), final: finalSummary(final) };
 }
 
 function inputSummary(input: GatherInput): Summary {

@@ -1,0 +1,215 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { unnamedText } from '../backend/postgres/prepared-text.js';
+import { SqlError } from '../errors/sql-error.js';
+import {
+  arrayColumn,
+  arrayParameters,
+  TEXT_ARRAY,
+  type ArrayColumn,
+} from '../executor/array-parameter.js';
+import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
+import { travelsInBinary } from '../executor/described-columns.js';
+import { FanOut } from '../executor/fan-out.js';
+import { unnestRelation } from '../executor/gather-final.js';
+import { MovedRows, type PlacedRows } from '../executor/moved-rows.js';
+import { RowCapture } from '../executor/row-capture.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
+import { RouteKind } from '../metrics/metrics.js';
+import type { FinalPiece, MoveSpec } from '../planner/plan.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import type { OperationHost, Outcome } from '../transaction/operation.js';
+import { refuseTextSettings } from './gather-run.js';
+import type { Session } from './session.js';
+import { readersOf, refusalError } from './shard-choice.js';
+import { abortSoon, withoutPlace } from './source-reader.js';
+import {
+  describeFor,
+  startOperation,
+  type RunRequest,
+  type StatementRun,
+} from './statement-run.js';
+
+/** How the columns of the locked rows travel. By the plan's own specification, made anew with the schema. */
+const columnsOf = new WeakMap<MoveSpec, readonly ArrayColumn[]>();
+
+/** One of the statements that follow the lock. */
+interface Step {
+  readonly text: readonly FinalPiece[];
+  readonly rows: PlacedRows;
+  readonly describe: boolean;
+}
+
+/**
+ * An UPDATE of the shard key:
+ *
+ *   lock: rows with their new values --> leave: DELETE --> stay: UPDATE --> arrive: INSERT
+ *
+ * What stays and what arrives gives the rows of RETURNING; all rows that were locked are counted.
+ */
+export class MoveRun implements StatementRun {
+  readonly shards: readonly Shard[];
+  readonly writers: readonly Shard[];
+  readonly route = RouteKind.distribute;
+  readonly needsTypes = true;
+  private readonly session: Session;
+  private readonly request: RunRequest;
+  private readonly spec: MoveSpec;
+  /** Where rows of the target may be. */
+  private readonly origins: readonly Shard[];
+  private readonly bind: BindParts;
+  private backends: readonly BackendConnection[] = [];
+  private paramTypes: readonly number[] = [];
+
+  /** Throws SqlError where the new key belongs to no shard. */
+  constructor(session: Session, request: RunRequest, spec: MoveSpec) {
+    this.session = session;
+    this.request = request;
+    this.spec = spec;
+    const { keyspace, newKey, shards } = spec;
+    this.origins = readersOf(session, shards);
+    const arrivals =
+      newKey === null
+        ? keyspace.shards
+        : [session.targets.forStoring(keyspace, newKey, session.source)];
+    this.shards = [...new Set([...this.origins, ...arrivals])].sort(byIndex);
+    this.writers = this.shards;
+    this.bind = new BindParts(request.bind ?? NO_VALUES);
+  }
+
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' {
+    const { session, request, spec } = this;
+    const columns = columnsOf.get(spec);
+    if (columns !== undefined) {
+      if (columns.includes(TEXT_ARRAY)) refuseTextSettings(session);
+      return 'ready';
+    }
+    const lock = [spec.lock];
+    describeFor(session, request, backends[0]!, lock, paramTypes, onFailed, ([, locked]) => {
+      const { textOnlyTypes } = session.planning.planner.catalog;
+      const travels = locked!.columns.map((column) => {
+        const array = travelsInBinary(column, textOnlyTypes) ? arrayColumn(column) : null;
+        return array ?? TEXT_ARRAY;
+      });
+      columnsOf.set(spec, travels);
+    });
+    return 'wait';
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    this.backends = backends;
+    this.paramTypes = paramTypes;
+    const { session, spec } = this;
+    const columns = columnsOf.get(spec)!;
+    const rows = new MovedRows(spec, session.context.config.limits.gatherMemoryBytes);
+    let problem: SqlError | null = null;
+    const capture = new RowCapture(session, (backend, buffer, start, end) => {
+      if (problem !== null) return;
+      try {
+        rows.add(backend!.shard, buffer, start, end);
+      } catch (error) {
+        if (!(error instanceof SqlError)) throw error;
+        problem = error;
+        abortSoon(session, errorBytes(error));
+      }
+    });
+    const text = unnamedText(spec.lock, paramTypes);
+    const bind = this.bind.withFormats(columns.map((column) => (column === TEXT_ARRAY ? 0 : 1)));
+    this.fanOut(
+      capture,
+      this.origins,
+      () => [text, bind, false],
+      (outcome) => {
+        if (!outcome.ok) {
+          onDone(withoutPlace(outcome));
+          return;
+        }
+        const refused = problem ?? this.refusal(rows);
+        if (refused !== null) onDone({ ok: false, error: errorBytes(refused) });
+        else this.apply(rows, onDone);
+      },
+    );
+  }
+
+  private refusal(rows: MovedRows): SqlError | null {
+    const { refusal } = this.spec;
+    if (rows.leaving.count === 0) return rows.conflict();
+    return refusal === null ? rows.conflict() : refusalError(refusal);
+  }
+
+  /** Runs the statements behind the lock, one after the other. */
+  private apply(rows: MovedRows, onDone: (outcome: Outcome) => void): void {
+    const { spec, request } = this;
+    const { leaving, staying, arriving } = rows;
+    const steps: Step[] = [];
+    if (leaving.count > 0) steps.push({ text: spec.leave, rows: leaving, describe: false });
+    const described = staying.count > 0 || arriving.count === 0;
+    if (described) steps.push({ text: spec.stay, rows: staying, describe: request.describe });
+    const describe = request.describe && !described;
+    if (arriving.count > 0) steps.push({ text: spec.arrive, rows: arriving, describe });
+    const run = (index: number): void => {
+      const step = steps[index];
+      if (step === undefined) {
+        onDone({ ok: true, tag: `UPDATE ${rows.count}` });
+        return;
+      }
+      this.step(step, (outcome) => {
+        if (outcome.ok) run(index + 1);
+        else onDone(withoutPlace(outcome));
+      });
+    };
+    run(0);
+  }
+
+  private step({ text, rows, describe }: Step, onDone: (outcome: Outcome) => void): void {
+    const { session, spec, bind, paramTypes } = this;
+    const columns = columnsOf.get(spec)!;
+    const relation = unnestRelation(spec.columns, columns, paramTypes.length + 1);
+    const sql = text.map((piece) => (typeof piece === 'string' ? piece : relation)).join('');
+    const types = [...paramTypes, ...columns.map(({ arrayOid }) => arrayOid)];
+    const prepared = unnamedText(sql, types);
+    // Without rows one shard says what comes of that.
+    const shards = rows.count === 0 ? this.origins.slice(0, 1) : rows.shards;
+    for (const shard of shards) session.work.writers.add(this.backendOf(shard));
+    const send = (shard: Shard): Sent => {
+      const { messages, count } = rows.of(shard);
+      return [prepared, bind.withValues(arrayParameters([messages], count, columns)), describe];
+    };
+    this.fanOut(this.request.host ?? session, shards, send, onDone);
+  }
+
+  private fanOut(
+    host: OperationHost,
+    shards: readonly Shard[],
+    send: (shard: Shard) => Sent,
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const backends = shards.map((shard) => this.backendOf(shard));
+    const fanOut = new FanOut(host, backends, {
+      merge: { kind: 'concat' },
+      send: (backend) => {
+        const [text, bind, describe] = send(backend.shard);
+        backend.statements.runUnnamed(text, bind, describe);
+        backend.requestFlush();
+      },
+      firstLeads: true,
+      endsWithSync: false,
+      onDone,
+    });
+    startOperation(this.session, fanOut);
+  }
+
+  private backendOf(shard: Shard): BackendConnection {
+    return this.backends[this.shards.indexOf(shard)]!;
+  }
+}
+
+/** A statement for one shard: its text, its values, and whether its result is described. */
+type Sent = readonly [text: ReturnType<typeof unnamedText>, bind: Buffer, describe: boolean];

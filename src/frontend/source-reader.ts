@@ -1,0 +1,118 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { SqlError } from '../errors/sql-error.js';
+import { withoutPosition } from '../protocol/error-position.js';
+import { RowCapture, type TakeRow } from '../executor/row-capture.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { SourceQuery } from '../planner/plan.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import type { Outcome } from '../transaction/operation.js';
+import type { Session } from './session.js';
+import { withSourceText } from './source-values.js';
+import type { RunRequest, StatementRun } from './statement-run.js';
+
+/** Finds the run of a statement; handed in, since that finds the runs which have sources too. */
+export type ChooseRun = (session: Session, request: RunRequest) => StatementRun;
+
+/** One execution of a source: any run there is, whose rows come here instead of going to the client. */
+export class SourceReader {
+  private readonly session: Session;
+  private readonly source: SourceQuery;
+  private readonly take: TakeRow;
+  private run: StatementRun;
+  /** What `take` has thrown first. */
+  private problem: Buffer | null = null;
+
+  /**
+   * Throws SqlError as the run's own choice does.
+   * @param bind the client's values; result columns come in the formats that it says
+   * @param take gets each row; what it throws (SqlError) ends the source
+   */
+  constructor(
+    session: Session,
+    source: SourceQuery,
+    bind: Buffer,
+    choose: ChooseRun,
+    take: TakeRow,
+  ) {
+    this.session = session;
+    this.source = source;
+    this.take = take;
+    this.run = this.choose(bind, choose);
+  }
+
+  /** In the order of their index; others may come after `prepare`. */
+  get shards(): readonly Shard[] {
+    return this.run.shards;
+  }
+
+  /** 'moved': it has other shards now, which must be leased first. */
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' | 'moved' {
+    const prepared = this.run.prepare(backends, paramTypes, (error) => {
+      onFailed(withoutPosition(error, 0, error.length));
+    });
+    if (typeof prepared === 'string') return prepared;
+    this.run = prepared;
+    return 'moved';
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    if (this.source.plan.writes)
+      for (const backend of backends) this.session.work.writers.add(backend);
+    this.run.start(backends, paramTypes, (outcome) => {
+      if (this.problem !== null) onDone({ ok: false, error: this.problem });
+      else onDone(withoutPlace(outcome));
+    });
+  }
+
+  /** Its literals stand in its own text. */
+  private choose(bind: Buffer, choose: ChooseRun): StatementRun {
+    const { session } = this;
+    const { sql, literals, plan } = this.source;
+    const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
+    const host = new RowCapture(session, (backend, buffer, start, end) => {
+      this.takeRow(backend, buffer, start, end);
+    });
+    const own = { plan, text, from: 0, to: text.length, literals, bind, host };
+    return withSourceText(session, this.source, () =>
+      choose(session, { ...own, describe: true, endsWithSync: false }),
+    );
+  }
+
+  private takeRow(
+    backend: BackendConnection | null,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    if (this.problem !== null) return;
+    try {
+      this.take(backend, buffer, start, end);
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error;
+      this.problem = errorBytes(error);
+      abortSoon(this.session, this.problem);
+    }
+  }
+}
+
+/** Ends what the session runs now, when it has passed on what it is passing on. */
+export function abortSoon(session: Session, error: Buffer): void {
+  const { operation } = session;
+  setImmediate(() => {
+    if (session.operation === operation) operation?.abort?.(error);
+  });
+}
+
+/** The texts that shards run are our own: places in them mean nothing to the client. */
+export function withoutPlace(outcome: Outcome): Outcome {
+  if (outcome.ok) return outcome;
+  return { ok: false, error: withoutPosition(outcome.error, 0, outcome.error.length) };
+}

@@ -1,0 +1,228 @@
+import type { Node, RangeVar, SelectStmt } from '@pgsql/types';
+import type { Analysis } from '../analysis.js';
+import { bodyOf, forEachChild } from '../ast.js';
+import { sourceQuery } from '../distribute/source-query.js';
+import { ColumnUse, nameOf } from '../gather/column-use.js';
+import { checkNames, cutSchemas, INPUT_ALIAS, relationOf } from '../gather/gather-query.js';
+import {
+  candidateOf,
+  columnsOf,
+  hasOwnMeaning,
+  keepsCollations,
+  labelOf,
+  levelsBelow,
+} from '../gather/pushed-queries.js';
+import { findSelect } from '../gather/select-place.js';
+import { tableInput, viewInput } from '../gather/table-input.js';
+import { StatementText } from '../gather/text-edits.js';
+import { checkWholeRows } from '../gather/whole-rows.js';
+import type { Level, Occurrence } from '../model.js';
+import type { ShardedOccurrence, Tables } from '../placement.js';
+import type { FinalPiece, GatherInput, ShardSelector, SpreadInput, SpreadSpec } from '../plan.js';
+import { refuse } from '../refusals.js';
+import { keyGroups } from '../selectors.js';
+import { obstacleOf, straysOf } from '../splitting.js';
+import type { StatementContext } from '../statement-context.js';
+
+/**
+ * Plans an UPDATE or DELETE that looks at rows of other shards or keyspaces than its target's:
+ *
+ *     DELETE FROM orders o USING visits v WHERE v.order_id = o.id AND v.n > (SELECT avg(n) FROM visits)
+ *                                ------                                      ----------------------
+ *                                input 0                                     input 1
+ *
+ * What depends on nothing around it is computed once, as a query of its own; of other tables the
+ * rows and columns that matter are read. Throws Refused for what would not be PostgreSQL's own answer.
+ */
+export function spreadQuery(
+  statement: Node,
+  target: Occurrence,
+  tables: Tables,
+  analysis: Analysis,
+  context: StatementContext,
+): SpreadSpec {
+  refuseObstacles(tables, analysis);
+  context.constants.dependOnAll();
+  const spreading = new Spreading(target, tables, analysis, context);
+  const apply = spreading.text(statement);
+  return { inputs: spreading.inputs, shards: targetShards(target, analysis), apply };
+}
+
+function targetShards(target: Occurrence, analysis: Analysis): ShardSelector {
+  const { keyspace } = target.table!;
+  if (!keyspace.sharded) return { kind: 'shard', shard: keyspace.shards[0]! };
+  const groups = keyGroups([target as ShardedOccurrence], analysis);
+  return groups === null ? { kind: 'all', keyspace } : { kind: 'keys', keyspace, groups };
+}
+
+/** What has a meaning on one server only. */
+function refuseObstacles(tables: Tables, analysis: Analysis): void {
+  const obstacle = obstacleOf(tables, analysis);
+  if (obstacle === null) return;
+  refuse(
+    `${obstacle} in a statement that changes rows by those of other shards is not supported`,
+    'Leave it out, or bind all shard keys to one value, so that one shard can answer.',
+  );
+}
+
+/** The inputs of one statement, found while its text is put together. */
+class Spreading {
+  readonly inputs: SpreadInput[] = [];
+  readonly #target: Occurrence;
+  readonly #tables: Tables;
+  /** Tables whose rows are not where the target's are. */
+  readonly #strays: ReadonlySet<Occurrence['entry']>;
+  readonly #analysis: Analysis;
+  readonly #context: StatementContext;
+  readonly #text: StatementText;
+
+  constructor(target: Occurrence, tables: Tables, analysis: Analysis, context: StatementContext) {
+    this.#target = target;
+    this.#tables = tables;
+    this.#analysis = analysis;
+    this.#context = context;
+    this.#text = new StatementText(context);
+    const { sharded, reference, unsharded } = tables;
+    const { keyspace } = target.table!;
+    const strays: Occurrence[] = [...reference, ...unsharded].filter(
+      (occurrence) => occurrence.table!.keyspace !== keyspace,
+    );
+    if (keyspace.sharded) strays.push(...straysOf(target as ShardedOccurrence, sharded, analysis));
+    else strays.push(...sharded);
+    this.#strays = new Set(strays.map(({ entry }) => entry));
+  }
+
+  /** The statement's text with inputs in the places of what is not where the target is. */
+  text(statement: Node): FinalPiece[] {
+    const analysis = this.#analysis;
+    const text = this.#text;
+    const skip = new Set<SelectStmt>();
+    this.#replaceQueries(statement, skip);
+    this.#refuseLocks(skip);
+    const use = new ColumnUse(statement, skip);
+    const moved = use.ranges.filter((range) => this.#moves(range));
+    checkNames(moved, analysis);
+    const named = moved.map((range) => ({
+      name: nameOf(range),
+      relation: relationOf(range, analysis),
+    }));
+    checkWholeRows(statement, skip, named, analysis);
+    for (const range of moved) text.replaceTable(range, [this.#relation(range, use)]);
+    cutSchemas(use, moved, analysis, text);
+    return text.pieces();
+  }
+
+  /** Sub-selects and WITH queries that look at other shards and stand alone are computed once. */
+  #replaceQueries(node: Node, skip: Set<SelectStmt>): void {
+    const select = candidateOf(node);
+    const exists = 'SubLink' in node && node.SubLink.subLinkType === 'EXISTS_SUBLINK';
+    if (select === null || !this.#replaceQuery(select, exists, 'SubLink' in node)) {
+      forEachChild(bodyOf(node), (child) => {
+        this.#replaceQueries(child, skip);
+      });
+      return;
+    }
+    skip.add(select);
+    // What the query is compared with stands beside it.
+    if ('SubLink' in node && node.SubLink.testexpr !== undefined) {
+      this.#replaceQueries(node.SubLink.testexpr, skip);
+    }
+  }
+
+  /** `nameless`: nothing refers to the query's columns by name. */
+  #replaceQuery(select: SelectStmt, exists: boolean, nameless: boolean): boolean {
+    const analysis = this.#analysis;
+    const level = analysis.queries.get(select);
+    if (level === undefined || analysis.correlated.has(level)) return false;
+    const below = levelsBelow(level, analysis);
+    const looksAway = analysis.occurrences.some(
+      ({ entry }) => this.#strays.has(entry) && below.has(entry.level),
+    );
+    if (!looksAway || !hasOwnMeaning(select, below, analysis)) return false;
+    if (!exists && !keepsCollations(select, analysis)) return false;
+    const columns = exists ? ['sg_row'] : nameless ? placesOf(level) : columnsOf(level);
+    const place = columns === null ? null : findSelect(select, this.#text, this.#context);
+    if (columns === null || place === null) return false;
+    const sql = exists ? `SELECT true AS sg_row WHERE EXISTS (${place.sql})` : place.sql;
+    const input = this.#add(labelOf(below, this.#tables), sql, columns);
+    const pieces = ['SELECT * FROM ', input, ` AS ${INPUT_ALIAS}`];
+    this.#text.replace({ start: place.start, end: place.end, pieces });
+    return true;
+  }
+
+  #refuseLocks(skip: ReadonlySet<SelectStmt>): void {
+    const analysis = this.#analysis;
+    const computed = new Set<Level>();
+    for (const select of skip) {
+      for (const level of levelsBelow(analysis.queries.get(select)!, analysis)) computed.add(level);
+    }
+    if (analysis.levels.every((level) => !level.locking || computed.has(level))) return;
+    refuse(
+      'row locks in sub-selects that look at other shards are not supported in this statement',
+      'Bind all shard keys to one value, or lock the rows in a statement before.',
+    );
+  }
+
+  /** Whether a table or view is not what the target's shards have under its name. */
+  #moves(range: RangeVar): boolean {
+    const analysis = this.#analysis;
+    const view = analysis.views.get(range);
+    if (view === undefined) {
+      const entry = analysis.ranges.get(range)?.entry;
+      return entry !== undefined && this.#strays.has(entry);
+    }
+    const below = levelsBelow(view.level, analysis);
+    return analysis.occurrences.some(
+      ({ entry }) => this.#strays.has(entry) && below.has(entry.level),
+    );
+  }
+
+  #relation(range: RangeVar, use: ColumnUse): FinalPiece {
+    const analysis = this.#analysis;
+    const view = analysis.views.get(range);
+    const input =
+      view === undefined
+        ? tableInput(range, analysis.ranges.get(range)!, use, analysis, this.#context)
+        : viewInput(view, { kind: 'nowhere' }, use, analysis, this.#context);
+    checkArrays(input, this.#target);
+    return this.#add(input.label, input.sql, input.columns);
+  }
+
+  /** What is read alike is read once. */
+  #add(
+    label: string,
+    sql: string,
+    columns: readonly string[],
+  ): { readonly kind: 'input'; readonly input: number } {
+    const bytes = Buffer.from(sql);
+    const known = this.inputs.findIndex(
+      (other) => bytes.equals(other.source.sql) && String(other.columns) === String(columns),
+    );
+    if (known >= 0) return { kind: 'input', input: known };
+    const source = sourceQuery(sql, this.#analysis.params, this.#context);
+    return { kind: 'input', input: this.inputs.push({ label, source, columns }) - 1 };
+  }
+}
+
+/** Names for columns that nobody calls by name; null: their number is not known. */
+function placesOf(level: Level): string[] | null {
+  if (level.openOutputs || level.outputs.length === 0) return null;
+  return level.outputs.map((_, index) => `c${index}`);
+}
+
+/** Inputs travel as arrays, which know neither collations nor keys. */
+function checkArrays(input: GatherInput, target: Occurrence): void {
+  const { name } = target.relation;
+  if (input.primaryKey !== null) {
+    refuse(
+      `GROUP BY that counts on the primary key of ${input.label}, in a change of "${name}", is not supported`,
+      'Name all the columns in GROUP BY.',
+    );
+  }
+  if (!input.defaultCollations) {
+    refuse(
+      `columns of ${input.label} with a collation of their own, in a change of "${name}", are not supported`,
+      'Leave these columns out, or read the rows first.',
+    );
+  }
+}
