@@ -68,6 +68,8 @@ function transactionSettings(statement: VariableSetStmt): SettingEffect[] {
 /** A SET value as set_config takes it (PostgreSQL 18, guc_funcs.c flatten_set_variable_args). */
 function settingValue(name: string, args: readonly Node[]): string {
   const parts = args.map((node) => {
+    const offset = name === 'timezone' ? intervalOffset(node) : null;
+    if (offset !== null) return offset;
     const constant = constOf(node);
     if (constant === null) {
       refuse(
@@ -81,6 +83,19 @@ function settingValue(name: string, args: readonly Node[]): string {
     return quotedLists.has(name) && constant.sval !== undefined ? quoteIdentifier(text) : text;
   });
   return parts.join(', ');
+}
+
+/** INTERVAL ... HOUR TO MINUTE as the parser gives it (PostgreSQL 18, datetime.h INTERVAL_MASK). */
+const HOUR_TO_MINUTE = (1 << 10) | (1 << 11);
+
+/** `SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE`, in hours and minutes; null: it is none. */
+function intervalOffset(node: Node): string | null {
+  if (!('TypeCast' in node)) return null;
+  const { arg, typeName } = node.TypeCast;
+  const text = constOf(arg)?.sval?.sval ?? '';
+  const [range, precision] = (typeName?.typmods ?? []).map((mod) => constOf(mod)?.ival?.ival);
+  if (!/^[+-]?\d{1,2}:\d{2}$/.test(text) || precision !== undefined) return null;
+  return range === undefined || range === HOUR_TO_MINUTE ? `INTERVAL '${text}'` : null;
 }
 
 /** Encodings in which text keeps the bytes that Shardgate and the shards see alike. */

@@ -2,6 +2,7 @@ import type { Node } from '@pgsql/types';
 import { kindOf } from './ast.js';
 import { planCopy } from './copy-plans.js';
 import { planDdl } from './ddl.js';
+import { planDo } from './do-blocks.js';
 import { planExplain } from './explain-plans.js';
 import { planInsert } from './inserts.js';
 import { planDelete, planMerge, planUpdate } from './modification-plans.js';
@@ -124,6 +125,7 @@ function dispatch(node: Node, context: StatementContext): Plan {
     });
   }
   if ('UnlistenStmt' in node) return localPlan('utility', { kind: 'nothing', tag: 'UNLISTEN' });
+  if ('DoStmt' in node) return planDo(node.DoStmt, context);
   if ('ConstraintsSetStmt' in node) return planConstraints();
   return planDdl(node, context) ?? refuseStatement(node);
 }

@@ -127,7 +127,6 @@ const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: s
   NotifyStmt: ['NOTIFY', 'Notify on a direct connection to one server.'],
   CheckPointStmt: ['CHECKPOINT', 'Run it on a direct connection to each server.'],
   LoadStmt: ['LOAD', 'Set shared_preload_libraries or session_preload_libraries on the servers.'],
-  DoStmt: ['DO', 'Run its statements one by one, so that each can be routed.'],
   CallStmt: ['CALL', "Run the procedure's statements one by one, so that each can be routed."],
   RefreshMatViewStmt: ['REFRESH MATERIALIZED VIEW', 'Use an ordinary table.'],
   CreateTableAsStmt: [

@@ -185,6 +185,11 @@ describe('tables are looked up by the search path of the moment', () => {
   });
 });
 
+test('a time zone may be an interval, and follows to every shard', async () => {
+  await same("SET TIME ZONE INTERVAL '+02:30' HOUR TO MINUTE", 'SHOW timezone');
+  await same(...keys.map((key) => seen('TimeZone', key)));
+});
+
 test('what one client has set is nothing that another one is told or planned by', async () => {
   const parameters = { search_path: 'other', DateStyle: 'ISO, DMY' };
   const others = await Promise.all([0, 1, 2, 3].map(() => open(parameters)));

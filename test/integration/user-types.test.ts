@@ -346,4 +346,15 @@ describe('types that change', () => {
     await comparison.both('ALTER TABLE visits DROP COLUMN z');
     await comparison.both('DROP TYPE size');
   });
+
+  it('are made by DO once, however often it runs', async () => {
+    const create = "CREATE TYPE size AS ENUM ('small')";
+    const blocks = [
+      `DO 'BEGIN ${create.replaceAll("'", "''")}; EXCEPTION WHEN duplicate_object THEN NULL; END'`,
+      `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_type WHERE typname = 'size') THEN ${create}; END IF; END $$`,
+    ];
+    for (const sql of [...blocks, ...blocks]) await comparison.expectSame(sql);
+    await comparison.expectSame(`SELECT 'small'::size, count(*) FROM visits`);
+    await comparison.both('DROP TYPE size');
+  });
 });

@@ -25,29 +25,53 @@ await attempt('crud', async () => {
   const arrays = { text: 'SELECT id, name FROM customers ORDER BY id', rowMode: 'array' };
   say('arrays', (await pool.query(arrays)).rows);
   say('any', await rows('SELECT id FROM customers WHERE id = ANY($1) ORDER BY id', [[2, 3, 4]]));
-  const grouped = 'SELECT country, count(*), sum(balance), avg(balance) FROM customers GROUP BY 1 ORDER BY 1';
+  const grouped =
+    'SELECT country, count(*), sum(balance), avg(balance) FROM customers GROUP BY 1 ORDER BY 1';
   say('grouped', await rows(grouped));
-  say('script', (await pool.query('SELECT 1 AS a; SELECT count(*) FROM customers')).map((r) => r.rows));
+  say(
+    'script',
+    (await pool.query('SELECT 1 AS a; SELECT count(*) FROM customers')).map((r) => r.rows),
+  );
 });
 await attempt('bulk', async () => {
-  const orders = Array.from({ length: 24 }, (_, i) => [1 + (i % 2), 1 + (i >> 1), `item ${i}`, i + 1]);
-  const places = orders.map((_, i) => `($${4 * i + 1}, $${4 * i + 2}, $${4 * i + 3}, $${4 * i + 4})`);
+  const orders = Array.from({ length: 24 }, (_, i) => [
+    1 + (i % 2),
+    1 + (i >> 1),
+    `item ${i}`,
+    i + 1,
+  ]);
+  const places = orders.map(
+    (_, i) => `($${4 * i + 1}, $${4 * i + 2}, $${4 * i + 3}, $${4 * i + 4})`,
+  );
   const done = await pool.query(`INSERT INTO orders VALUES ${places.join(', ')}`, orders.flat());
   say('bulk', [done.command, done.rowCount]);
-  const columns = [[50, 51, 52], [1, 2, 3]];
-  const unnest = 'INSERT INTO orders (id, customer_id) SELECT * FROM unnest($1::int8[], $2::int8[])';
+  const columns = [
+    [50, 51, 52],
+    [1, 2, 3],
+  ];
+  const unnest =
+    'INSERT INTO orders (id, customer_id) SELECT * FROM unnest($1::int8[], $2::int8[])';
   say('unnest', (await pool.query(unnest, columns)).rowCount);
 });
 await attempt('bulk returning', async () => {
-  const text = 'INSERT INTO orders (id, customer_id) VALUES (60, 1), (60, 2), (60, 3) RETURNING customer_id';
+  const text =
+    'INSERT INTO orders (id, customer_id) VALUES (60, 1), (60, 2), (60, 3) RETURNING customer_id';
   say('returned', (await rows(text)).map((row) => row.customer_id).sort());
 });
 await attempt('prepared', async () => {
   const client = await pool.connect();
   for (let key = 1; key <= 6; key++) {
-    const named = { name: 'by key', text: 'SELECT name FROM customers WHERE id = $1', values: [key] };
+    const named = {
+      name: 'by key',
+      text: 'SELECT name FROM customers WHERE id = $1',
+      values: [key],
+    };
     say('named', (await client.query(named)).rows);
-    const all = { name: 'above', text: 'SELECT id FROM customers WHERE id > $1 ORDER BY id', values: [key] };
+    const all = {
+      name: 'above',
+      text: 'SELECT id FROM customers WHERE id > $1 ORDER BY id',
+      values: [key],
+    };
     say('all', (await client.query(all)).rows.length);
   }
   client.release();
@@ -63,7 +87,9 @@ await attempt('transactions', async () => {
   await client.query('COMMIT');
   client.release();
   say('kept', await rows("SELECT count(*) FROM customers WHERE name = 'inside'"));
-  await fails('foreign', () => rows("INSERT INTO customers (id, name, country) VALUES (90, 'x', 'xx')"));
+  await fails('foreign', () =>
+    rows("INSERT INTO customers (id, name, country) VALUES (90, 'x', 'xx')"),
+  );
   await fails('syntax', () => rows('SELEC 1'));
   await fails('column', () => rows('SELECT nope FROM customers'));
   await fails('number', () => rows('SELECT * FROM customers WHERE id = $1', ['x']));
@@ -83,7 +109,9 @@ await attempt('cursors', async () => {
   const cursor = client.query(new Cursor('SELECT id FROM customers ORDER BY id'));
   say('read', [await cursor.read(3), await cursor.read(100), await cursor.read(1)]);
   await cursor.close();
-  const stream = client.query(new QueryStream('SELECT id, name FROM customers ORDER BY id', [], { batchSize: 5 }));
+  const stream = client.query(
+    new QueryStream('SELECT id, name FROM customers ORDER BY id', [], { batchSize: 5 }),
+  );
   const seen = [];
   for await (const row of stream) seen.push(row.id);
   say('stream', seen);
@@ -99,8 +127,13 @@ await attempt('copies', async () => {
   say('count', await rows('SELECT count(*) FROM customers'));
 });
 await attempt('many at once', async () => {
-  const names = Array.from({ length: 40 }, (_, i) => rows('SELECT id FROM customers WHERE id = $1', [1 + (i % 12)]));
-  say('ids', (await Promise.all(names)).map(([row]) => row.id));
+  const names = Array.from({ length: 40 }, (_, i) =>
+    rows('SELECT id FROM customers WHERE id = $1', [1 + (i % 12)]),
+  );
+  say(
+    'ids',
+    (await Promise.all(names)).map(([row]) => row.id),
+  );
 });
 await pool.query(CLEANUP);
 await pool.end();
