@@ -49,7 +49,7 @@ interface Transcript {
   readonly errors: string;
 }
 
-function run(command: Command, url: string): Promise<Transcript> {
+function run(command: Command, url: string, refused: readonly string[]): Promise<Transcript> {
   const { hostname, port, pathname, username } = new URL(url);
   const environment = {
     DATABASE_URL: url,
@@ -58,6 +58,7 @@ function run(command: Command, url: string): Promise<Transcript> {
     PGDATABASE: pathname.slice(1),
     PGUSER: username,
     PGSSLMODE: 'disable',
+    SKIPPED_STEPS: refused.join(','),
     JDBC_URL: `jdbc:postgresql://${hostname}:${port}${pathname}?user=${username}&sslmode=disable`,
     PYTHONDONTWRITEBYTECODE: '1',
     NO_COLOR: '1',
@@ -73,7 +74,7 @@ function run(command: Command, url: string): Promise<Transcript> {
   });
 }
 
-for (const { name, command: find } of drivers) {
+for (const { name, command: find, refused = [] } of drivers) {
   test(name, { timeout: 2 * SCRIPT_MS }, async ({ skip }) => {
     const command = await find(mkdtempSync(join(scratch, 'build-')));
     if (command === null) {
@@ -83,8 +84,8 @@ for (const { name, command: find } of drivers) {
     }
     const neighbours = startNeighbours(scene.proxy.url);
     const [ours, theirs] = await Promise.all([
-      run(command, scene.proxy.url),
-      run(command, scene.databases.urls.oracle),
+      run(command, scene.proxy.url, refused),
+      run(command, scene.databases.urls.oracle, refused),
     ]);
     expect(await neighbours.stop()).toEqual([]);
     expect({ ...theirs, lines: [] }).toMatchObject({ code: 0 });

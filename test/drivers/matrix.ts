@@ -18,7 +18,9 @@ export interface Command {
 export interface Driver {
   readonly name: string;
   /** What runs the script; null: the driver is not on this machine. `scratch`: an empty folder for what is built. */
-  command(scratch: string): Promise<Command | null>;
+  command(this: void, scratch: string): Promise<Command | null>;
+  /** Steps of the script that Shardgate refuses yet. */
+  readonly refused?: readonly string[];
 }
 
 const at = (...path: string[]): string => join(folder, ...path);

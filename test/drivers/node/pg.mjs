@@ -20,7 +20,11 @@ await attempt('crud', async () => {
   }
   say('one', await rows('SELECT * FROM customers WHERE id = $1', [5]));
   const result = await pool.query('SELECT * FROM customers ORDER BY id DESC LIMIT 2');
-  say('fields', result.fields);
+  // Tables have other OIDs on another server.
+  say(
+    'fields',
+    result.fields.map((field) => ({ ...field, tableID: field.tableID > 0 })),
+  );
   say('result', [result.command, result.rowCount, result.rows]);
   const arrays = { text: 'SELECT id, name FROM customers ORDER BY id', rowMode: 'array' };
   say('arrays', (await pool.query(arrays)).rows);
@@ -45,6 +49,8 @@ await attempt('bulk', async () => {
   );
   const done = await pool.query(`INSERT INTO orders VALUES ${places.join(', ')}`, orders.flat());
   say('bulk', [done.command, done.rowCount]);
+});
+await attempt('insert select', async () => {
   const columns = [
     [50, 51, 52],
     [1, 2, 3],

@@ -74,11 +74,14 @@ async def crud(connection):
     )
     say("top", rows)
     say("returning", await connection.fetchval("INSERT INTO notes (body) VALUES ($1) RETURNING id", "n"))
+    say("status", await connection.execute("DELETE FROM orders WHERE customer_id = $1", 20))
+
+
+async def insert_select(connection):
     many = await connection.fetch(
         "INSERT INTO orders (id, customer_id, amount) SELECT 50, 4, 1 UNION ALL SELECT 51, 4, 2 RETURNING id"
     )
     say("insert select", many)
-    say("status", await connection.execute("DELETE FROM orders WHERE customer_id = $1", 20))
 
 
 async def types(connection):
@@ -122,6 +125,10 @@ async def cursors(connection):
     async with connection.transaction():
         say("cursor", [row["id"] async for row in connection.cursor(
             "SELECT id FROM orders WHERE customer_id = $1 ORDER BY id", 2, prefetch=2)])
+
+
+async def scatter_cursors(connection):
+    async with connection.transaction():
         cursor = await connection.cursor("SELECT id, name FROM customers ORDER BY id")
         say("fetch", (await cursor.fetch(3), await cursor.forward(4), await cursor.fetchrow()))
 
@@ -185,7 +192,9 @@ async def pooled():
 async def main():
     connection = await asyncpg.connect(URL, server_settings={"application_name": "asyncpg app"})
     say("version", connection.get_server_version()[:1])
-    for step in [schema, bulk, crud, types, statements, cursors, transactions, streams]:
+    for step in [
+        schema, bulk, crud, insert_select, types, statements, cursors, scatter_cursors, transactions, streams,
+    ]:
         await attempt_async(step, connection)
     await attempt_async(pooled)
     await connection.execute(CLEANUP)

@@ -26,10 +26,14 @@ def say(label, value):
 
 
 failures = []
+# Steps that the proxy refuses yet, by name.
+skipped = os.environ.get("SKIPPED_STEPS", "").split(",")
 
 
 def attempt(step, *args):
     """Runs one step of a script; a step that fails says so, and the script goes on with the next one."""
+    if step.__name__ in skipped:
+        return None
     try:
         return step(*args)
     except Exception as error:  # whatever a driver throws
@@ -37,6 +41,8 @@ def attempt(step, *args):
 
 
 async def attempt_async(step, *args):
+    if step.__name__ in skipped:
+        return None
     try:
         return await step(*args)
     except Exception as error:  # whatever a driver throws
