@@ -38,6 +38,8 @@ export function runLocal(
       return savepoint(session, command, done);
     case 'set':
       return set(session, command, sql, done);
+    case 'constraints':
+      return constraints(session, command, sql, done);
     case 'discard':
       return discard(session, command, done);
     case 'deallocate':
@@ -245,6 +247,32 @@ function rememberTransactionSetting(
   for (const { name, value } of effects) {
     if (name === 'transaction_isolation') work.isolation = value;
   }
+}
+
+/** SET CONSTRAINTS, for every shard of the transaction: those that have joined, and those that will. */
+function constraints(
+  session: Session,
+  { named }: CommandOf<'constraints'>,
+  sql: string,
+  done: Done,
+): boolean {
+  const { work } = session;
+  const tag = 'SET CONSTRAINTS';
+  if (!work.explicit) {
+    warn(session, '25P01', `${tag} can only be used in transaction blocks`);
+    done({ ok: true, tag });
+    return true;
+  }
+  const { catalogShard } = session.context.config.topology;
+  // Somebody must tell whether those of a list exist.
+  if (named && work.participants.length === 0 && session.lease(catalogShard) === null) return false;
+  const finish = (outcome: Outcome): void => {
+    if (outcome.ok) work.remember(sql);
+    done(outcome.ok ? { ok: true, tag } : outcome);
+  };
+  if (work.participants.length === 0) finish({ ok: true, tag });
+  else runOnParticipants(session, sql, finish);
+  return true;
 }
 
 function applyEffects(session: Session, effects: readonly SettingEffect[], known: boolean): void {

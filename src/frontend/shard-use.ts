@@ -3,6 +3,7 @@ import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { CrossShardPolicy } from '../transaction/participants.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { CROSS_SHARD } from './session-settings.js';
 import type { Session } from './session.js';
 import type { StatementRun } from './statement-run.js';
@@ -23,22 +24,13 @@ export function assertMayUse(
 ): void {
   const { context, work } = session;
   const { participants } = work;
+  if (work.explicit && context.config.transactions.snapshots === 'refuse') {
+    const isolation = isolationOf(session);
+    if (SNAPSHOT_LEVELS.has(isolation)) useSnapshot(work, isolation, shards, plan);
+  }
   if (participants.length === 0 && shards.length === 1) return;
   const only = shards.length === 1 && participants.length === 1;
   if (only && participants[0]!.shard === shards[0]) return;
-  const isolation = isolationOf(session);
-  const { snapshots } = context.config.transactions;
-  if (work.explicit && SNAPSHOT_LEVELS.has(isolation) && snapshots === 'refuse') {
-    throw sqlError(
-      'feature_not_supported',
-      `a ${isolation} transaction cannot use more than one shard`,
-      {
-        hint:
-          'Use READ COMMITTED, keep the transaction on one shard key, or set' +
-          ' transactions.snapshots: per_shard, which gives it a snapshot on each shard.',
-      },
-    );
-  }
   if (!isCommitted(plan)) return;
   const { crossShard } = session;
   const writers = new Set<Shard>(writing);
@@ -65,6 +57,28 @@ export function crossShardOf({ work, settings, context }: Session): CrossShardPo
       ? (last.value ?? settings.baseOf(last).get(CROSS_SHARD))
       : settings.get(CROSS_SHARD);
   return (value as CrossShardPolicy | undefined) ?? context.config.transactions.crossShard;
+}
+
+/** Only one shard's snapshot may be seen; what reads no table sees none, wherever it runs. */
+function useSnapshot(
+  work: UnitOfWork,
+  isolation: string,
+  shards: readonly Shard[],
+  plan: Plan,
+): void {
+  if (plan.kind === 'route' && plan.shards.kind === 'any' && plan.shards.keyspace === null) return;
+  const [shard, ...more] = shards;
+  if (shard !== undefined && more.length === 0) work.snapshotOf ??= shard;
+  if (more.length === 0 && work.snapshotOf === shard) return;
+  throw sqlError(
+    'feature_not_supported',
+    `a ${isolation} transaction cannot use more than one shard`,
+    {
+      hint:
+        'Use READ COMMITTED, keep the transaction on one shard key, or set' +
+        ' transactions.snapshots: per_shard, which gives it a snapshot on each shard.',
+    },
+  );
 }
 
 /** A statement is about to run on these backends. A run that knows its writers tells of them itself. */

@@ -538,6 +538,8 @@ export type LocalCommand =
        */
       readonly more?: readonly SettingEffect[];
     }
+  /** SET CONSTRAINTS; `named`: some of them, which must exist. */
+  | { readonly kind: 'constraints'; readonly named: boolean }
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
   /** `name` null: all. */
   | { readonly kind: 'deallocate'; readonly name: string | null }

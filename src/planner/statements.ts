@@ -126,11 +126,9 @@ function dispatch(node: Node, context: StatementContext): Plan {
   }
   if ('UnlistenStmt' in node) return localPlan('utility', { kind: 'nothing', tag: 'UNLISTEN' });
   if ('DoStmt' in node) return planDo(node.DoStmt, context);
-  if ('ConstraintsSetStmt' in node) return planConstraints();
+  if ('ConstraintsSetStmt' in node) {
+    const named = node.ConstraintsSetStmt.constraints !== undefined;
+    return localPlan('set', { kind: 'constraints', named });
+  }
   return planDdl(node, context) ?? refuseStatement(node);
-}
-
-/** SET CONSTRAINTS acts on the transaction's own shard. */
-function planConstraints(): Plan {
-  return anyPlan('set');
 }

@@ -47,6 +47,8 @@ export class UnitOfWork {
   explicit = false;
   /** In lower case; null: the default. */
   isolation: string | null = null;
+  /** The shard whose snapshot it reads by, under a level that promises one; null: it has read nothing yet. */
+  snapshotOf: Shard | null = null;
   private beginSql = 'BEGIN';
   private preamble: PreambleEntry[] = [];
   private hasFailed = false;
@@ -90,6 +92,7 @@ export class UnitOfWork {
     this.mend();
     this.beginSql = sql;
     this.isolation = isolation;
+    this.snapshotOf = null;
     this.preamble = [];
   }
 

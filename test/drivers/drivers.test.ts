@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openScene, type Scene } from '../support/scene.js';
-import { drivers, type Command } from './matrix.js';
+import { drivers, refusedSteps, type Command } from './matrix.js';
 import { startNeighbours } from './neighbours.js';
 
 const SCRIPT_MS = 120_000;
@@ -74,7 +74,7 @@ function run(command: Command, url: string, refused: readonly string[]): Promise
   });
 }
 
-for (const { name, command: find, refused = [] } of drivers) {
+for (const { name, command: find } of drivers) {
   test(name, { timeout: 2 * SCRIPT_MS }, async ({ skip }) => {
     const command = await find(mkdtempSync(join(scratch, 'build-')));
     if (command === null) {
@@ -82,6 +82,7 @@ for (const { name, command: find, refused = [] } of drivers) {
       console.log(`${name} is not on this machine: skipped (npm run test:drivers installs it)`);
       return skip();
     }
+    const refused = refusedSteps[name] ?? [];
     const neighbours = startNeighbours(scene.proxy.url);
     const [ours, theirs] = await Promise.all([
       run(command, scene.proxy.url, refused),

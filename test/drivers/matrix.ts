@@ -19,9 +19,23 @@ export interface Driver {
   readonly name: string;
   /** What runs the script; null: the driver is not on this machine. `scratch`: an empty folder for what is built. */
   command(this: void, scratch: string): Promise<Command | null>;
-  /** Steps of the script that Shardgate refuses yet. */
-  readonly refused?: readonly string[];
 }
+
+/** Steps of the scripts that Shardgate refuses yet. */
+export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
+  'psycopg 2': ['bulk', 'scatter_cursor'],
+  'psycopg 3': ['streams', 'server_cursors'],
+  asyncpg: ['insert_select', 'scatter_cursors'],
+  SQLAlchemy: ['bulk_returning', 'streaming'],
+  Django: ['iterators'],
+  ODBC: ['cursors'],
+  ActiveRecord: ['bulk returning'],
+  PDO: ['identities', 'cursors'],
+  pg: ['insert select', 'bulk returning'],
+  knex: ['bulk returning', 'timeout'],
+  sequelize: ['bulk returning'],
+  typeorm: ['crud', 'transactions', 'streams'],
+};
 
 const at = (...path: string[]): string => join(folder, ...path);
 

@@ -13,7 +13,7 @@ beforeAll(async () => {
   // One backend per shard: whatever a client leaves behind meets the next one.
   scene = await openScene(
     'transactions',
-    { main: { settings: {} }, shop: { items: { shard_key: 'id', vindex: 'by_key' } } },
+    { main: { settings: {} }, shop: { items: { shard_key: 'id' }, parts: { shard_key: 'item' } } },
     [
       'CREATE TABLE items (id int8 PRIMARY KEY, name text)',
       'CREATE TABLE settings (key text PRIMARY KEY, value text)',
@@ -58,6 +58,28 @@ describe('a transaction on one shard', () => {
       'END',
     );
     await same('BEGIN', 'COMMIT', 'BEGIN', 'ROLLBACK', 'BEGIN', 'ABORT');
+  });
+
+  test('keeps its snapshot there, whatever it asks that reads no table', async () => {
+    for (const id of [1, 2, 3, 4]) {
+      await same('BEGIN ISOLATION LEVEL REPEATABLE READ', 'SHOW transaction_isolation', 'SELECT 1');
+      await same(`SELECT * FROM items WHERE id = ${id}`, 'SHOW server_version_num');
+      await same(`UPDATE items SET name = name WHERE id = ${id}`, 'COMMIT');
+    }
+    await same('BEGIN ISOLATION LEVEL SERIALIZABLE', 'SELECT 1');
+    await comparison.expectRefused('SELECT * FROM items ORDER BY id');
+  });
+
+  test('defers constraints wherever they are', async () => {
+    await same(`CREATE TABLE parts (id int8, item int8 REFERENCES items (id) DEFERRABLE,
+      PRIMARY KEY (item, id))`);
+    const rows = [31, 32, 33, 34];
+    await same('SET CONSTRAINTS ALL DEFERRED', 'BEGIN', 'SET CONSTRAINTS ALL DEFERRED');
+    for (const id of rows) await same(`INSERT INTO parts VALUES (1, ${id})`);
+    for (const id of rows) await same(`INSERT INTO items VALUES (${id}, 'late')`);
+    await same('SET CONSTRAINTS parts_item_fkey IMMEDIATE', 'INSERT INTO parts VALUES (1, 35)');
+    await same('ROLLBACK', 'BEGIN', 'SET CONSTRAINTS nope DEFERRED', 'ROLLBACK');
+    await same('BEGIN', 'INSERT INTO parts VALUES (1, 36)', 'ROLLBACK', 'DROP TABLE parts');
   });
 
   test('fails as a whole at the first error, and COMMIT says ROLLBACK', async () => {

@@ -149,6 +149,8 @@ await attempt('transactions', async () => {
   );
   say('kept', await db('orders').count());
   await fails('unique', () => db('customers').insert(customer(1)));
+});
+await attempt('timeout', async () => {
   await fails('timeout', () => db.raw('SELECT pg_sleep(5)').timeout(200, { cancel: true }));
 });
 await attempt('streams', async () => {
