@@ -25,7 +25,7 @@ export interface Driver {
 export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
   'psycopg 2': ['bulk', 'scatter_cursor'],
   'psycopg 3': ['streams', 'server_cursors'],
-  asyncpg: ['insert_select', 'scatter_cursors'],
+  asyncpg: ['insert_select', 'scatter_cursors', 'types'],
   SQLAlchemy: ['bulk_returning', 'streaming'],
   Django: ['iterators'],
   ODBC: ['cursors'],
