@@ -22,10 +22,16 @@ export class BindParts {
     this.valuesEnd = at;
   }
 
-  /** The same values, every result column in this format. */
-  withResults(format: 'text' | 'binary'): Buffer {
+  /** The same values, every result column in this format, or each in its own (0 text, 1 binary). */
+  withResults(format: 'text' | 'binary' | readonly number[]): Buffer {
     const values = this.rest.subarray(0, this.valuesEnd);
-    return Buffer.concat([values, format === 'binary' ? ALL_BINARY : ALL_TEXT]);
+    if (typeof format === 'string') {
+      return Buffer.concat([values, format === 'binary' ? ALL_BINARY : ALL_TEXT]);
+    }
+    const writer = new Writer(values.length + 2 * format.length + 2);
+    writer.bytes(values).int16(format.length);
+    for (const each of format) writer.int16(each);
+    return writer.take();
   }
 
   /** The same values, each result column in its own format (0 text, 1 binary). */

@@ -41,10 +41,7 @@ export function tableError(buffer: Buffer, start: number, end: number): Buffer |
 
 /** By SQLSTATE. */
 const HINTS: ReadonlyMap<string, string> = new Map([
-  [
-    '25006',
-    'Read less than 1000 rows of each table and shard, or use a transaction that may write.',
-  ],
+  ['25006', 'Use a transaction that may write, or bind the shard key.'],
   [
     '42501',
     'Grant TEMPORARY on the database, or read less than 1000 rows of each table and shard.',

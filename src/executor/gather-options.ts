@@ -11,6 +11,8 @@ export interface GatherOptions {
   readonly home: BackendConnection;
   /** Those of an input's backends that may have rows with these values in the column of its link; one at least. */
   readonly readersOf: (input: number, values: readonly Buffer[]) => readonly BackendConnection[];
+  /** False: no tables may be made, so that inputs travel as parameters whatever their size. */
+  readonly makesTables: boolean;
   /** Inputs travel as parameters as long as they are small; needs `script.fitsParameters`. */
   readonly startsSmall: boolean;
   /** What the client was or is told of the result. */

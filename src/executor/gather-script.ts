@@ -2,7 +2,13 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import type { GatherSpec, ValueLink } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
-import { arrayColumn, arrayParameters, binaryArray, type ArrayColumn } from './array-parameter.js';
+import {
+  arrayColumn,
+  arrayParameters,
+  binaryArray,
+  TEXT_ARRAY,
+  type ArrayColumn,
+} from './array-parameter.js';
 import { BindParts, NO_VALUES } from './bind-parts.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
 import type { PortalPart } from './portal/portal-part.js';
@@ -50,6 +56,11 @@ export interface GatherScriptOptions {
   readonly combine: Combine;
   /** `Catalog.textOnlyTypes`. */
   readonly textOnlyTypes: ReadonlySet<number> | undefined;
+  /**
+   * No tables are made: columns of types that have no array here travel as text, which is cast to
+   * the type of this name. Null: it has none. Absent: tables take them.
+   */
+  readonly typeSql?: ((type: number) => string | null) | undefined;
   /** The final statement is bound as this portal; absent: it is executed. */
   readonly portal?: PortalPart | undefined;
 }
@@ -60,8 +71,10 @@ export class GatherScript {
   private readonly arrays: readonly (readonly ArrayColumn[])[] | null;
   private readonly options: GatherScriptOptions;
   private readonly bind: BindParts;
-  /** How the rows of each input travel. */
+  /** How the rows of each input travel into a table. */
   private readonly formats: readonly ('text' | 'binary')[];
+  /** Some of the arrays hold texts of other types. */
+  private readonly hasTextArrays: boolean;
   /** What each input is read by, where only rows with certain values are. */
   private readonly asked: InputText[];
 
@@ -72,6 +85,10 @@ export class GatherScript {
     this.formats = options.columns.map((columns) =>
       columns.every((column) => travelsInBinary(column, options.textOnlyTypes)) ? 'binary' : 'text',
     );
+    this.hasTextArrays =
+      this.arrays?.some((columns, input) =>
+        columns.some((_, column) => !this.isOwnType(input, column)),
+      ) === true;
     const { spec, paramTypes } = options;
     this.asked = spec.inputs.map(({ sql }) => ({ sql, bind: this.bind, types: paramTypes }));
   }
@@ -83,7 +100,7 @@ export class GatherScript {
 
   /** Rows of some input travel as text, which is written and read under the session's settings. */
   get needsText(): boolean {
-    return this.formats.includes('text');
+    return this.hasTextArrays || this.formats.includes('text');
   }
 
   /** The final statement is not executed: its description is all that it answers. */
@@ -93,7 +110,8 @@ export class GatherScript {
 
   /** What the input is read by where that is small; null: by itself. */
   linkOf(input: number): ValueLink | null {
-    return this.options.spec.inputs[input]!.link ?? null;
+    const link = this.options.spec.inputs[input]!.link ?? null;
+    return link !== null && this.isOwnType(link.input, link.column) ? link : null;
   }
 
   /** From now on the input is read where its link's column has one of these values. */
@@ -112,7 +130,19 @@ export class GatherScript {
   /** `rowsMax` 0: all. */
   runInput(backend: BackendConnection, input: number, rowsMax: number): void {
     const { sql, bind, types } = this.asked[input]!;
-    this.send(backend, sql, bind.withResults(this.formats[input]!), rowsMax, types);
+    this.send(backend, sql, bind.withResults(this.formatOf(input)), rowsMax, types);
+  }
+
+  private formatOf(input: number): 'text' | 'binary' | readonly number[] {
+    if (!this.hasTextArrays) return this.formats[input]!;
+    return this.arrays![input]!.map((_, column) => (this.isOwnType(input, column) ? 1 : 0));
+  }
+
+  /** The elements of the column's array are of the column's type. */
+  private isOwnType(input: number, column: number): boolean {
+    return (
+      this.arrays?.[input]?.[column]?.elementOid === this.options.columns[input]![column]!.type
+    );
   }
 
   /** `withData`: with the rows that this backend has itself. */
@@ -257,15 +287,16 @@ interface InputText {
   readonly types: readonly number[];
 }
 
-function arraysOf({ spec, columns }: GatherScriptOptions): ArrayColumn[][] | null {
+function arraysOf({ spec, columns, typeSql }: GatherScriptOptions): ArrayColumn[][] | null {
   const all: ArrayColumn[][] = [];
   for (const [input, { defaultCollations, primaryKey }] of spec.inputs.entries()) {
     if (!defaultCollations || primaryKey !== null) return null;
     const used: ArrayColumn[] = [];
     for (const column of columns[input]!) {
       const array = arrayColumn(column);
-      if (array === null) return null;
-      used.push(array);
+      const cast = array === null ? (typeSql?.(column.type) ?? null) : null;
+      if (array === null && cast === null) return null;
+      used.push(array ?? { ...TEXT_ARRAY, cast });
     }
     all.push(used);
   }

@@ -90,7 +90,7 @@ export class Gather implements Operation {
 
   /** Sends inputs to the backends that are to read them; Sync when nothing more will be sent. */
   private read(inputs: ReadonlyMap<number, readonly BackendConnection[]>): void {
-    const { script, endsWithSync } = this.options;
+    const { script, endsWithSync, makesTables } = this.options;
     for (const branch of this.branches.all) {
       const isHome = branch === this.home;
       if (isHome && !this.collecting) continue;
@@ -99,7 +99,7 @@ export class Gather implements Operation {
       for (const [input, backends] of inputs) {
         if (!backends.includes(backend)) continue;
         // The home must be free again when its rows are many: it makes a table of them by itself.
-        script.runInput(backend, input, isHome ? PARAMETER_ROWS_MAX + 1 : 0);
+        script.runInput(backend, input, isHome && makesTables ? PARAMETER_ROWS_MAX + 1 : 0);
         steps.push({ kind: 'input', input });
         branch.open = true;
       }
@@ -159,7 +159,8 @@ export class Gather implements Operation {
     if (this.collecting || rows.missing > 0) {
       rows.push(buffer, start, end);
       this.count(end - start);
-      if (rows.rowCount > PARAMETER_ROWS_MAX || this.bytes > PARAMETER_BYTES_MAX) this.spill();
+      const isLarge = rows.rowCount > PARAMETER_ROWS_MAX || this.bytes > PARAMETER_BYTES_MAX;
+      if (isLarge && this.options.makesTables) this.spill();
       return true;
     }
     const { owner } = this;

@@ -13,6 +13,7 @@ import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { combineAggregate } from '../planner/aggregates/index.js';
 import type { GatherSpec } from '../planner/plan.js';
+import { typeSql } from '../planner/type-names.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import { candidatesOf, chooseShard, readersOf } from './shard-choice.js';
@@ -113,6 +114,8 @@ export class GatherRun implements StatementRun {
     const { work, context } = session;
     const { result, inputs } = learntOf.get(spec)!;
     const home = this.backendOf(backends, this.home);
+    const { catalog } = session.planning.planner;
+    const { isReadOnly } = this;
     const script = new GatherScript({
       spec,
       columns: inputs,
@@ -120,7 +123,8 @@ export class GatherRun implements StatementRun {
       paramTypes,
       tables: inputs.map(() => `pg_temp."shardgate input ${++tablesNamed}"`),
       combine,
-      textOnlyTypes: this.session.planning.planner.catalog.textOnlyTypes,
+      textOnlyTypes: catalog.textOnlyTypes,
+      typeSql: isReadOnly ? (type) => typeSql(type, catalog) : undefined,
       portal,
     });
     if (script.needsText) refuseTextSettings(session);
@@ -130,7 +134,8 @@ export class GatherRun implements StatementRun {
       home,
       readersOf: (input, values) =>
         this.readersOf(input, values).map((shard) => this.backendOf(backends, shard)),
-      startsSmall: script.fitsParameters && (this.seemsSmall || this.isReadOnly),
+      makesTables: !(isReadOnly && script.fitsParameters),
+      startsSmall: script.fitsParameters && (this.seemsSmall || isReadOnly),
       result,
       describe: request.describe,
       memoryBytesMax: context.config.limits.gatherMemoryBytes,

@@ -97,6 +97,7 @@ export class GatherRig {
       sources: sources.map((positions) => positions.map((position) => this.backends[position]!)),
       home: this.backends[0]!,
       readersOf: (input) => sources[input]!.map((position) => this.backends[position]!),
+      makesTables: true,
       startsSmall: true,
       result: { columns: COLUMNS, message: message('T', 'told') },
       describe: false,
