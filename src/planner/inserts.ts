@@ -107,7 +107,9 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
   }
   const travelling = (): ManyShards => {
     const read =
-      rows === null ? selectedRows(statement, insertion) : valueRows(statement, insertion, context);
+      rows === null
+        ? selectedRows(statement, insertion, context)
+        : valueRows(statement, insertion, context);
     return manyOf(inserting, read, keyDestination(target.table, read.columns));
   };
   if (keyspacesOf(analysis).size > 1) {
@@ -129,7 +131,7 @@ function distributed(inserting: Inserting, destination: Destination): Plan {
   const { statement, insertion, context } = inserting;
   const rows =
     insertion.rows === null
-      ? selectedRows(statement, insertion)
+      ? selectedRows(statement, insertion, context)
       : valueRows(statement, insertion, context);
   const many = manyOf(inserting, rows, destination);
   return routePlan('insert', true, { shards: { kind: 'nowhere' }, many });

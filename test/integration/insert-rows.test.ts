@@ -41,7 +41,7 @@ beforeAll(async () => {
       'CREATE TABLE settings (key text PRIMARY KEY, value text)',
       `CREATE TABLE things (id int8 PRIMARY KEY, m mood, p pair, n positive, tags text[], xs int8[],
          d date, j jsonb, iv interval, b bit(3), x bytea, f float8)`,
-      `INSERT INTO customers SELECT g, 'c' || g, CASE g % 3 WHEN 0 THEN 'de' WHEN 1 THEN 'fr' END FROM generate_series(1, 24) g`,
+      `INSERT INTO customers SELECT g, 'c' || g, (ARRAY['de', 'fr', NULL])[1 + g % 3] FROM generate_series(1, 24) g`,
       `INSERT INTO orders SELECT g, 1, g * 1.5, 'first' FROM generate_series(1, 12) g`,
     ],
   );
@@ -102,6 +102,22 @@ describe('INSERT ... SELECT into a sharded table', () => {
       `INSERT INTO orders (customer_id, id) SELECT id + 5000, 1 FROM customers
        UNION ALL SELECT 6000, 2 UNION ALL SELECT customer_id + 7000, id FROM archive`,
     );
+  });
+
+  test('in any notation', async () => {
+    await same(
+      `INSERT INTO public.orders AS o (customer_id, id, note) -- rows of "returning"
+         (SELECT id + 60000, 1, 'on conflict' FROM customers /* ( */) -- and no more
+         ON CONFLICT (customer_id, id) WHERE true DO UPDATE SET (note, total) = ROW(excluded.note, o.total)
+         RETURNING o.customer_id AS "select", (ARRAY[note, 'x'])[1]`,
+    );
+    await same(
+      `INSERT INTO orders (customer_id, id) (SELECT id + 61000, 1 FROM customers) UNION (SELECT id + 62000, 1 FROM customers)`,
+    );
+    await same(
+      `INSERT INTO orders (customer_id, id) WITH x AS (SELECT id FROM customers) SELECT x.id + 63000, 1 FROM x`,
+    );
+    await same(`INSERT INTO archive TABLE archive ON CONFLICT DO NOTHING`);
   });
 
   test('reads all before it writes', async () => {
@@ -266,7 +282,7 @@ describe('in a transaction', () => {
     await same('INSERT INTO settings SELECT $1, count(*) FROM orders', ['gone']);
     await comparison.both('ROLLBACK');
     await same(
-      `INSERT INTO orders (customer_id, id) SELECT id + 50000, 1 FROM customers;
+      `INSERT INTO orders (customer_id, id) SELECT id + 200000, 1 FROM customers;
        INSERT INTO settings SELECT 'script', count(*) FROM orders; SELECT 1 / 0`,
     );
   });

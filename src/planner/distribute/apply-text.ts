@@ -1,8 +1,10 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { deparse } from '../../sql/deparse.js';
+import type { Parser } from '../../sql/parser.js';
 import type { FinalPiece } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
+import { parsesTo } from './insert-text.js';
 
 /** The alias of the rows that a shard gets, in what it runs over them. */
 export const ROWS = 'sg_rows';
@@ -35,11 +37,17 @@ export function columnNode(table: string, column: string): Node {
 }
 
 /**
- * The text of a statement that has `rowsItem` once in it. Throws Refused where no text is certain to
- * mean the same.
+ * The text of a statement that has `rowsItem` once in it.
+ * @param tail of an INSERT, ON CONFLICT and RETURNING as they were written; absent: not known
+ * Throws Refused where no text is certain to mean the same.
  */
-export function overRows(statement: Node, { parser }: StatementContext): FinalPiece[] {
-  const parts = deparse(statement, parser)?.split(PLACEHOLDER) ?? [];
+export function overRows(
+  statement: Node,
+  { parser }: StatementContext,
+  tail?: string,
+): FinalPiece[] {
+  const text = deparse(statement, parser) ?? withTail(statement, tail, parser);
+  const parts = text?.split(PLACEHOLDER) ?? [];
   if (parts.length !== 2) {
     refuse(
       'a statement of this form, whose rows are written to several shards, is not supported',
@@ -47,4 +55,14 @@ export function overRows(statement: Node, { parser }: StatementContext): FinalPi
     );
   }
   return [parts[0]!, { kind: 'input', input: 0 }, parts[1]!];
+}
+
+/** An INSERT that ends in text of its own. */
+function withTail(statement: Node, tail: string | undefined, parser: Parser): string | null {
+  if (tail === undefined || !('InsertStmt' in statement)) return null;
+  const { onConflictClause: _, returningClause: __, ...head } = statement.InsertStmt;
+  const written = deparse({ InsertStmt: head }, parser);
+  if (written === null) return null;
+  const text = `${written}\n${tail}`;
+  return parsesTo(text, statement, parser) ? text : null;
 }

@@ -9,6 +9,7 @@ import { refusal, refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { typeNode } from '../type-names.js';
 import { columnNode, overRows, ROWS, selectNode } from './apply-text.js';
+import { insertText, type InsertText } from './insert-text.js';
 import { sourceQuery, sourceText } from './source-query.js';
 
 /** An INSERT whose rows are read first. */
@@ -17,6 +18,8 @@ export interface InsertedRows {
   readonly insertion: Insertion;
   /** What gives the rows. */
   readonly select: SelectStmt;
+  /** The statement's own text; null: it cannot be cut. */
+  readonly text: InsertText | null;
   /** The columns that it gives values for, in order. */
   readonly columns: readonly CatalogColumn[];
 }
@@ -34,7 +37,8 @@ export function distributeInsert(
   const { statement, select } = rows;
   refuseTail(statement);
   const returning = returningOf(rows, destination);
-  const source = sourceQuery(sourceText(select, context), analysis.params, context);
+  const query = rows.text?.query ?? sourceText(select, context);
+  const source = sourceQuery(query, analysis.params, context);
   return { source, destination, apply: applyOf(rows, returning, context) };
 }
 
@@ -51,23 +55,24 @@ export function keyDestination(
 }
 
 /** INSERT ... SELECT, its WITH queries included. */
-export function selectedRows(statement: InsertStmt, insertion: Insertion): InsertedRows {
+export function selectedRows(
+  statement: InsertStmt,
+  insertion: Insertion,
+  context: StatementContext,
+): InsertedRows {
   const { query } = insertion;
   const { withClause } = statement;
-  const select = insertion.select!;
-  if (query === null || query.openOutputs || (withClause && select.withClause)) {
+  const own = insertion.select!;
+  if (query === null || query.openOutputs || (withClause && own.withClause)) {
     refuse(
       `INSERT into table "${insertion.target.relation.name}" from a query of this form over several shards is not supported`,
       'Name the columns of the query one by one, and write its WITH queries in front of INSERT.',
     );
   }
   const columns = columnsOf(insertion, query.outputs.length);
-  return {
-    statement,
-    insertion,
-    select: withClause === undefined ? select : { ...select, withClause },
-    columns,
-  };
+  const select = withClause === undefined ? own : { ...own, withClause };
+  const text = insertText(statement, select, context);
+  return { statement, insertion, select, text, columns };
 }
 
 /**
@@ -103,7 +108,8 @@ export function valueRows(
     op: 'SETOP_NONE',
     ...(withClause === undefined ? {} : { withClause }),
   };
-  return { statement, insertion, select, columns: given.map((place) => all[place]!) };
+  const columns = given.map((place) => all[place]!);
+  return { statement, insertion, select, text: null, columns };
 }
 
 function refuseMixed({ target }: Insertion, column: string): never {
@@ -162,7 +168,7 @@ export function givesEachRow({ onConflictClause }: InsertStmt): boolean {
 }
 
 function applyOf(
-  { statement, columns }: InsertedRows,
+  { statement, columns, text }: InsertedRows,
   returning: ApplySpec['returning'],
   context: StatementContext,
 ): ApplySpec {
@@ -180,7 +186,7 @@ function applyOf(
     selectStmt: { SelectStmt: selectNode(targets) },
   };
   return {
-    sql: overRows({ InsertStmt: node }, context),
+    sql: overRows({ InsertStmt: node }, context, text?.tail),
     columns: names,
     types: columns.map(({ type }) => type),
     returning,
