@@ -175,4 +175,14 @@ function arrayHead(count: number, elementOid: number): Writer {
   return count === 0 ? writer : writer.int32(count).int32(1);
 }
 
+/** How a column of int4 travels. */
+export const INT4_ARRAY: ArrayColumn = { elementOid: TypeOid.int4, arrayOid: 1007, cast: null };
+
+/** A binary array of int4. */
+export function int4Array(numbers: readonly number[]): Buffer {
+  const writer = arrayHead(numbers.length, TypeOid.int4);
+  for (const number of numbers) writer.int32(4).int32(number);
+  return writer.take();
+}
+
 const ARRAY_INITIAL_BYTES = 512;

@@ -6,12 +6,14 @@ import type { Destination, DistributeSpec } from '../planner/plan.js';
 import { readInt32 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { assert } from '../util/assert.js';
-import { arrayColumn, TEXT_ARRAY, type ArrayColumn } from './array-parameter.js';
+import { arrayColumn, int4Array, TEXT_ARRAY, type ArrayColumn } from './array-parameter.js';
 import { ShardKey } from './copy/shard-key.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
 
 /** How the columns of a source travel, and what finds the shard of a row. */
 export interface RowShape {
+  /** Columns of what the client gets. */
+  readonly clientColumns: number;
   readonly columns: readonly ArrayColumn[];
   /** Of each column from its source: 0 text, 1 binary. */
   readonly formats: readonly (0 | 1)[];
@@ -30,6 +32,7 @@ export interface RowShape {
  */
 export function rowShape(
   source: readonly ResultColumn[],
+  clientColumns: number,
   { destination, apply }: DistributeSpec,
   textOnly: ReadonlySet<number> | undefined,
 ): RowShape | null {
@@ -44,7 +47,7 @@ export function rowShape(
   if (!source.every(isSame)) return null;
   const columns = arrays.map((column) => column ?? TEXT_ARRAY);
   const formats = arrays.map((column) => (column === null ? 0 : 1));
-  const travel = { columns, formats };
+  const travel = { clientColumns, columns, formats };
   if (destination.kind !== 'key') return { ...travel, ...NO_KEY };
   const { vindex, columnType, columnTypmod, column } = destination;
   const { type } = source[column]!;
@@ -92,6 +95,15 @@ export class Distribution {
   /** Places of the shards that have rows. */
   get places(): number[] {
     return this.rows.flatMap(({ count }, place) => (count > 0 ? [place] : []));
+  }
+
+  /** The numbers of the rows of one place, as an int4 array in binary. */
+  numbersOf(place: number): Buffer {
+    const numbers: number[] = [];
+    this.order.forEach((own, number) => {
+      if (own === place) numbers.push(number);
+    });
+    return int4Array(numbers);
   }
 
   /** The rows of one place, as `arrayParameters` takes them. */

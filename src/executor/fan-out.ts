@@ -5,7 +5,7 @@ import { Backend } from '../protocol/codes.js';
 import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
 import { memoryError } from './gather-errors.js';
-import type { OrderedRows } from './ordered-rows.js';
+import type { KeptRows } from './ordered-rows.js';
 import { whenCancelsDelivered } from './delivered-cancels.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
@@ -18,8 +18,8 @@ export type Merge =
   | { readonly kind: 'first' }
   /** One row of bigints a shard; the client gets the sums. */
   | { readonly kind: 'counts'; readonly sums: CountSums }
-  /** Rows in an order that is known beforehand, told when all are there; row counts add up. */
-  | { readonly kind: 'ordered'; readonly rows: OrderedRows; readonly memoryBytesMax: number }
+  /** Rows in one order, told when all are there; row counts add up. */
+  | { readonly kind: 'ordered'; readonly rows: KeptRows; readonly memoryBytesMax: number }
   /** COPY TO STDOUT streams joined into one. */
   | { readonly kind: 'copy'; readonly concat: CopyConcat };
 
@@ -124,7 +124,7 @@ export class FanOut implements Operation {
       case Backend.copyInResponse:
         if (!this.described) {
           this.described = true;
-          this.pass(branch, buffer, start, end);
+          this.describe(branch, buffer, start, end);
         }
         if (type !== Backend.copyInResponse) break;
         if (this.error !== null) this.stop(branch);
@@ -317,6 +317,16 @@ export class FanOut implements Operation {
     // Copies of one answer, or one row made of all: the first tag is the answer's.
     const { kind } = this.options.merge;
     return kind === 'first' || kind === 'counts' ? tags[0]! : addTags(tags);
+  }
+
+  private describe(branch: Branch, buffer: Buffer, start: number, end: number): void {
+    const { merge } = this.options;
+    if (merge.kind !== 'ordered') {
+      this.pass(branch, buffer, start, end);
+      return;
+    }
+    const message = merge.rows.description(Buffer.from(buffer.subarray(start, end)));
+    this.host.passToClient(null, message, 0, message.length);
   }
 
   private pass(branch: Branch, buffer: Buffer, start: number, end: number): void {

@@ -1,18 +1,20 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { unnamedText } from '../backend/postgres/prepared-text.js';
+import { unnamedText, type PreparedText } from '../backend/postgres/prepared-text.js';
 import { sqlError } from '../errors/sql-error.js';
-import { arrayParameters } from '../executor/array-parameter.js';
+import { arrayParameters, INT4_ARRAY } from '../executor/array-parameter.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
+import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { unnestRelation } from '../executor/gather-final.js';
+import { NumberedRows, OrderedRows } from '../executor/ordered-rows.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
-import type { DistributeSpec } from '../planner/plan.js';
+import { ROW_NUMBER, type DistributeSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
-import { orderedMerge } from './fan-out-run.js';
+import { keptMerge } from './fan-out-run.js';
 import { refuseTextSettings } from './gather-run.js';
 import type { Session } from './session.js';
 import { SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
@@ -75,7 +77,8 @@ export class DistributeRun implements StatementRun {
       if (shapeOf.has(spec)) return new DistributeRun(session, request, spec, choose);
       const sql = Buffer.from(spec.source.sql).toString();
       describeFor(session, request, backends[0]!, [sql], paramTypes, onFailed, (texts) => {
-        shapeOf.set(spec, this.learn(texts[1]!.columns));
+        const [own, source] = texts as [DescribedText, DescribedText];
+        shapeOf.set(spec, this.learn(own.columns.length, source.columns));
       });
       return 'wait';
     }
@@ -103,9 +106,9 @@ export class DistributeRun implements StatementRun {
     this.writers = spec.source.plan.writes ? this.shards : targets;
   }
 
-  private learn(columns: readonly ResultColumn[]): RowShape | 'none' {
+  private learn(clientColumns: number, columns: readonly ResultColumn[]): RowShape | 'none' {
     const { textOnlyTypes } = this.session.planning.planner.catalog;
-    return rowShape(columns, this.spec, textOnlyTypes) ?? 'none';
+    return rowShape(columns, clientColumns, this.spec, textOnlyTypes) ?? 'none';
   }
 
   /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
@@ -127,7 +130,6 @@ export class DistributeRun implements StatementRun {
     onDone: (outcome: Outcome) => void,
   ): void {
     const { session, spec, request, shards } = this;
-    const { columns } = this.shape!;
     const { destination } = spec;
     const rows = this.rows!;
     const targets = shardsOf(destination);
@@ -135,17 +137,13 @@ export class DistributeRun implements StatementRun {
     const places = copies ? targets.map((_, place) => place) : rows.places;
     // Without rows one shard says what comes of that.
     if (places.length === 0) places.push(0);
-    const relation = unnestRelation(spec.apply.columns, columns, paramTypes.length + 1);
-    const sql = spec.apply.sql.map((piece) => (typeof piece === 'string' ? piece : relation));
-    const types = [...paramTypes, ...columns.map(({ arrayOid }) => arrayOid)];
-    const text = unnamedText(sql.join(''), types);
+    const text = this.applyText(paramTypes);
     const used = places.map((place) => backends[shards.indexOf(targets[place]!)]!);
     for (const backend of used) session.work.writers.add(backend);
     const fanOut = new FanOut(request.host ?? session, used, {
       merge: this.mergeOf(places),
       send: (backend, position) => {
-        const { messages, count } = rows.rowsOf(copies ? 0 : places[position]!);
-        const values = this.bind.withValues(arrayParameters([messages], count, columns));
+        const values = this.valuesOf(copies ? 0 : places[position]!);
         backend.statements.runUnnamed(text, values, request.describe);
         backend.requestFlush();
       },
@@ -156,13 +154,41 @@ export class DistributeRun implements StatementRun {
     startOperation(session, fanOut);
   }
 
+  /** What every shard runs, with its rows behind the client's parameters. */
+  private applyText(paramTypes: readonly number[]): PreparedText {
+    const { sql, columns, returning } = this.spec.apply;
+    const numbered = returning === 'numbered';
+    const names = numbered ? [...columns, ROW_NUMBER] : columns;
+    const own = this.shape!.columns;
+    const arrays = numbered ? [...own, INT4_ARRAY] : own;
+    const relation = unnestRelation(names, arrays, paramTypes.length + 1);
+    const text = sql.map((piece) => (typeof piece === 'string' ? piece : relation)).join('');
+    return unnamedText(text, [...paramTypes, ...arrays.map(({ arrayOid }) => arrayOid)]);
+  }
+
+  /** A Bind message from behind the statement's name, with the rows of one place. */
+  private valuesOf(place: number): Buffer {
+    const { bind } = this;
+    const rows = this.rows!;
+    const { columns, clientColumns } = this.shape!;
+    const { messages, count } = rows.rowsOf(place);
+    const arrays = arrayParameters([messages], count, columns);
+    if (this.spec.apply.returning !== 'numbered') return bind.withValues(arrays);
+    const values = bind.withValues([...arrays, rows.numbersOf(place)]);
+    return new BindParts(values).withHiddenResults(clientColumns, 1);
+  }
+
   /** `places`: the shards that write, in the order of the fan-out. */
   private mergeOf(places: readonly number[]): Merge {
     const { destination, apply } = this.spec;
     if (destination.kind === 'copies') return { kind: 'first' };
+    if (apply.returning === 'numbered') {
+      const formats = this.bind.resultFormats(this.shape!.clientColumns);
+      return keptMerge(this.session, new NumberedRows(formats));
+    }
     if (apply.returning !== 'each' || places.length === 1) return { kind: 'concat' };
     const order = this.rows!.order.map((place) => places.indexOf(place));
-    return orderedMerge(this.session, order);
+    return keptMerge(this.session, new OrderedRows(order));
   }
 
   private sourceBackends(backends: readonly BackendConnection[]): BackendConnection[] {

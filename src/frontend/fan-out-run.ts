@@ -5,7 +5,7 @@ import { NO_VALUES } from '../executor/bind-parts.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
 import { CountSums } from '../executor/count-sums.js';
 import { FanOut, type Merge } from '../executor/fan-out.js';
-import { OrderedRows } from '../executor/ordered-rows.js';
+import { OrderedRows, type KeptRows } from '../executor/ordered-rows.js';
 import { orderOf, splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
@@ -147,7 +147,7 @@ function mergeOf(
   shardCount: number,
   { bind, order }: FanOutRunOptions,
 ): Merge {
-  if (order !== null) return orderedMerge(session, order);
+  if (order !== null) return keptMerge(session, new OrderedRows(order));
   if (plan.kind === 'broadcast') return { kind: 'first' };
   if (plan.kind === 'copyFrom') return { kind: plan.key === null ? 'first' : 'concat' };
   if (plan.kind === 'route' && plan.many.kind === 'counts') {
@@ -160,8 +160,7 @@ function mergeOf(
   return { kind: 'concat' };
 }
 
-/** One row for each name of a shard's place, in this order. */
-export function orderedMerge({ context }: Session, order: readonly number[]): Merge {
-  const memoryBytesMax = context.config.limits.gatherMemoryBytes;
-  return { kind: 'ordered', rows: new OrderedRows(order), memoryBytesMax };
+/** Rows that are told when all are there, within limits.gather_memory. */
+export function keptMerge({ context }: Session, rows: KeptRows): Merge {
+  return { kind: 'ordered', rows, memoryBytesMax: context.config.limits.gatherMemoryBytes };
 }

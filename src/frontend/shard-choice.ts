@@ -49,11 +49,8 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
       if (effect !== null) assertMaySet(session, effect);
       return shardsOfRoute(session, plan);
     }
-    case 'insertSplit': {
-      const { shards } = splitRows(plan, session.source, session.targets);
-      if (shards.length > 1 && plan.manyRefusal !== null) throw refusalError(plan.manyRefusal);
-      return shards;
-    }
+    case 'insertSplit':
+      return splitRows(plan, session.source, session.targets).shards;
     case 'copyFrom':
       return plan.keyspace.shards;
     case 'broadcast':

@@ -8,7 +8,6 @@ import {
   givesEachRow,
   keyDestination,
   selectedRows,
-  SKIPPED_ROWS,
   valueRows,
   type InsertedRows,
 } from './distribute/inserted-rows.js';
@@ -28,7 +27,7 @@ import type {
 import { routePlan } from './plans.js';
 import { planReferenceWrite } from './reference-writes.js';
 import { refusal, Refused, refuse } from './refusals.js';
-import { keyspacesOf, routeInsertSelect, routeToOne, routeUnknown } from './routing.js';
+import { keyspacesOf, orRefusal, routeInsertSelect, routeToOne, routeUnknown } from './routing.js';
 import { findRows, type RowSpan } from './row-spans.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { inputTypeOf, keyTerm } from './terms.js';
@@ -124,7 +123,16 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
   if (keys === null || analysis.effect !== null || analysis.readsCatalog) {
     return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
   }
-  return splitRows(inserting, keys, target.table.keyspace);
+  const { keyspace } = target.table;
+  if (insertion.returning && !givesEachRow(statement) && keys.length > 1) {
+    // Nobody can tell from the shards' answers which rows were skipped.
+    return routePlan(
+      'insert',
+      true,
+      orRefusal({ kind: 'keys', keyspace, groups: [keys] }, travelling),
+    );
+  }
+  return splitRows(inserting, keys, keyspace);
 }
 
 function distributed(inserting: Inserting, destination: Destination): Plan {
@@ -194,7 +202,7 @@ function refuseMissingKey({ name, shardKey }: ShardedTable): never {
 }
 
 function splitRows(
-  { statement, insertion, context }: Inserting,
+  { insertion, context }: Inserting,
   keys: readonly KeyTerm[],
   keyspace: Keyspace,
 ): InsertSplitPlan {
@@ -212,7 +220,6 @@ function splitRows(
       key,
     })),
     returning,
-    manyRefusal: returning && !givesEachRow(statement) ? SKIPPED_ROWS : null,
   };
 }
 

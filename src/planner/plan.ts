@@ -383,6 +383,9 @@ export type Destination =
   /** Every one of these shards gets all rows; their answers are the same. */
   | { readonly kind: 'copies'; readonly shards: readonly Shard[] };
 
+/** The column of the rows' numbers in what shards run over them. */
+export const ROW_NUMBER = 'sg_row';
+
 /** What shards do with their rows; those without rows are left out, but for one where none has any. */
 export interface ApplySpec {
   /**
@@ -400,9 +403,10 @@ export interface ApplySpec {
   readonly types?: readonly number[];
   /**
    * Rows that the client gets: none; in any order; exactly one for each row of the source, in the
-   * source's order.
+   * source's order; one for some of them, in that order: the text then has one column more, the number
+   * of the row, which it finds in an int4 column `ROW_NUMBER` behind those of the source.
    */
-  readonly returning: 'none' | 'rows' | 'each';
+  readonly returning: 'none' | 'rows' | 'each' | 'numbered';
 }
 
 export interface Refusal {
@@ -430,8 +434,6 @@ export interface InsertSplitPlan extends PlanBase {
   }[];
   /** Each row gives one row to the client (RETURNING), told in the order of VALUES. */
   readonly returning: boolean;
-  /** Non-null: rows of several shards are refused. */
-  readonly manyRefusal: Refusal | null;
 }
 
 /**

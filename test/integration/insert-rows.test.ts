@@ -206,6 +206,32 @@ describe('INSERT ... VALUES', () => {
     );
   });
 
+  test('leaves rows out of RETURNING that ON CONFLICT skips', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => `(${1 + (i % 23)}, ${500 + (i % 3)}, ${i})`);
+    const insert = 'INSERT INTO orders AS o (customer_id, id, total)';
+    await same(
+      `${insert} VALUES ${rows.join(', ')} ON CONFLICT DO NOTHING RETURNING *, total + 1 AS t`,
+      undefined,
+      true,
+    );
+    await same(
+      `${insert} VALUES ($1, 500, 1), ($2, 501, 2), ($3, 502, 3), (91, 503, $4), (92, 503, 5)
+         ON CONFLICT (customer_id, id) DO UPDATE SET total = o.total + excluded.total WHERE o.total > 9
+         RETURNING customer_id, total`,
+      [7, 8, 9, 4],
+      true,
+    );
+    await same(`${insert} VALUES (91, 503, 1), (92, 503, 1) ON CONFLICT DO NOTHING RETURNING *`);
+    await same(
+      `${insert} SELECT id, 503, id FROM customers ORDER BY id DESC ON CONFLICT DO NOTHING RETURNING customer_id`,
+      undefined,
+      true,
+    );
+    await same(
+      `${insert} SELECT id, 503, id FROM customers ON CONFLICT DO NOTHING RETURNING customer_id`,
+    );
+  });
+
   test('computes keys on a server', async () => {
     await same(
       `INSERT INTO orders (customer_id, id, note) VALUES (length('abc') + 20, 1, 'x'), (abs($1), 2, $2) RETURNING *`,

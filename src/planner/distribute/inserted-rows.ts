@@ -1,11 +1,18 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import type { CatalogColumn } from '../../keyspace/catalog.js';
+import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
-import { contains } from '../ast.js';
+import { contains, selectOf } from '../ast.js';
 import type { Insertion } from '../insertions.js';
 import { columnOf } from '../modifications.js';
-import type { ApplySpec, Destination, DistributeSpec, ShardedTable } from '../plan.js';
-import { refusal, refuse } from '../refusals.js';
+import {
+  ROW_NUMBER,
+  type ApplySpec,
+  type Destination,
+  type DistributeSpec,
+  type ShardedTable,
+} from '../plan.js';
+import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { typeNode } from '../type-names.js';
 import { columnNode, overRows, ROWS, selectNode } from './apply-text.js';
@@ -93,10 +100,10 @@ export function valueRows(
   );
   const lists = rows.map((row): Node => {
     const items = given.map((place): Node => {
-      const { name, type } = all[place]!;
-      const arg = row[place];
-      if (arg === undefined || isDefault(row, place)) refuseMixed(insertion, name);
-      const typeName = typeNode(type, catalog);
+      const column = all[place]!;
+      const arg = isDefault(row, place) && !hasDefault(column) ? NULL : row[place];
+      if (arg === undefined || 'SetToDefault' in arg) refuseMixed(insertion, column.name);
+      const typeName = typeNode(column.type, catalog);
       return typeName === null ? arg : { TypeCast: { arg, typeName } };
     });
     return { List: { items } };
@@ -110,6 +117,12 @@ export function valueRows(
   };
   const columns = given.map((place) => all[place]!);
   return { statement, insertion, select, text: null, columns };
+}
+
+const NULL: Node = { A_Const: { isnull: true } };
+
+function hasDefault({ hasDefault: own, generated, identity }: CatalogColumn): boolean {
+  return own || generated || identity !== '';
 }
 
 function refuseMixed({ target }: Insertion, column: string): never {
@@ -151,15 +164,8 @@ function returningOf(
   if (!insertion.returning) return 'none';
   if (destination.kind === 'copies') return 'rows';
   if (givesEachRow(statement)) return 'each';
-  if (insertion.rows === null && insertion.query?.ordered !== true) return 'rows';
-  return refuse(SKIPPED_ROWS.message, SKIPPED_ROWS.hint);
+  return insertion.rows === null && insertion.query?.ordered !== true ? 'rows' : 'numbered';
 }
-
-/** Nobody could tell which rows were skipped, and so in which order those of several shards come. */
-export const SKIPPED_ROWS = refusal(
-  'RETURNING with ON CONFLICT that may skip rows, for rows of several shards, is not supported',
-  'Insert rows of one shard key at a time, or leave out RETURNING.',
-);
 
 /** Whether RETURNING gives one row for each that is to be inserted. */
 export function givesEachRow({ onConflictClause }: InsertStmt): boolean {
@@ -180,15 +186,43 @@ function applyOf(
     return { ResTarget: { val: typeName === null ? arg : { TypeCast: { arg, typeName } } } };
   });
   const { withClause: _, ...rest } = statement;
+  const numbers = returning === 'numbered' ? rowNumbers(context) : null;
+  const { returningClause } = rest;
   const node: InsertStmt = {
     ...rest,
+    ...(numbers === null || returningClause === undefined
+      ? {}
+      : {
+          returningClause: {
+            ...returningClause,
+            exprs: [...(returningClause.exprs ?? []), numbers.told],
+          },
+        }),
     cols: columns.map(({ name }) => ({ ResTarget: { name } })),
-    selectStmt: { SelectStmt: selectNode(targets) },
+    selectStmt: { SelectStmt: { ...selectNode(targets), ...numbers?.noted } },
   };
   return {
-    sql: overRows({ InsertStmt: node }, context, text?.tail),
+    sql: overRows({ InsertStmt: node }, context, numbers === null ? text?.tail : undefined),
     columns: names,
     types: columns.map(({ type }) => type),
     returning,
   };
+}
+
+/**
+ * RETURNING sees nothing of the rows that an INSERT reads. So each of them leaves its number in a
+ * setting of the transaction when it is read, which is right before it is inserted, and RETURNING
+ * finds it there.
+ */
+const NUMBERED_QUERY =
+  `SELECT pg_catalog.current_setting('shardgate.row')::pg_catalog.int4 AS ${ROW_NUMBER} ` +
+  `WHERE pg_catalog.set_config('shardgate.row', ${ROWS}.${ROW_NUMBER}::pg_catalog.text, true) IS NOT NULL`;
+
+function rowNumbers({ parser }: StatementContext): {
+  readonly told: Node;
+  readonly noted: Pick<SelectStmt, 'whereClause'>;
+} {
+  const parsed = parser.parse(Buffer.from(NUMBERED_QUERY)) as readonly ParsedStatement[];
+  const { targetList, whereClause } = selectOf(parsed[0]!.node)!;
+  return { told: targetList![0]!, noted: { whereClause: whereClause! } };
 }

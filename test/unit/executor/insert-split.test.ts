@@ -80,7 +80,6 @@ function planOf(sql: string): InsertSplitPlan {
     table: 'orders',
     rows,
     returning: false,
-    manyRefusal: null,
   };
 }
 

@@ -44,7 +44,6 @@ export function summarizePlan(plan: Plan): Summary {
         insert: plan.table,
         rows: plan.rows.map((row) => termText(row.key)),
         ...(plan.returning ? { returning: 'each' } : {}),
-        ...(plan.manyRefusal === null ? {} : { many: refusalText(plan.manyRefusal) }),
       };
     case 'copyFrom':
       return {

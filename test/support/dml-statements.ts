@@ -1,0 +1,215 @@
+import type { Dice } from './chaos-random.js';
+
+/**
+ * Random statements that write, over four small tables: `accounts` and `lines` sharded by the same
+ * key, the reference table `regions`, and `notes` of another keyspace. Each has one right outcome:
+ * where it may fail, it fails in one way, and LIMIT stands behind a total order only.
+ */
+export interface DmlStatement {
+  readonly sql: string;
+  /** Undefined: the simple protocol. */
+  readonly params: readonly unknown[] | undefined;
+  /** RETURNING has an order. */
+  readonly ordered: boolean;
+}
+
+export const dmlTables: readonly string[] = ['accounts', 'lines', 'regions', 'notes'];
+
+export const dmlSchema: readonly string[] = [
+  'CREATE TABLE accounts (id int8 PRIMARY KEY, name text, n int4, amount numeric(8,2))',
+  'CREATE TABLE lines (acc int8, pos int4, tag varchar(20), qty int4, PRIMARY KEY (acc, pos))',
+  'CREATE TABLE regions (id int4 PRIMARY KEY, label text)',
+  'CREATE TABLE notes (id int4 PRIMARY KEY, body text, acc int8)',
+  `INSERT INTO accounts SELECT g, 'a' || g % 7, nullif(g % 5, 0), g * 1.25 FROM generate_series(1, 40) g`,
+  `INSERT INTO lines SELECT g % 20 + 1, g, 't' || g % 3, g % 4 FROM generate_series(1, 60) g`,
+  `INSERT INTO regions SELECT g, 'r' || g FROM generate_series(0, 6) g`,
+  `INSERT INTO notes SELECT g, 'n' || g, g * 2 FROM generate_series(1, 15) g`,
+];
+
+/** Writes values as literals, or as parameters where the statement has some. */
+class Values {
+  readonly params: unknown[] = [];
+  readonly #extended: boolean;
+
+  constructor(extended: boolean) {
+    this.#extended = extended;
+  }
+
+  of(value: number | string | null, type: string): string {
+    if (this.#extended) {
+      this.params.push(value);
+      return `$${this.params.length}::${type}`;
+    }
+    if (value === null) return 'NULL';
+    return typeof value === 'number' ? String(value) : `'${value}'`;
+  }
+}
+
+/** Makes statements; one for each kind of writing, with all its clauses at random. */
+export class DmlGrammar {
+  readonly #dice: Dice;
+
+  constructor(dice: Dice) {
+    this.#dice = dice;
+  }
+
+  next(): DmlStatement {
+    const dice = this.#dice;
+    const values = new Values(dice.chance(0.5));
+    const make = dice.pick([
+      () => this.#insertValues(values),
+      () => this.#insertValues(values),
+      () => this.#insertSelect(values),
+      () => this.#insertSelect(values),
+      () => this.#insertElsewhere(values),
+      () => this.#update(values),
+      () => this.#delete(values),
+    ]);
+    const { sql, ordered } = make();
+    return { sql, ordered, params: values.params.length > 0 ? values.params : undefined };
+  }
+
+  #insertValues(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const rows = Array.from({ length: dice.pick([1, 1, 2, 3, 7]) }, () => {
+      const key = this.#newKey(values);
+      const n = dice.pick([() => this.#int(values), () => '1 + 2', () => 'NULL'])();
+      return `(${key}, ${this.#name(values)}, ${n}, ${dice.pick(['1.5', '2', 'DEFAULT', '10 / 4.0'])})`;
+    });
+    const conflict = dice.pick([
+      '',
+      '',
+      ' ON CONFLICT DO NOTHING',
+      ' ON CONFLICT (id) DO NOTHING',
+      ' ON CONFLICT (id) DO UPDATE SET name = excluded.name, n = accounts.n + 1',
+      ' ON CONFLICT (id) DO UPDATE SET amount = accounts.amount + 1 WHERE accounts.n > 2',
+    ]);
+    return {
+      sql: `INSERT INTO accounts VALUES ${rows.join(', ')}${conflict}${this.#returning('accounts')}`,
+      ordered: true,
+    };
+  }
+
+  /** Into a sharded table, from anywhere. */
+  #insertSelect(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const step = dice.pick([0, 1, 50, 100]);
+    const intoAccounts = dice.pick([
+      () =>
+        `SELECT id + ${step}, name, n, amount FROM accounts WHERE ${this.#filter('id', values)}`,
+      () => `SELECT acc + ${step}, max(tag), count(*), sum(qty) FROM lines GROUP BY acc`,
+      () => `SELECT r.id + ${step}, r.label, ${this.#int(values)}, 1 FROM regions r`,
+      () =>
+        `SELECT n.id + ${step}, n.body, a.n, a.amount FROM notes n JOIN accounts a ON a.id = n.id`,
+      () => `SELECT g, 'g', g % 3, NULL FROM generate_series(${dice.between(1, 60)}, 60) g`,
+      () => `SELECT DISTINCT a.id * 2, 'd', 1, 1.5 FROM accounts a JOIN lines l ON l.qty = a.n`,
+    ]);
+    const intoLines = dice.pick([
+      () =>
+        `SELECT id, ${dice.between(61, 90)}, name, n FROM accounts WHERE ${this.#filter('id', values)}`,
+      () =>
+        `SELECT acc, pos + ${dice.between(100, 200)}, tag, qty FROM lines WHERE ${this.#filter('acc', values)}`,
+      () => `SELECT pos, acc, tag, qty FROM lines`,
+      () =>
+        `SELECT a.id, l.pos + 300, l.tag, a.n FROM accounts a JOIN lines l ON l.acc = a.id WHERE ${this.#filter('a.id', values)}`,
+      () =>
+        `WITH top AS (SELECT id, n FROM accounts ORDER BY amount DESC NULLS LAST, id LIMIT 6) SELECT id, 400 + n, 'top', n FROM top WHERE n IS NOT NULL`,
+      () => `SELECT id, ${dice.between(500, 520)}, body, acc FROM notes`,
+    ]);
+    const isLines = dice.chance(0.5);
+    const conflict = dice.pick(['', ' ON CONFLICT DO NOTHING', ' ON CONFLICT DO NOTHING']);
+    const [table, query] = isLines ? ['lines', intoLines()] : ['accounts', intoAccounts()];
+    const sql = `INSERT INTO ${table} ${query}${conflict}${this.#returning(table)}`;
+    return { sql, ordered: false };
+  }
+
+  /** Into a reference table or one of another keyspace. */
+  #insertElsewhere(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const at = dice.between(7, 30);
+    const [table, query] = dice.pick<readonly [string, () => string]>([
+      ['regions', () => `SELECT ${at} + n, max(name) FROM accounts WHERE n IS NOT NULL GROUP BY n`],
+      ['regions', () => `VALUES (${at}, ${this.#name(values)}), (${at + 1}, upper('x'))`],
+      ['regions', () => `SELECT id + ${at}, body FROM notes WHERE id < 4`],
+      [
+        'notes',
+        () => `SELECT id + ${at}, name, n FROM accounts WHERE ${this.#filter('id', values)}`,
+      ],
+      ['notes', () => `SELECT ${at}, count(*)::text, max(acc) FROM lines`],
+      ['notes', () => `VALUES (${at}, ${this.#name(values)}, (SELECT max(id) FROM accounts))`],
+    ]);
+    const conflict = dice.pick([
+      ' ON CONFLICT DO NOTHING',
+      ` ON CONFLICT (id) DO UPDATE SET id = ${table}.id`,
+    ]);
+    return {
+      sql: `INSERT INTO ${table} ${query()}${conflict}${this.#returning(table)}`,
+      ordered: false,
+    };
+  }
+
+  #update(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const [table, key, set] = dice.pick<readonly [string, string, () => string]>([
+      ['accounts', 'id', () => `amount = amount + ${this.#int(values)}`],
+      ['accounts', 'id', () => `name = ${this.#name(values)}, n = coalesce(n, 0) + 1`],
+      ['lines', 'acc', () => `qty = qty * 2, tag = left(tag || 'x', 20)`],
+      ['regions', 'id', () => `label = label || ${this.#name(values)}`],
+      ['notes', 'id', () => `body = ${this.#name(values)}`],
+    ]);
+    const where = ` WHERE ${this.#filter(key, values)}`;
+    return { sql: `UPDATE ${table} SET ${set()}${where}${this.#returning(table)}`, ordered: false };
+  }
+
+  #delete(values: Values): { sql: string; ordered: boolean } {
+    const [table, key] = this.#dice.pick([
+      ['accounts', 'id'],
+      ['accounts', 'id'],
+      ['lines', 'acc'],
+      ['lines', 'acc'],
+      ['regions', 'id'],
+      ['notes', 'id'],
+    ] as const);
+    const where = ` WHERE ${this.#filter(key, values)}`;
+    return { sql: `DELETE FROM ${table}${where}${this.#returning(table)}`, ordered: false };
+  }
+
+  #newKey(values: Values): string {
+    const dice = this.#dice;
+    const key = dice.between(1, 120);
+    return dice.pick([
+      () => values.of(key, 'int8'),
+      () => values.of(key, 'int8'),
+      () => String(key),
+      () => `${key} + 1`,
+      () => `abs(${values.of(-key, 'int8')})`,
+      () => `(SELECT max(id) + ${key} FROM regions)`,
+    ])();
+  }
+
+  #filter(key: string, values: Values): string {
+    const dice = this.#dice;
+    const at = dice.between(1, 60);
+    return dice.pick([
+      () => `${key} = ${values.of(at, 'int8')}`,
+      () => `${key} IN (${at}, ${values.of(at + 3, 'int8')}, ${at + 4})`,
+      () => `${key} BETWEEN ${at} AND ${at + 8}`,
+      () => `${key} % 9 = ${values.of(at % 9, 'int8')}`,
+    ])();
+  }
+
+  #int(values: Values): string {
+    return values.of(this.#dice.between(0, 9), 'int4');
+  }
+
+  #name(values: Values): string {
+    return values.of(this.#dice.pick(['x', 'yy', '', null]), 'text');
+  }
+
+  #returning(table: string): string {
+    const dice = this.#dice;
+    if (dice.chance(0.5)) return '';
+    const own = table === 'lines' ? 'acc + pos AS s, tag' : 'id, id % 3 AS r';
+    return ` RETURNING ${dice.pick(['*', own])}`;
+  }
+}
