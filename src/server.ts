@@ -209,6 +209,8 @@ export class Server {
     do {
       this.loadAgain = false;
       try {
+        // DDL may have restarted sequences, or made others of their names.
+        if (!full) this.ids!.disturb();
         const { catalog, oids } = await this.load(full ? null : this.catalog);
         this.catalogProblem = null;
         oids.apply();

@@ -97,7 +97,7 @@ export const sqlstates = {
   },
   object_not_in_prerequisite_state: {
     code: '55000',
-    when: 'A portal that cannot be run again, or a cursor that cannot go where it is sent',
+    when: 'A portal that cannot be run again, a cursor that cannot go where it is sent, currval before nextval',
   },
   program_limit_exceeded: { code: '54000', when: 'A message or answer above a configured limit' },
   statement_too_complex: {

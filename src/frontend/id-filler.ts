@@ -1,15 +1,18 @@
 import { BindParts } from '../executor/bind-parts.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { slotsOf } from '../executor/fill-text.js';
+import type { NewIdSource } from '../executor/ids/ids.js';
 import { nextValuesSql } from '../executor/ids/sequence-values.js';
 import type { FillPlan, FillSlot } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import { askBackend } from './ask-backend.js';
+import { SequenceMemory } from './sequence-memory.js';
 import type { Session } from './session.js';
 
 /** Gives a session's statements the values that their texts lack. */
 export class IdFiller {
+  readonly sequences = new SequenceMemory();
   private readonly session: Session;
   private fetched: Fetched | null = null;
   /** The Bind message that is being handled, with its values. */
@@ -36,14 +39,14 @@ export class IdFiller {
       // Else it was for a message that an error has made void.
       if (fetched.wanted === keyOf(wishes)) {
         if (fetched.error !== null) throw fetched.error;
-        return inOrder(fetched.wishes, slots.length);
+        return this.inOrder(fetched.wishes, slots);
       }
     }
     const { ids } = session.context;
     for (const wish of wishes) {
       if (this.ownBackend(wish) === null) wish.values = ids.take(wish.source, wish.places.length);
     }
-    if (wishes.every(({ values }) => values !== null)) return inOrder(wishes, slots.length);
+    if (wishes.every(({ values }) => values !== null)) return this.inOrder(wishes, slots);
     session.busy = true;
     const turn = ++session.turn;
     const goOn = (error: Error | null): void => {
@@ -73,6 +76,25 @@ export class IdFiller {
   /** The Bind has been carried out, or will not be. */
   reset(): void {
     this.bound = null;
+  }
+
+  /** Values in the order of the slots; what currval asks for is what came before it. */
+  private inOrder(wishes: readonly Wish[], slots: readonly FillSlot[]): string[] {
+    const { sequences } = this;
+    const values = new Array<string>(slots.length);
+    for (const wish of wishes) {
+      wish.places.forEach((place, index) => {
+        values[place] = wish.values![index]!;
+      });
+    }
+    slots.forEach(({ source }, place) => {
+      if (source.kind === 'sequence') sequences.note(source.name, values[place]!);
+      else if (source.kind === 'lastval') values[place] = sequences.lastval();
+      else if (source.kind === 'currval') {
+        values[place] = sequences.currval(source.name, source.bareName);
+      }
+    });
+    return values;
   }
 
   private async fetchAll(wishes: readonly Wish[]): Promise<void> {
@@ -114,7 +136,7 @@ interface Fetched {
 
 /** What a statement wants of one source. */
 interface Wish {
-  readonly source: FillSlot['source'];
+  readonly source: NewIdSource;
   readonly places: number[];
   values: readonly string[] | null;
 }
@@ -122,6 +144,7 @@ interface Wish {
 function wishesOf(slots: readonly FillSlot[]): Wish[] {
   const wishes: Wish[] = [];
   slots.forEach(({ source }, place) => {
+    if (source.kind === 'currval' || source.kind === 'lastval') return;
     const known = wishes.find((wish) => wish.source === source);
     if (known === undefined) wishes.push({ source, places: [place], values: null });
     else known.places.push(place);
@@ -132,14 +155,4 @@ function wishesOf(slots: readonly FillSlot[]): Wish[] {
 /** Equal for equal wishes; a statement that is planned again has other objects. */
 function keyOf(wishes: readonly Wish[]): string {
   return wishes.map(({ source, places }) => JSON.stringify([source, places])).join();
-}
-
-function inOrder(wishes: readonly Wish[], count: number): string[] {
-  const values = new Array<string>(count);
-  for (const wish of wishes) {
-    wish.places.forEach((place, index) => {
-      values[place] = wish.values![index]!;
-    });
-  }
-  return values;
 }

@@ -375,6 +375,9 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
       resetSettings(session);
       session.extended.sqlStatements.deallocate(null);
     }
+    if (outcome.ok && (what === 'all' || what === 'sequences')) {
+      session.planning.ids.sequences.forget();
+    }
     done(outcome.ok ? { ok: true, tag: `DISCARD ${what.toUpperCase()}` } : outcome);
   });
 }

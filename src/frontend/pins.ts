@@ -41,13 +41,18 @@ export class Pins {
   /** Before a statement is sent. `commits`: it leaves something that the transaction's commit is about. */
   noteUse(backend: BackendConnection, { touches }: Plan, commits: boolean): void {
     if (commits) this.session.work.noteWrite(backend);
+    if (touches === undefined) return;
+    if (touches.includes('nextval') || touches.includes('setval')) {
+      this.session.planning.ids.sequences.lose();
+      if (touches.includes('setval')) this.session.context.ids.disturb();
+    }
     const { catalogShard } = this.session.context.config.topology;
-    if (touches === undefined || backend.shard !== catalogShard) return;
+    if (backend.shard !== catalogShard) return;
     const makesTables = touches.includes('temporaryDdl');
     if (makesTables) this.assertRoom(backend);
     if (makesTables || touches.includes('advisoryLock')) this.keep(backend, makesTables);
     // It cannot be prepared any more, so it decides the transaction's commit.
-    if (touches.some((state) => state !== 'advisoryLock')) this.session.work.scratchHome = backend;
+    if (makesTables || touches.includes('temporary')) this.session.work.scratchHome = backend;
   }
 
   /** Throws SqlError 53000 where sessions with temporary tables would leave none for others. */

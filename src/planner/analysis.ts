@@ -1,4 +1,4 @@
-import type { ColumnRef, Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
+import type { ColumnRef, FuncCall, Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
 import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
 import type { Parser } from '../sql/parser.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
@@ -103,6 +103,8 @@ export class Analysis {
   readsCatalog = false;
   /** Calls that change something although the statement only reads (`nextval`). */
   writes = false;
+  /** Calls in whose place the proxy will write values. */
+  replaced: ReadonlySet<FuncCall> = new Set();
   /** set_config() with constants. */
   effect: SettingEffect | null = null;
   /** String constants such as 'now', whose value depends on when each shard reads them. */

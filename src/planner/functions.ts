@@ -1,8 +1,9 @@
-import type { A_Const, FuncCall, Node } from '@pgsql/types';
+import type { FuncCall } from '@pgsql/types';
 import type { Analysis, Place } from './analysis.js';
 import { constOf, qualifiedName } from './ast.js';
 import { Entry, type Level } from './model.js';
 import { refuse } from './refusals.js';
+import { sequenceArgument } from './sequence-names.js';
 
 /**
  * Volatile built-ins without effects: each call gives another value, on whichever shard it runs.
@@ -50,6 +51,7 @@ const differsByShard =
  * Sets the level's aggregate and window flags.
  */
 export function inspectFunction(call: FuncCall, place: Place, analysis: Analysis): void {
+  if (analysis.replaced.has(call)) return;
   const { schema, name } = qualifiedName(call.funcname);
   const { catalog } = analysis.names;
   const overloads = analysis.names.userFunctions(schema, name);
@@ -128,6 +130,7 @@ function inspectEffect(name: string, analysis: Analysis): void {
     case 'nextval':
     case 'setval':
       analysis.writes = true;
+      analysis.names.touched.add(name);
       return;
     case 'set_config':
       return;
@@ -166,15 +169,13 @@ function inspectEffect(name: string, analysis: Analysis): void {
  * uses.
  */
 function useSequence(name: string, call: FuncCall, place: Place, analysis: Analysis): void {
-  const constant = stringArgument(call.args?.[0]);
-  const text = constant === null ? null : analysis.constants.pinned(constant);
-  if (text === null) {
+  const path = sequenceArgument(call, analysis.constants, analysis.names);
+  if (path === null) {
     refuse(
       `function "${name}" is only supported with a constant sequence name`,
       `Write ${name}('sequence_name').`,
     );
   }
-  const path = sequenceName(text);
   const found = analysis.names.relation({
     ...(path.schema === null ? {} : { schemaname: path.schema }),
     relname: path.name,
@@ -196,26 +197,6 @@ function useSequence(name: string, call: FuncCall, place: Place, analysis: Analy
     table: found.kind === 'table' ? found.table : null,
     written: true,
   });
-}
-
-function stringArgument(node: Node | undefined): A_Const | null {
-  if (node === undefined) return null;
-  if ('TypeCast' in node) return stringArgument(node.TypeCast.arg);
-  const constant = constOf(node);
-  return constant?.sval === undefined ? null : constant;
-}
-
-/** Splits `schema."Name"` as regclass input does; unquoted parts fold to lower case. */
-function sequenceName(text: string): { schema: string | null; name: string } {
-  const parts: string[] = [];
-  const pattern = /\s*(?:"((?:[^"]|"")*)"|([^".\s]+))\s*(\.|$)/y;
-  while (pattern.lastIndex < text.length) {
-    const match = pattern.exec(text);
-    if (match === null) break;
-    parts.push(match[1]?.replaceAll('""', '"') ?? match[2]!.toLowerCase());
-    if (match[3] === '') break;
-  }
-  return { schema: parts.length > 1 ? parts.at(-2)! : null, name: parts.at(-1) ?? text };
 }
 
 /** set_config(name, value, is_local): kept as the statement's effect, applied once it succeeded. */

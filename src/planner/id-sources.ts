@@ -23,7 +23,7 @@ export function idColumns(relation: CatalogRelation, table: Table, names: Names)
     const source =
       ids?.column === column.name
         ? configuredSource(ids, column, relation, names)
-        : sequenceSource(column, table, names);
+        : defaultSource(column, table, names);
     if (source !== null) found.push({ column, source });
   }
   if (ids !== undefined && !relation.columns.some(({ name }) => name === ids.column)) {
@@ -69,20 +69,21 @@ function configuredSource(
       'undefined_table',
     );
   }
-  return sequenceOf(sequence, names);
+  return sequenceSource(sequence, names);
 }
 
 /** Null: the column has no sequence, or one that counts on the only shard where the rows are. */
-function sequenceSource(column: CatalogColumn, table: Table, names: Names): IdSource | null {
+function defaultSource(column: CatalogColumn, table: Table, names: Names): IdSource | null {
   const sequence =
     column.sequence === undefined ? undefined : names.catalog.relations.get(column.sequence);
   if (sequence?.kind !== 'S') return null;
   const { keyspace } = table;
   if (!keyspace.sharded && names.sequenceHome(sequence) === keyspace.shards[0]) return null;
-  return sequenceOf(sequence, names);
+  return sequenceSource(sequence, names);
 }
 
-function sequenceOf(sequence: CatalogRelation, names: Names): IdSource {
+/** The next values of a sequence. */
+export function sequenceSource(sequence: CatalogRelation, names: Names): IdSource {
   const { schema, name } = sequence;
   const shard = names.sequenceHome(sequence);
   return { kind: 'sequence', shard, name: quoteQualified(schema, name) };

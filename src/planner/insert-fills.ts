@@ -3,25 +3,21 @@ import { quoteIdentifier } from '../sql/quote.js';
 import { Tokens } from '../sql/tokens.js';
 import { idColumns, type IdColumn } from './id-sources.js';
 import type { Insertion } from './insertions.js';
-import type { FillEdit, FillPlan, FillSlot } from './plan.js';
+import { fillPlan, type Edit } from './fill-plan.js';
+import type { FillPlan, FillSlot } from './plan.js';
 import { Refused, refuse } from './refusals.js';
 import { findRows, type RowSpan } from './row-spans.js';
 import type { StatementContext } from './statement-context.js';
 
-/** An edit at byte offsets of the text. */
-interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly pieces: readonly (string | FillSlot)[];
-}
-
 /**
  * Plans an INSERT that leaves out values which the proxy makes, or says DEFAULT for them; null for
- * every other one. The filled text gives them all, so that it is planned as any other INSERT.
+ * every other one. `calls`: further edits, of calls of sequence functions. The filled text gives them all, so
+ * that it is planned as any other INSERT.
  */
 export function planFill(
   statement: InsertStmt,
   insertion: Insertion,
+  calls: readonly Edit[],
   context: StatementContext,
 ): FillPlan | null {
   const { target } = insertion;
@@ -31,7 +27,9 @@ export function planFill(
   const defaulted = made.filter(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
   );
-  if (omitted.length === 0 && defaulted.length === 0) return null;
+  if (omitted.length === 0 && defaulted.length === 0) {
+    return calls.length === 0 ? null : fillPlan('insert', calls, context);
+  }
   const filled = [...omitted, ...defaulted];
   checkOverriding(statement, insertion, filled);
   if (insertion.select !== null) {
@@ -46,18 +44,7 @@ export function planFill(
     insertion.rows === null
       ? [defaultValuesEdit(statement, omitted, context)]
       : rowEdits(statement, insertion, omitted, defaulted, context);
-  edits.sort((a, b) => a.start - b.start);
-  const { constants } = context;
-  return {
-    kind: 'fill',
-    verb: 'insert',
-    writes: true,
-    edits: edits.map(({ start, end, pieces }): FillEdit => ({
-      start: constants.position(start),
-      end: constants.position(end),
-      pieces,
-    })),
-  };
+  return fillPlan('insert', [...edits, ...calls], context);
 }
 
 /** The columns beyond the first row's width take their defaults. */

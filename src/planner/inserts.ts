@@ -29,19 +29,26 @@ import { planReferenceWrite } from './reference-writes.js';
 import { refusal, Refused, refuse } from './refusals.js';
 import { keyspacesOf, orRefusal, routeInsertSelect, routeToOne, routeUnknown } from './routing.js';
 import { findRows, type RowSpan } from './row-spans.js';
+import type { SequenceCalls } from './sequence-calls.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { inputTypeOf, keyTerm } from './terms.js';
 
 /** Plans an INSERT by the kind of its target table. */
-export function planInsert(statement: InsertStmt, context: StatementContext): Plan {
-  const [analysis, insertion] = analyse(context, (walk) =>
-    analyseInsert(statement, null, null, walk),
+export function planInsert(
+  statement: InsertStmt,
+  calls: SequenceCalls | null,
+  context: StatementContext,
+): Plan {
+  const [analysis, insertion] = analyse(
+    context,
+    (walk) => analyseInsert(statement, null, null, walk),
+    calls?.calls,
   );
   const unknown = routeUnknown(analysis);
   if (unknown !== null || insertion === null) return routePlan('insert', true, unknown!);
   const { table, relation } = insertion.target;
   if (table === null) refuseSystemTable(relation.name);
-  const fill = planFill(statement, insertion, context);
+  const fill = planFill(statement, insertion, calls?.edits ?? [], context);
   if (fill !== null) return fill;
   const { sharded } = tablesOf(analysis);
   const inserting = { statement, insertion, analysis, context };

@@ -32,7 +32,7 @@ interface PlanBase {
 }
 
 /**
- * What a server session has beyond its transactions. All of it is on the catalog shard, so that
+ * What a server session has beyond its transactions. Locks are on the catalog shard, so that
  * clients meet there.
  */
 export type SessionState =
@@ -41,7 +41,10 @@ export type SessionState =
   /** Temporary tables are read or written. */
   | 'temporary'
   /** Temporary tables are made, changed or dropped. */
-  | 'temporaryDdl';
+  | 'temporaryDdl'
+  /** A server has taken values of a sequence by itself, or set one. */
+  | 'nextval'
+  | 'setval';
 
 /**
  * The statement's text goes unchanged to the selected shards; one shard's answer passes through as
@@ -516,8 +519,11 @@ export interface FillSlot {
 
 export type IdSource =
   | { readonly kind: 'snowflake' | 'uuidv7' }
-  /** `name`: `schema.name`, each quoted where it must be. */
-  | { readonly kind: 'sequence'; readonly shard: Shard; readonly name: string };
+  /** The next value. `name`: `schema.name`, each quoted where it must be. */
+  | { readonly kind: 'sequence'; readonly shard: Shard; readonly name: string }
+  /** The value that the session got last, of this sequence or of any. `bareName`: for messages. */
+  | { readonly kind: 'currval'; readonly name: string; readonly bareName: string }
+  | { readonly kind: 'lastval' };
 
 /** Handled by the session itself, with a backend's help where settings must be checked. */
 export interface LocalPlan extends PlanBase {

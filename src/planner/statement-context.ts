@@ -1,6 +1,8 @@
+import type { FuncCall } from '@pgsql/types';
 import type { Literals } from '../sql/literals.js';
 import type { Parser } from '../sql/parser.js';
 import { Analysis } from './analysis.js';
+import { defaultKind } from './column-defaults.js';
 import { addEdge } from './model.js';
 import { analyseInsert } from './insertions.js';
 import { analyseDelete, analyseMerge, analyseUpdate } from './modifications.js';
@@ -64,14 +66,19 @@ const walker: QueryWalker = {
   },
 };
 
-/** Runs one walk over a statement and completes what only its end can tell. */
+/**
+ * Runs one walk over a statement and completes what only its end can tell. `replaced`: calls in whose place other text
+ * will stand.
+ */
 export function analyse<T>(
   context: StatementContext,
   walk: (analysis: Analysis) => T,
+  replaced: ReadonlySet<FuncCall> = NONE,
 ): [Analysis, T] {
   const { names, constants, parser, outcome } = context;
   const params = new Params(context.paramTypes, context.outerParams);
   const analysis = new Analysis(names, params, constants, walker, parser);
+  analysis.replaced = replaced;
   const result = walk(analysis);
   for (const { level, columns } of analysis.cteUses) {
     if (level.references !== 1) continue;
@@ -79,7 +86,24 @@ export function analyse<T>(
       if (passesFilters(level, output)) addEdge(output, column);
     }
   }
+  noteSequences(analysis);
   outcome.paramCount = Math.max(outcome.paramCount, analysis.params.count);
   if (!analysis.cacheable) outcome.cacheable = false;
   return [analysis, result];
+}
+
+const NONE: ReadonlySet<FuncCall> = new Set();
+
+/** Servers that take values of sequences by themselves: what the session got last is not known then. */
+function noteSequences(analysis: Analysis): void {
+  const { touched } = analysis.names;
+  for (const { occurrence, column } of analysis.defaulted) {
+    if (occurrence.table?.keyspace.sharded === false && defaultKind(column) === 'sequence') {
+      touched.add('nextval');
+    }
+  }
+  for (const { table, written, relation } of analysis.occurrences) {
+    const runsCode = table?.keyspace.sharded === false && written && relation.hasTriggersOrRules;
+    if (runsCode) touched.add('nextval');
+  }
 }

@@ -1,9 +1,10 @@
 import type { Node } from '@pgsql/types';
-import { kindOf } from './ast.js';
+import { bodyOf, forEachChild, kindOf } from './ast.js';
 import { planCopy } from './copy-plans.js';
 import { planDdl } from './ddl.js';
 import { planDo } from './do-blocks.js';
 import { planExplain } from './explain-plans.js';
+import { fillPlan } from './fill-plan.js';
 import { planInsert } from './inserts.js';
 import { planDelete, planMerge, planUpdate } from './modification-plans.js';
 import type { Plan, SessionState } from './plan.js';
@@ -11,6 +12,7 @@ import { anyPlan, localPlan, refusePlan } from './plans.js';
 import { Refused, refuse } from './refusals.js';
 import { planDeclare, planSelect } from './select-plans.js';
 import { planExecute, planPrepare } from './prepared-statements.js';
+import { sequenceCalls } from './sequence-calls.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
 import { planCreateTableAs, planSelectInto } from './temporary-tables.js';
@@ -74,6 +76,9 @@ function touching(plan: Plan, touches: readonly SessionState[]): Plan {
   if (plan.kind === 'route') return { ...plan, touches };
   // What is filled in is planned once more.
   if (plan.kind === 'refuse' || plan.kind === 'fill') return plan;
+  if (touches.every((state) => state === 'nextval' || state === 'setval')) {
+    return { ...plan, touches };
+  }
   return refuse(
     'this kind of statement is not supported with what belongs to a session, such as temporary tables',
     'Run the parts of it one after the other.',
@@ -88,13 +93,20 @@ function verbOf(kind: string): string {
 }
 
 function dispatch(node: Node, context: StatementContext): Plan {
+  if (shapedKinds.has(kindOf(node))) {
+    const calls = sequenceCalls(node, context);
+    if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, context);
+    if (calls !== null) {
+      countParameters(node, context);
+      return fillPlan(verbOf(kindOf(node)), calls.edits, context);
+    }
+  }
   if ('SelectStmt' in node) {
     return planSelectInto(node.SelectStmt, context) ?? planSelect(node.SelectStmt, context);
   }
   if ('CreateTableAsStmt' in node) {
     return planCreateTableAs(node.CreateTableAsStmt, context) ?? refuseStatement(node);
   }
-  if ('InsertStmt' in node) return planInsert(node.InsertStmt, context);
   if ('UpdateStmt' in node) return planUpdate(node.UpdateStmt, context);
   if ('DeleteStmt' in node) return planDelete(node.DeleteStmt, context);
   if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);
@@ -131,4 +143,15 @@ function dispatch(node: Node, context: StatementContext): Plan {
     return localPlan('set', { kind: 'constraints', named });
   }
   return planDdl(node, context) ?? refuseStatement(node);
+}
+
+/** How many the text has: those that the proxy adds come behind them. */
+function countParameters(node: Node, { outcome }: StatementContext): void {
+  const visit = (child: Node): void => {
+    if ('ParamRef' in child) {
+      outcome.paramCount = Math.max(outcome.paramCount, child.ParamRef.number ?? 0);
+    }
+    forEachChild(bodyOf(child), visit);
+  };
+  visit(node);
 }

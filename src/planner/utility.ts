@@ -51,15 +51,18 @@ export function planLock(statement: LockStmt, context: StatementContext): Plan {
 }
 
 /**
- * TRUNCATE: on every shard of the tables' keyspace; CASCADE may reach tables of other keyspaces.
+ * TRUNCATE: on every shard of the tables' keyspace; CASCADE may reach tables of other keyspaces, RESTART IDENTITY
+ * sequences that are counted there.
  */
 export function planTruncate(statement: TruncateStmt, context: StatementContext): Plan {
-  const cascade = statement.behavior === 'DROP_CASCADE';
+  // Their sequences are counted elsewhere, and what was reserved of them is void.
+  const restarts = statement.restart_seqs === true;
+  const cascade = statement.behavior === 'DROP_CASCADE' || restarts;
   const broadcast = (keyspace: Keyspace): Plan =>
-    broadcastPlan('truncate', cascade ? null : keyspace, { ddl: false, transactional: true });
+    broadcastPlan('truncate', cascade ? null : keyspace, { ddl: restarts, transactional: true });
   const plan = planTables('truncate', statement.relations, context, broadcast);
   const cluster = cascade && plan.kind === 'route' && plan.shards.kind === 'shard';
-  return cluster ? broadcastPlan('truncate', null, { ddl: false, transactional: true }) : plan;
+  return cluster ? broadcastPlan('truncate', null, { ddl: restarts, transactional: true }) : plan;
 }
 
 /** A command on whole tables of one keyspace: routed if unsharded, else on every shard. */

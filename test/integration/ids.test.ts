@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Comparison } from '../support/oracle.js';
 import { clusterConfig } from '../support/proxy-config.js';
 import { startProxy } from '../support/proxy.js';
 import { connectPg, misplacedRows, openScene, type Scene } from '../support/scene.js';
@@ -14,6 +15,7 @@ const tables = {
     people: { shard_key: 'id' },
     marks: { shard_key: 'id' },
     loads: { shard_key: 'id' },
+    counted: { shard_key: 'id' },
     pets: { shard_key: 'owner' },
     badges: { shard_key: 'id' },
     stamps: { shard_key: 'id' },
@@ -151,6 +153,90 @@ describe('serial and identity columns count as on one Postgres', () => {
     ]) {
       await comparison.expectSame(sql);
     }
+  });
+});
+
+describe('nextval, currval, lastval and setval are as on one Postgres', () => {
+  const statements = [
+    `select currval('counted_id_seq')`,
+    `insert into counted (name) values ('a')`,
+    `select currval('counted_id_seq'), lastval()`,
+    `select currval(pg_get_serial_sequence('counted', 'id')) as x, lastval() + 1, coalesce(lastval(), 0)`,
+    `insert into counted values (nextval('counted_id_seq'), 'b') returning *`,
+    `insert into counted values (nextval('counted_id_seq'::regclass), 'c'), (nextval('counted_id_seq')::int, 'd')`,
+    `insert into counted (name) values ('after ' || currval('counted_id_seq'))`,
+    `select nextval('counted_id_seq')`,
+    `select nextval('public.counted_id_seq'), 'x', currval('counted_id_seq')`,
+    `select * from counted where id = currval('counted_id_seq') - 2`,
+    `update counted set name = 'u' where id = lastval() - 2 returning *`,
+    `select * from counted order by id`,
+    `select setval('counted_id_seq', 100)`,
+    `insert into counted (name) values ('s') returning id`,
+    `select setval('counted_id_seq', (select max(id) from counted))`,
+    `select setval('counted_id_seq', max(id)) from counted`,
+    `select setval(pg_get_serial_sequence('"counted"','id'), coalesce(max("id"), 1), max("id") IS NOT null) FROM "counted"`,
+    `insert into counted (name) values ('t') returning id`,
+    `alter sequence counted_id_seq restart with 500`,
+    `insert into counted (name) values ('t') returning id`,
+    `truncate counted restart identity`,
+    `insert into counted (name) values ('t') returning id`,
+    `begin`,
+    `truncate counted restart identity`,
+    `insert into counted (name) values ('t') returning id`,
+    `insert into counted (name) values ('t') returning id`,
+    `rollback`,
+    `insert into counted (name) values ('t') returning id`,
+    `select last_value, is_called from counted_id_seq`,
+    `discard all`,
+    `select setval('counted_id_seq', 1, false)`,
+    `select nextval('counted_id_seq')`,
+  ];
+
+  test.each([
+    ['the simple protocol', undefined],
+    ['the extended protocol', []],
+  ])('in %s', async (_name, params) => {
+    const { comparison, proxy, databases } = scene;
+    await comparison.both('CREATE TABLE counted (id serial PRIMARY KEY, name text)');
+    const fresh = await Comparison.open(proxy.url, databases.urls.oracle);
+    await fresh.expectSame('SELECT lastval()', params);
+    for (const sql of statements) await fresh.expectSame(sql, params);
+    await fresh.expectSame('SELECT lastval()', params);
+    await fresh.close();
+    await comparison.both('DROP TABLE counted');
+  });
+
+  test('with parameters beside them', async () => {
+    const { comparison } = scene;
+    await comparison.expectSame('INSERT INTO people (name) VALUES ($1)', ['p']);
+    await comparison.expectSame(`SELECT $1::text, currval('people_id_seq') - lastval()`, ['x']);
+    await comparison.expectSame(`SELECT $1::text, nextval('stamps_id_seq') AS n`, ['1']);
+    await comparison.expectSame(
+      `INSERT INTO pets (owner, "Nick name") VALUES ($1, 'after ' || currval('people_id_seq')) RETURNING *`,
+      [3],
+    );
+  });
+
+  test('are refused where a server has counted by itself', async () => {
+    const { comparison } = scene;
+    await comparison.both('CREATE TABLE IF NOT EXISTS apart (id serial, v text)');
+    await comparison.expectSame(`INSERT INTO people (name) VALUES ('q')`);
+    await comparison.expectSame(`INSERT INTO apart (v) VALUES ('r') RETURNING id`);
+    await comparison.expectRefused('SELECT lastval()', undefined, /not known/);
+    await comparison.expectRefused(`SELECT currval('apart_id_seq')`, undefined, /not known/);
+    await comparison.expectSame(`INSERT INTO people (name) VALUES ('s') RETURNING id`);
+    await comparison.expectSame(`SELECT lastval(), currval('people_id_seq')`);
+  });
+
+  test('no session sees what another got', async () => {
+    const [a, b] = await Promise.all([connectPg(scene.proxy.url), connectPg(scene.proxy.url)]);
+    await a.query(`INSERT INTO people (name) VALUES ('mine')`);
+    await expect(b.query('SELECT lastval()')).rejects.toMatchObject({ code: '55000' });
+    await expect(b.query(`SELECT currval('people_id_seq')`)).rejects.toMatchObject({
+      code: '55000',
+    });
+    await a.end();
+    await b.end();
   });
 });
 

@@ -8,6 +8,9 @@ import { MachineLease } from './machine-lease.js';
 import { SequenceValues, type IdQuery } from './sequence-values.js';
 import { Uuid7Source } from './uuidv7.js';
 
+/** What makes values; the others of `IdSource` are known to the session. */
+export type NewIdSource = Extract<IdSource, { kind: 'snowflake' | 'uuidv7' | 'sequence' }>;
+
 /** How often it is looked whether the clock has caught up, and for how long. */
 const CLOCK_POLL_MS = 20;
 const CLOCK_POLLS = 100;
@@ -25,7 +28,7 @@ export class Ids {
   }
 
   /** Values that can be had at once; null: `fetch` them. */
-  take(source: IdSource, count: number): readonly string[] | null {
+  take(source: NewIdSource, count: number): readonly string[] | null {
     switch (source.kind) {
       case 'uuidv7':
         return Array.from({ length: count }, () => this.uuids.next());
@@ -37,7 +40,7 @@ export class Ids {
   }
 
   /** Values that must be waited for. Rejects with SqlError. */
-  async fetch(source: IdSource, count: number): Promise<readonly string[]> {
+  async fetch(source: NewIdSource, count: number): Promise<readonly string[]> {
     try {
       if (source.kind === 'sequence') {
         return await this.sequence(source.shard, source.name).fetch(count);
