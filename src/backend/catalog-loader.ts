@@ -140,8 +140,19 @@ function columnOf(row: CatalogRow): CatalogColumn {
     generated: bool(row, 8),
     identity: identities.find((candidate) => candidate === row[9]) ?? '',
     ...(kind === undefined ? {} : { defaultKind: kind }),
-    ...(row[12] === null || row[12] === undefined ? {} : { sequence: row[12] }),
+    ...given('collationName', row[12]),
+    ...given('sequence', row[13]),
   };
+}
+
+/** The property where it is not NULL. */
+function given<K extends string>(
+  name: K,
+  value: string | null | undefined,
+): { [key in K]?: string } {
+  return value === null || value === undefined
+    ? {}
+    : ({ [name]: value } as { [key in K]?: string });
 }
 
 function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]> {

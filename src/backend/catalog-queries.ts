@@ -77,8 +77,8 @@ WHERE ${relationsOf[schemas]}`;
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
- * default, collation, sequence; in attnum order. A domain counts as its base type, with the modifier nearest to the
- * column; its own default counts as the worst kind.
+ * default, collation, its name unless it is the default, sequence; in attnum order. A domain counts as its base type,
+ * with the modifier nearest to the column; its own default counts as the worst kind.
  */
 export const columnsQuery = (schemas: Schemas): string => `
 WITH RECURSIVE domain_types (oid, base, typmod) AS (
@@ -115,6 +115,9 @@ SELECT n.nspname, c.relname, a.attname,
        CASE WHEN a.attcollation IN (0, ${DEFAULT_COLLATION_OID}) THEN 'default'
             WHEN ${COLLATION_BY_BYTES} THEN 'bytes'
             ELSE 'other' END,
+       CASE WHEN a.attcollation NOT IN (0, ${DEFAULT_COLLATION_OID}) THEN (
+         SELECT pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname)
+         FROM pg_catalog.pg_namespace ln WHERE ln.oid = l.collnamespace) END,
        CASE WHEN a.attidentity <> '' OR ${ONLY_NEXTVAL} THEN (
          SELECT sn.nspname || '.' || s.relname
          FROM pg_catalog.pg_depend p

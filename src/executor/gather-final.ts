@@ -41,10 +41,14 @@ export function unnestRelation(
   names: readonly string[],
   columns: readonly ArrayColumn[],
   first: number,
+  collations?: readonly (string | null)[],
 ): string {
-  const outputs = columns.map(
-    ({ cast }, i) => `u.c${i}${cast === null ? '' : `::${cast}`} AS ${quoteIdentifier(names[i]!)}`,
-  );
+  const outputs = columns.map(({ cast }, i) => {
+    const collation = collations?.[i] ?? null;
+    const value = `u.c${i}${cast === null ? '' : `::${cast}`}`;
+    const collated = collation === null ? value : `${value} COLLATE ${collation}`;
+    return `${collated} AS ${quoteIdentifier(names[i]!)}`;
+  });
   const arrays = columns.map((_, i) => `pg_catalog.unnest($${first + i})`);
   const aliases = columns.map((_, i) => `c${i}`);
   return (

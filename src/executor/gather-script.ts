@@ -199,7 +199,8 @@ export class GatherScript {
     rows.forEach((parts, input) => {
       const { columns: names } = spec.inputs[input]!;
       const used = arrays[input]!;
-      relations.push(unnestRelation(names, used, types.length + 1));
+      const { collations } = spec.inputs[input]!;
+      relations.push(unnestRelation(names, used, types.length + 1, collations));
       const rowCount = parts.reduce((sum, part) => sum + part.rowCount, 0);
       const contents = parts.map((part) => part.content());
       values.push(...arrayParameters(contents, rowCount, used));
@@ -289,8 +290,8 @@ interface InputText {
 
 function arraysOf({ spec, columns, typeSql }: GatherScriptOptions): ArrayColumn[][] | null {
   const all: ArrayColumn[][] = [];
-  for (const [input, { defaultCollations, primaryKey }] of spec.inputs.entries()) {
-    if (!defaultCollations || primaryKey !== null) return null;
+  for (const [input, { defaultCollations, collations, primaryKey }] of spec.inputs.entries()) {
+    if (primaryKey !== null || (!defaultCollations && collations === undefined)) return null;
     const used: ArrayColumn[] = [];
     for (const column of columns[input]!) {
       const array = arrayColumn(column);

@@ -110,6 +110,8 @@ export interface CatalogColumn {
    * the default is; or another one. Absent: not known.
    */
   readonly collation?: 'default' | 'bytes' | 'other';
+  /** As SQL, with its schema, where it is not the default. */
+  readonly collationName?: string;
   readonly notNull: boolean;
   readonly hasDefault: boolean;
   /**

@@ -258,6 +258,8 @@ export interface GatherInput {
    * parameters; else only as a temporary table, which keeps collations.
    */
   readonly defaultCollations: boolean;
+  /** Else, where they are known: the collation of each column, as SQL; null: the default. */
+  readonly collations?: readonly (string | null)[];
   /** Over all shards, guessed from the catalog and the conditions; null: not known. */
   readonly estimatedRows: number | null;
   /** Where another input is small, only rows with the values that it has are needed. */

@@ -217,6 +217,8 @@ describe('loadCatalog', () => {
       'bytes',
       'bytes',
     ]);
+    expect(columns[0]!.collationName).toBeUndefined();
+    expect(columns[1]!.collationName).toBe('pg_catalog."C"');
     expect(things('folded').collation).toBe('other');
     expect(things('label').collation).toBe('default');
   });

@@ -71,7 +71,7 @@ function sourceInput(
     columns: none ? [NO_COLUMN] : columns.map(({ name }) => name),
     primaryKey: groupedKey(source, columns, analysis),
     ...(lookups.length === 0 ? {} : { lookups: [lookups] }),
-    defaultCollations: !analysis.readsCatalog && columns.every(hasDefaultCollation),
+    ...collationsOf(columns, analysis),
     estimatedRows: guess(source, filters.length > 0),
   };
 }
@@ -92,6 +92,17 @@ function guess({ shards, tableRows }: Source, filtered: boolean): number | null 
 
 const KEY_PART = 1000;
 const FILTERED_PART = 32;
+
+type Collations = Pick<GatherInput, 'defaultCollations' | 'collations'>;
+
+function collationsOf(columns: readonly CatalogColumn[], { readsCatalog }: Analysis): Collations {
+  if (columns.every(hasDefaultCollation)) return { defaultCollations: !readsCatalog };
+  const isKnown = (column: CatalogColumn): boolean =>
+    hasDefaultCollation(column) || column.collationName !== undefined;
+  if (readsCatalog || !columns.every(isKnown)) return { defaultCollations: false };
+  const collations = columns.map(({ collationName }) => collationName ?? null);
+  return { defaultCollations: false, collations };
+}
 
 /** The table with its conditions. */
 function textOf({ range, relation }: Source, filters: readonly string[]): string {

@@ -383,6 +383,20 @@ it('names the columns by which sub-selects look rows up', () => {
   ).toEqual([undefined, undefined]);
 });
 
+it('names the collations of columns that have one of their own', () => {
+  const named = relation('settings', ['key text', 'value text']).columns.map((column, i) => ({
+    ...column,
+    ...(i === 0 ? { collation: 'other' as const, collationName: 'public."x"' } : {}),
+    ...(i === 1 ? { collation: 'default' as const } : {}),
+  }));
+  const by = shopWith(['settings', [], { columns: named }]);
+  const spec = gather('select key, value from settings, orders', by) as GatherSpec;
+  expect(spec.inputs.find(({ label }) => label === 'settings')).toMatchObject({
+    defaultCollations: false,
+    collations: ['public."x"', null],
+  });
+});
+
 it('says which columns have a collation of their own', () => {
   const columns = (collation: 'default' | 'bytes') =>
     relation('settings', ['key text']).columns.map((column) => ({ ...column, collation }));
