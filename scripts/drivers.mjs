@@ -1,6 +1,7 @@
 // @ts-check
 // `npm run test:drivers`: installs the drivers of all languages where that is possible (Debian's
 // packages as root, those of Node.js in test/drivers/node), then tests every one of them.
+// `npm run test:drivers -- --install`: only the first part.
 import { spawnSync } from 'node:child_process';
 import { ensureInstalled } from './lib/install.mjs';
 import { run } from './lib/commands.mjs';
@@ -36,16 +37,26 @@ async function installDebianPackages() {
   await step('apt-get', ['install', ...options, ...DEBIAN_PACKAGES]);
 }
 
-try {
+async function install() {
   await ensureInstalled();
   await installDebianPackages();
   const folder = `${projectRoot}test/drivers/node`;
   await step('npm', ['ci', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund']);
+}
+
+/** @param {string[]} filters */
+async function test(filters) {
   process.env['SHARDGATE_DRIVERS'] = 'all';
-  const { code, counts } = await runTests(['test/drivers', ...process.argv.slice(2)]);
+  const { code, counts } = await runTests(['test/drivers', ...filters]);
   const { line, failed } = summarise(counts, { passed: [], failed: [] }, code);
   console.log(`\n${line}`);
   process.exitCode = failed ? 1 : 0;
+}
+
+try {
+  const args = process.argv.slice(2);
+  await install();
+  if (!args.includes('--install')) await test(args);
 } catch (error) {
   printFailure(error);
   process.exitCode = 1;

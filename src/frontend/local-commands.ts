@@ -390,7 +390,7 @@ function resetSettings(session: Session): void {
   const now = settings.current;
   if (now === before) return;
   const changed = [...session.startup!.parameters].filter(([name]) => {
-    const setting = name.toLowerCase();
+    const setting = name === 'is_superuser' ? 'role' : name.toLowerCase();
     return before.get(setting) !== now.get(setting);
   });
   tellParameters(session, new Map(changed));

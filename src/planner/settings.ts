@@ -27,6 +27,8 @@ export function planSet(statement: VariableSetStmt): Plan {
       return setPlan([{ name: '*', value: null, local: false }]);
     case 'VAR_RESET':
     case 'VAR_SET_DEFAULT':
+      // Nobody is anybody else here, so all that going back to the login's user does is to leave a role.
+      if (name === 'session_authorization') return setPlan([{ name: 'role', value: null, local }]);
       return setPlan([{ name, value: null, local }]);
     case 'VAR_SET_MULTI':
       return setPlan(transactionSettings(statement));

@@ -23,18 +23,16 @@ export interface Driver {
 
 /** Steps of the scripts that Shardgate refuses yet. */
 export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
-  'psycopg 2': ['bulk', 'scatter_cursor'],
+  asyncpg: ['scatter_cursors', 'types'],
+  'psycopg 2': ['scatter_cursor'],
   'psycopg 3': ['streams', 'server_cursors'],
-  asyncpg: ['insert_select', 'scatter_cursors', 'types'],
-  SQLAlchemy: ['bulk_returning', 'streaming'],
+  SQLAlchemy: ['streaming'],
   Django: ['iterators'],
   ODBC: ['cursors'],
-  ActiveRecord: ['bulk returning'],
   PDO: ['identities', 'cursors'],
-  pg: ['insert select', 'bulk returning'],
-  knex: ['bulk returning', 'timeout'],
-  sequelize: ['bulk returning'],
-  typeorm: ['crud', 'transactions', 'streams'],
+  ActiveRecord: ['bulk returning'],
+  pg: ['insert select'],
+  knex: ['timeout'],
 };
 
 const at = (...path: string[]): string => join(folder, ...path);

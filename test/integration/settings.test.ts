@@ -185,6 +185,15 @@ describe('tables are looked up by the search path of the moment', () => {
   });
 });
 
+test.each([
+  ['SET SESSION AUTHORIZATION DEFAULT', 'RESET ALL', 'CLOSE ALL', 'DISCARD TEMP'],
+  ['ABORT', 'RESET ALL', 'RESET SESSION AUTHORIZATION'],
+  ['DISCARD ALL'],
+])('what a pool says before it lends a connection again: %s', async (...texts) => {
+  await same('SET ROLE pg_monitor', "SET timezone = 'Asia/Tokyo'", ...texts, 'SHOW role');
+  await same(...keys.map((key) => seen('timezone', key)), ...keys.map((key) => seen('role', key)));
+});
+
 test('a time zone may be an interval, and follows to every shard', async () => {
   await same("SET TIME ZONE INTERVAL '+02:30' HOUR TO MINUTE", 'SHOW timezone');
   await same(...keys.map((key) => seen('TimeZone', key)));
