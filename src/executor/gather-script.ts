@@ -258,7 +258,7 @@ export class GatherScript {
       this.send(home, text, bind, 0, types, true);
       return;
     }
-    portal.bind(unnamedText(text, types), bind);
+    portal.bind(text, types, bind);
     portal.describe();
   }
 

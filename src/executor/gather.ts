@@ -128,6 +128,8 @@ export class Gather implements Operation {
         this.onCopyIn(branch);
         break;
       case Backend.commandComplete:
+        // Of a DECLARE, which is described next.
+        if (branch.steps[0]?.kind === 'final' && this.options.script.opensPortal) break;
         this.onStepDone(branch, readTag(buffer, start, end));
         break;
       case Backend.portalSuspended:

@@ -51,7 +51,8 @@ export function assertValueCount(statement: ClientStatement, count: number): voi
 /** A statement with its values bound. */
 export interface Portal {
   readonly name: string;
-  readonly statement: ClientStatement;
+  /** Null: an SQL cursor. */
+  readonly statement: ClientStatement | null;
   readonly plan: Plan;
   /** The backend that holds the real portal; null: the session runs the plan itself at Execute. */
   readonly backend: BackendConnection | null;

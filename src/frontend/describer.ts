@@ -1,5 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DROP, Expect, PASS } from '../backend/postgres/expected-replies.js';
+import { BindParts } from '../executor/bind-parts.js';
+import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Plan } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
 import { Backend, Frontend } from '../protocol/codes.js';
@@ -7,6 +9,7 @@ import { Writer } from '../protocol/writer.js';
 import type { ClientStatement, Portal } from './client-statement.js';
 import { isShardPlan, type ShardPlan } from './shard-choice.js';
 import type { ParseQueue } from './parse-queue.js';
+import type { Portals } from './portals.js';
 import type { Pipeline } from './pipeline.js';
 import { bindRest, type Execution } from './sql-statements.js';
 
@@ -17,10 +20,12 @@ import { bindRest, type Execution } from './sql-statements.js';
 export class Describer {
   private readonly pipeline: Pipeline;
   private readonly parses: ParseQueue;
+  private readonly portals: Portals;
 
-  constructor(pipeline: Pipeline, parses: ParseQueue) {
+  constructor(pipeline: Pipeline, parses: ParseQueue, portals: Portals) {
     this.pipeline = pipeline;
     this.parses = parses;
+    this.portals = portals;
   }
 
   statement(statement: ClientStatement, plan: Plan): boolean {
@@ -30,7 +35,14 @@ export class Describer {
       pipeline.reply(ready.noData);
       return true;
     }
-    const backend = parses.home(plan);
+    const fetched = this.fetched(plan);
+    if (fetched !== null) {
+      if (!parses.answer()) return false;
+      pipeline.reply(NO_PARAMETERS);
+      pipeline.reply(fetched.describe([]));
+      return true;
+    }
+    const backend = this.home(plan);
     if (backend === null) return false;
     parses.sendTo(backend);
     const serverName = parses.nameOn(backend, statement);
@@ -60,15 +72,42 @@ export class Describer {
       backend.expect(Expect.describePortal, PASS);
       return true;
     }
+    const { result } = portal;
+    if (statement === null && result?.kind === 'open') {
+      pipeline.reply(result.portal.describe());
+      return true;
+    }
     if (!isShardPlan(plan) || bind === null) {
       pipeline.reply(ready.noData);
+      return true;
+    }
+    const fetched = this.fetched(plan);
+    if (fetched !== null) {
+      pipeline.reply(fetched.describe(new BindParts(bind).resultFormats(fetched.columns)));
       return true;
     }
     // Any of its shards describes the rows: bound there for this only.
     const one = this.describingBackend(portal, plan);
     if (one === null) return false;
-    this.describeBound(one, statement, bind);
+    this.describeBound(one, statement!, bind);
     return true;
+  }
+
+  /** A backend that can describe a statement, made the current one: of a FETCH its cursor's. Null: wait. */
+  private home(plan: ShardPlan): BackendConnection | null {
+    const { pipeline, parses, portals } = this;
+    const cursor = plan.kind === 'route' ? plan.cursor : null;
+    const held = cursor?.action === 'fetch' ? portals.find(cursor.name)?.backend : null;
+    if (held === null || held === undefined) return parses.home(plan);
+    return pipeline.switchTo(held) ? held : null;
+  }
+
+  /** The cursor over several shards that a FETCH gives rows of; null: it is none. */
+  private fetched(plan: Plan): ScatterPortal | null {
+    const cursor = plan.kind === 'route' ? plan.cursor : null;
+    if (cursor?.action !== 'fetch' || cursor.move) return null;
+    const result = this.portals.find(cursor.name)?.result;
+    return result?.kind === 'open' ? result.portal : null;
   }
 
   /** Binds a statement to the unnamed portal for its description only. */

@@ -60,7 +60,7 @@ export class ExtendedQuery {
     this.pipeline = new Pipeline(session);
     this.parses = new ParseQueue(session, this.pipeline);
     this.runner = new PortalRunner(session, this.pipeline);
-    this.describer = new Describer(this.pipeline, this.parses);
+    this.describer = new Describer(this.pipeline, this.parses, this.portals);
     const { context } = session;
     this.statements = new ClientStatements(() => context.config.limits.preparedStatementsPerClient);
     this.sqlStatements = new SqlStatements(session, this.statements, this.factory);
@@ -211,7 +211,7 @@ export class ExtendedQuery {
     }
     if (plan.kind === 'local') {
       this.awaitsControl = true;
-      session.control.passed(plan.command, () => statement.text.toString('utf8'));
+      session.control.passed(plan.command, () => statement!.text.toString('utf8'));
     }
     return true;
   }

@@ -1,13 +1,13 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
-import { NO_VALUES } from '../executor/bind-parts.js';
+import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
 import { finalText } from '../executor/gather-final.js';
 import { shardsOfValues } from '../executor/value-shards.js';
 import { GatherScript, HASH_JOIN_SETTINGS } from '../executor/gather-script.js';
-import { PortalPart } from '../executor/portal/portal-part.js';
+import type { PortalPart } from '../executor/portal/portal-part.js';
 import { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
@@ -93,13 +93,20 @@ export class GatherRun implements StatementRun {
   open(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
-    const part = new PortalPart(this.backendOf(backends, this.home), 0);
-    const { message } = learntOf.get(this.spec)!.result;
+    const part = partOf(this.backendOf(backends, this.home), 0);
+    const { message, columns } = learntOf.get(this.spec)!.result;
     this.gather(backends, paramTypes, part, (outcome) => {
-      if (!outcome.ok) onOpen(outcome);
-      else onOpen({ ok: true, portal: new ScatterPortal([part], null, message!) });
+      if (!outcome.ok) {
+        onOpen(outcome);
+        return;
+      }
+      const bind = new BindParts(this.request.bind ?? NO_VALUES);
+      const formats = bind.resultFormats(columns.length);
+      const options = { parts: [part], merge: null, description: message!, formats };
+      onOpen({ ok: true, portal: new ScatterPortal(options) });
     });
   }
 

@@ -8,7 +8,7 @@ import { withoutPosition } from '../protocol/error-position.js';
 import { changedShapeError, trimRowDescription } from '../executor/merge-description.js';
 import { OpenParts } from '../executor/portal/open-parts.js';
 import { PortalMerge } from '../executor/portal/portal-merge.js';
-import { PortalPart } from '../executor/portal/portal-part.js';
+import type { PortalPart } from '../executor/portal/portal-part.js';
 import { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { OrderedMerge } from '../executor/ordered-merge.js';
 import { limitOf, offsetOf } from '../executor/row-counts.js';
@@ -99,16 +99,16 @@ export class MergeRun implements StatementRun {
   open(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
-    const { session, merge, limit, offset } = this;
-    const text = unnamedText(merge.sql, paramTypes);
+    const { session, merge, limit, offset, bind } = this;
     const values = this.values();
-    const parts = backends.map((backend, position) => new PortalPart(backend, position));
+    const parts = backends.map(partOf);
     const open = new OpenParts(
       parts,
       (part) => {
-        part.bind(text, values);
+        part.bind(merge.sql, paramTypes, values);
       },
       (error, described) => {
         const { visibleColumns, keys } = merge;
@@ -121,9 +121,14 @@ export class MergeRun implements StatementRun {
         }
         const description = trimRowDescription(described!, visibleColumns, keys.length, []);
         const comparators = comparatorsOf.get(merge)!;
+        if (description === null) {
+          failed(errorBytes(changedShapeError()));
+          return;
+        }
         const merging = new PortalMerge(parts, { merge, limit, offset, comparators });
-        if (description === null) failed(errorBytes(changedShapeError()));
-        else onOpen({ ok: true, portal: new ScatterPortal(parts, merging, description) });
+        const formats = bind.resultFormats(visibleColumns);
+        const options = { parts, merge: merging, description, formats };
+        onOpen({ ok: true, portal: new ScatterPortal(options) });
       },
     );
     startOperation(session, open);

@@ -10,6 +10,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { TemporaryTables } from '../planner/names.js';
 import type { Plan } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
+import { noteCursor } from './cursor-shards.js';
 import { Pin } from './pin.js';
 import type { Session } from './session.js';
 
@@ -39,7 +40,11 @@ export class Pins {
   }
 
   /** Before a statement is sent. `commits`: it leaves something that the transaction's commit is about. */
-  noteUse(backend: BackendConnection, { touches }: Plan, commits: boolean): void {
+  noteUse(backend: BackendConnection, plan: Plan, commits: boolean): void {
+    const { touches } = plan;
+    if (plan.kind === 'route' && plan.cursor !== null) {
+      noteCursor(this.session, plan, plan.cursor, backend);
+    }
     if (commits) this.session.work.noteWrite(backend);
     if (touches === undefined) return;
     if (touches.includes('nextval') || touches.includes('setval')) {

@@ -6,6 +6,7 @@ import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { CloseParts } from '../executor/portal/close-parts.js';
+import { PortalPart } from '../executor/portal/portal-part.js';
 import type { RowsRequest } from '../executor/portal/rows-request.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { StoredRows } from '../executor/portal/stored-rows.js';
@@ -56,7 +57,7 @@ export class PortalRunner {
     }
     if (plan.kind === 'local') {
       countRoute(session.context.metrics, plan, 0);
-      return runLocal(session, plan.command, statement.text.toString('utf8'), this.finish);
+      return runLocal(session, plan.command, statement!.text.toString('utf8'), this.finish);
     }
     const { result } = portal;
     if (result?.kind === 'open') {
@@ -112,11 +113,11 @@ export class PortalRunner {
   private takeRows({ name }: Portal, portal: ScatterPortal, rowsMax: number): void {
     const { session } = this;
     if (portal.failed) throw cannotRun(name);
+    portal.useBound();
     for (const { backend } of portal.parts) this.pipeline.execute(backend);
     const request: RowsRequest = {
       rowsMax: rowsMax === 0 ? Infinity : rowsMax,
       host: session,
-      formats: null,
       onDone: (error, rows) => {
         if (error !== null) this.finish({ ok: false, error });
         else if (rowsMax > 0 && rows === rowsMax) this.finish('suspended');
@@ -140,7 +141,8 @@ export class PortalRunner {
 
   private runOnShards(portal: Portal, rowsMax: number): boolean {
     const { session } = this;
-    const { plan, statement } = portal;
+    const { plan } = portal;
+    const statement = portal.statement!;
     if (this.inferFailure !== null) {
       this.finish({ ok: false, error: this.inferFailure });
       this.inferFailure = null;
@@ -176,7 +178,8 @@ export class PortalRunner {
     const { session, pending } = this;
     if (pending?.portal === portal) return pending;
     const plan = portal.plan as ShardPlan;
-    const { statement, bind } = portal;
+    const { bind } = portal;
+    const statement = portal.statement!;
     // COPY has no rows to be counted.
     const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.memoryBytesMax);
     const { source } = session;
@@ -227,7 +230,7 @@ export class PortalRunner {
     noteRun(session, plan, run, backends);
     this.pending = null;
     if (rowsMax > 0 && run.open !== undefined) {
-      run.open(backends, paramTypes, (opened) => {
+      run.open(backends, paramTypes, newPart, (opened) => {
         this.onOpen(portal, opened, rowsMax);
       });
       return;
@@ -273,6 +276,10 @@ export class PortalRunner {
     portal.result = { kind: 'stored', rows, tag: outcome.tag };
     return this.handOut(rows, outcome.tag, rowsMax);
   }
+}
+
+function newPart(backend: BackendConnection, position: number): PortalPart {
+  return new PortalPart(backend, position);
 }
 
 function cannotRun(portal: string): SqlError {

@@ -1,8 +1,10 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import { assert } from '../util/assert.js';
 import type { ClientStatement, Portal } from './client-statement.js';
 
 /** The portals of one client. */
@@ -21,6 +23,13 @@ export class Portals {
   /** Null: there is none. */
   find(name: string): Portal | null {
     return name === '' ? this.unnamed : (this.byName.get(name) ?? null);
+  }
+
+  /** One that is open on several shards; to be asked for where `find` has such a one. */
+  open(name: string): ScatterPortal {
+    const result = this.find(name)?.result;
+    assert(result?.kind === 'open', 'a cursor is open on several shards');
+    return result.portal;
   }
 
   /** A command of the session. Throws SqlError 42P03 where the name is taken. */
@@ -67,6 +76,18 @@ export class Portals {
     });
   }
 
+  /** An SQL cursor of one backend. */
+  addDeclared(name: string, plan: Plan, backend: BackendConnection, depth: number): void {
+    this.put({ ...NOWHERE, name, statement: null, plan, backend, depth });
+  }
+
+  /** An SQL cursor that is open on several. */
+  addOpen(name: string, plan: Plan, portal: ScatterPortal, binary: boolean, depth: number): void {
+    portal.binary = binary;
+    const result = { kind: 'open', portal } as const;
+    this.put({ ...NOWHERE, name, statement: null, plan, depth, result });
+  }
+
   remove(name: string): void {
     if (name === '') this.unnamed = null;
     else this.byName.delete(name);
@@ -85,7 +106,7 @@ export class Portals {
    */
   endSavepoint(rolledBack: boolean, depth: number): void {
     for (const portal of [this.unnamed, ...this.byName.values()]) {
-      if (portal === null || portal.backend !== null || portal.depth < depth) continue;
+      if (portal === null || portal.depth < depth || isBound(portal)) continue;
       if (rolledBack) this.remove(portal.name);
       else portal.depth = depth;
     }
@@ -114,6 +135,11 @@ const NOWHERE = {
   writesBefore: 0,
   result: null,
 } as const;
+
+/** Bound by the client on a backend, which knows when it is gone. */
+function isBound({ backend, statement }: Portal): boolean {
+  return backend !== null && statement !== null;
+}
 
 export function duplicatePortal(name: string): SqlError {
   return sqlError('duplicate_cursor', `cursor "${name}" already exists`);

@@ -1,3 +1,7 @@
+import type { Shard } from '../keyspace/topology.js';
+import type { CursorUse, RoutePlan } from '../planner/plan.js';
+import { DeclareRun, queryOf } from './declare-run.js';
+import { CloseRun, FetchRun } from './fetch-run.js';
 import { Literals } from '../sql/literals.js';
 import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
@@ -16,6 +20,9 @@ import type { RunRequest, StatementRun } from './statement-run.js';
 export function statementRun(session: Session, request: RunRequest): StatementRun {
   const { plan } = request;
   const shards = shardsOf(session, plan);
+  if (plan.kind === 'route' && plan.cursor !== null && shards.length !== 1) {
+    return cursorRun(session, request, plan, plan.cursor, shards);
+  }
   const many = plan.kind === 'route' && shards.length !== 1 ? plan.many : null;
   if (plan.kind === 'route' && many?.kind === 'explain') {
     return new ExplainRun(session, request, plan, many.explain);
@@ -45,4 +52,27 @@ function replannedRun(session: Session, request: RunRequest): StatementRun {
   return withSourceText(session, { sql, literals }, () =>
     statementRun(session, { ...request, plan }),
   );
+}
+
+/** The run of a statement about a cursor that is not on one shard. */
+function cursorRun(
+  session: Session,
+  request: RunRequest,
+  plan: RoutePlan,
+  cursor: CursorUse,
+  shards: readonly Shard[],
+): StatementRun {
+  switch (cursor.action) {
+    case 'declare': {
+      const query = queryOf(session, request, cursor);
+      return new DeclareRun(session, plan, cursor, statementRun(session, query));
+    }
+    case 'fetch':
+      return new FetchRun(session, request, cursor, session.extended.portals.open(cursor.name));
+    case 'close':
+      if (cursor.name === null) return new FanOutRun(session, request, shards);
+      return new CloseRun(session, session.extended.portals.open(cursor.name));
+    case 'use':
+      return new FanOutRun(session, request, shards);
+  }
 }

@@ -12,6 +12,7 @@ import type {
   SettingEffect,
   ShardSelector,
 } from '../planner/plan.js';
+import { cursorShards } from './cursor-shards.js';
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 
@@ -47,7 +48,8 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
     case 'route': {
       const { effect } = plan;
       if (effect !== null) assertMaySet(session, effect);
-      return shardsOfRoute(session, plan);
+      if (plan.cursor === null) return shardsOfRoute(session, plan);
+      return cursorShards(session, plan.cursor, () => shardsOfRoute(session, plan));
     }
     case 'insertSplit':
       return splitRows(plan, session.source, session.targets).shards;

@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
 import { movedPosition, withoutPosition } from '../protocol/error-position.js';
+import type { PortalPart } from '../executor/portal/portal-part.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
@@ -60,10 +61,12 @@ export interface StatementRun {
   /**
    * Leaves its rows in a portal, of which they are asked for piece by piece, in place of `start`. Absent: it must run
    * to its end at once.
+   * @param partOf makes a backend's part
    */
   open?(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void;
 }

@@ -1,7 +1,7 @@
 import type { ExplainStmt, Node } from '@pgsql/types';
 import { quoteLiteral } from '../sql/quote.js';
-import { sameTree } from '../sql/same-tree.js';
 import { defElemText } from './ast.js';
+import { queryStart, textFrom } from './inner-query.js';
 import type { ExplainSpec, FillEdit, FillPlan, KeyTerm, Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { refusal, refuse } from './refusals.js';
@@ -26,7 +26,7 @@ export function planExplain(
     );
   }
   const options = optionsOf(statement);
-  const start = queryStart(query, context);
+  const start = queryStart(HEADS, query, context);
   const plan = inner(query, {
     ...context,
     start: start ?? context.start,
@@ -83,7 +83,7 @@ function explainRoute(
   if (start === null || options.format === 'other') {
     return { ...explained, many: { kind: 'refuse', refusal: severalShards('this form') } };
   }
-  const sql = textOf(start, context);
+  const sql = textFrom(start, context);
   const explain: ExplainSpec = { ...options, format: options.format, of: plan.many, sql };
   // The statement's text is in the plan, so the plan is good for these literals only.
   context.constants.dependOnAll();
@@ -143,29 +143,3 @@ const HEADS = [
   /^explain\s*\((?:[^()']|'[^']*')*\)\s*/i,
   /^explain\s*(?:\b(?:analyze|analyse)\b\s*)?(?:\bverbose\b\s*)?/i,
 ];
-
-/** Where the explained statement begins, as an offset in the text; null: that cannot be told. */
-function queryStart(query: Node, context: StatementContext): number | null {
-  const text = textOf(context.start, context);
-  for (const head of HEADS) {
-    const length = head.exec(text)?.[0].length ?? 0;
-    if (length > 0 && isQuery(text.slice(length), query, context)) return context.start + length;
-  }
-  return null;
-}
-
-function isQuery(text: string, query: Node, { parser }: StatementContext): boolean {
-  try {
-    const parsed = parser.parse(Buffer.from(text));
-    if (Array.isArray(parsed)) return parsed.length === 1 && sameTree(parsed[0]!.node, query);
-    parsed.catch(() => undefined);
-  } catch {
-    // This head took too much or too little.
-  }
-  return false;
-}
-
-/** The statement from an offset in the text on. */
-function textOf(start: number, { bytes, textStart, end }: StatementContext): string {
-  return Buffer.from(bytes.subarray(textStart + start, textStart + end)).toString('utf8');
-}

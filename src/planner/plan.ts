@@ -59,14 +59,38 @@ export interface RoutePlan extends PlanBase {
    * What a successful execution changes in the session's settings (`set_config` with constants).
    */
   readonly effect: SettingEffect | null;
-  /**
-   * Cursor statements: DECLARE binds a cursor name to the shard it ran on; FETCH, MOVE and CLOSE
-   * follow it.
-   */
-  readonly cursor: { readonly action: 'declare' | 'use'; readonly name: string } | null;
+  /** What a statement has to do with an SQL cursor. */
+  readonly cursor: CursorUse | null;
   /** The statement runs COPY, so that the answer switches to copy mode. */
   readonly copy: 'none' | 'in' | 'out';
 }
+
+export type CursorUse =
+  /** On one shard its text runs as it stands; on several `many` says how the query's rows are made. */
+  | {
+      readonly action: 'declare';
+      readonly name: string;
+      /** Where the query begins, which goes on to the statement's end; null: that cannot be told. */
+      readonly query: TextPosition | null;
+      readonly binary: boolean;
+      /** It goes backward too: `many` is a gather, whose home has the cursor. */
+      readonly scroll: boolean;
+    }
+  | {
+      readonly action: 'fetch';
+      readonly name: string;
+      /** MOVE. */
+      readonly move: boolean;
+      readonly direction: FetchDirection;
+      /** Infinity: ALL. */
+      readonly count: number;
+    }
+  /** `name` null: all of them. */
+  | { readonly action: 'close'; readonly name: string | null }
+  /** WHERE CURRENT OF. */
+  | { readonly action: 'use'; readonly name: string };
+
+export type FetchDirection = 'forward' | 'backward' | 'absolute' | 'relative';
 
 export type ShardSelector =
   /** This shard (an unsharded keyspace). */

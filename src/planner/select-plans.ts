@@ -1,5 +1,6 @@
 import type { DeclareCursorStmt, SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
+import { queryStart } from './inner-query.js';
 import type { Level } from './model.js';
 import type { Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
@@ -15,7 +16,8 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   const [analysis, level] = analyse(context, (walk) =>
     analyseQuery(statement, null, null, null, walk),
   );
-  level.countsOnly = isUngrouped(level) && countsOnly(statement, context);
+  const adds = context.cursor === undefined && isUngrouped(level);
+  level.countsOnly = adds && countsOnly(statement, context);
   const together = new ScatteredSelect(statement, level, analysis, context);
   const route = routeQuery(level, analysis, context.scatters ? together : null);
   if (analysis.effect !== null) checkSetting(analysis.effect);
@@ -49,13 +51,21 @@ function writesOf(analysis: Analysis): boolean {
   return analysis.writes || analysis.nestedWrites > 0;
 }
 
-/** PostgreSQL 18, parsenodes.h CURSOR_OPT_HOLD. */
+/** PostgreSQL 18, parsenodes.h, CURSOR_OPT_*. */
+const CURSOR_BINARY = 0x01;
+const CURSOR_SCROLL = 0x02;
 const CURSOR_HOLD = 0x20;
 
-/** DECLARE: the cursor lives on the one shard that its query runs on. */
+/** What stands in front of the query. */
+const DECLARE_HEADS = [
+  /^declare\s+(?:"(?:[^"]|"")*"|[^\s"]+)\s+(?:(?:binary|asensitive|insensitive|no\s+scroll|scroll)\s+)*cursor\s+(?:without\s+hold\s+)?for\s*/i,
+];
+
+/** DECLARE: the cursor lives where its query runs, on one shard or several. */
 export function planDeclare(statement: DeclareCursorStmt, context: StatementContext): Plan {
   const name = statement.portalname ?? '';
-  if (((statement.options ?? 0) & CURSOR_HOLD) !== 0) {
+  const options = statement.options ?? 0;
+  if ((options & CURSOR_HOLD) !== 0) {
     refuse(
       `cursor "${name}" WITH HOLD is not supported: it outlives the transaction, and so does no server session here`,
       'Declare it without HOLD inside a transaction.',
@@ -65,12 +75,28 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
   if (query === undefined || !('SelectStmt' in query)) {
     refuse(`cursor "${name}" over this statement is not supported`, 'Declare it for a SELECT.');
   }
-  const plan = planSelect(query.SelectStmt, { ...context, scatters: false });
+  const start = queryStart(DECLARE_HEADS, query, context);
+  const scroll = (options & CURSOR_SCROLL) !== 0;
+  const plan = planSelect(query.SelectStmt, {
+    ...context,
+    start: start ?? context.start,
+    scatters: start !== null,
+    knowsValues: true,
+    cursor: scroll ? 'scroll' : 'forward',
+  });
   refuseEffect(plan, 'a cursor');
+  // So the plan is good for these literals only.
+  context.constants.dependOnAll();
   return {
-    ...onlyOneShard(plan, 'a cursor'),
+    ...(start === null ? onlyOneShard(plan, 'a cursor whose DECLARE has comments') : plan),
     verb: 'cursor',
-    cursor: { action: 'declare', name },
+    cursor: {
+      action: 'declare',
+      name,
+      query: start === null ? null : context.constants.position(start),
+      binary: (options & CURSOR_BINARY) !== 0,
+      scroll,
+    },
   };
 }
 

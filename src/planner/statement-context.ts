@@ -35,6 +35,8 @@ export interface StatementContext {
   readonly scatters: boolean;
   /** The plan is made for these literals alone: it may hold them where it serves several shards. */
   readonly knowsValues: boolean;
+  /** It is the query of a cursor, whose rows are taken in pieces; 'scroll': backward too. */
+  readonly cursor?: 'forward' | 'scroll';
   /** The statement's own bytes, as offsets in the text. */
   readonly start: number;
   readonly end: number;

@@ -114,7 +114,7 @@ function dispatch(node: Node, context: StatementContext): Plan {
   if ('VariableShowStmt' in node) return anyPlan('show');
   if ('CopyStmt' in node) return planCopy(node.CopyStmt, context);
   if ('DeclareCursorStmt' in node) return planDeclare(node.DeclareCursorStmt, context);
-  if ('FetchStmt' in node) return planFetch(node.FetchStmt);
+  if ('FetchStmt' in node) return planFetch(node.FetchStmt, context);
   if ('ClosePortalStmt' in node) return planClose(node.ClosePortalStmt);
   if ('ExplainStmt' in node) {
     const { query } = node.ExplainStmt;

@@ -9,25 +9,42 @@ import type {
 } from '@pgsql/types';
 import type { Keyspace, Table } from '../keyspace/topology.js';
 import { kindOf, rangeVarText } from './ast.js';
-import type { Plan, RoutePlan } from './plan.js';
+import type { CursorUse, Plan, RoutePlan } from './plan.js';
 import { anyPlan, broadcastPlan, localPlan, routePlan } from './plans.js';
 import { refusal, refuse } from './refusals.js';
 import { CATALOG_ROUTE, type Route } from './routing.js';
 import type { StatementContext } from './statement-context.js';
 
 /** FETCH and MOVE follow their cursor. */
-export function planFetch(statement: FetchStmt): Plan {
-  return cursorPlan(statement.portalname ?? '');
+export function planFetch(statement: FetchStmt, context: StatementContext): Plan {
+  const { direction = 'FETCH_FORWARD', howMany = 0, ismove: move = false } = statement;
+  // The count is a literal of the text.
+  context.constants.dependOnAll();
+  const count = Number(howMany);
+  return cursorPlan({
+    action: 'fetch',
+    name: statement.portalname ?? '',
+    move,
+    direction: DIRECTIONS[direction],
+    // FETCH_ALL is the largest long.
+    count: count > Number.MAX_SAFE_INTEGER ? Infinity : count,
+  });
 }
+
+const DIRECTIONS = {
+  FETCH_FORWARD: 'forward',
+  FETCH_BACKWARD: 'backward',
+  FETCH_ABSOLUTE: 'absolute',
+  FETCH_RELATIVE: 'relative',
+} as const;
 
 export function planClose(statement: ClosePortalStmt): Plan {
-  const name = statement.portalname;
-  // CLOSE ALL: a transaction's cursors are all on its own shard, which `any` means there.
-  return name === undefined ? anyPlan('cursor') : cursorPlan(name);
+  return cursorPlan({ action: 'close', name: statement.portalname ?? null });
 }
 
-function cursorPlan(name: string): RoutePlan {
-  return { ...anyPlan('cursor'), cursor: { action: 'use', name } };
+/** Runs where its cursor is, which the session knows. */
+function cursorPlan(cursor: CursorUse): RoutePlan {
+  return { ...anyPlan('cursor'), many: { kind: 'concat' }, cursor };
 }
 
 export function planDiscard(statement: DiscardStmt): Plan {

@@ -1,8 +1,10 @@
+import { readTag } from '../../protocol/backend-messages.js';
 import { Backend } from '../../protocol/codes.js';
 import { errorBytes } from '../../protocol/error-bytes.js';
 import { memoryError } from '../gather-errors.js';
 import { changedShapeError } from '../merge-description.js';
 import { MergeOutput } from '../merge-output.js';
+import { rowsOf } from './parts-in-turn.js';
 import { isNotice, PartsOperation } from './parts-operation.js';
 import type { MergeSource, PortalMerge } from './portal-merge.js';
 import type { PortalPart } from './portal-part.js';
@@ -15,19 +17,23 @@ import type { RowsRequest } from './rows-request.js';
 export class MergedParts extends PartsOperation {
   private readonly merge: PortalMerge;
   private readonly request: RowsRequest;
+  private readonly formats: Buffer | null;
   private readonly memoryBytesMax: number;
   private readonly output: MergeOutput | null;
   private rows = 0;
   /** Bytes of the slice that each source sends now. */
   private readonly slices = new Map<PortalPart, number>();
 
+  /** @param formats for `PortalPart.fetch`; null: rows come as they were bound */
   constructor(
     parts: readonly PortalPart[],
     merge: PortalMerge,
     request: RowsRequest,
+    formats: Buffer | null,
     memoryBytesMax: number,
   ) {
     super(parts);
+    this.formats = formats;
     this.merge = merge;
     this.request = request;
     this.memoryBytesMax = memoryBytesMax;
@@ -71,8 +77,10 @@ export class MergedParts extends PartsOperation {
   ): void {
     if (isNotice(type)) this.output?.addMessage(buffer, start, end);
     if (type !== Backend.portalSuspended && type !== Backend.commandComplete) return;
-    part.ended = type === Backend.commandComplete;
     const source = this.sourceOf(part);
+    const rows =
+      type === Backend.commandComplete ? rowsOf(readTag(buffer, start, end)) : source.sliceRows;
+    part.ended = rows < source.sliceRows;
     source.adapt(source.sliceRows, this.slices.get(part) ?? 0);
     this.answered(part);
   }
@@ -96,7 +104,10 @@ export class MergedParts extends PartsOperation {
     const { part } = source;
     if (this.owes(part)) return;
     this.slices.set(part, 0);
-    this.ask(part, () => part.execute(source.sliceRows));
+    this.ask(part, () => {
+      if (this.formats === null) part.execute(source.sliceRows);
+      else part.fetch(source.sliceRows, this.formats);
+    });
   }
 
   private sourceOf(part: PortalPart): MergeSource {

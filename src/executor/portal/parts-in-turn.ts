@@ -12,13 +12,16 @@ import type { RowsRequest } from './rows-request.js';
  */
 export class PartsInTurn extends PartsOperation {
   private readonly request: RowsRequest;
+  private readonly formats: Buffer | null;
   private rows = 0;
   /** What the part in turn was asked for; Infinity: all. */
   private asked = 0;
 
-  constructor(parts: readonly PortalPart[], request: RowsRequest) {
+  /** @param formats for `PortalPart.fetch`; null: rows come as they were bound */
+  constructor(parts: readonly PortalPart[], request: RowsRequest, formats: Buffer | null) {
     super(parts);
     this.request = request;
+    this.formats = formats;
   }
 
   override lost(backend: BackendConnection, error: BackendError): void {
@@ -30,7 +33,8 @@ export class PartsInTurn extends PartsOperation {
   }
 
   protected proceed(): void {
-    const { rowsMax, formats } = this.request;
+    const { formats } = this;
+    const { rowsMax } = this.request;
     const part = this.parts.find(({ ended }) => !ended);
     if (part === undefined || this.rows === rowsMax) return;
     this.asked = rowsMax - this.rows;
@@ -73,7 +77,7 @@ export class PartsInTurn extends PartsOperation {
   }
 }
 
-/** `SELECT 3`, `FETCH 3`. */
-function rowsOf(tag: string): number {
+/** Of `SELECT 3` and `FETCH 3`. */
+export function rowsOf(tag: string): number {
   return Number(tag.slice(tag.lastIndexOf(' ') + 1));
 }

@@ -72,6 +72,8 @@ export class PortalMerge {
   readonly sources: readonly MergeSource[];
   /** What the client gets of each row. */
   readonly visibleColumns: number;
+  /** Hidden columns behind those. */
+  readonly keyCount: number;
   /** There is no further row. */
   over = false;
   /** A row has other columns than were planned. */
@@ -86,6 +88,7 @@ export class PortalMerge {
     const { merge, comparators, offset, limit } = options;
     const { visibleColumns, keys } = merge;
     this.visibleColumns = visibleColumns;
+    this.keyCount = keys.length;
     this.fieldCount = visibleColumns + keys.length;
     this.sources = parts.map((part) => new MergeSource(part, visibleColumns, keys.length));
     const order = new KeyOrder(keys, comparators);

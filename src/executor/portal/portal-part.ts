@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../../backend/postgres/connection.js';
 import { CAPTURE, DROP, Expect } from '../../backend/postgres/expected-replies.js';
-import { unnamedText, type PreparedText } from '../../backend/postgres/prepared-text.js';
+import { unnamedText } from '../../backend/postgres/prepared-text.js';
 import { Frontend } from '../../protocol/codes.js';
 
 /** Portals of ours on one backend must not meet. */
@@ -16,20 +16,22 @@ export class PortalPart {
   readonly position: number;
   /** No more rows are to come. */
   ended = false;
-  private readonly name = `shardgate:${++portalsNamed}`;
+  private readonly name: string;
 
-  constructor(backend: BackendConnection, position: number) {
+  constructor(backend: BackendConnection, position: number, name = `shardgate:${++portalsNamed}`) {
     this.backend = backend;
     this.position = position;
+    this.name = name;
   }
 
   /**
    * Binds it, which takes its snapshot; answered by BindComplete.
+   * @param types of the parameters
    * @param rest the values, from behind the statement's name in Bind
    */
-  bind(text: PreparedText, rest: Buffer): void {
+  bind(text: Uint8Array | string, types: readonly number[], rest: Buffer): void {
     const { backend, name } = this;
-    backend.statements.parseUnnamed(text, DROP);
+    backend.statements.parseUnnamed(unnamedText(text, types), DROP);
     backend.out.begin(Frontend.bind).cstring(name).byte(0).bytes(rest).end();
     backend.expect(Expect.bind, CAPTURE);
   }

@@ -6,8 +6,6 @@ export interface RowsRequest {
   readonly rowsMax: number;
   /** Who gets them; null: nobody, they are passed over. */
   readonly host: OperationHost | null;
-  /** Result formats as a Bind message has them, from behind the statement's name; null: as the portal was bound. */
-  readonly formats: Buffer | null;
   /** `rows`: how many there were; less than `rowsMax`: these were the last. */
   readonly onDone: (error: Buffer | null, rows: number) => void;
 }

@@ -20,9 +20,11 @@ export class ScatteredSelect implements Together {
   readonly #scatter: ScatterContext;
   readonly #gather: () => GatherSpec;
   readonly #tellsMoment: boolean;
+  readonly #scrolls: boolean;
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
+    this.#scrolls = context.cursor === 'scroll';
     this.#tellsMoment = tellsMoment({ SelectStmt: statement }, analysis);
     this.#gather = () => ({
       ...gatherQuery(statement, analysis, context),
@@ -32,7 +34,8 @@ export class ScatteredSelect implements Together {
 
   ofRows(_split: SplitQuery, shards: ShardSelector): ManyShards {
     const { top, analysis } = this.#scatter;
-    if (this.#tellsMoment) return { kind: 'gather', gather: this.#gather() };
+    // Rows that are gone over backward must be somewhere.
+    if (this.#tellsMoment || this.#scrolls) return { kind: 'gather', gather: this.#gather() };
     if (!top.ordered && !top.limited) return putTogether(top);
     if (top.limited && analysis.levels.some(({ locking }) => locking)) refuseLocks();
     return (

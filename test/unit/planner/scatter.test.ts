@@ -173,10 +173,12 @@ describe('inputs of a gather', () => {
 });
 
 describe('a query inside another statement', () => {
-  it('runs on one shard as a cursor', () => {
-    expect(plan('declare c cursor for select id from orders order by id').whole).toMatchObject({
-      kind: 'refuse',
-    });
+  it('is scattered as a cursor too, and gathered where that goes backward', () => {
+    const many = (options: string): unknown =>
+      route(`declare c ${options} cursor for select id from orders order by id`).many;
+    expect(many('')).toMatchObject({ kind: 'merge' });
+    expect(many('no scroll')).toMatchObject({ kind: 'merge' });
+    expect(many('scroll')).toMatchObject({ kind: 'gather' });
     const sum = 'select sum(total) from orders where customer_id = 5';
     expect(route(`declare c cursor for ${sum}`).shards.kind).toBe('keys');
   });
