@@ -138,8 +138,10 @@ export class SpreadRun implements StatementRun {
     const { sources, targets, spec } = this;
     const shards = new Set([...sources.flatMap((source) => source.shards), ...targets]);
     this.shards = [...shards].sort(byIndex);
-    const reads = spec.inputs.every(({ source }) => !source.plan.writes);
-    this.writers = reads ? targets : this.shards;
+    const writing = sources.filter((_, input) => spec.inputs[input]!.source.plan.writes);
+    const writers = new Set(writing.flatMap((source) => source.shards));
+    if (spec.writes) for (const shard of targets) writers.add(shard);
+    this.writers = [...writers];
   }
 
   private backendsOf(
@@ -180,7 +182,7 @@ export class SpreadRun implements StatementRun {
     const text = unnamedText(sql.join(''), types);
     const bind = this.bind.withValues(values);
     const targets = this.backendsOf({ shards: this.targets }, backends);
-    for (const backend of targets) session.work.writers.add(backend);
+    if (spec.writes) for (const backend of targets) session.work.writers.add(backend);
     const fanOut = new FanOut(request.host ?? session, targets, {
       merge: { kind: 'concat' },
       send: (backend) => {

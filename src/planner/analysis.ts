@@ -1,4 +1,12 @@
-import type { ColumnRef, FuncCall, Node, RangeVar, SelectStmt, SubLink } from '@pgsql/types';
+import type {
+  ColumnRef,
+  CommonTableExpr,
+  FuncCall,
+  Node,
+  RangeVar,
+  SelectStmt,
+  SubLink,
+} from '@pgsql/types';
 import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
 import type { Parser } from '../sql/parser.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
@@ -112,6 +120,8 @@ export class Analysis {
   stringConstants = 0;
   /** Data-modifying statements inside WITH clauses. */
   nestedWrites = 0;
+  /** The levels of those in the statement's own WITH clause. */
+  readonly changes = new Map<CommonTableExpr, Level>();
   /** Columns of written tables that take their default. */
   readonly defaulted: { readonly occurrence: Occurrence; readonly column: CatalogColumn }[] = [];
   /** Transaction-level advisory locks, which all sessions must take at one place. */

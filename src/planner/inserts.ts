@@ -157,7 +157,13 @@ function manyOf(
   rows: InsertedRows,
   destination: Destination,
 ): ManyShards {
-  if (!context.scatters || analysis.nestedWrites > 0 || analysis.effect !== null) {
+  const { target } = insertion;
+  // What a WITH query changes in the target would be seen here.
+  const beside = analysis.occurrences.some(
+    (other) => other.entry !== target.entry && other.relation === target.relation,
+  );
+  const changed = analysis.nestedWrites > 0 && beside;
+  if (!context.scatters || changed || analysis.effect !== null) {
     throw new Refused(selectReason(insertion));
   }
   const distribute = distributeInsert(rows, destination, analysis, context);

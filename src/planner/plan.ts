@@ -301,16 +301,18 @@ export interface ValueLink {
 }
 
 /**
- * A data-modifying statement that looks at rows of other shards: these are read first, all of them,
- * and then every shard of the target runs the statement's own text over them and its own rows. So a
- * row is locked, checked again and changed as PostgreSQL does it; tags add up.
+ * A statement that needs rows of other shards, or what its WITH queries change: these are read first,
+ * all of them, and then the shards that are named run the statement's own text over them and their
+ * own rows. So a row is locked, checked again and changed as PostgreSQL does it; tags add up.
  */
 export interface SpreadSpec {
   readonly inputs: readonly SpreadInput[];
-  /** Those that may have rows of the target. */
+  /** Those that may have rows of the target; any one for a SELECT. */
   readonly shards: ShardSelector;
   /** The statement, with the client's parameters; its inputs are filled in. */
   readonly apply: readonly FinalPiece[];
+  /** It changes rows itself. */
+  readonly writes: boolean;
 }
 
 export interface SpreadInput {
@@ -385,7 +387,7 @@ export interface SourceQuery {
   /** The places of literals in `sql`, by which the terms in `plan` name values. */
   readonly literals: Literals;
   /** How it is answered. */
-  readonly plan: RoutePlan;
+  readonly plan: RoutePlan | InsertSplitPlan;
 }
 
 export type Destination =

@@ -6,7 +6,7 @@ import { fingerprintText, scanShape } from '../sql/scanner.js';
 import { Names, type TemporaryTables } from './names.js';
 import { PlanCache } from './plan-cache.js';
 import type { PlannedStatement, PlannedText } from './plan.js';
-import { planStatement } from './statements.js';
+import { dispatch, planStatement } from './statements.js';
 import type { StatementContext } from './statement-context.js';
 import { TextConstants } from './values.js';
 import { wholePlan } from './whole-text.js';
@@ -205,6 +205,7 @@ export class Planner {
         bytes,
         textStart: start,
         scatters: true,
+        plan: dispatch,
         knowsValues: context.knowsValues ?? false,
         start: statement.start,
         end: statementEnd,

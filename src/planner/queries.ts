@@ -106,6 +106,7 @@ export function analyseWith(
     } else {
       analysis.nestedWrites++;
       const body = analysis.walker.modification(query, level, visible, analysis);
+      if (level.parent === null) analysis.changes.set(cte, body);
       body.references = 0;
       known.set(name, { level: body, columns, open: false });
     }

@@ -87,9 +87,13 @@ export function straysOf(
   return tables.filter((table) => !follows(table, drive, analysis));
 }
 
-/** What only one server can answer, whatever tables it is asked of. */
-export function obstacleOf(placement: Tables, analysis: Analysis): string | null {
+function obstacleOf(placement: Tables, analysis: Analysis): string | null {
   if (analysis.nestedWrites > 0) return 'a data-modifying WITH query';
+  return serverObstacle(placement, analysis);
+}
+
+/** What only one server can answer, whatever tables it is asked of. */
+export function serverObstacle(placement: Tables, analysis: Analysis): string | null {
   if (placement.system.length > 0) return 'a join with system catalogs';
   if (analysis.systemColumn !== null) return `system column "${analysis.systemColumn}"`;
   if (analysis.readsCatalog) return 'an object identifier or a function that describes the server';

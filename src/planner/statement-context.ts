@@ -1,4 +1,4 @@
-import type { FuncCall } from '@pgsql/types';
+import type { FuncCall, Node } from '@pgsql/types';
 import type { Literals } from '../sql/literals.js';
 import type { Parser } from '../sql/parser.js';
 import { Analysis } from './analysis.js';
@@ -9,6 +9,7 @@ import { analyseDelete, analyseMerge, analyseUpdate } from './modifications.js';
 import type { Names } from './names.js';
 import { passesFilters } from './facts.js';
 import { Params } from './params.js';
+import type { Plan } from './plan.js';
 import { analyseQuery } from './queries.js';
 import { refuse } from './refusals.js';
 import type { TextConstants } from './values.js';
@@ -33,6 +34,8 @@ export interface StatementContext {
    * than answer one after the other.
    */
   readonly scatters: boolean;
+  /** Plans another statement that is made of this one. Throws Refused. */
+  readonly plan: (statement: Node, context: StatementContext) => Plan;
   /** The plan is made for these literals alone: it may hold them where it serves several shards. */
   readonly knowsValues: boolean;
   /** It is the query of a cursor, whose rows are taken in pieces; 'scroll': backward too. */

@@ -92,7 +92,8 @@ function verbOf(kind: string): string {
     : 'utility';
 }
 
-function dispatch(node: Node, context: StatementContext): Plan {
+/** The same for a statement that another one is made of. Throws Refused. */
+export function dispatch(node: Node, context: StatementContext): Plan {
   if (shapedKinds.has(kindOf(node))) {
     const calls = sequenceCalls(node, context);
     if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, context);

@@ -51,6 +51,16 @@ export class Tokens {
     return this.#starts[low] === offset ? low : -1;
   }
 
+  /** The parenthesis that closes the one at a token; -1: none. */
+  closing(open: number): number {
+    let depth = 0;
+    for (let i = open; i < this.count; i++) {
+      if (this.is(i, '(')) depth++;
+      else if (this.is(i, ')') && --depth === 0) return i;
+    }
+    return -1;
+  }
+
   /** Whether a token is this keyword (in lower case) or punctuation; false outside the text. */
   is(index: number, word: string): boolean {
     const start = this.#starts[index];

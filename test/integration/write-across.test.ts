@@ -190,6 +190,71 @@ describe('WITH', () => {
   ])('%s', same);
 });
 
+describe('WITH queries that change rows', () => {
+  test.each([
+    ['WITH d AS (DELETE FROM visits WHERE stars < 2 RETURNING *) SELECT * FROM d'],
+    [
+      'WITH d AS (DELETE FROM visits WHERE stars < $1 RETURNING id, stars) SELECT stars, count(*), max(id) FROM d GROUP BY stars HAVING count(*) > 1',
+      [5],
+    ],
+    [
+      'WITH d AS (DELETE FROM visits RETURNING customer) SELECT c.name, count(*) FROM d JOIN customers c ON c.id = d.customer GROUP BY c.name',
+    ],
+    [
+      'WITH moved AS (DELETE FROM visits WHERE stars > 3 RETURNING *) INSERT INTO orders (customer_id, id, amount, status) SELECT customer, id, stars, $1 FROM moved',
+      ['archived'],
+    ],
+    [
+      'WITH moved AS (DELETE FROM orders WHERE amount > 7 RETURNING *) INSERT INTO notes SELECT id, customer_id, status FROM moved RETURNING *',
+    ],
+    [
+      'WITH moved AS (DELETE FROM notes RETURNING *) INSERT INTO visits (id, customer) SELECT id, customer FROM moved',
+    ],
+    [
+      'WITH batch AS (SELECT id FROM visits ORDER BY stars, id LIMIT 6), d AS (DELETE FROM visits v USING batch b WHERE b.id = v.id RETURNING v.*) SELECT sum(stars), count(*) FROM d',
+    ],
+    [
+      'WITH u AS (UPDATE orders SET amount = amount + 1 WHERE amount > 5 RETURNING customer_id, amount), s AS (SELECT max(amount) AS top FROM u) SELECT u.*, s.top FROM u, s',
+    ],
+    [
+      'WITH n AS (INSERT INTO visits (id, customer, stars) VALUES (5001, 1, 4), (5002, 2, 5), (5003, 3, 1) RETURNING id, stars) SELECT * FROM n WHERE stars > 3',
+    ],
+    [
+      'WITH n AS (INSERT INTO visits (id, customer) VALUES ($1, 3) RETURNING id) INSERT INTO notes (id, customer) SELECT 77, id FROM n RETURNING *',
+      [6001],
+    ],
+    ['WITH d AS (DELETE FROM visits) SELECT 1 AS one'],
+    [
+      'WITH d AS (DELETE FROM visits WHERE stars = 0 RETURNING order_id) UPDATE orders o SET status = $1 FROM d WHERE d.order_id = o.id RETURNING o.id',
+      ['gone'],
+    ],
+    [
+      'WITH d AS (DELETE FROM orders WHERE amount < 3 RETURNING customer_id) DELETE FROM settings s WHERE EXISTS (SELECT FROM d)',
+    ],
+    [
+      'WITH a AS (DELETE FROM visits WHERE stars = 6 RETURNING id, customer), b AS (INSERT INTO notes (id, customer, body) SELECT id, customer, $1 FROM a RETURNING id) SELECT count(*) FROM b',
+      ['b'],
+    ],
+    [
+      'WITH a AS (DELETE FROM visits WHERE stars = 6 RETURNING id), b AS (UPDATE settings SET value = $1 RETURNING key) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)',
+      ['z'],
+    ],
+    ['WITH d AS (DELETE FROM visits WHERE 1 / (stars - 3) > 0 RETURNING id) SELECT * FROM d'],
+  ])('%s', same);
+
+  test('that are seen elsewhere in the statement are refused', async () => {
+    const refused = [
+      'WITH d AS (DELETE FROM visits WHERE stars > 2 RETURNING id) SELECT count(*) FROM visits, d',
+      'WITH d AS (DELETE FROM visits RETURNING *) INSERT INTO visits SELECT id + 1, customer FROM d',
+      'WITH d AS (DELETE FROM visits WHERE stars = 1 RETURNING id), e AS (DELETE FROM visits WHERE stars = 2 RETURNING id) SELECT * FROM d, e',
+      'WITH b AS (SELECT id FROM visits LIMIT 1), d AS (DELETE FROM visits v USING b WHERE v.id = b.id RETURNING v.id) SELECT * FROM d, b',
+      'WITH d AS (DELETE FROM visits RETURNING id, id) SELECT * FROM d',
+      'WITH m AS (UPDATE visits SET id = id + 700 WHERE stars = 1 RETURNING id) SELECT * FROM m',
+    ];
+    for (const sql of refused) await comparison.expectRefused(sql);
+  });
+});
+
 test('what is refused says so', async () => {
   await comparison.expectRefused(
     'DELETE FROM visits v USING orders o WHERE o.id = v.order_id AND o.ctid IS NOT NULL',

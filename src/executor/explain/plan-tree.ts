@@ -143,9 +143,7 @@ function spreadNode(spread: SpreadSpec, resolve: ResolveShards): PlanNode {
       ['Each Shard', finalText(spread.apply, spread.inputs)],
     ],
     children: spread.inputs.map(({ label, source }) => {
-      const { many, shards: selector } = source.plan;
-      const sql = Buffer.from(source.sql).toString();
-      const read = planTree(many, sql, selector, (own) => resolve(own, source));
+      const read = sourceTree(source, resolve);
       return { ...read, properties: [['Input', label], ...read.properties] };
     }),
     pushed: null,
@@ -171,9 +169,7 @@ function moveNode(move: MoveSpec, resolve: ResolveShards): PlanNode {
 
 function distributeNode(distribute: DistributeSpec, resolve: ResolveShards): PlanNode {
   const { source, destination, apply } = distribute;
-  const { plan } = source;
-  const sql = Buffer.from(source.sql).toString();
-  const read = planTree(plan.many, sql, plan.shards, (selector) => resolve(selector, source));
+  const read = sourceTree(source, resolve);
   const rows = { label: 'rows', columns: apply.columns };
   return {
     type: 'Distribute Rows',
@@ -184,6 +180,14 @@ function distributeNode(distribute: DistributeSpec, resolve: ResolveShards): Pla
     children: [read],
     pushed: null,
   };
+}
+
+function sourceTree(source: SourceQuery, resolve: ResolveShards): PlanNode {
+  const { plan } = source;
+  const sql = Buffer.from(source.sql).toString();
+  const inSource: ResolveShards = (selector) => resolve(selector, source);
+  if (plan.kind === 'route') return planTree(plan.many, sql, plan.shards, inSource);
+  return leaf('Insert Rows', sql, { kind: 'all', keyspace: plan.keyspace }, inSource);
 }
 
 function destinationProperties(destination: Destination): [string, PropertyValue][] {

@@ -44,7 +44,7 @@ export function distributeInsert(
   const { statement, select } = rows;
   refuseTail(statement);
   const returning = returningOf(rows, destination);
-  const query = rows.text?.query ?? sourceText(select, context);
+  const query = rows.text?.query ?? sourceText({ SelectStmt: select }, context);
   const source = sourceQuery(query, analysis.params, context);
   return { source, destination, apply: applyOf(rows, returning, context) };
 }

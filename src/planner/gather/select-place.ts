@@ -30,8 +30,8 @@ export function findSelect(
   if (inside < 0) return null;
   for (let pairs = 0; pairs < PAIRS_MAX; pairs++) {
     const open = openingBefore(tokens, inside);
-    const close = closingAfter(tokens, open);
-    if (open < 0 || close < 0) return null;
+    const close = open < 0 ? -1 : tokens.closing(open);
+    if (close < 0) return null;
     const start = tokens.end(open);
     const end = tokens.start(close);
     const sql = tokens.text(start, end).trim();
@@ -53,16 +53,6 @@ function openingBefore(tokens: Tokens, inside: number): number {
   for (let i = inside - 1; i >= 0; i--) {
     if (tokens.is(i, ')')) depth++;
     else if (tokens.is(i, '(') && depth-- === 0) return i;
-  }
-  return -1;
-}
-
-function closingAfter(tokens: Tokens, open: number): number {
-  if (open < 0) return -1;
-  let depth = 0;
-  for (let i = open; i < tokens.count; i++) {
-    if (tokens.is(i, '(')) depth++;
-    else if (tokens.is(i, ')') && --depth === 0) return i;
   }
   return -1;
 }

@@ -1,4 +1,4 @@
-import type { ColumnRef, Node, SelectStmt } from '@pgsql/types';
+import type { ColumnRef, Node } from '@pgsql/types';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, columnRefOf, forEachChild, qualifiedName, stringOf, stringsOf } from '../ast.js';
@@ -17,7 +17,7 @@ const rowFunctions = new Set(
  */
 export function checkWholeRows(
   statement: Node,
-  skip: ReadonlySet<SelectStmt>,
+  skip: ReadonlySet<object>,
   moved: readonly MovedRelation[],
   analysis: Analysis,
 ): void {
@@ -28,7 +28,7 @@ export function checkWholeRows(
       if (row !== null && !(parent !== null && looksAtColumns(parent, analysis))) refuseRow(row);
       return;
     }
-    if ('SelectStmt' in node && skip.has(node.SelectStmt)) return;
+    if (skip.has(bodyOf(node))) return;
     forEachChild(bodyOf(node), (child) => {
       visit(child, node);
     });

@@ -186,7 +186,7 @@ class MoveTexts {
       limitOption: 'LIMIT_OPTION_DEFAULT',
       op: 'SETOP_NONE',
     };
-    return sourceText(select, this.#context);
+    return sourceText({ SelectStmt: select }, this.#context);
   }
 
   /** The rows that keep their shard. */

@@ -2,11 +2,12 @@ import type { SelectStmt } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
 import { gatherQuery } from '../gather/gather-query.js';
 import type { Level } from '../model.js';
-import type { Placement } from '../placement.js';
-import type { GatherSpec, ManyShards, Refusal, ShardSelector } from '../plan.js';
+import { tablesOf, type Placement } from '../placement.js';
+import type { GatherSpec, ManyShards, Refusal, ShardSelector, SpreadSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
 import { putTogether, type Together } from '../routing.js';
 import { driverShards } from '../selectors.js';
+import { spreadQuery } from '../spread/spread-query.js';
 import { splitQuery, splitUnion, type Split, type SplitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
 import { aggregateQuery } from './aggregate-query.js';
@@ -19,6 +20,7 @@ import { ScatterContext } from './scatter-context.js';
 export class ScatteredSelect implements Together {
   readonly #scatter: ScatterContext;
   readonly #gather: () => GatherSpec;
+  readonly #spread: () => SpreadSpec;
   readonly #tellsMoment: boolean;
   readonly #scrolls: boolean;
 
@@ -30,6 +32,8 @@ export class ScatteredSelect implements Together {
       ...gatherQuery(statement, analysis, context),
       tellsMoment: this.#tellsMoment,
     });
+    const node = { SelectStmt: statement };
+    this.#spread = () => spreadQuery(node, null, tablesOf(analysis), analysis, context);
   }
 
   ofRows(_split: SplitQuery, shards: ShardSelector): ManyShards {
@@ -44,6 +48,7 @@ export class ScatteredSelect implements Together {
   }
 
   ofTables(_problem: Refusal, placement: Placement | null): ManyShards {
+    if (this.#scatter.analysis.nestedWrites > 0) return { kind: 'spread', spread: this.#spread() };
     const inParts = placement !== null && !this.#tellsMoment;
     const scattered = inParts ? this.#inParts(placement) : null;
     return { kind: 'gather', gather: scattered ?? this.#gather() };

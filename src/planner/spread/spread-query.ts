@@ -1,7 +1,7 @@
-import type { Node, RangeVar, SelectStmt } from '@pgsql/types';
+import type { CommonTableExpr, Node, RangeVar, SelectStmt } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, forEachChild } from '../ast.js';
-import { sourceQuery } from '../distribute/source-query.js';
+import { sourceQuery, sourceText } from '../distribute/source-query.js';
 import { ColumnUse, nameOf } from '../gather/column-use.js';
 import { checkNames, cutSchemas, INPUT_ALIAS, relationOf } from '../gather/gather-query.js';
 import {
@@ -21,22 +21,25 @@ import type { ShardedOccurrence, Tables } from '../placement.js';
 import type { FinalPiece, GatherInput, ShardSelector, SpreadInput, SpreadSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
 import { keyGroups } from '../selectors.js';
-import { obstacleOf, straysOf } from '../splitting.js';
+import { serverObstacle, straysOf } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
+import { changingCtes, cteBody, levelOf } from './changing-ctes.js';
 
 /**
- * Plans an UPDATE or DELETE that looks at rows of other shards or keyspaces than its target's:
+ * Plans an UPDATE or DELETE that looks at rows of other shards or keyspaces than its target's, and
+ * any statement whose WITH queries change rows of several shards:
  *
  *     DELETE FROM orders o USING visits v WHERE v.order_id = o.id AND v.n > (SELECT avg(n) FROM visits)
  *                                ------                                      ----------------------
  *                                input 0                                     input 1
  *
  * What depends on nothing around it is computed once, as a query of its own; of other tables the
- * rows and columns that matter are read. Throws Refused for what would not be PostgreSQL's own answer.
+ * rows and columns that matter are read. `target`: null for a SELECT. Throws Refused for what would
+ * not be PostgreSQL's own answer.
  */
 export function spreadQuery(
   statement: Node,
-  target: Occurrence,
+  target: Occurrence | null,
   tables: Tables,
   analysis: Analysis,
   context: StatementContext,
@@ -45,10 +48,12 @@ export function spreadQuery(
   context.constants.dependOnAll();
   const spreading = new Spreading(target, tables, analysis, context);
   const apply = spreading.text(statement);
-  return { inputs: spreading.inputs, shards: targetShards(target, analysis), apply };
+  const shards = targetShards(target, analysis);
+  return { inputs: spreading.inputs, shards, apply, writes: target !== null };
 }
 
-function targetShards(target: Occurrence, analysis: Analysis): ShardSelector {
+function targetShards(target: Occurrence | null, analysis: Analysis): ShardSelector {
+  if (target === null) return { kind: 'any', keyspace: null };
   const { keyspace } = target.table!;
   if (!keyspace.sharded) return { kind: 'shard', shard: keyspace.shards[0]! };
   const groups = keyGroups([target as ShardedOccurrence], analysis);
@@ -57,7 +62,7 @@ function targetShards(target: Occurrence, analysis: Analysis): ShardSelector {
 
 /** What has a meaning on one server only. */
 function refuseObstacles(tables: Tables, analysis: Analysis): void {
-  const obstacle = obstacleOf(tables, analysis);
+  const obstacle = serverObstacle(tables, analysis);
   if (obstacle === null) return;
   refuse(
     `${obstacle} in a statement that changes rows by those of other shards is not supported`,
@@ -68,7 +73,6 @@ function refuseObstacles(tables: Tables, analysis: Analysis): void {
 /** The inputs of one statement, found while its text is put together. */
 class Spreading {
   readonly inputs: SpreadInput[] = [];
-  readonly #target: Occurrence;
   readonly #tables: Tables;
   /** Tables whose rows are not where the target's are. */
   readonly #strays: ReadonlySet<Occurrence['entry']>;
@@ -76,19 +80,23 @@ class Spreading {
   readonly #context: StatementContext;
   readonly #text: StatementText;
 
-  constructor(target: Occurrence, tables: Tables, analysis: Analysis, context: StatementContext) {
-    this.#target = target;
+  constructor(
+    target: Occurrence | null,
+    tables: Tables,
+    analysis: Analysis,
+    context: StatementContext,
+  ) {
     this.#tables = tables;
     this.#analysis = analysis;
     this.#context = context;
     this.#text = new StatementText(context);
     const { sharded, reference, unsharded } = tables;
-    const { keyspace } = target.table!;
+    const keyspace = target?.table?.keyspace;
     const strays: Occurrence[] = [...reference, ...unsharded].filter(
       (occurrence) => occurrence.table!.keyspace !== keyspace,
     );
-    if (keyspace.sharded) strays.push(...straysOf(target as ShardedOccurrence, sharded, analysis));
-    else strays.push(...sharded);
+    if (keyspace?.sharded !== true) strays.push(...sharded);
+    else strays.push(...straysOf(target as ShardedOccurrence, sharded, analysis));
     this.#strays = new Set(strays.map(({ entry }) => entry));
   }
 
@@ -96,9 +104,11 @@ class Spreading {
   text(statement: Node): FinalPiece[] {
     const analysis = this.#analysis;
     const text = this.#text;
-    const skip = new Set<SelectStmt>();
-    this.#replaceQueries(statement, skip);
-    this.#refuseLocks(skip);
+    const skip = new Set<object>();
+    const done = new Set<Level>();
+    if (analysis.nestedWrites > 0) this.#replaceChanges(statement, skip, done);
+    this.#replaceQueries(statement, skip, done);
+    this.#refuseLocks(done);
     const use = new ColumnUse(statement, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
@@ -112,25 +122,69 @@ class Spreading {
     return text.pieces();
   }
 
+  /** What WITH queries change is done before; `done` gets their levels. */
+  #replaceChanges(statement: Node, skip: Set<object>, done: Set<Level>): void {
+    const analysis = this.#analysis;
+    const { changing, consumed } = changingCtes(statement, analysis);
+    for (const { cte, statement: change } of changing) {
+      const level = analysis.changes.get(cte)!;
+      const columns = level.outputs.length === 0 ? [] : columnsOf(level);
+      if (columns === null) {
+        refuse(
+          `RETURNING of WITH query "${cte.ctename ?? ''}" over several shards needs one name for each column`,
+          'Name its columns, each with AS and a name of its own.',
+        );
+      }
+      const input = this.#add(
+        `WITH ${cte.ctename ?? ''}`,
+        sourceText(change, this.#context),
+        columns,
+      );
+      const pieces = columns.length === 0 ? ['SELECT'] : ['SELECT * FROM ', input, INPUT_AS];
+      this.#replaceCte(cte, pieces, skip, done);
+    }
+    for (const cte of consumed) {
+      const width = Math.max(1, cte.aliascolnames?.length ?? 0);
+      this.#replaceCte(cte, [`SELECT ${Array(width).fill('NULL').join(', ')}`], skip, done);
+    }
+  }
+
+  #replaceCte(
+    cte: CommonTableExpr,
+    pieces: readonly FinalPiece[],
+    skip: Set<object>,
+    done: Set<Level>,
+  ): void {
+    const { start, end } = cteBody(cte, this.#text.tokens);
+    this.#text.replace({ start, end, pieces });
+    skip.add(bodyOf(cte.ctequery!));
+    for (const level of levelsBelow(levelOf(cte, this.#analysis)!, this.#analysis)) done.add(level);
+  }
+
   /** Sub-selects and WITH queries that look at other shards and stand alone are computed once. */
-  #replaceQueries(node: Node, skip: Set<SelectStmt>): void {
+  #replaceQueries(node: Node, skip: Set<object>, done: Set<Level>): void {
+    if (skip.has(bodyOf(node))) return;
     const select = candidateOf(node);
     const exists = 'SubLink' in node && node.SubLink.subLinkType === 'EXISTS_SUBLINK';
-    if (select === null || !this.#replaceQuery(select, exists, 'SubLink' in node)) {
+    const replaced =
+      select !== null &&
+      !skip.has(select) &&
+      this.#replaceQuery(select, exists, 'SubLink' in node, done);
+    if (!replaced) {
       forEachChild(bodyOf(node), (child) => {
-        this.#replaceQueries(child, skip);
+        this.#replaceQueries(child, skip, done);
       });
       return;
     }
     skip.add(select);
     // What the query is compared with stands beside it.
     if ('SubLink' in node && node.SubLink.testexpr !== undefined) {
-      this.#replaceQueries(node.SubLink.testexpr, skip);
+      this.#replaceQueries(node.SubLink.testexpr, skip, done);
     }
   }
 
   /** `nameless`: nothing refers to the query's columns by name. */
-  #replaceQuery(select: SelectStmt, exists: boolean, nameless: boolean): boolean {
+  #replaceQuery(select: SelectStmt, exists: boolean, nameless: boolean, done: Set<Level>): boolean {
     const analysis = this.#analysis;
     const level = analysis.queries.get(select);
     if (level === undefined || analysis.correlated.has(level)) return false;
@@ -145,18 +199,14 @@ class Spreading {
     if (columns === null || place === null) return false;
     const sql = exists ? `SELECT true AS sg_row WHERE EXISTS (${place.sql})` : place.sql;
     const input = this.#add(labelOf(below, this.#tables), sql, columns);
-    const pieces = ['SELECT * FROM ', input, ` AS ${INPUT_ALIAS}`];
+    const pieces = ['SELECT * FROM ', input, INPUT_AS];
     this.#text.replace({ start: place.start, end: place.end, pieces });
+    for (const level of below) done.add(level);
     return true;
   }
 
-  #refuseLocks(skip: ReadonlySet<SelectStmt>): void {
-    const analysis = this.#analysis;
-    const computed = new Set<Level>();
-    for (const select of skip) {
-      for (const level of levelsBelow(analysis.queries.get(select)!, analysis)) computed.add(level);
-    }
-    if (analysis.levels.every((level) => !level.locking || computed.has(level))) return;
+  #refuseLocks(done: ReadonlySet<Level>): void {
+    if (this.#analysis.levels.every((level) => !level.locking || done.has(level))) return;
     refuse(
       'row locks in sub-selects that look at other shards are not supported in this statement',
       'Bind all shard keys to one value, or lock the rows in a statement before.',
@@ -184,7 +234,7 @@ class Spreading {
       view === undefined
         ? tableInput(range, analysis.ranges.get(range)!, use, analysis, this.#context)
         : viewInput(view, { kind: 'nowhere' }, use, analysis, this.#context);
-    checkArrays(input, this.#target);
+    checkArrays(input);
     return this.#add(input.label, input.sql, input.columns);
   }
 
@@ -211,18 +261,19 @@ function placesOf(level: Level): string[] | null {
 }
 
 /** Inputs travel as arrays, which know neither collations nor keys. */
-function checkArrays(input: GatherInput, target: Occurrence): void {
-  const { name } = target.relation;
-  if (input.primaryKey !== null) {
+function checkArrays({ label, primaryKey, defaultCollations }: GatherInput): void {
+  if (primaryKey !== null) {
     refuse(
-      `GROUP BY that counts on the primary key of ${input.label}, in a change of "${name}", is not supported`,
+      `GROUP BY that counts on the primary key of ${label}, in a statement that changes rows of several shards, is not supported`,
       'Name all the columns in GROUP BY.',
     );
   }
-  if (!input.defaultCollations) {
+  if (!defaultCollations) {
     refuse(
-      `columns of ${input.label} with a collation of their own, in a change of "${name}", are not supported`,
+      `columns of ${label} with a collation of their own, in a statement that changes rows of several shards, are not supported`,
       'Leave these columns out, or read the rows first.',
     );
   }
 }
+
+const INPUT_AS = ` AS ${INPUT_ALIAS}`;

@@ -81,6 +81,7 @@ export function relation(
     hasTriggersOrRules: false,
     parent: null,
     columns: columns.map(column),
+    isReferenced: false,
     ...more,
   };
 }

@@ -1,0 +1,152 @@
+import type { CommonTableExpr, Node, WithClause } from '@pgsql/types';
+import type { Analysis } from '../analysis.js';
+import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
+import { levelsBelow } from '../gather/pushed-queries.js';
+import type { Tokens } from '../../sql/tokens.js';
+import type { Level } from '../model.js';
+import { refuse } from '../refusals.js';
+
+/** A WITH query that changes rows. */
+export interface ChangingCte {
+  readonly cte: CommonTableExpr;
+  /** As a statement of its own, with the earlier WITH queries that it refers to. */
+  readonly statement: Node;
+}
+
+/** What a statement changes in its WITH clause. */
+export interface ChangingCtes {
+  readonly changing: readonly ChangingCte[];
+  /** Earlier WITH queries that nothing else refers to. */
+  readonly consumed: readonly CommonTableExpr[];
+}
+
+/**
+ * Splits off what the WITH queries of a statement change, so that it can be done before. PostgreSQL
+ * runs all parts on one snapshot, on which none sees what another one does but through RETURNING;
+ * so throws Refused where a part looks at a table that another one changes.
+ */
+export function changingCtes(statement: Node, analysis: Analysis): ChangingCtes {
+  const { withClause, ...main } = bodyOf(statement) as { withClause?: WithClause };
+  const ctes = (withClause?.ctes ?? []).flatMap((node) =>
+    'CommonTableExpr' in node ? [node.CommonTableExpr] : [],
+  );
+  if (analysis.changes.size !== analysis.nestedWrites) refuseForm();
+  const references = new References(ctes, main, analysis);
+  const changing: ChangingCte[] = [];
+  const consumed = new Set<CommonTableExpr>();
+  for (const cte of ctes.toReversed()) {
+    if (!analysis.changes.has(cte) || consumed.has(cte)) continue;
+    const needed = references.neededBy(cte);
+    const own = [...needed, cte];
+    if (needed.some((other) => references.usedOutside(other, own))) refuseForm();
+    refuseSeen(own, analysis);
+    for (const other of needed) consumed.add(other);
+    changing.unshift({ cte, statement: withCtes(cte, needed, withClause?.recursive === true) });
+  }
+  return { changing, consumed: [...consumed] };
+}
+
+/** Which WITH queries of a statement refer to which. */
+class References {
+  readonly #ctes: readonly CommonTableExpr[];
+  readonly #byCte = new Map<CommonTableExpr, ReadonlySet<CommonTableExpr>>();
+  readonly #byMain: ReadonlySet<CommonTableExpr>;
+
+  constructor(ctes: readonly CommonTableExpr[], main: object, analysis: Analysis) {
+    this.#ctes = ctes;
+    const byLevel = new Map(ctes.map((cte) => [levelOf(cte, analysis), cte]));
+    const referredBy = (body: unknown): Set<CommonTableExpr> => {
+      const found = new Set<CommonTableExpr>();
+      const visit = (node: Node): void => {
+        const level = 'RangeVar' in node ? analysis.cteRanges.get(node.RangeVar) : undefined;
+        const cte = level === undefined || level === null ? undefined : byLevel.get(level);
+        if (cte !== undefined) found.add(cte);
+        forEachChild(bodyOf(node), visit);
+      };
+      forEachChild(body, visit);
+      return found;
+    };
+    for (const cte of ctes) this.#byCte.set(cte, referredBy(cte));
+    this.#byMain = referredBy(main);
+  }
+
+  /** Those that a query refers to, directly or not, in their order. */
+  neededBy(cte: CommonTableExpr): CommonTableExpr[] {
+    const needed = new Set([cte]);
+    // A Set iterates over what is added while it is walked.
+    for (const user of needed) for (const other of this.#byCte.get(user)!) needed.add(other);
+    return this.#ctes.filter((other) => other !== cte && needed.has(other));
+  }
+
+  usedOutside(cte: CommonTableExpr, inside: readonly CommonTableExpr[]): boolean {
+    if (this.#byMain.has(cte)) return true;
+    return this.#ctes.some((user) => !inside.includes(user) && this.#byCte.get(user)!.has(cte));
+  }
+}
+
+/** The level of a WITH query's body. */
+export function levelOf(cte: CommonTableExpr, analysis: Analysis): Level | undefined {
+  const select = selectOf(cte.ctequery);
+  return select === null ? analysis.changes.get(cte) : analysis.queries.get(select);
+}
+
+/** `own`: the WITH queries that are done together, before everything else. */
+function refuseSeen(own: readonly CommonTableExpr[], analysis: Analysis): void {
+  const inside = new Set<Level>();
+  for (const cte of own) {
+    for (const level of levelsBelow(levelOf(cte, analysis)!, analysis)) inside.add(level);
+  }
+  const [done, others] = [true, false].map((within) =>
+    analysis.occurrences.filter(({ entry }) => inside.has(entry.level) === within),
+  );
+  for (const { relation, written } of done!) {
+    if (!written) continue;
+    // What refers to its rows may be changed along with them.
+    const cascades = relation.isReferenced !== false;
+    const seen = others!.find((other) => cascades || other.relation === relation);
+    if (seen === undefined) continue;
+    refuse(
+      `table "${relation.name}" is changed by a WITH query beside another use of table "${seen.relation.name}", which is not supported over several shards`,
+      'Run them as statements of their own, or bind the shard key so that one shard can answer.',
+    );
+  }
+}
+
+function withCtes(
+  { ctequery }: CommonTableExpr,
+  needed: readonly CommonTableExpr[],
+  recursive: boolean,
+): Node {
+  const statement = ctequery!;
+  if (needed.length === 0) return statement;
+  const body = bodyOf(statement) as { withClause?: WithClause };
+  const own = body.withClause;
+  const withClause: WithClause = {
+    ctes: [...needed.map((cte) => ({ CommonTableExpr: cte })), ...(own?.ctes ?? [])],
+    ...(recursive || own?.recursive === true ? { recursive: true } : {}),
+  };
+  return { [kindOf(statement)]: { ...body, withClause } } as unknown as Node;
+}
+
+/** Where the body of a WITH query stands, between its parentheses. */
+export function cteBody(
+  cte: CommonTableExpr,
+  tokens: Tokens,
+): { readonly start: number; readonly end: number } {
+  let at = tokens.at(cte.location ?? -1) + 1;
+  if (tokens.is(at, '(')) at = tokens.closing(at) + 1;
+  if (!tokens.is(at, 'as')) refuseForm();
+  at++;
+  if (tokens.is(at, 'not')) at++;
+  if (tokens.is(at, 'materialized')) at++;
+  const close = tokens.is(at, '(') ? tokens.closing(at) : -1;
+  if (close < 0) refuseForm();
+  return { start: tokens.end(at), end: tokens.start(close) };
+}
+
+function refuseForm(): never {
+  refuse(
+    'data-modifying WITH queries of this form over several shards are not supported',
+    'Run them as statements of their own, or bind the shard key so that one shard can answer.',
+  );
+}
