@@ -1,6 +1,7 @@
 /**
  * Places in a commit over several shards where a crash must do no harm. A test facility: a proxy that is started with
- * SHARDGATE_CRASH_POINT set to one of these kills itself, as by `kill -9`, when it gets there.
+ * SHARDGATE_CRASH_POINT set to one of these kills itself, as by `kill -9`, when it gets there; `decided:20`: for the
+ * twentieth time.
  */
 export const crashPoints = [
   /** Nothing has been sent. */
@@ -33,11 +34,13 @@ export type CrashHook = (reached: CrashPoint) => void;
 export function crashHook(env: Readonly<Record<string, string | undefined>>): CrashHook {
   const wanted = env['SHARDGATE_CRASH_POINT'];
   if (wanted === undefined || wanted === '') return noCrash;
-  if (!crashPoints.some((point) => point === wanted)) {
+  const [name, times = '1'] = wanted.split(':');
+  if (!crashPoints.some((point) => point === name) || !/^\d{1,6}$/.test(times)) {
     throw new Error(`SHARDGATE_CRASH_POINT: ${wanted} is none of ${crashPoints.join(', ')}`);
   }
+  let left = Number(times);
   return (reached) => {
-    if (reached === wanted) process.kill(process.pid, 'SIGKILL');
+    if (reached === name && --left === 0) process.kill(process.pid, 'SIGKILL');
   };
 }
 

@@ -19,8 +19,11 @@ export interface RecoveryOptions {
   readonly intervalMs: number;
 }
 
-/** Twice the time that a commit over several shards takes on a bad day; then somebody has crashed. */
-export const RECOVERY_DEFAULTS: RecoveryOptions = { ageMs: 10_000, intervalMs: 5000 };
+/**
+ * More than a commit over several shards takes on a bad day; then somebody has crashed. Both together are the bound of
+ * how long the locks of a crashed commit may stay, once a proxy runs.
+ */
+export const RECOVERY_DEFAULTS: RecoveryOptions = { ageMs: 5000, intervalMs: 2000 };
 
 export interface RecoveryServices {
   topology(): Topology;
