@@ -2,8 +2,8 @@
  * Goal: money is neither made nor lost, every transfer has both of its legs or none, whatever was acknowledged is
  * there, and nothing stays prepared, while the proxy and the shards are killed (kill -9). Method: eight clients move
  * money between accounts of four shards, in transactions, in single statements and in texts of several statements; the
- * proxy is killed now and then, and dies by itself at every step of a commit; shards are killed in turn. SHARDGATE_BANK_ROUNDS
- * looks longer, SHARDGATE_BANK_SEED repeats the choices (not the timing).
+ * proxy is killed now and then, and dies by itself at every step of a commit; shards are killed in turn.
+ * SHARDGATE_BANK_ROUNDS looks longer, SHARDGATE_BANK_SEED repeats the choices (not the timing).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
