@@ -10,6 +10,7 @@ import { formatProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
 import { CancelKeys } from './frontend/cancel-keys.js';
 import { Listener } from './frontend/listener.js';
+import { Notifications } from './frontend/notifications.js';
 import type { SessionContext } from './frontend/session-context.js';
 import type { Catalog } from './keyspace/catalog.js';
 import { Metrics } from './metrics/metrics.js';
@@ -89,6 +90,7 @@ export class Server {
       logger,
       cancels: new CancelKeys(),
       commits: this.twoPhase.commits,
+      notifications: new Notifications(() => this.config, logger),
       ids: this.ids,
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
@@ -133,6 +135,7 @@ export class Server {
     this.watch?.close();
     clearInterval(this.catalogTimer);
     await this.listener?.drain(this.config.drainTimeoutMs);
+    this.context?.notifications.close();
     this.cluster?.destroy();
     this.twoPhase?.stop();
     this.ids?.stop();
@@ -148,6 +151,7 @@ export class Server {
     this.context!.config = config;
     // Plans name shards of the topology that they were made for: both change in one step.
     this.cluster!.update(config);
+    this.context!.notifications.follow();
     this.planner!.update(config.topology, this.catalog!);
     void this.reloadCatalog(true);
     if (before.listen.port !== config.listen.port || before.listen.host !== config.listen.host) {

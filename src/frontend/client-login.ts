@@ -306,6 +306,7 @@ export class ClientLogin implements TransportHandler {
       this.host.onSessionClosed(session);
     });
     const key = context.cancels.issue(session, minor >= 2 ? 32 : 4);
+    session.listening.pid = key.pid;
     this.session = session;
     this.host.onSession(session);
     const { local } = session;

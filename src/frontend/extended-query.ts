@@ -250,7 +250,7 @@ export class ExtendedQuery {
   sync(): boolean {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
-    const { only } = this.pipeline;
+    const only = session.listening.mustCatchUp ? null : this.pipeline.only;
     if (only !== null && !this.skipping && this.loss === null) {
       // Its own ReadyForQuery tells what has become of it.
       this.startBatch();

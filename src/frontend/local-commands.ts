@@ -46,13 +46,17 @@ export function runLocal(
       session.extended.sqlStatements.deallocate(command.name);
       done({ ok: true, tag: command.name === null ? 'DEALLOCATE ALL' : 'DEALLOCATE' });
       return true;
+    case 'listen':
+      session.listening.listen(command.channel, done);
+      return true;
+    case 'unlisten':
+      session.listening.unlisten(command.channel);
+      done({ ok: true, tag: 'UNLISTEN' });
+      return true;
     case 'prepare':
       return session.extended.sqlStatements.prepare(command, done);
     case 'execute':
       throw new Error('EXECUTE is run as the statement that it names');
-    case 'nothing':
-      done({ ok: true, tag: command.tag });
-      return true;
   }
 }
 
@@ -169,9 +173,11 @@ function savepoint(
       else if (kind === 'release') {
         work.release(name);
         portals.endSavepoint(false, work.savepointDepth);
+        session.listening.endSavepoint(false, work.savepointDepth);
       } else {
         const state = work.rollBackTo(name)!;
         portals.endSavepoint(true, work.savepointDepth);
+        session.listening.endSavepoint(true, work.savepointDepth);
         session.planning.overlay.changed();
         session.pins.rolledBack();
         session.settings.restore(state.settings);
@@ -374,6 +380,7 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
     if (outcome.ok && what === 'all') {
       resetSettings(session);
       session.extended.sqlStatements.deallocate(null);
+      session.listening.unlisten(null);
     }
     if (outcome.ok && (what === 'all' || what === 'sequences')) {
       session.planning.ids.sequences.forget();

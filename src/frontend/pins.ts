@@ -8,7 +8,7 @@ import { NO_VALUES } from '../executor/bind-parts.js';
 import type { CatalogRelation } from '../keyspace/catalog.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { TemporaryTables } from '../planner/names.js';
-import type { Plan } from '../planner/plan.js';
+import type { Plan, SessionState } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { noteCursor } from './cursor-shards.js';
 import { Pin } from './pin.js';
@@ -53,11 +53,12 @@ export class Pins {
     }
     const { catalogShard } = this.session.context.config.topology;
     if (backend.shard !== catalogShard) return;
+    if (touches.includes('notify')) this.session.listening.noteNotify(backend);
     const makesTables = touches.includes('temporaryDdl');
     if (makesTables) this.assertRoom(backend);
     if (makesTables || touches.includes('advisoryLock')) this.keep(backend, makesTables);
     // It cannot be prepared any more, so it decides the transaction's commit.
-    if (makesTables || touches.includes('temporary')) this.session.work.scratchHome = backend;
+    if (touches.some((state) => UNPREPARABLE.has(state))) this.session.work.scratchHome = backend;
   }
 
   /** Throws SqlError 53000 where sessions with temporary tables would leave none for others. */
@@ -197,6 +198,8 @@ export class Pins {
   }
 }
 
+/** PostgreSQL 18, PREPARE TRANSACTION, notes. */
+const UNPREPARABLE: ReadonlySet<SessionState> = new Set(['temporary', 'temporaryDdl', 'notify']);
 /** How many advisory locks the backend holds; outside of transactions these are the session's. */
 const LOCKS = `SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks
   WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`;

@@ -7,6 +7,7 @@ import type { Planner } from '../planner/planner.js';
 import type { Commits } from '../transaction/commits.js';
 import type { Logger } from '../util/logger.js';
 import type { CancelKeys } from './cancel-keys.js';
+import type { Notifications } from './notifications.js';
 
 /** What all sessions share; the composition root makes it, a reload replaces `config`. */
 export interface SessionContext {
@@ -21,6 +22,8 @@ export interface SessionContext {
   readonly commits: Commits;
   /** Makes the values that INSERTs leave to the proxy. */
   readonly ids: Ids;
+  /** What clients listen to. */
+  readonly notifications: Notifications;
   /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */
   readonly reloadCatalog: () => Promise<void>;
   /** Since the catalog was last loaded. */

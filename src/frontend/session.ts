@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { PASS } from '../backend/postgres/expected-replies.js';
@@ -22,6 +21,7 @@ import { ExtendedQuery } from './extended-query.js';
 import { HeldBackends } from './held-backends.js';
 import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
+import { Listening } from './listening.js';
 import { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
 import { SessionSettings, settingSql } from './session-settings.js';
@@ -63,7 +63,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   settingsAtBegin: ReadonlyMap<string, string> | null = null;
   /** DDL ran since the catalog was loaded by this session. */
   catalogStale = false;
-  private readonly transport: Transport;
+  readonly transport: Transport;
   private readonly dispatcher: Dispatcher;
   private readonly simple: SimpleQuery;
   readonly extended: ExtendedQuery;
@@ -75,6 +75,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private readonly held = new HeldBackends();
   readonly planning = new SessionPlanning(this);
   readonly pins = new Pins(this);
+  readonly listening = new Listening(this);
   private statementFailed = false;
   /** Null: before `welcome`. */
   startup: Welcome | null = null;
@@ -135,6 +136,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   onDrain(): void {
     this.held.resume();
     this.operation?.clientDrained?.();
+    this.listening.deliverBetween();
     this.pump();
   }
 
@@ -203,6 +205,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     }
     this.work.participants.length = 0;
     this.pins.close();
+    this.listening.close();
     this.onClosed();
   }
 
@@ -283,6 +286,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** Answers ReadyForQuery by ourselves, when no backend does. */
   writeReady(): void {
+    this.listening.deliver();
     if (this.reports.size > 0) this.local.bytes(this.reports.take());
     writeReadyForQuery(this.local, this.work.status);
   }
@@ -414,11 +418,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** ReadyForQuery of the one backend whose answer the client got as it was. */
   private onStatementEnd(backend: BackendConnection, status: number): void {
     const { work } = this;
-    if (backend.startedAt !== 0) {
-      const us = Math.round((performance.now() - backend.startedAt) * 1000);
-      backend.owner.latency.observe(us);
-      backend.startedAt = 0;
-    }
+    backend.observeLatency();
     if (this.pendingEffect !== null) this.applyEffect(this.pendingEffect, backend);
     this.copyTarget = null;
     const wasExplicit = work.explicit;
@@ -444,7 +444,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.loadCatalog(() => this.finishUnit());
       return;
     }
-    if (!this.pins.settled()) return;
+    if (!this.listening.caughtUp(() => this.finishUnit()) || !this.pins.settled()) return;
     this.releaseAll();
     this.goOn();
   }
@@ -462,11 +462,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.operation = null;
     this.statementFailed = false;
     this.control.reset();
+    this.listening.deliver();
     this.pump();
   }
 
   /** `committed` false: settings made in the transaction are void. */
   onTransactionEnd(committed: boolean): void {
+    this.listening.endTransaction(committed);
     if (this.settingsAtBegin === null) return;
     if (!committed) this.restoreSettings(this.settingsAtBegin);
     this.settingsAtBegin = null;
@@ -574,10 +576,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     return this.leases.stopWaiting();
   }
 
-  onSimpleQuery(): void {
-    this.extended.onSimpleQuery();
-  }
-
   markApplied(backend: BackendConnection): void {
     backend.settings = this.settings.current;
     backend.settingsKey = this.settings.key;
@@ -601,7 +599,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   endTransaction(chained: boolean): void {
     this.extended.endPortals(true);
     this.pins.rolledBack();
-    if (!chained && !this.inPipeline) this.releaseAll();
+    if (!chained && !this.inPipeline && !this.listening.mustCatchUp) this.releaseAll();
   }
 
   /** The backends execute something within the pipeline that is open. */
@@ -616,6 +614,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.loadCatalog(() => this.endBatch());
       return;
     }
+    if (!explicit && !this.listening.caughtUp(() => this.endBatch())) return;
     this.extended.endPortals(!explicit);
     this.writeReady();
     if (explicit) this.goOn();

@@ -103,7 +103,7 @@ export class SimpleQuery {
     const textEnd = queryTextEnd(buffer, start, end);
     const planned = session.planning.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
     if (planned === null) return false;
-    session.onSimpleQuery();
+    session.extended.onSimpleQuery();
     session.extended.sqlStatements.reset();
     const { source, work } = session;
     source.text = buffer;
@@ -182,7 +182,7 @@ export class SimpleQuery {
     let backend: BackendConnection | null;
     if (plan.kind === 'local') {
       // A change of the catalog is loaded before its commit is answered.
-      backend = session.catalogStale ? null : session.control.backendFor(plan.command);
+      backend = mustEndByItself(session) ? null : session.control.backendFor(plan.command);
       if (backend === null) return null;
       session.control.passed(plan.command, () => '');
       context.metrics.transactions[
@@ -190,6 +190,8 @@ export class SimpleQuery {
       ]!++;
     } else {
       if (plan.kind !== 'route' && plan.kind !== 'insertSplit') return null;
+      // Its own notification comes in front of ReadyForQuery.
+      if (plan.touches?.includes('notify') === true) return null;
       const shards = shardsOf(session, plan);
       if (shards.length !== 1) return null;
       const shard = shards[0]!;
@@ -482,6 +484,11 @@ export class SimpleQuery {
     session.endBatch();
     return true;
   }
+}
+
+/** Something must be done before the end of the transaction is answered. */
+function mustEndByItself({ catalogStale, listening }: Session): boolean {
+  return catalogStale || listening.mustCatchUp;
 }
 
 /** Values of the statement are read from its text and its Bind. */

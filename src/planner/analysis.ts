@@ -124,8 +124,8 @@ export class Analysis {
   readonly changes = new Map<CommonTableExpr, Level>();
   /** Columns of written tables that take their default. */
   readonly defaulted: { readonly occurrence: Occurrence; readonly column: CatalogColumn }[] = [];
-  /** Transaction-level advisory locks, which all sessions must take at one place. */
-  advisoryLock = false;
+  /** Advisory locks and notifications, for which all sessions must meet at one place. */
+  meetsOthers = false;
   /** Edges into queries of WITH clauses, which hold only where the query is referred to once. */
   readonly cteUses: CteUse[] = [];
   /** False: the plan depends on values and serves one text only. */

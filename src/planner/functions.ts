@@ -109,6 +109,12 @@ function isUserMade(name: string, analysis: Analysis): boolean {
 }
 
 function refuseReaders(name: string): void {
+  if (name === 'pg_listening_channels') {
+    refuse(
+      `function "${name}" is not supported: it asks a server session, which clients share`,
+      'Keep track of what the client listens to.',
+    );
+  }
   if (!readsNamedTables.test(name)) return;
   refuse(
     `function "${name}" is not supported: it reads what its arguments name, which may lie on other shards`,
@@ -117,12 +123,14 @@ function refuseReaders(name: string): void {
 }
 
 function inspectEffect(name: string, analysis: Analysis): void {
+  const notifies = name === 'pg_notify';
+  if (notifies) analysis.names.touched.add('notify');
   const lasting = sessionLocks.test(name);
   if (lasting) analysis.names.touched.add('advisoryLock');
-  if (lasting || transactionLocks.test(name)) {
-    // All sessions must meet at one place for a lock to exclude anyone.
+  if (lasting || notifies || transactionLocks.test(name)) {
+    // All sessions must meet at one place, for a lock to exclude anyone and for a notification to be heard.
     analysis.readsCatalog = true;
-    analysis.advisoryLock = true;
+    analysis.meetsOthers = true;
     analysis.writes = true;
     return;
   }
@@ -146,9 +154,6 @@ function inspectEffect(name: string, analysis: Analysis): void {
         'function "setseed" is not supported: it belongs to a server session, which clients share',
         'Generate repeatable random numbers in the client.',
       );
-      break;
-    case 'pg_notify':
-      refuse('function "pg_notify" is not supported', 'Send notifications on a direct connection.');
       break;
     case 'pg_export_snapshot':
       refuse(

@@ -61,11 +61,11 @@ export function tablesOf(analysis: Analysis): Tables {
     }
     if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence);
   }
-  if (analysis.advisoryLock) assertLocksMeet([...sharded, ...reference, ...unsharded], analysis);
+  if (analysis.meetsOthers) assertLocksMeet([...sharded, ...reference, ...unsharded], analysis);
   return { sharded, reference, unsharded, system };
 }
 
-/** All sessions must take an advisory lock on one server. */
+/** All sessions must take advisory locks, and notify, on one server. */
 function assertLocksMeet(users: readonly Occurrence[], analysis: Analysis): void {
   const { catalogShard } = analysis.names.topology;
   const elsewhere = users.some(({ table }) => {
@@ -74,8 +74,8 @@ function assertLocksMeet(users: readonly Occurrence[], analysis: Analysis): void
   });
   if (!elsewhere) return;
   refuse(
-    'advisory locks in statements that use tables of other shards are not supported',
-    'Take the lock in a SELECT without FROM, so that all sessions meet at one place.',
+    'advisory locks and pg_notify in statements that use tables of other shards are not supported',
+    'Call them in a SELECT without FROM, so that all sessions meet at one place.',
   );
 }
 

@@ -44,7 +44,9 @@ export type SessionState =
   | 'temporaryDdl'
   /** A server has taken values of a sequence by itself, or set one. */
   | 'nextval'
-  | 'setval';
+  | 'setval'
+  /** NOTIFY: sent when the transaction commits. */
+  | 'notify';
 
 /**
  * The statement's text goes unchanged to the selected shards; one shard's answer passes through as
@@ -579,10 +581,12 @@ export type LocalCommand =
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
   /** `name` null: all. */
   | { readonly kind: 'deallocate'; readonly name: string | null }
+  /** At once, or when the transaction commits. */
+  | { readonly kind: 'listen'; readonly channel: string }
+  /** `channel` null: all. */
+  | { readonly kind: 'unlisten'; readonly channel: string | null }
   | PrepareCommand
-  | ExecuteCommand
-  /** Nothing to do here, answered with its tag: UNLISTEN *, CLOSE ALL outside a transaction... */
-  | { readonly kind: 'nothing'; readonly tag: string };
+  | ExecuteCommand;
 
 /** SQL PREPARE. */
 export interface PrepareCommand {

@@ -8,8 +8,9 @@ import { fillPlan } from './fill-plan.js';
 import { planInsert } from './inserts.js';
 import { planDelete, planMerge, planUpdate } from './modification-plans.js';
 import type { Plan, SessionState } from './plan.js';
-import { anyPlan, localPlan, refusePlan } from './plans.js';
+import { anyPlan, localPlan, refusePlan, routePlan } from './plans.js';
 import { Refused, refuse } from './refusals.js';
+import { CATALOG_ROUTE } from './routing.js';
 import { planDeclare, planSelect } from './select-plans.js';
 import { planExecute, planPrepare } from './prepared-statements.js';
 import { sequenceCalls } from './sequence-calls.js';
@@ -45,6 +46,8 @@ const textKinds = new Set([
   'ExecuteStmt',
   'FetchStmt',
   'ClosePortalStmt',
+  'ListenStmt',
+  'NotifyStmt',
   'UnlistenStmt',
   'DeclareCursorStmt',
 ]);
@@ -137,7 +140,17 @@ export function dispatch(node: Node, context: StatementContext): Plan {
       name: isall === true ? null : (name ?? null),
     });
   }
-  if ('UnlistenStmt' in node) return localPlan('utility', { kind: 'nothing', tag: 'UNLISTEN' });
+  if ('ListenStmt' in node) {
+    return localPlan('utility', { kind: 'listen', channel: node.ListenStmt.conditionname ?? '' });
+  }
+  if ('UnlistenStmt' in node) {
+    const channel = node.UnlistenStmt.conditionname ?? null;
+    return localPlan('utility', { kind: 'unlisten', channel });
+  }
+  if ('NotifyStmt' in node) {
+    context.names.touched.add('notify');
+    return routePlan('utility', true, CATALOG_ROUTE);
+  }
   if ('DoStmt' in node) return planDo(node.DoStmt, context);
   if ('ConstraintsSetStmt' in node) {
     const named = node.ConstraintsSetStmt.constraints !== undefined;

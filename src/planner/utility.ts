@@ -143,8 +143,6 @@ export function unknownTable(verb: string, range: RangeVar, context: StatementCo
 
 /** Why a statement kind is refused, and what to do instead. */
 const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: string]>> = {
-  ListenStmt: ['LISTEN', 'Listen on a direct connection to one server.'],
-  NotifyStmt: ['NOTIFY', 'Notify on a direct connection to one server.'],
   CheckPointStmt: ['CHECKPOINT', 'Run it on a direct connection to each server.'],
   LoadStmt: ['LOAD', 'Set shared_preload_libraries or session_preload_libraries on the servers.'],
   CallStmt: ['CALL', "Run the procedure's statements one by one, so that each can be routed."],

@@ -25,6 +25,8 @@ export interface BackendSink {
     start: number,
     end: number,
   ): void;
+  /** A NotificationResponse, which may come at any time; absent: nobody listens here. */
+  notified?(backend: BackendConnection, buffer: Buffer, start: number, end: number): void;
   /** The backend waits for copy data. */
   copyInStarted(backend: BackendConnection): void;
   /** Nothing is expected any more, though no ReadyForQuery came: `notifyWhenSettled` asked for this. */

@@ -185,6 +185,13 @@ export class BackendConnection implements TransportHandler {
     this.expect(Expect.execute, DROP);
   }
 
+  /** The statement that was timed is over. */
+  observeLatency(): void {
+    if (this.startedAt === 0) return;
+    this.owner.latency.observe(Math.round((performance.now() - this.startedAt) * 1000));
+    this.startedAt = 0;
+  }
+
   /** Sends Flush, so that answers come without a Sync. */
   requestFlush(): void {
     this.out.begin(Frontend.flush).end();
@@ -479,13 +486,15 @@ export class BackendConnection implements TransportHandler {
         this.copyingIn = true;
         if (action !== CAPTURE) this.sink.copyInStarted(this);
         break;
+      case Backend.notificationResponse:
+        this.sink.notified?.(this, buffer, start, end);
+        break;
       case Backend.parameterStatus: {
         const status = readParameterStatus(buffer, start, end);
         if (status !== null) this.parameters.set(status.name, status.value);
         break;
       }
       case Backend.noticeResponse:
-      case Backend.notificationResponse:
       case Backend.copyOutResponse:
       case Backend.copyDone:
       case Backend.functionCallResponse:
