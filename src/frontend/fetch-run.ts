@@ -48,7 +48,8 @@ export class FetchRun implements StatementRun {
     }
     const { skip, take } = stepsOf(cursor, portal);
     const formats = this.wantedFormats();
-    portal.use(formats);
+    // What is passed over has no format.
+    if (!move) portal.use(formats);
     const { host = session } = request;
     const memory = session.context.config.limits.gatherMemoryBytes;
     const finish = (error: Buffer | null, rows: number): void => {

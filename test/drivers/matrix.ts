@@ -23,14 +23,9 @@ export interface Driver {
 
 /** Steps of the scripts that Shardgate refuses yet. */
 export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
-  asyncpg: ['scatter_cursors', 'types'],
-  'psycopg 2': ['scatter_cursor'],
-  'psycopg 3': ['streams', 'server_cursors'],
-  SQLAlchemy: ['streaming'],
-  Django: ['iterators'],
+  asyncpg: ['types'],
   ODBC: ['cursors'],
   PDO: ['identities', 'cursors'],
-  ActiveRecord: ['bulk returning'],
   pg: ['insert select'],
   knex: ['timeout'],
 };

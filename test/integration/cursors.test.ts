@@ -333,6 +333,18 @@ test('a cursor is a portal, and a portal a cursor', async () => {
   for (const step of steps) await pair.expectSame(step);
 });
 
+test('rows of a portal in binary are passed over by MOVE, which has no format', async () => {
+  const steps: readonly ((c: WireClient) => void)[] = [
+    (c) => c.query('BEGIN'),
+    (c) => (c.parse(MERGED), c.bind({ portal: 'p', resultFormats: [1] }), c.sync()),
+    (c) => (c.execute('p', 2), c.sync()),
+    (c) => c.query('MOVE FORWARD 3 FROM p'),
+    (c) => (c.execute('p', 2), c.sync()),
+    (c) => c.query('ROLLBACK'),
+  ];
+  for (const step of steps) await pair.expectSame(step);
+});
+
 test('row limits of FETCH itself', async () => {
   await pair.expectSame((c) => c.query('BEGIN'));
   await pair.expectSame((c) => c.query(`DECLARE c CURSOR FOR ${MERGED}`));
