@@ -23,7 +23,7 @@ export function idColumns(relation: CatalogRelation, table: Table, names: Names)
     const source =
       ids?.column === column.name
         ? configuredSource(ids, column, relation, names)
-        : defaultSource(column, table, names);
+        : defaultSource(column, names);
     if (source !== null) found.push({ column, source });
   }
   if (ids !== undefined && !relation.columns.some(({ name }) => name === ids.column)) {
@@ -72,14 +72,19 @@ function configuredSource(
   return sequenceSource(sequence, names);
 }
 
-/** Null: the column has no sequence, or one that counts on the only shard where the rows are. */
-function defaultSource(column: CatalogColumn, table: Table, names: Names): IdSource | null {
+/** Null: the column has no sequence of its own. */
+function defaultSource(column: CatalogColumn, names: Names): IdSource | null {
   const sequence =
     column.sequence === undefined ? undefined : names.catalog.relations.get(column.sequence);
-  if (sequence?.kind !== 'S') return null;
-  const { keyspace } = table;
-  if (!keyspace.sharded && names.sequenceHome(sequence) === keyspace.shards[0]) return null;
-  return sequenceSource(sequence, names);
+  return sequence?.kind === 'S' ? sequenceSource(sequence, names) : null;
+}
+
+/**
+ * Whether the one server that has the table's rows counts all of these too: it can fill them in by itself.
+ */
+export function countsItself({ keyspace }: Table, ids: readonly IdColumn[]): boolean {
+  if (keyspace.sharded) return false;
+  return ids.every(({ source }) => 'shard' in source && source.shard === keyspace.shards[0]);
 }
 
 /** The next values of a sequence. */

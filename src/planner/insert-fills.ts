@@ -1,7 +1,9 @@
 import type { InsertStmt, Node } from '@pgsql/types';
+import type { Table } from '../keyspace/topology.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { Tokens } from '../sql/tokens.js';
-import { idColumns, type IdColumn } from './id-sources.js';
+import { countsItself, idColumns, type IdColumn } from './id-sources.js';
+import { queryEdits, queryText } from './insert-select-fills.js';
 import type { Insertion } from './insertions.js';
 import { fillPlan, type Edit } from './fill-plan.js';
 import type { FillPlan, FillSlot } from './plan.js';
@@ -27,29 +29,39 @@ export function planFill(
   const defaulted = made.filter(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
   );
-  if (omitted.length === 0 && defaulted.length === 0) {
+  const filled = [...omitted, ...defaulted];
+  if (filled.length === 0 || isLeftToServer(filled, insertion, target.table)) {
     return calls.length === 0 ? null : fillPlan('insert', calls, context);
   }
-  const filled = [...omitted, ...defaulted];
   checkOverriding(statement, insertion, filled);
-  if (insertion.select !== null) {
-    refuse(
-      `INSERT ... SELECT into table "${target.relation.name}" without values for "${filled[0]!.column.name}" is not supported: ` +
-        'Shardgate makes them row by row',
-      "Select a value for it, such as nextval('sequence'), on a server that counts it; or insert the rows as VALUES.",
-    );
-  }
   checkAlways(statement, insertion, filled);
   const edits =
-    insertion.rows === null
-      ? [defaultValuesEdit(statement, omitted, context)]
-      : rowEdits(statement, insertion, omitted, defaulted, context);
+    insertion.select !== null
+      ? selectEdits(statement, insertion, omitted, context)
+      : insertion.rows === null
+        ? [defaultValuesEdit(statement, omitted, context)]
+        : rowEdits(statement, insertion, omitted, defaulted, context);
   return fillPlan('insert', [...edits, ...calls], context);
 }
 
+/**
+ * A server that has the whole table makes the values by itself. Those of one row are made here all the same, so that
+ * they are known to currval and lastval.
+ */
+function isLeftToServer(
+  filled: readonly IdColumn[],
+  { rows, select, target }: Insertion,
+  table: Table,
+): boolean {
+  if (!countsItself(table, filled)) return false;
+  const plain = target.relation.kind === 'r' && !target.relation.hasTriggersOrRules;
+  return !plain || select !== null || (rows?.length ?? 1) > 1;
+}
+
 /** The columns beyond the first row's width take their defaults. */
-function isOmitted(name: string, { columns, rows, select }: Insertion): boolean {
+function isOmitted(name: string, { columns, rows, select, query }: Insertion): boolean {
   const place = columns.indexOf(name);
+  if (query?.openOutputs === false && place >= query.outputs.length) return true;
   if (place < 0 || (rows === null && select === null)) return true;
   return rows !== null && rows.length > 0 && place >= rows[0]!.length;
 }
@@ -123,14 +135,21 @@ function rowEdits(
   defaulted: readonly IdColumn[],
   context: StatementContext,
 ): Edit[] {
-  const edits = omitted.length === 0 ? [] : columnEdits(statement, insertion, omitted, context);
+  const rows = insertion.rows!;
+  const listPlace = (): number => {
+    const tokens = tokensBehindTarget(statement, context);
+    return tokens.start(keywordAt(tokens, ['values', 'overriding']));
+  };
+  const edits =
+    omitted.length === 0
+      ? []
+      : columnEdits(statement, insertion, omitted, rows[0]!.length, listPlace);
   const always = overriding(statement, [...omitted, ...defaulted]);
   if (always !== '') {
     const tokens = tokensBehindTarget(statement, context);
     const at = tokens.start(keywordAt(tokens, ['values']));
     edits.push({ start: at, end: at, pieces: [`${always.trim()} `] });
   }
-  const rows = insertion.rows!;
   const spans = omitted.length === 0 ? [] : rowSpans(rows.length, context);
   rows.forEach((row, index) => {
     const span = spans[index];
@@ -148,21 +167,39 @@ function rowEdits(
   return edits;
 }
 
-/** The omitted columns come first, in the list of columns that there is, or in a new one. */
-function columnEdits(
+function selectEdits(
   statement: InsertStmt,
   insertion: Insertion,
   omitted: readonly IdColumn[],
   context: StatementContext,
+): Edit[] {
+  const text = queryText(statement, insertion, context);
+  const { start } = text;
+  const width = insertion.query?.outputs.length ?? insertion.columns.length;
+  const edits = columnEdits(statement, insertion, omitted, width, () => start);
+  const always = overriding(statement, omitted);
+  if (always !== '') edits.push({ start, end: start, pieces: [`${always.trim()} `] });
+  return [...edits, ...queryEdits(insertion, omitted, text, context)];
+}
+
+/**
+ * The omitted columns come first, in the list of columns that there is, or in a new one at `listPlace`, with the `width`
+ * columns that are given.
+ */
+function columnEdits(
+  statement: InsertStmt,
+  insertion: Insertion,
+  omitted: readonly IdColumn[],
+  width: number,
+  listPlace: () => number,
 ): Edit[] {
   const first = statement.cols?.[0];
   if (first !== undefined && 'ResTarget' in first) {
     const at = first.ResTarget.location ?? 0;
     return [{ start: at, end: at, pieces: [`${nameList(omitted)}, `] }];
   }
-  const tokens = tokensBehindTarget(statement, context);
-  const at = tokens.start(keywordAt(tokens, ['values', 'overriding']));
-  const given = insertion.columns.slice(0, insertion.rows![0]!.length).map(quoteIdentifier);
+  const at = listPlace();
+  const given = insertion.columns.slice(0, width).map(quoteIdentifier);
   return [{ start: at, end: at, pieces: [`(${[nameList(omitted), ...given].join(', ')}) `] }];
 }
 

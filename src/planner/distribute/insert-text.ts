@@ -10,6 +10,9 @@ export interface InsertText {
   readonly query: string;
   /** ON CONFLICT and RETURNING; may be empty. */
   readonly tail: string;
+  /** Where the query itself stands, as offsets in the text. */
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Places where the query may begin that are tried. */
@@ -39,7 +42,7 @@ export function insertText(
     for (const to of [...ends.map((token) => tokens.start(token)), last]) {
       const query = before + tokens.text(tokens.start(from), to);
       if (parsesTo(query, { SelectStmt: select }, parser))
-        return { query, tail: tokens.text(to, last) };
+        return { query, tail: tokens.text(to, last), start: tokens.start(from), end: to };
     }
   }
   return null;
