@@ -68,8 +68,14 @@ function useSnapshot(
 ): void {
   if (plan.kind === 'route' && plan.shards.kind === 'any' && plan.shards.keyspace === null) return;
   const [shard, ...more] = shards;
-  if (shard !== undefined && more.length === 0) work.snapshotOf ??= shard;
-  if (more.length === 0 && work.snapshotOf === shard) return;
+  if (shard !== undefined && more.length === 0) {
+    const { name, keyspace } = work.snapshotOf ?? shard;
+    // By name: after a reload the same shard has another value.
+    if (shard.name === name && shard.keyspace === keyspace) {
+      work.snapshotOf = shard;
+      return;
+    }
+  }
   throw sqlError(
     'feature_not_supported',
     `a ${isolation} transaction cannot use more than one shard`,
