@@ -191,7 +191,10 @@ export class Gather implements Operation {
   }
 
   ready(backend: BackendConnection): void {
-    this.branches.of(backend).syncing = false;
+    const branch = this.branches.find(backend);
+    // Of a BEGIN on a backend that the statement needs for something else.
+    if (branch === null) return;
+    branch.syncing = false;
     this.finishIfOver();
   }
 

@@ -17,7 +17,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { keptMerge } from './fan-out-run.js';
 import { refuseTextSettings } from './gather-run.js';
 import type { Session } from './session.js';
-import { SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
+import { lossOf, SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
 import {
   describeFor,
   startOperation,
@@ -139,6 +139,11 @@ export class DistributeRun implements StatementRun {
     if (places.length === 0) places.push(0);
     const text = this.applyText(paramTypes);
     const used = places.map((place) => backends[shards.indexOf(targets[place]!)]!);
+    const loss = lossOf(used);
+    if (loss !== null) {
+      onDone(loss);
+      return;
+    }
     for (const backend of used) session.work.writers.add(backend);
     const fanOut = new FanOut(request.host ?? session, used, {
       merge: this.mergeOf(places),

@@ -21,7 +21,7 @@ import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { refuseTextSettings } from './gather-run.js';
 import type { Session } from './session.js';
 import { readersOf, refusalError } from './shard-choice.js';
-import { abortSoon, withoutPlace } from './source-reader.js';
+import { abortSoon, lossOf, withoutPlace } from './source-reader.js';
 import {
   describeFor,
   startOperation,
@@ -192,6 +192,11 @@ export class MoveRun implements StatementRun {
     onDone: (outcome: Outcome) => void,
   ): void {
     const backends = shards.map((shard) => this.backendOf(shard));
+    const loss = lossOf(backends);
+    if (loss !== null) {
+      onDone(loss);
+      return;
+    }
     const fanOut = new FanOut(host, backends, {
       merge: { kind: 'concat' },
       send: (backend) => {

@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { BackendError } from '../backend/backend-error.js';
 import { SqlError } from '../errors/sql-error.js';
 import { withoutPosition } from '../protocol/error-position.js';
 import { RowCapture, type TakeRow } from '../executor/row-capture.js';
@@ -109,6 +110,14 @@ export function abortSoon(session: Session, error: Buffer): void {
   setImmediate(() => {
     if (session.operation === operation) operation?.abort?.(error);
   });
+}
+
+/** The error of a shard that was lost while others were read, as nothing was asked of it; null: none was. */
+export function lossOf(backends: readonly BackendConnection[]): Outcome | null {
+  const lost = backends.find(({ alive }) => !alive);
+  if (lost === undefined) return null;
+  const error = new BackendError(lost.shard.name, 'connection_failure', 'the connection was lost');
+  return { ok: false, error: errorBytes(error.toSqlError()) };
 }
 
 /** The texts that shards run are our own: places in them mean nothing to the client. */

@@ -24,7 +24,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { refuseTextSettings } from './gather-run.js';
 import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
-import { SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
+import { lossOf, SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
 import {
   describeFor,
   startOperation,
@@ -182,6 +182,11 @@ export class SpreadRun implements StatementRun {
     const text = unnamedText(sql.join(''), types);
     const bind = this.bind.withValues(values);
     const targets = this.backendsOf({ shards: this.targets }, backends);
+    const loss = lossOf(targets);
+    if (loss !== null) {
+      onDone(loss);
+      return;
+    }
     if (spec.writes) for (const backend of targets) session.work.writers.add(backend);
     const fanOut = new FanOut(request.host ?? session, targets, {
       merge: { kind: 'concat' },

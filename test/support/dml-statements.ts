@@ -64,6 +64,10 @@ export class DmlGrammar {
       () => this.#insertElsewhere(values),
       () => this.#update(values),
       () => this.#delete(values),
+      () => this.#updateByOthers(values),
+      () => this.#deleteByOthers(values),
+      () => this.#move(values),
+      () => this.#changesInWith(values),
     ]);
     const { sql, ordered } = make();
     return { sql, ordered, params: values.params.length > 0 ? values.params : undefined };
@@ -172,6 +176,75 @@ export class DmlGrammar {
     ] as const);
     const where = ` WHERE ${this.#filter(key, values)}`;
     return { sql: `DELETE FROM ${table}${where}${this.#returning(table)}`, ordered: false };
+  }
+
+  /** What rows of other shards and keyspaces say. No row has two answers. */
+  #updateByOthers(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const sql = dice.pick([
+      () =>
+        `UPDATE accounts a SET amount = x.q FROM (SELECT pos, max(qty) AS q FROM lines GROUP BY pos) x WHERE x.pos = a.id${this.#returning('a')}`,
+      () =>
+        `UPDATE accounts SET n = (SELECT count(*) FROM lines WHERE pos = accounts.id) WHERE ${this.#filter('id', values)}${this.#returning('accounts')}`,
+      () =>
+        `UPDATE lines SET tag = left((SELECT min(body) FROM notes WHERE notes.acc = lines.acc), 20) WHERE ${this.#filter('acc', values)}`,
+      () =>
+        `UPDATE notes SET body = (SELECT max(name) FROM accounts WHERE n < ${this.#int(values)}), acc = a.n FROM accounts a WHERE a.id = notes.id RETURNING notes.*, a.name`,
+      () =>
+        `UPDATE accounts SET (name, n) = (SELECT max(label), min(id) FROM regions r JOIN notes n USING (id) WHERE n.acc > accounts.id) WHERE ${this.#filter('id', values)}`,
+    ])();
+    return { sql, ordered: false };
+  }
+
+  #deleteByOthers(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const sql = dice.pick([
+      () => `DELETE FROM lines USING notes n WHERE n.id = lines.pos RETURNING lines.*, n.body`,
+      () =>
+        `DELETE FROM accounts WHERE id IN (SELECT pos FROM lines ORDER BY qty DESC NULLS LAST, acc, pos LIMIT ${values.of(dice.between(0, 4), 'int8')})${this.#returning('accounts')}`,
+      () =>
+        `DELETE FROM notes WHERE acc NOT IN (SELECT id FROM accounts) AND id % 3 = ${this.#int(values)}`,
+      () =>
+        `DELETE FROM lines WHERE qty > (SELECT avg(n) FROM accounts) AND ${this.#filter('acc', values)}${this.#returning('lines')}`,
+      () =>
+        `DELETE FROM accounts a WHERE NOT EXISTS (SELECT FROM lines l WHERE l.pos = a.id) AND ${this.#filter('a.id', values)}`,
+    ])();
+    return { sql, ordered: false };
+  }
+
+  /** New shard keys. */
+  #move(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const [at, to] = [dice.between(1, 60), dice.between(1, 200)];
+    const sql = dice.pick([
+      () =>
+        `UPDATE accounts SET id = ${values.of(to, 'int8')}, name = ${this.#name(values)} WHERE id = ${values.of(at, 'int8')}${this.#returning('accounts')}`,
+      () =>
+        `UPDATE accounts SET id = id + ${dice.pick([0, 100, 200])}, n = n + 1 WHERE ${this.#filter('id', values)}${this.#returning('accounts')}`,
+      () =>
+        `UPDATE lines SET acc = ${values.of(to, 'int8')} WHERE acc = ${values.of(at % 20, 'int8')} AND qty > 0${this.#returning('lines')}`,
+      () =>
+        `UPDATE lines SET acc = acc + pos, tag = ${this.#name(values)} WHERE ${this.#filter('acc', values)}`,
+      () => `UPDATE accounts SET id = ${to}, amount = n + 12345678.9 WHERE id = ${at}`,
+    ])();
+    return { sql, ordered: false };
+  }
+
+  #changesInWith(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const removed = `WITH d AS (DELETE FROM lines WHERE ${this.#filter('acc', values)} RETURNING *)`;
+    const sql = dice.pick([
+      () => `${removed} SELECT count(*), sum(qty), max(tag) FROM d`,
+      () =>
+        `${removed} SELECT d.acc, d.pos, r.label FROM d LEFT JOIN regions r ON r.id = d.pos % 7`,
+      () =>
+        `${removed} INSERT INTO notes SELECT 1000 + pos, max(tag), max(acc) FROM d GROUP BY pos ON CONFLICT DO NOTHING RETURNING id`,
+      () =>
+        `${removed} INSERT INTO accounts (id, name) SELECT pos, max(tag) FROM d GROUP BY pos ON CONFLICT DO NOTHING`,
+      () =>
+        `WITH u AS (UPDATE accounts SET n = ${this.#int(values)} WHERE id % 3 = 1 RETURNING id, amount) UPDATE notes SET body = u.amount::text FROM u WHERE u.id = notes.id RETURNING notes.id, u.amount`,
+    ])();
+    return { sql, ordered: false };
   }
 
   #newKey(values: Values): string {
