@@ -99,7 +99,7 @@ test('transfers stay whole while backends and a proxy are killed', async () => {
       while (running && !gone) {
         const name = `${id}-${n++}`;
         const from = pick(ACCOUNTS);
-        // Always in the order of ids: a deadlock over two shards is nobody's to detect.
+        // Always in the order of ids: nobody is to wait for a deadlock to be found.
         const to = pick(ACCOUNTS);
         if (from < to) told.set(name, await transfer(connection, name, from, to));
       }
