@@ -105,6 +105,16 @@ export class ClientInput {
     } else if (this.at < this.end || this.rest !== null || this.mustNotRead()) this.pause();
   }
 
+  /** Terminate is the last of the messages that wait, and no copy data is awaited in front of it. */
+  get endsWithTerminate(): boolean {
+    if (this.handler.copyTarget !== null) return false;
+    const ahead = this.transport.aheadEndsWith(TERMINATE);
+    if (ahead !== null) return ahead;
+    const { buffer, at, end } = this.rest ?? { buffer: this.buffer, at: this.at, end: this.end };
+    const from = end - TERMINATE.length;
+    return from >= at && TERMINATE.equals(buffer.subarray(from, end));
+  }
+
   /** Bytes of the copy data message that is being handed on which have not come yet. */
   get copyBytesMissing(): number {
     return this.copyRemaining;
@@ -202,3 +212,5 @@ export class ClientInput {
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
+/** The whole message. */
+const TERMINATE = Buffer.from([Frontend.terminate, 0, 0, 0, 4]);

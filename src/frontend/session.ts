@@ -15,6 +15,7 @@ import type { CrossShardPolicy } from '../transaction/participants.js';
 import { UnitOfWork } from '../transaction/unit-of-work.js';
 import { unknownOutcome } from '../transaction/unknown-outcome.js';
 import type { Logger } from '../util/logger.js';
+import { abandonAll } from './abandon.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { Dispatcher } from './dispatcher.js';
 import { ExtendedQuery } from './extended-query.js';
@@ -85,6 +86,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       'terminating connection due to idle-in-transaction timeout',
     );
   });
+  private readonly farewell = new IdleTimer(() => this.close());
   private readonly onClosed: () => void;
 
   constructor(
@@ -189,21 +191,24 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   onClose(): void {
+    if (this.over || !this.input.endsWithTerminate) this.close();
+    else {
+      // It has said goodbye behind what still runs: that goes on, as on Postgres.
+      this.farewell.start(Math.max(1, this.context.config.drainTimeoutMs));
+      this.onDrain();
+    }
+  }
+
+  /** Whatever still runs is broken off. */
+  private close(): void {
     if (this.over) return;
     this.over = true;
+    this.farewell.stop();
     this.idleTimer.stop();
     this.leases.giveUp();
     this.extended.abandon();
     this.operation = null;
-    const cutOff = this.copyTarget?.raw === true && this.input.copyBytesMissing > 0;
-    for (const backend of this.work.participants) {
-      // A commit that has begun goes on without its client, and gives its backends back itself.
-      if (backend.sink !== this) continue;
-      if (cutOff && backend.copyingIn) backend.owner.discard(backend);
-      else if (backend.free && backend.out.size === 0) backend.owner.release(backend);
-      else backend.owner.abandon(backend);
-    }
-    this.work.participants.length = 0;
+    abandonAll(this, this.copyTarget?.raw === true && this.input.copyBytesMissing > 0);
     this.pins.close();
     this.listening.close();
     this.onClosed();
@@ -216,7 +221,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** The client says goodbye. */
   hangUp(): void {
     this.transport.end();
-    this.onClose();
+    this.close();
   }
 
   /** Sends what has been written for backends and for the client. */
@@ -257,13 +262,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     writeError(this.local, error);
     this.flushLocal();
     this.transport.end();
-    this.onClose();
+    this.close();
   }
 
   clientStreamBroken(): void {
     this.logger.warn('a shard broke off in the middle of a row; closing the client');
     this.transport.destroy();
-    this.onClose();
+    this.close();
   }
 
   /** The client gets an error; an explicit transaction has failed. What to do about participants is the caller's. */

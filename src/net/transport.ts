@@ -47,6 +47,8 @@ export interface Transport {
   /** Flushes what was written, then closes. */
   end(): void;
   destroy(): void;
+  /** Whether what has been read while paused ends with these bytes; null: nothing has. */
+  aheadEndsWith(bytes: Buffer): boolean | null;
   readonly writable: boolean;
   /** True while written bytes wait for the peer. */
   readonly congested: boolean;
@@ -87,6 +89,7 @@ export class SocketTransport implements Transport {
     socket.on('close', () => {
       if (this.closed) return;
       this.closed = true;
+      this.waitsForDrain = false;
       this.handler.onClose(failure);
     });
   }
@@ -126,6 +129,13 @@ export class SocketTransport implements Transport {
     this.ahead = { buffer: grown, end: needed };
   }
 
+  aheadEndsWith(bytes: Buffer): boolean | null {
+    const { ahead } = this;
+    if (ahead === null) return null;
+    const from = Math.max(CLIENT_HEADROOM_BYTES, ahead.end - bytes.length);
+    return bytes.equals(ahead.buffer.subarray(from, ahead.end));
+  }
+
   private get aheadBytes(): number {
     return this.ahead === null ? 0 : this.ahead.end - CLIENT_HEADROOM_BYTES;
   }
@@ -136,6 +146,8 @@ export class SocketTransport implements Transport {
   }
 
   write(bytes: Uint8Array): boolean {
+    // Nobody is there any more to whom it could matter.
+    if (this.closed) return true;
     if (this.writer !== null) {
       if (this.writer.write(bytes)) return true;
     } else {
@@ -157,7 +169,7 @@ export class SocketTransport implements Transport {
     if (this.catchingUp) return;
     this.catchingUp = true;
     try {
-      while (!this.isPaused() && !this.closed) {
+      while (!this.isPaused()) {
         const { ahead } = this;
         if (ahead === null) break;
         this.ahead = null;
@@ -176,6 +188,7 @@ export class SocketTransport implements Transport {
   }
 
   end(): void {
+    if (this.closed) return;
     this.socket.end();
     // A peer that neither reads nor closes must not keep the socket.
     this.socket.setTimeout(5000, () => this.socket.destroy());
