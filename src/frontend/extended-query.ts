@@ -9,6 +9,7 @@ import { Frontend } from '../protocol/codes.js';
 import { readExecute, readTarget } from '../protocol/frontend-messages.js';
 import { endBatchOn, needsCommit } from './batch-end.js';
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
+import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
 import { isJudgedByShard, isShardPlan, refusalError, shardsOf } from './shard-choice.js';
@@ -144,11 +145,12 @@ export class ExtendedQuery {
     source.textStart = 0;
     source.literals = statement.literals;
     source.bind = buffer;
-    const shards = shardsOf(session, plan);
+    const bound = withBoundEffect(plan, source);
+    const shards = shardsOf(session, bound);
     if (shards.length === 1 && (plan.kind === 'route' || plan.kind === 'insertSplit')) {
-      const backend = this.pipeline.backendFor(shards[0]!, plan);
+      const backend = this.pipeline.backendFor(shards[0]!, bound);
       if (backend === null) return false;
-      return this.bindOn(backend, statement, plan, portalName, buffer, end);
+      return this.bindOn(backend, statement, bound, portalName, buffer, end);
     }
     const bind = Buffer.from(buffer.subarray(layout.restStart, end));
     if (!this.parses.answer()) return false;

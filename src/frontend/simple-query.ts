@@ -16,6 +16,7 @@ import { offsetOf } from '../sql/position.js';
 import { quoteLiteral } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { endBatchOn } from './batch-end.js';
+import { withBoundEffect } from './bound-effect.js';
 import { runLocal } from './local-commands.js';
 import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
@@ -380,7 +381,9 @@ export class SimpleQuery {
         script.outcome = { ok: false, error: execution };
         return true;
       }
-      script.execution = execution;
+      const { statement, values } = execution;
+      pointAt(session.source, { ...statement, bind: bindRest(values, TEXT_RESULTS) });
+      script.execution = { ...execution, plan: withBoundEffect(execution.plan, session.source) };
     }
     const { statement, plan, paramTypes, values } = script.execution;
     const { text, literals } = statement;

@@ -12,7 +12,7 @@ import type { Parser } from '../sql/parser.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
 import type { Names } from './names.js';
 import type { Params } from './params.js';
-import type { SettingEffect } from './plan.js';
+import type { PlannedEffect } from './plan.js';
 import type { Scope } from './scopes.js';
 import type { TextConstants } from './values.js';
 import type { ViewUse } from './views.js';
@@ -114,7 +114,7 @@ export class Analysis {
   /** Calls in whose place the proxy will write values. */
   replaced: ReadonlySet<FuncCall> = new Set();
   /** set_config() with constants. */
-  effect: SettingEffect | null = null;
+  effect: PlannedEffect | null = null;
   /** String constants such as 'now', whose value depends on when each shard reads them. */
   clockText: string | null = null;
   stringConstants = 0;

@@ -60,7 +60,7 @@ export interface RoutePlan extends PlanBase {
   /**
    * What a successful execution changes in the session's settings (`set_config` with constants).
    */
-  readonly effect: SettingEffect | null;
+  readonly effect: PlannedEffect | null;
   /** What a statement has to do with an SQL cursor. */
   readonly cursor: CursorUse | null;
   /** The statement runs COPY, so that the answer switches to copy mode. */
@@ -618,6 +618,16 @@ export interface ExecuteCommand {
 export interface ArgumentConstant {
   readonly kind: 'string' | 'integer' | 'decimal' | 'boolean' | 'null';
   readonly text: string | null;
+}
+
+/** What `set_config` will have changed; its arguments may be parameters. */
+export interface PlannedEffect extends SettingEffect {
+  /** The parameters (0-based) that are arguments; null: the argument is a constant. */
+  readonly params?: {
+    readonly name: number | null;
+    readonly value: number | null;
+    readonly local: number | null;
+  };
 }
 
 export interface SettingEffect {
