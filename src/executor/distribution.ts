@@ -1,4 +1,3 @@
-import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { Shard } from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { KeyMapper } from '../keyspace/vindex.js';
@@ -70,7 +69,7 @@ export class Distribution {
   readonly order: number[] = [];
   private readonly shards: readonly Shard[];
   private readonly rows: { readonly messages: Writer; count: number }[];
-  private readonly find: (backend: BackendConnection | null, row: Buffer, at: number) => number;
+  private readonly find: (row: Buffer, at: number) => number;
 
   constructor(destination: Destination, shape: RowShape) {
     this.shards = shardsOf(destination);
@@ -83,8 +82,8 @@ export class Distribution {
   }
 
   /** Takes a DataRow message. Throws SqlError where it belongs to no shard. */
-  add(backend: BackendConnection | null, buffer: Buffer, start: number, end: number): void {
-    const place = this.find(backend, buffer, start);
+  add(buffer: Buffer, start: number, end: number): void {
+    const place = this.find(buffer, start);
     const rows = this.rows[place]!;
     rows.messages.bytes(buffer, start, end);
     rows.count++;
@@ -128,17 +127,6 @@ function finder(
   switch (destination.kind) {
     case 'copies':
       return () => 0;
-    case 'origin': {
-      const { column } = destination;
-      const places = new Map(shards.map(({ index }, place) => [index, place]));
-      return (backend, row, at) => {
-        const index =
-          column === null ? backend?.shard.index : readInt32(row, fieldStart(row, at, column) + 4);
-        const place = places.get(index ?? -1);
-        assert(place !== undefined, 'a row names no shard of its keyspace');
-        return place;
-      };
-    }
     case 'key': {
       const { keyspace, column, name } = destination;
       assert(mapper !== null, 'a key whose type cannot be mapped');
@@ -149,7 +137,7 @@ function finder(
         column: name,
       });
       const places = new Map(shards.map((shard, place) => [shard, place]));
-      return (_backend, row, at) => {
+      return (row, at) => {
         const start = fieldStart(row, at, column);
         const length = readInt32(row, start);
         if (length < 0) throw key.nullError();

@@ -61,8 +61,8 @@ export class DistributeRun implements StatementRun {
     this.rows = this.shape === null ? null : new Distribution(spec.destination, this.shape);
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     const bind = this.bind.withFormats(this.shape?.formats ?? []);
-    this.source = new SourceReader(session, spec.source, bind, choose, (backend, row, at, end) => {
-      this.takeRow(backend, row, at, end);
+    this.source = new SourceReader(session, spec.source, bind, choose, (_backend, row, at, end) => {
+      this.takeRow(row, at, end);
     });
     this.findShards();
   }
@@ -112,14 +112,9 @@ export class DistributeRun implements StatementRun {
   }
 
   /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
-  private takeRow(
-    backend: BackendConnection | null,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  private takeRow(buffer: Buffer, start: number, end: number): void {
     const rows = this.rows!;
-    rows.add(backend, buffer, start, end);
+    rows.add(buffer, start, end);
     const { gatherMemoryBytes } = this.session.context.config.limits;
     if (rows.bytes > gatherMemoryBytes) throw memoryError(gatherMemoryBytes);
   }

@@ -1,6 +1,7 @@
 import type { DeleteStmt, MergeStmt, Node, UpdateStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
+import { distributeMerge } from './distribute/merged-rows.js';
 import { refuseSystemTable } from './inserts.js';
 import { keyChange, routeKeyChange } from './key-changes.js';
 import {
@@ -11,12 +12,19 @@ import {
   type Modification,
 } from './modifications.js';
 import { moveQuery } from './moves/move-query.js';
-import { placementOf, type ShardedOccurrence } from './placement.js';
+import { placementOf, tablesOf, type ShardedOccurrence } from './placement.js';
 import type { Plan } from './plan.js';
 import { routePlan } from './plans.js';
 import { planReferenceWrite } from './reference-writes.js';
 import { refusal, refuse } from './refusals.js';
-import { routeModification, routeToOne, routeUnknown, whenNeeded, type Route } from './routing.js';
+import {
+  keyspacesOf,
+  routeModification,
+  routeToOne,
+  routeUnknown,
+  whenNeeded,
+  type Route,
+} from './routing.js';
 import { spreadQuery } from './spread/spread-query.js';
 import { analyse, type StatementContext } from './statement-context.js';
 
@@ -34,20 +42,28 @@ export function planDelete(statement: DeleteStmt, context: StatementContext): Pl
   return planModification('delete', { DeleteStmt: statement }, modification, analysis, context);
 }
 
-/** MERGE runs within one unsharded keyspace. */
+/** MERGE within one unsharded keyspace runs as it stands; else its source is read and distributed. */
 export function planMerge(statement: MergeStmt, context: StatementContext): Plan {
-  const [analysis, modification] = analyse(context, (walk) =>
-    analyseMerge(statement, null, null, walk),
-  );
+  const [analysis, merging] = analyse(context, (walk) => analyseMerge(statement, null, null, walk));
   const unknown = routeUnknown(analysis);
-  if (unknown !== null || modification === null) return routePlan('merge', true, unknown!);
-  const { table, relation } = modification.target;
+  if (unknown !== null || merging === null) return routePlan('merge', true, unknown!);
+  const { table, relation } = merging.target;
   if (table === null) refuseSystemTable(relation.name);
-  const hint = 'Use INSERT ... ON CONFLICT, or UPDATE and INSERT, each with the shard key.';
-  if (table.keyspace.sharded) {
-    refuse(`MERGE into table "${relation.name}" of a sharded keyspace is not supported`, hint);
+  const problem = refusal(
+    `MERGE into table "${relation.name}" in this statement is not supported`,
+    'Run it as a statement of its own.',
+  );
+  tablesOf(analysis);
+  if (!table.keyspace.sharded && keyspacesOf(analysis).size === 1) {
+    return routePlan('merge', true, routeToOne(analysis, problem));
   }
-  return routePlan('merge', true, routeToOne(analysis, refusal('MERGE is not supported', hint)));
+  if (!context.scatters) refuse(problem.message, problem.hint);
+  checkDefaults(analysis);
+  const distribute = distributeMerge(statement, merging, analysis, context);
+  return routePlan('merge', true, {
+    shards: { kind: 'nowhere' },
+    many: { kind: 'distribute', distribute },
+  });
 }
 
 function planModification(

@@ -124,13 +124,18 @@ export function analyseDelete(
   return closeModification(open, statement, place, cursor, analysis);
 }
 
+/** A MERGE after its analysis; `place` sees its source and its target. */
+export interface Merging extends Modification {
+  readonly place: Place;
+}
+
 /** MERGE: the source and the target are joined by ON; what it inserts is checked by the caller. */
 export function analyseMerge(
   statement: MergeStmt,
   parent: Level | null,
   ctes: CteScope | null,
   analysis: Analysis,
-): Modification | null {
+): Merging | null {
   const open = openModification(statement, parent, ctes, analysis);
   if (open === null) return null;
   const { sourceRelation } = statement;
@@ -146,7 +151,7 @@ export function analyseMerge(
     }
     for (const value of clause.values ?? []) visitExpression(value, place, analysis);
   }
-  return closeModification(open, statement, place, null, analysis);
+  return { ...closeModification(open, statement, place, null, analysis), place };
 }
 
 export function hasReturning(statement: { returningClause?: ReturningClause }): boolean {

@@ -408,11 +408,6 @@ export type Destination =
       readonly columnTypmod: number;
       readonly name: string;
     }
-  /**
-   * The shard whose `index` is in a column of type int4; null: the one that the row came from (the
-   * source's rows are simply put together).
-   */
-  | { readonly kind: 'origin'; readonly keyspace: Keyspace; readonly column: number | null }
   /** Every one of these shards gets all rows; their answers are the same. */
   | { readonly kind: 'copies'; readonly shards: readonly Shard[] };
 

@@ -163,7 +163,6 @@ describe('writes that would go wrong over several shards are refused, and change
     ['INSERT INTO customers (name) VALUES (1)'],
     ['INSERT INTO customers DEFAULT VALUES'],
     [`INSERT INTO customers VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 77`],
-    ['MERGE INTO customers c USING orders o ON o.id = c.id WHEN MATCHED THEN DELETE'],
     ['WITH d AS (DELETE FROM orders RETURNING *) SELECT count(*) FROM d'],
     ['WITH d AS (DELETE FROM orders RETURNING *) INSERT INTO customers SELECT customer_id FROM d'],
     [`UPDATE customers SET name = looked_up(1)`],

@@ -68,6 +68,7 @@ export class DmlGrammar {
       () => this.#deleteByOthers(values),
       () => this.#move(values),
       () => this.#changesInWith(values),
+      () => this.#merge(values),
     ]);
     const { sql, ordered } = make();
     return { sql, ordered, params: values.params.length > 0 ? values.params : undefined };
@@ -148,6 +149,47 @@ export class DmlGrammar {
     ]);
     return {
       sql: `INSERT INTO ${table} ${query()}${conflict}${this.#returning(table)}`,
+      ordered: false,
+    };
+  }
+
+  #merge(values: Values): { sql: string; ordered: boolean } {
+    const dice = this.#dice;
+    const at = dice.between(1, 50);
+    const using = dice.pick([
+      () => `(SELECT acc AS k, sum(qty) AS v, max(tag) AS t FROM lines GROUP BY acc)`,
+      () => `(VALUES (${at}, 3, 'm'), (${at + 60}, ${this.#int(values)}, NULL)) `,
+      () =>
+        `(SELECT id + ${at} AS k, n AS v, name AS t FROM accounts WHERE ${this.#filter('id', values)})`,
+      () => `(SELECT id, length(body), body FROM notes)`,
+    ])();
+    const [table, key] = dice.pick([
+      ['accounts', 'id'],
+      ['accounts', 'id'],
+      ['notes', 'id'],
+      ['regions', 'id'],
+    ] as const);
+    const set = { accounts: 'n = s.v, name = s.t', notes: 'body = s.t', regions: 'label = s.t' }[
+      table
+    ];
+    const insert = {
+      accounts: '(id, n, name) VALUES (s.k, s.v, s.t)',
+      notes: '(id, body) VALUES (s.k, s.t)',
+      regions: '(id, label) VALUES (s.k, s.t)',
+    }[table];
+    const matched = dice.pick([
+      ` WHEN MATCHED AND s.v > 2 THEN DELETE WHEN MATCHED THEN UPDATE SET ${set}`,
+      ` WHEN MATCHED AND s.t IS NULL THEN DO NOTHING WHEN MATCHED THEN UPDATE SET ${set}`,
+      '',
+    ]);
+    const missing = dice.pick([
+      ` WHEN NOT MATCHED THEN INSERT ${insert}`,
+      ' WHEN NOT MATCHED THEN DO NOTHING',
+    ]);
+    const returning = dice.pick(['', ` RETURNING merge_action(), t.${key}, s.v`]);
+    const on = dice.pick([`t.${key} = s.k`, `s.k = t.${key} AND s.v IS NOT NULL`]);
+    return {
+      sql: `MERGE INTO ${table} t USING ${using} AS s (k, v, t) ON ${on}${matched}${missing}${returning}`,
       ordered: false,
     };
   }

@@ -194,7 +194,6 @@ function destinationProperties(destination: Destination): [string, PropertyValue
   const shards = 'keyspace' in destination ? destination.keyspace.shards : destination.shards;
   const chosen = {
     key: 'shard key of the row',
-    origin: 'where the row came from',
     copies: 'every row to each',
   };
   return [

@@ -155,9 +155,7 @@ function distributeSummary({ source, destination, apply }: DistributeSpec): Summ
   const to =
     destination.kind === 'key'
       ? `${destination.name} := ${apply.columns[destination.column]!}`
-      : destination.kind === 'origin'
-        ? 'origin'
-        : destination.shards.map(({ name }) => name).join(' ');
+      : destination.shards.map(({ name }) => name).join(' ');
   const text = apply.sql.map((piece) => (typeof piece === 'string' ? piece : '<rows>'));
   return {
     read: Buffer.from(source.sql).toString(),
