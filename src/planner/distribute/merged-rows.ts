@@ -63,7 +63,7 @@ export function distributeMerge(
     },
   };
   return {
-    source: sourceQuery(sourceText(select, context), analysis.params, context),
+    source: sourceQuery(sourceText({ SelectStmt: select }, context), analysis.params, context),
     destination,
     apply: {
       sql: overRows({ MergeStmt: { ...rest, sourceRelation: using } }, context),
@@ -274,9 +274,7 @@ function checkOmitted(
     const names =
       targetList?.map((item) => ('ResTarget' in item ? item.ResTarget.name : undefined)) ??
       columns.map(({ name }) => name);
-    const given = names.filter(
-      (_, i) => values[i] !== undefined && !('SetToDefault' in values[i]),
-    );
+    const given = names.filter((_, i) => values[i] !== undefined && !('SetToDefault' in values[i]));
     const omitted = columns.find(
       (column) =>
         !given.includes(column.name) && !column.generated && isRefused(defaultKind(column)),
