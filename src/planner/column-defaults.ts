@@ -23,8 +23,8 @@ export function checkDefaults(analysis: Analysis): void {
     const kind = defaultKind(column);
     if (kind === 'sequence') {
       refuse(
-        `column "${place}" takes its default from a sequence, which would give the same values on every shard`,
-        `Give a value for "${column.name}": a UUID, or nextval() of a sequence in an unsharded keyspace, asked first.`,
+        `the default of column "${place}" comes from a sequence, which each shard would count by itself`,
+        `Give a value for "${column.name}"; an INSERT of its own gets one where the default is nextval() alone.`,
       );
     }
     if (kind === 'function') {

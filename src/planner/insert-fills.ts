@@ -183,8 +183,8 @@ function selectEdits(
 }
 
 /**
- * The omitted columns come first, in the list of columns that there is, or in a new one at `listPlace`, with the `width`
- * columns that are given.
+ * The omitted columns come first, in the list of columns that there is, or in a new one at `listPlace`, with the
+ * `width` columns that are given.
  */
 function columnEdits(
   statement: InsertStmt,

@@ -98,7 +98,8 @@ function verbOf(kind: string): string {
 /** The same for a statement that another one is made of. Throws Refused. */
 export function dispatch(node: Node, context: StatementContext): Plan {
   if (shapedKinds.has(kindOf(node))) {
-    const calls = sequenceCalls(node, context);
+    // A statement that was made of another one runs as it stands.
+    const calls = context.outerParams === undefined ? sequenceCalls(node, context) : null;
     if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, context);
     if (calls !== null) {
       countParameters(node, context);

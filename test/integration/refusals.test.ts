@@ -211,7 +211,6 @@ describe('what belongs to one server session is refused, since clients share tho
     ['SELECT * FROM pg_prepared_statements'],
     ['DECLARE c CURSOR WITH HOLD FOR SELECT 1'],
     ['SELECT pg_advisory_lock(id) FROM customers WHERE id = 1'],
-    ["SELECT currval('s')"],
     ['SELECT setseed(0.5)'],
     ['SET SESSION AUTHORIZATION postgres'],
     ['SET client_encoding = latin1'],
