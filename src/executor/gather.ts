@@ -46,7 +46,9 @@ export class Gather implements Operation {
   /** Inputs that are read by values of others, which have not come. */
   private readonly waiting = new Set<number>();
   /** By input, where they are large. */
-  private readonly ways: readonly TableWay[];
+  private readonly ways: TableWay[];
+  /** Inputs of which the home's rows are kept: it had read all of them before there were tables. */
+  private readonly keptAtHome = new Set<number>();
   /** The input that the home's COPY takes now; -1: none. */
   private copying = -1;
   /** The branch whose row the COPY has half of. */
@@ -133,8 +135,8 @@ export class Gather implements Operation {
         this.onStepDone(branch, readTag(buffer, start, end));
         break;
       case Backend.portalSuspended:
-        branch.steps.shift();
         this.spill();
+        branch.steps.shift();
         break;
       case Backend.noticeResponse:
         this.passMessage(buffer, start, end);
@@ -265,7 +267,15 @@ export class Gather implements Operation {
   private spill(): void {
     if (!this.collecting || this.error !== null) return;
     this.collecting = false;
-    for (const rows of this.home.rows) rows.clear();
+    this.home.rows.forEach((rows, input) => {
+      const reads = this.options.sources[input]!.includes(this.home.backend);
+      if (!reads || this.waiting.has(input) || this.home.awaitsInput(input)) rows.clear();
+      else {
+        // Others were perhaps asked by their values: read again they could be other rows.
+        this.keptAtHome.add(input);
+        this.ways[input] = 'all';
+      }
+    });
     const late = new Map([...this.waiting].map((input) => [input, this.options.sources[input]!]));
     this.waiting.clear();
     this.read(late);
@@ -277,15 +287,17 @@ export class Gather implements Operation {
   /** Makes tables of the inputs from this one on, up to one that needs rows of shards. */
   private copyFrom(first: number): void {
     const { sources, script, onTables } = this.options;
-    const { ways } = this;
+    const { ways, keptAtHome } = this;
     const { backend, steps } = this.home;
     if (first === 0 && ways.some((way) => way !== 'none')) onTables();
     for (let input = first; input < sources.length; input++) {
       const backends = sources[input]!;
       if (ways[input] === 'none') continue;
-      script.createTable(backend, input, ways[input] === 'all' && backends.includes(backend));
+      const isKept = keptAtHome.has(input);
+      const withData = ways[input] === 'all' && !isKept && backends.includes(backend);
+      script.createTable(backend, input, withData);
       steps.push({ kind: 'table', input });
-      if (backends.some((other) => other !== backend)) {
+      if (isKept || backends.some((other) => other !== backend)) {
         script.copyInto(backend, input);
         steps.push({ kind: 'copy', input });
         backend.requestFlush();
@@ -299,8 +311,9 @@ export class Gather implements Operation {
 
   /** The final statement over tables, and what must be undone behind it. */
   private finish(): void {
-    const { script, readsInPlace, dropsTables, endsWithSync } = this.options;
+    const { script, dropsTables, endsWithSync } = this.options;
     const { backend, steps } = this.home;
+    const readsInPlace = this.ways.some((way) => way !== 'all');
     if (readsInPlace) {
       script.preferHashJoins(backend);
       steps.push({ kind: 'table', input: 0 });

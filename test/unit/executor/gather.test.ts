@@ -132,6 +132,21 @@ describe('inputs that are read by values of others', () => {
     expect(rig.outcome).toBe('SELECT 0');
   });
 
+  test('find the others as they were where they turn out large themselves', () => {
+    const rig = new GatherRig([[0, 1], [2]], { readsInPlace: true }, [null, link]);
+    rig.answer(0, row(7, 'mine'), replies.complete('SELECT 1'));
+    rig.answer(1, row(8, 'other'), replies.complete('SELECT 1'));
+    rig.texts(0);
+    rig.answer(2, ...Array.from({ length: 1200 }, (_, i) => row(i, 'many')));
+    expect(rig.texts(0)[0]).toMatch(/^CREATE TEMPORARY TABLE t0 .*\nWITH NO DATA$/);
+    rig.answer(0, replies.complete('CREATE TABLE AS'));
+    rig.answer(0, replies.copyIn);
+    const data = Buffer.concat(
+      rig.sent(0).flatMap(({ type, content }) => (type === 'd' ? [content] : [])),
+    ).toString('latin1');
+    expect([data.includes('mine'), data.includes('other')]).toEqual([true, true]);
+  });
+
   test('are read whole where the others turn out large', () => {
     const rig = new GatherRig([[1], [2]], { endsWithSync: true }, [null, link]);
     const rows = Array.from({ length: 1500 }, (_, i) => row(i, `row ${i}`));
