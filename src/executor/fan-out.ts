@@ -6,7 +6,7 @@ import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
 import { memoryError } from './gather-errors.js';
 import type { KeptRows } from './ordered-rows.js';
-import { whenCancelsDelivered } from './delivered-cancels.js';
+import { RepeatedCancel } from './repeated-cancel.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 
@@ -42,7 +42,6 @@ interface Branch {
   started: boolean;
   done: boolean;
   succeeded: boolean;
-  cancelled: boolean;
   /** The client has not taken what it got from here: the session lets this backend go on, nobody else. */
   inFlight: boolean;
   tag: string;
@@ -63,6 +62,7 @@ export class FanOut implements Operation {
   private readonly host: OperationHost;
   private readonly branches: Branch[];
   private readonly options: FanOutOptions;
+  private readonly cancels: RepeatedCancel;
   private turn = 0;
   private error: Buffer | null = null;
   /** After a failure: the branch whose row was cut off in the middle still passes the rest of it. */
@@ -85,12 +85,12 @@ export class FanOut implements Operation {
     this.host = host;
     this.options = options;
     this.onCopyIn = onCopyIn;
+    this.cancels = new RepeatedCancel(backends);
     this.branches = backends.map((backend) => ({
       backend,
       started: false,
       done: false,
       succeeded: false,
-      cancelled: false,
       inFlight: false,
       tag: '',
     }));
@@ -253,7 +253,9 @@ export class FanOut implements Operation {
       if (current !== branch && current !== undefined && current.backend.dataBytesRemaining > 0) {
         this.finishing = current;
       }
-      for (const other of this.branches) if (other !== branch) this.stop(other);
+      this.cancels.start(() => {
+        for (const other of this.branches) if (other !== branch) this.stop(other);
+      });
     }
     if (!this.options.endsWithSync || !branch.backend.alive) this.finish(branch);
     // Whoever waited for its turn is drained now.
@@ -277,7 +279,6 @@ export class FanOut implements Operation {
       branch.backend.requestFlush();
       branch.backend.flush();
     } else if (!branch.succeeded) {
-      branch.cancelled = true;
       branch.backend.cancel();
     }
   }
@@ -293,7 +294,7 @@ export class FanOut implements Operation {
     // Reading on from the next shard may have ended it all already.
     if (this.ended || !this.branches.every((each) => each.done)) return;
     this.ended = true;
-    whenCancelsDelivered(this.branches, () => this.report());
+    this.cancels.settle(() => this.report());
   }
 
   private report(): void {

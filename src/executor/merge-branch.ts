@@ -16,7 +16,6 @@ export class MergeBranch {
   /** Nothing is expected of it any more. */
   done = false;
   succeeded = false;
-  cancelled = false;
   /** Its last piece of rows was refused, so that it is not read from. */
   refused = false;
   /** That piece has been used up since: it will be offered once more, to be let go. */

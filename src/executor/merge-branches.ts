@@ -1,9 +1,11 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { RepeatedCancel } from './repeated-cancel.js';
 import { MergeBranch } from './merge-branch.js';
 
 /** The shards of a merge, taken together. */
 export class MergeBranches {
   readonly all: readonly MergeBranch[];
+  private readonly cancels: RepeatedCancel;
   /** How many owe a row, as counted last. */
   starving: number;
 
@@ -12,6 +14,7 @@ export class MergeBranches {
       (backend, position) => new MergeBranch(backend, position, visibleColumns, keyCount),
     );
     this.starving = this.all.length;
+    this.cancels = new RepeatedCancel(backends);
   }
 
   /** Null: the backend takes no part. */
@@ -46,12 +49,15 @@ export class MergeBranches {
     for (const branch of this.all) if (!branch.done) branch.backend.resumeReading();
   }
 
-  /** Cancels what still runs. */
+  /** Cancels what still runs, until it has ended. */
   cancel(): void {
-    for (const branch of this.all) {
-      if (branch.done || branch.ended || branch.cancelled) continue;
-      branch.cancelled = true;
-      branch.backend.cancel();
-    }
+    this.cancels.start(() => {
+      for (const { done, ended, backend } of this.all) if (!done && !ended) backend.cancel();
+    });
+  }
+
+  /** All have ended: goes on when no cancel is on its way any more. */
+  settle(then: () => void): void {
+    this.cancels.settle(then);
   }
 }

@@ -9,7 +9,6 @@ import type { MergeSpec } from '../planner/plan.js';
 import { Backend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
-import { whenCancelsDelivered } from './delivered-cancels.js';
 import type { MergeBranch } from './merge-branch.js';
 import { MergeBranches } from './merge-branches.js';
 import { changedShapeError, trimRowDescription } from './merge-description.js';
@@ -189,6 +188,11 @@ export class OrderedMerge implements Operation {
     if (!this.output.congested) this.branches.resumeReading();
   }
 
+  /** What runs ends with the server's word for it. */
+  cancel(): void {
+    this.branches.cancel();
+  }
+
   /** Ends the statement everywhere with an error of our own. */
   abort(error: Buffer): void {
     this.error ??= error;
@@ -322,7 +326,7 @@ export class OrderedMerge implements Operation {
     if (!this.branches.done || (!this.discarding && this.heap.size > 0)) return;
     this.reported = true;
     if (this.cancelTimer !== null) clearTimeout(this.cancelTimer);
-    whenCancelsDelivered(this.branches.all, () => this.report());
+    this.branches.settle(() => this.report());
   }
 
   private report(): void {

@@ -1,7 +1,7 @@
 /** Cancel requests on their way: until they are delivered the backend must run nothing else. */
 export class PendingCancels {
   private inFlight = 0;
-  private afterwards: (() => void) | null = null;
+  private afterwards: (() => void)[] = [];
 
   /** `delivered` settles when the server has got the request; it never rejects. */
   send(delivered: Promise<void>): void {
@@ -9,9 +9,7 @@ export class PendingCancels {
     void delivered.then(() => {
       this.inFlight--;
       if (this.inFlight > 0) return;
-      const then = this.afterwards;
-      this.afterwards = null;
-      then?.();
+      for (const then of this.afterwards.splice(0)) then();
     });
   }
 
@@ -22,6 +20,6 @@ export class PendingCancels {
 
   whenDelivered(then: () => void): void {
     if (this.inFlight === 0) then();
-    else this.afterwards = then;
+    else this.afterwards.push(then);
   }
 }
