@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, test } from 'vitest';
-import type { Comparison } from '../support/oracle.js';
-import { openScene, type Scene } from '../support/scene.js';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { runStatement, type Comparison } from '../support/oracle.js';
+import { connectPg, openScene, type Scene } from '../support/scene.js';
 
 /*
  * UPDATE and DELETE that look at rows of other shards and keyspaces, each inside a transaction that
@@ -253,6 +253,24 @@ describe('WITH queries that change rows', () => {
     ];
     for (const sql of refused) await comparison.expectRefused(sql);
   });
+});
+
+test('EXPLAIN shows what is read first, and what the shards run', async () => {
+  const client = await connectPg(scene.proxy.url);
+  const explained = async (sql: string): Promise<string> => {
+    const { results } = await runStatement(client, `EXPLAIN ${sql}`);
+    return results[0]!.rows.join('\n');
+  };
+  const spread = await explained(
+    'DELETE FROM visits v USING customers c WHERE c.id = v.customer AND c.id IN (3, 4)',
+  );
+  expect(spread).toMatch(/^ ?Spread/);
+  expect(spread).toMatch(/Input: customers c/);
+  expect(spread).toMatch(/Each Shard: DELETE FROM visits v USING <customers c> c/);
+  const move = await explained('UPDATE visits SET id = id + 1 WHERE customer = 3');
+  expect(move).toMatch(/^ ?Move Rows/);
+  expect(move).toMatch(/Each Shard: SELECT visits.ctid.* FOR UPDATE OF visits/);
+  await client.end();
 });
 
 test('what is refused says so', async () => {
