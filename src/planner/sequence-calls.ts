@@ -114,6 +114,11 @@ class Search implements SequenceCalls {
         path === null ? 'feature_not_supported' : 'undefined_table',
       );
     }
+    if (sequence.temporary === true) {
+      // The session's own backend counts it.
+      if (once) return null;
+      refuse('currval of a temporary sequence is not supported', 'Use RETURNING.');
+    }
     const source = sequenceSource(sequence, names);
     if (source.kind !== 'sequence' || once) return source;
     return { kind: 'currval', name: source.name, bareName: sequence.name };
