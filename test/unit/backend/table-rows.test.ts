@@ -29,7 +29,9 @@ describe('estimates of rows', () => {
 
   it('of a partitioned table are those of its partitions, at any depth', () => {
     const known = shopCatalog();
-    const nested = relation('events_2026_1', ['customer_id int8'], { parent: 'public.events_2026' });
+    const nested = relation('events_2026_1', ['customer_id int8'], {
+      parent: 'public.events_2026',
+    });
     const middle = { ...known.relations.get('public.events_2026')!, kind: 'p' };
     const relations = new Map([
       ...known.relations,
