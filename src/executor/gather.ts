@@ -45,6 +45,8 @@ export class Gather implements Operation {
   private collecting: boolean;
   /** Inputs that are read by values of others, which have not come. */
   private readonly waiting = new Set<number>();
+  /** In the order in which shards were asked for them, and answer. */
+  private readonly asked: number[] = [];
   /** By input, where they are large. */
   private readonly ways: TableWay[];
   /** Inputs of which the home's rows are kept: it had read all of them before there were tables. */
@@ -93,6 +95,7 @@ export class Gather implements Operation {
   /** Sends inputs to the backends that are to read them; Sync when nothing more will be sent. */
   private read(inputs: ReadonlyMap<number, readonly BackendConnection[]>): void {
     const { script, endsWithSync, makesTables } = this.options;
+    this.asked.push(...inputs.keys());
     for (const branch of this.branches.all) {
       const isHome = branch === this.home;
       if (isHome && !this.collecting) continue;
@@ -284,13 +287,16 @@ export class Gather implements Operation {
 
   // ---------------------------------------------------------------- large inputs
 
-  /** Makes tables of the inputs from this one on, up to one that needs rows of shards. */
+  /**
+   * Makes tables of the inputs from this place in their order on, up to one that needs rows of shards. Their order is
+   * that of the shards' answers: what comes behind cannot be had before what comes first has been taken.
+   */
   private copyFrom(first: number): void {
     const { sources, script, onTables } = this.options;
     const { ways, keptAtHome } = this;
     const { backend, steps } = this.home;
     if (first === 0 && ways.some((way) => way !== 'none')) onTables();
-    for (let input = first; input < sources.length; input++) {
+    for (const input of this.asked.slice(first)) {
       const backends = sources[input]!;
       if (ways[input] === 'none') continue;
       const isKept = keptAtHome.has(input);
@@ -362,7 +368,7 @@ export class Gather implements Operation {
     }
     feed.end();
     this.finishTable(input, feed.rowCount);
-    this.copyFrom(input + 1);
+    this.copyFrom(this.asked.indexOf(input) + 1);
   }
 
   private finishTable(input: number, rowCount: number): void {

@@ -3,7 +3,7 @@ import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
 import { stringsOf } from '../ast.js';
 import { tablesOf, type Tables } from '../placement.js';
-import type { FinalPiece, GatherInput, GatherSpec } from '../plan.js';
+import type { FinalPiece, GatherInput, GatherSpec, KeyTerm, ShardSelector } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { ColumnUse, nameOf } from './column-use.js';
@@ -33,7 +33,7 @@ export function gatherQuery(
   const tables = tablesOf(analysis);
   const home = homeOf(tables, analysis);
   context.constants.dependOnAll();
-  const gathering = new Gathering(tables, home, analysis);
+  const gathering = new Gathering(tables, home, analysis, context);
   const final = gathering.text(statement, context);
   const inputs = withValueLinks(gathering.inputs, gathering.origins);
   const readsInPlace = isReadOnce(inputs, tables, home, analysis);
@@ -65,11 +65,14 @@ class Gathering {
   readonly #tables: Tables;
   readonly #home: Home;
   readonly #analysis: Analysis;
+  readonly #context: StatementContext;
 
-  constructor(tables: Tables, home: Home, analysis: Analysis) {
+  /** `context`: of the statement itself, which the literals of shard keys are in. */
+  constructor(tables: Tables, home: Home, analysis: Analysis, context: StatementContext) {
     this.#tables = tables;
     this.#home = home;
     this.#analysis = analysis;
+    this.#context = context;
   }
 
   /** A query's text with inputs in the places of what is not on the home. */
@@ -131,7 +134,7 @@ class Gathering {
 
   /** Tables that are read alike share one input. */
   #add(input: GatherInput, of: Origin['of']): { readonly kind: 'input'; readonly input: number } {
-    const known = this.inputs.findIndex((other) => isSame(other, input));
+    const known = this.inputs.findIndex((other) => isSame(other, input, this.#context));
     if (known < 0) {
       this.origins.push({ of, shared: false });
       return { kind: 'input', input: this.inputs.push(input) - 1 };
@@ -219,11 +222,38 @@ export function cutSchemas(
   }
 }
 
-/** The same text on the same shards: those of key values may differ where the texts agree. */
-function isSame(a: GatherInput, b: GatherInput): boolean {
-  const anywhere = a.shards.kind !== 'keys' && b.shards.kind !== 'keys';
-  const key = String(a.primaryKey) === String(b.primaryKey);
-  return anywhere && key && a.sql === b.sql;
+/**
+ * The same text on the same shards: those of key values may differ where the texts agree. What is grouped by must read
+ * the same relation wherever it is written.
+ */
+function isSame(a: GatherInput, b: GatherInput, context: StatementContext): boolean {
+  return (
+    a.sql === b.sql &&
+    String(a.primaryKey) === String(b.primaryKey) &&
+    keysOf(a.shards, context) === keysOf(b.shards, context)
+  );
+}
+
+/** The values that choose the shards; equal texts for equal values. */
+function keysOf(shards: ShardSelector, context: StatementContext): string {
+  if (shards.kind !== 'keys') return '';
+  return JSON.stringify(shards.groups.map((group) => group.map((term) => keyOf(term, context))));
+}
+
+function keyOf({ source, inputType, column }: KeyTerm, context: StatementContext): unknown[] {
+  if (source.kind === 'param' || source.kind === 'paramArray') {
+    return [source.kind, source.index, inputType, column];
+  }
+  const { bytes, textStart, literals } = context;
+  const text =
+    source.kind === 'constant'
+      ? source.bytes
+      : bytes.subarray(
+          textStart + literals.starts[source.index]!,
+          textStart + literals.ends[source.index]!,
+        );
+  const negative = source.kind === 'literal' && source.negative;
+  return [text === null ? null : Buffer.from(text).toString('hex'), negative, inputType, column];
 }
 
 function distinct(lists: readonly (readonly string[])[]): (readonly string[])[] {
