@@ -28,8 +28,12 @@ export function homeOf(tables: Tables, analysis: Analysis): Home {
       table.type !== 'sharded' && table.keyspace.shards.includes(shard);
     return { shards: { kind: 'catalog' }, holds };
   }
-  if (sequences.length > 1) refuseSequence();
-  return homeAt(sequences[0] ?? cheapest(tables));
+  // No other server knows their names.
+  const temporary = tables.unsharded.find(({ relation }) => relation.temporary === true);
+  const bound = new Set([...sequences, ...(temporary ? [temporary.table!.keyspace] : [])]);
+  if (bound.size > 1) refuseSequence();
+  const [keyspace = cheapest(tables)] = bound;
+  return homeAt(keyspace);
 }
 
 /** Keyspaces of sequences whose next value the statement takes. */
