@@ -44,6 +44,8 @@ beforeAll(async () => {
         message_size: '16KB',
         prepared_statements: 5,
       },
+      // How long a statement in front of a goodbye may go on.
+      drain_timeout: '500ms',
       log: { level: 'warn' },
     },
   );
