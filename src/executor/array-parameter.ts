@@ -1,7 +1,7 @@
 import { TypeOid } from '../keyspace/type-oids.js';
 import { readInt32, readUint16 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
-import type { ResultColumn } from './described-columns.js';
+import { travelsInBinary, type ResultColumn } from './described-columns.js';
 
 /**
  * Types whose arrays take the elements' binary form as it is, by OID: the array type's OID
@@ -65,6 +65,14 @@ export function arrayColumn({ type, typmod }: ResultColumn): ArrayColumn | null 
   if (typmod < 0) return { elementOid: type, arrayOid, cast: null };
   const cast = typeWithModifier(type, typmod);
   return cast === null ? null : { elementOid: type, arrayOid, cast };
+}
+
+/** The same of a column that is read on one server and used on another; null too where its binary form differs. */
+export function travellingColumn(
+  column: ResultColumn,
+  textOnly: ReadonlySet<number> | undefined,
+): ArrayColumn | null {
+  return travelsInBinary(column, textOnly) ? arrayColumn(column) : null;
 }
 
 /** The way of a column whose type has none of its own: its text form, for the reader to cast. */

@@ -5,9 +5,9 @@ import type { Destination, DistributeSpec } from '../planner/plan.js';
 import { readInt32 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { assert } from '../util/assert.js';
-import { arrayColumn, int4Array, TEXT_ARRAY, type ArrayColumn } from './array-parameter.js';
+import { travellingColumn, int4Array, TEXT_ARRAY, type ArrayColumn } from './array-parameter.js';
 import { ShardKey } from './copy/shard-key.js';
-import { travelsInBinary, type ResultColumn } from './described-columns.js';
+import type { ResultColumn } from './described-columns.js';
 
 /** How the columns of a source travel, and what finds the shard of a row. */
 export interface RowShape {
@@ -36,9 +36,7 @@ export function rowShape(
   textOnly: ReadonlySet<number> | undefined,
 ): RowShape | null {
   if (source.length !== apply.columns.length) return null;
-  const arrays = source.map((column) =>
-    travelsInBinary(column, textOnly) ? arrayColumn(column) : null,
-  );
+  const arrays = source.map((column) => travellingColumn(column, textOnly));
   // Written as text, a value is read as the very type that it has, or as text.
   const readAs = (column: number): number => apply.types?.[column] ?? 0;
   const isSame = ({ type }: ResultColumn, i: number): boolean =>

@@ -22,7 +22,6 @@ export class GatherBranch {
   open = false;
   /** Its ReadyForQuery is awaited. */
   syncing = false;
-  cancelled = false;
 
   constructor(backend: BackendConnection, inputs: number) {
     this.backend = backend;
@@ -57,7 +56,6 @@ export class GatherBranch {
       backend.flush();
       return;
     }
-    this.cancelled = true;
     backend.cancel();
   }
 }

@@ -1,26 +1,20 @@
-import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { whenCancelsDelivered } from './delivered-cancels.js';
 import { GatherBranch } from './gather-branch.js';
-
-/** How long a backend may go on after it was cancelled, until it is cancelled again. */
-const STOP_AGAIN_MS = 200;
+import { RepeatedCancel } from './repeated-cancel.js';
 
 /** All backends of one gather. */
 export class GatherBranches {
   /** The home is the first. */
   readonly all: readonly GatherBranch[];
   readonly home: GatherBranch;
-  private stopTimer: NodeJS.Timeout | undefined;
-  /** Whom the backends answer to as long as this goes on. */
-  private readonly sink: BackendSink;
+  private readonly cancels: RepeatedCancel;
 
   /** `sources`: the backends of each input. */
   constructor(home: BackendConnection, sources: readonly (readonly BackendConnection[])[]) {
-    const backends = new Set([home, ...sources.flat()]);
-    this.all = [...backends].map((backend) => new GatherBranch(backend, sources.length));
+    const backends = [...new Set([home, ...sources.flat()])];
+    this.all = backends.map((backend) => new GatherBranch(backend, sources.length));
     this.home = this.all[0]!;
-    this.sink = home.sink;
+    this.cancels = new RepeatedCancel(backends);
   }
 
   /** Nothing is awaited of any. */
@@ -51,24 +45,13 @@ export class GatherBranches {
 
   /** Breaks off what runs, everywhere but on the one that has ended by itself. */
   stop(but: GatherBranch | null): void {
-    for (const branch of this.all) if (branch !== but) branch.stop();
-    this.stopAgainLater();
+    this.cancels.start(() => {
+      for (const branch of this.all) if (branch !== but) branch.stop();
+    });
   }
 
   /** Everything has ended: goes on when no cancel is on its way any more. */
-  whenCancelsDelivered(then: () => void): void {
-    clearTimeout(this.stopTimer);
-    whenCancelsDelivered(this.all, then);
-  }
-
-  /** A cancel that overtakes its statement does nothing. */
-  private stopAgainLater(): void {
-    this.stopTimer = setTimeout(() => {
-      // A session that closed has left its backends to their pools.
-      const ours = this.all.filter(({ backend }) => backend.sink === this.sink);
-      for (const branch of ours) branch.stop();
-      if (ours.length > 0) this.stopAgainLater();
-    }, STOP_AGAIN_MS);
-    this.stopTimer.unref();
+  settle(then: () => void): void {
+    this.cancels.settle(then);
   }
 }

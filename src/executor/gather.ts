@@ -450,7 +450,7 @@ export class Gather implements Operation {
     if (this.ended || (this.tag === null && this.error === null)) return;
     if (!this.branches.idle) return;
     this.ended = true;
-    this.branches.whenCancelsDelivered(() => this.report());
+    this.branches.settle(() => this.report());
   }
 
   private report(): void {

@@ -1,18 +1,16 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
-import { SqlError } from '../errors/sql-error.js';
+import type { SqlError } from '../errors/sql-error.js';
 import {
-  arrayColumn,
   arrayParameters,
   TEXT_ARRAY,
+  travellingColumn,
   type ArrayColumn,
 } from '../executor/array-parameter.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
-import { travelsInBinary } from '../executor/described-columns.js';
 import { FanOut } from '../executor/fan-out.js';
 import { unnestRelation } from '../executor/gather-final.js';
 import { MovedRows, type PlacedRows } from '../executor/moved-rows.js';
-import { RowCapture } from '../executor/row-capture.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { FinalPiece, MoveSpec } from '../planner/plan.js';
@@ -21,7 +19,7 @@ import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { refuseTextSettings } from './gather-run.js';
 import type { Session } from './session.js';
 import { readersOf, refusalError } from './shard-choice.js';
-import { abortSoon, lossOf, withoutPlace } from './source-reader.js';
+import { lossOf, RowIntake, withoutPlace } from './source-reader.js';
 import {
   describeFor,
   startOperation,
@@ -90,10 +88,9 @@ export class MoveRun implements StatementRun {
     const lock = [spec.lock];
     describeFor(session, request, backends[0]!, lock, paramTypes, onFailed, ([, locked]) => {
       const { textOnlyTypes } = session.planning.planner.catalog;
-      const travels = locked!.columns.map((column) => {
-        const array = travelsInBinary(column, textOnlyTypes) ? arrayColumn(column) : null;
-        return array ?? TEXT_ARRAY;
-      });
+      const travels = locked!.columns.map(
+        (column) => travellingColumn(column, textOnlyTypes) ?? TEXT_ARRAY,
+      );
       columnsOf.set(spec, travels);
     });
     return 'wait';
@@ -109,21 +106,13 @@ export class MoveRun implements StatementRun {
     const { session, spec } = this;
     const columns = columnsOf.get(spec)!;
     const rows = new MovedRows(spec, session.context.config.limits.gatherMemoryBytes);
-    let problem: SqlError | null = null;
-    const capture = new RowCapture(session, (backend, buffer, start, end) => {
-      if (problem !== null) return;
-      try {
-        rows.add(backend!.shard, buffer, start, end);
-      } catch (error) {
-        if (!(error instanceof SqlError)) throw error;
-        problem = error;
-        abortSoon(session, errorBytes(error));
-      }
+    const intake = new RowIntake(session, (backend, buffer, start, end) => {
+      rows.add(backend!.shard, buffer, start, end);
     });
     const text = unnamedText(spec.lock, paramTypes);
     const bind = this.bind.withFormats(columns.map((column) => (column === TEXT_ARRAY ? 0 : 1)));
     this.fanOut(
-      capture,
+      intake.host,
       this.origins,
       () => [text, bind, false],
       (outcome) => {
@@ -131,8 +120,9 @@ export class MoveRun implements StatementRun {
           onDone(withoutPlace(outcome));
           return;
         }
-        const refused = problem ?? this.refusal(rows);
-        if (refused !== null) onDone({ ok: false, error: errorBytes(refused) });
+        const refused = this.refusal(rows);
+        const error = intake.problem ?? (refused === null ? null : errorBytes(refused));
+        if (error !== null) onDone({ ok: false, error });
         else this.apply(rows, onDone);
       },
     );

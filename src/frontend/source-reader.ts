@@ -14,14 +14,32 @@ import type { RunRequest, StatementRun } from './statement-run.js';
 /** Finds the run of a statement; handed in, since that finds the runs which have sources too. */
 export type ChooseRun = (session: Session, request: RunRequest) => StatementRun;
 
+/** Takes the rows of an operation in the client's place; the first SqlError in taking them ends the operation. */
+export class RowIntake {
+  readonly host: RowCapture;
+  /** What was thrown first. */
+  problem: Buffer | null = null;
+
+  constructor(session: Session, take: TakeRow) {
+    this.host = new RowCapture(session, (backend, buffer, start, end) => {
+      if (this.problem !== null) return;
+      try {
+        take(backend, buffer, start, end);
+      } catch (error) {
+        if (!(error instanceof SqlError)) throw error;
+        this.problem = errorBytes(error);
+        abortSoon(session, this.problem);
+      }
+    });
+  }
+}
+
 /** One execution of a source: any run there is, whose rows come here instead of going to the client. */
 export class SourceReader {
   private readonly session: Session;
   private readonly source: SourceQuery;
-  private readonly take: TakeRow;
+  private readonly intake: RowIntake;
   private run: StatementRun;
-  /** What `take` has thrown first. */
-  private problem: Buffer | null = null;
 
   /**
    * Throws SqlError as the run's own choice does.
@@ -37,7 +55,7 @@ export class SourceReader {
   ) {
     this.session = session;
     this.source = source;
-    this.take = take;
+    this.intake = new RowIntake(session, take);
     this.run = this.choose(bind, choose);
   }
 
@@ -68,7 +86,8 @@ export class SourceReader {
     if (this.source.plan.writes)
       for (const backend of backends) this.session.work.writers.add(backend);
     this.run.start(backends, paramTypes, (outcome) => {
-      if (this.problem !== null) onDone({ ok: false, error: this.problem });
+      const { problem } = this.intake;
+      if (problem !== null) onDone({ ok: false, error: problem });
       else onDone(withoutPlace(outcome));
     });
   }
@@ -78,34 +97,16 @@ export class SourceReader {
     const { session } = this;
     const { sql, literals, plan } = this.source;
     const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
-    const host = new RowCapture(session, (backend, buffer, start, end) => {
-      this.takeRow(backend, buffer, start, end);
-    });
+    const { host } = this.intake;
     const own = { plan, text, from: 0, to: text.length, literals, bind, host };
     return withSourceText(session, this.source, () =>
       choose(session, { ...own, describe: true, endsWithSync: false }),
     );
   }
-
-  private takeRow(
-    backend: BackendConnection | null,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    if (this.problem !== null) return;
-    try {
-      this.take(backend, buffer, start, end);
-    } catch (error) {
-      if (!(error instanceof SqlError)) throw error;
-      this.problem = errorBytes(error);
-      abortSoon(this.session, this.problem);
-    }
-  }
 }
 
 /** Ends what the session runs now, when it has passed on what it is passing on. */
-export function abortSoon(session: Session, error: Buffer): void {
+function abortSoon(session: Session, error: Buffer): void {
   const { operation } = session;
   setImmediate(() => {
     if (session.operation === operation) operation?.abort?.(error);

@@ -2,14 +2,14 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import {
-  arrayColumn,
-  TEXT_ARRAY,
   arrayParameters,
+  TEXT_ARRAY,
+  travellingColumn,
   type ArrayColumn,
 } from '../executor/array-parameter.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { DescribedText } from '../executor/describe-texts.js';
-import { travelsInBinary, type ResultColumn } from '../executor/described-columns.js';
+import type { ResultColumn } from '../executor/described-columns.js';
 import { FanOut } from '../executor/fan-out.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { unnestRelation } from '../executor/gather-final.js';
@@ -210,7 +210,7 @@ function learn(inputs: readonly DescribedText[], catalog: Catalog): Learnt {
   for (const { columns } of inputs) {
     const travels: ArrayColumn[] = [];
     for (const column of columns) {
-      const array = travelsInBinary(column, catalog.textOnlyTypes) ? arrayColumn(column) : null;
+      const array = travellingColumn(column, catalog.textOnlyTypes);
       const cast = castTo(column, catalog);
       if (array === null && cast === null) return typeError(column);
       travels.push(array ?? { ...TEXT_ARRAY, cast });

@@ -6,7 +6,7 @@ import { errorBytes } from '../../protocol/error-bytes.js';
 import { Backend } from '../../protocol/codes.js';
 import { readInt32 } from '../../protocol/framing.js';
 import { QuietOperation } from '../../transaction/operation.js';
-import { whenCancelsDelivered } from '../delivered-cancels.js';
+import { RepeatedCancel } from '../repeated-cancel.js';
 import { withoutPosition } from '../../protocol/error-position.js';
 
 /** A statement that one shard is asked for its plan of. */
@@ -30,7 +30,6 @@ interface Branch {
   readonly questions: number[];
   next: number;
   done: boolean;
-  cancelled: boolean;
 }
 
 /** Asks shards for their own plans, all at once. */
@@ -42,6 +41,8 @@ export class ShardPlans extends QuietOperation {
   /** The row that has not come whole, by backend. */
   private readonly cutOff = new Map<BackendConnection, Buffer>();
   private error: Buffer | null = null;
+  /** Of what is broken off. */
+  private cancels: RepeatedCancel | null = null;
 
   constructor(questions: readonly Question[], options: ShardPlansOptions) {
     super();
@@ -52,7 +53,7 @@ export class ShardPlans extends QuietOperation {
       const branch = this.branches.get(backend);
       if (branch !== undefined) branch.questions.push(i);
       else {
-        const first = { backend, questions: [i], next: 0, done: false, cancelled: false };
+        const first = { backend, questions: [i], next: 0, done: false };
         this.branches.set(backend, first);
       }
     });
@@ -124,11 +125,12 @@ export class ShardPlans extends QuietOperation {
   private fail(failed: Branch, error: Buffer): void {
     if (this.error === null) {
       this.error = error;
-      for (const branch of this.branches.values()) {
-        if (branch === failed || branch.done) continue;
-        branch.cancelled = true;
-        branch.backend.cancel();
-      }
+      this.cancels = new RepeatedCancel([...this.branches.keys()]);
+      this.cancels.start(() => {
+        for (const branch of this.branches.values()) {
+          if (branch !== failed && !branch.done) branch.backend.cancel();
+        }
+      });
     }
     if (!this.options.endsWithSync) this.finish(failed);
   }
@@ -136,8 +138,9 @@ export class ShardPlans extends QuietOperation {
   private finish(branch: Branch): void {
     if (branch.done) return;
     branch.done = true;
-    const branches = [...this.branches.values()];
-    if (!branches.every((each) => each.done)) return;
-    whenCancelsDelivered(branches, () => this.options.onDone(this.error ?? this.answers));
+    if (![...this.branches.values()].every((each) => each.done)) return;
+    const report = (): void => this.options.onDone(this.error ?? this.answers);
+    if (this.cancels === null) report();
+    else this.cancels.settle(report);
   }
 }
