@@ -107,6 +107,7 @@ export function relationsOf(
       ...(row[7] === null || row[7] === undefined ? {} : { owner: row[7] }),
       uniqueColumns: namesIn(row[8] ?? null) ?? [],
       isReferenced: bool(row, 9),
+      refersToItself: bool(row, 10),
     });
   }
   return new Map([...system, ...out]);

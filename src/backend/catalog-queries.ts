@@ -70,7 +70,9 @@ SELECT n.nspname, c.relname, c.relkind,
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum > 0
           AND (a.attnum = ANY (i.indkey) OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
         WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)),
-       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f')
+       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f'),
+       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f
+        WHERE f.confrelid = c.oid AND f.conrelid = c.oid AND f.contype = 'f')
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE ${relationsOf[schemas]}`;

@@ -16,14 +16,13 @@ const HEAD_BYTES = 5;
 
 /**
  * Stands in the client's place for an operation whose rows are the proxy's own. Notices and changed
- * parameters go on to the client, descriptions do not.
+ * parameters go on to the client, descriptions do not. Pieces of several backends may come in turns.
  */
 export class RowCapture implements OperationHost {
   private readonly client: OperationHost;
   private readonly take: TakeRow;
-  /** Of a message that has not come to its end. */
-  private pieces: Buffer[] = [];
-  private pending = 0;
+  /** Messages that have not come to their end, by who sends them. */
+  private readonly open = new Map<BackendConnection | null, OpenMessage>();
 
   constructor(client: OperationHost, take: TakeRow) {
     this.client = client;
@@ -37,9 +36,11 @@ export class RowCapture implements OperationHost {
     start: number,
     end: number,
   ): boolean {
-    const at = this.pending === 0 ? start : this.complete(backend, buffer, start, end);
+    const open = this.open.get(backend);
+    const at = open === undefined ? start : this.complete(backend, open, buffer, start, end);
     const rest = this.messages(backend, buffer, at, end);
-    if (rest < end) this.keep(buffer, rest, end);
+    if (rest < end)
+      this.open.set(backend, { pieces: [copyOf(buffer, rest, end)], size: end - rest });
     return true;
   }
 
@@ -50,24 +51,24 @@ export class RowCapture implements OperationHost {
   /** Adds what a message was cut off from; answers where the next one begins. */
   private complete(
     backend: BackendConnection | null,
+    open: OpenMessage,
     buffer: Buffer,
     start: number,
     end: number,
   ): number {
     let at = start;
-    if (this.pending < HEAD_BYTES) {
-      at = Math.min(end, start + HEAD_BYTES - this.pending);
-      this.keep(buffer, start, at);
-      if (this.pending < HEAD_BYTES) return end;
-      this.pieces = [Buffer.concat(this.pieces)];
+    if (open.size < HEAD_BYTES) {
+      at = Math.min(end, start + HEAD_BYTES - open.size);
+      add(open, buffer, start, at);
+      if (open.size < HEAD_BYTES) return end;
+      open.pieces = [Buffer.concat(open.pieces)];
     }
-    const size = 1 + readInt32(this.pieces[0]!, 1);
-    const next = Math.min(end, at + size - this.pending);
-    this.keep(buffer, at, next);
-    if (this.pending < size) return end;
-    const message = Buffer.concat(this.pieces);
-    this.pieces = [];
-    this.pending = 0;
+    const size = 1 + readInt32(open.pieces[0]!, 1);
+    const next = Math.min(end, at + size - open.size);
+    add(open, buffer, at, next);
+    if (open.size < size) return end;
+    const message = Buffer.concat(open.pieces);
+    this.open.delete(backend);
     this.messages(backend, message, 0, message.length);
     return next;
   }
@@ -101,9 +102,18 @@ export class RowCapture implements OperationHost {
       this.client.passToClient(null, Buffer.from(buffer.subarray(start, end)), 0, end - start);
     }
   }
+}
 
-  private keep(buffer: Buffer, start: number, end: number): void {
-    this.pieces.push(Buffer.from(buffer.subarray(start, end)));
-    this.pending += end - start;
-  }
+interface OpenMessage {
+  pieces: Buffer[];
+  size: number;
+}
+
+function add(open: OpenMessage, buffer: Buffer, start: number, end: number): void {
+  open.pieces.push(copyOf(buffer, start, end));
+  open.size += end - start;
+}
+
+function copyOf(buffer: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(buffer.subarray(start, end));
 }

@@ -6,7 +6,7 @@ import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
-import { FanOut, type Merge } from '../executor/fan-out.js';
+import { addTags, FanOut, type Merge } from '../executor/fan-out.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { unnestRelation } from '../executor/gather-final.js';
 import { NumberedRows, OrderedRows } from '../executor/ordered-rows.js';
@@ -33,8 +33,9 @@ const shapeOf = new WeakMap<DistributeSpec, RowShape | 'none'>();
  *
  *   source: any run, whose rows are captured --> Distribution --> apply: a fan-out over the shards
  *
- * All rows are kept in between, within limits.gather_memory, so that nothing is written before
- * everything is read: the source sees no row of its own statement.
+ * The source sees no row of its own statement. Where rows may be applied in turns, it is open as a
+ * portal, with the snapshot of its beginning, and gives a batch for each turn. Else all rows are kept,
+ * within limits.gather_memory, and nothing is written before everything is read.
  */
 export class DistributeRun implements StatementRun {
   shards: readonly Shard[] = [];
@@ -49,7 +50,7 @@ export class DistributeRun implements StatementRun {
   private readonly shape: RowShape | null;
   private readonly bind: BindParts;
   private readonly source: SourceReader;
-  private readonly rows: Distribution | null;
+  private rows: Distribution | null;
 
   constructor(session: Session, request: RunRequest, spec: DistributeSpec, choose: ChooseRun) {
     this.session = session;
@@ -93,10 +94,53 @@ export class DistributeRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    this.source.start(this.sourceBackends(backends), paramTypes, (outcome) => {
-      if (outcome.ok) this.apply(backends, paramTypes, onDone);
+    const { source, spec } = this;
+    const from = this.sourceBackends(backends);
+    if (spec.inTurns && source.opens) {
+      source.open(from, paramTypes, (error) => {
+        if (error === null) this.takeTurns(backends, paramTypes, onDone);
+        else onDone({ ok: false, error });
+      });
+      return;
+    }
+    source.start(from, paramTypes, (outcome) => {
+      if (outcome.ok) this.apply(backends, paramTypes, this.request.describe, onDone);
       else onDone(outcome);
     });
+  }
+
+  /** Reads a batch and applies it, until there are no more rows. */
+  private takeTurns(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const { source, spec, request } = this;
+    const tags: string[] = [];
+    const { gatherMemoryBytes } = this.session.context.config.limits;
+    const bytesMax = Math.min(BATCH_BYTES, gatherMemoryBytes / 4);
+    let rowsMax = FIRST_ROWS;
+    const read = (): void => {
+      this.rows = new Distribution(spec.destination, this.shape!);
+      source.next(rowsMax, (error, count) => {
+        if (error !== null) onDone({ ok: false, error });
+        else if (count === 0 && tags.length > 0) end();
+        else {
+          rowsMax = nextRowsMax(rowsMax, count, this.rows!.bytes, bytesMax);
+          const describe = request.describe && tags.length === 0;
+          this.apply(backends, paramTypes, describe, (outcome) => {
+            if (!outcome.ok) onDone(outcome);
+            else {
+              tags.push(outcome.tag);
+              if (source.exhausted) end();
+              else read();
+            }
+          });
+        }
+      });
+    };
+    const end = (): void => source.close(() => onDone({ ok: true, tag: addTags(tags) }));
+    read();
   }
 
   private findShards(): void {
@@ -122,6 +166,7 @@ export class DistributeRun implements StatementRun {
   private apply(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
+    describe: boolean,
     onDone: (outcome: Outcome) => void,
   ): void {
     const { session, spec, request, shards } = this;
@@ -144,7 +189,7 @@ export class DistributeRun implements StatementRun {
       merge: this.mergeOf(places),
       send: (backend, position) => {
         const values = this.valuesOf(copies ? 0 : places[position]!);
-        backend.statements.runUnnamed(text, values, request.describe);
+        backend.statements.runUnnamed(text, values, describe);
         backend.requestFlush();
       },
       firstLeads: copies,
@@ -194,6 +239,19 @@ export class DistributeRun implements StatementRun {
   private sourceBackends(backends: readonly BackendConnection[]): BackendConnection[] {
     return this.source.shards.map((shard) => backends[this.shards.indexOf(shard)]!);
   }
+}
+
+/** Rows that each shard of a source is asked for first, when nobody knows how long they are. */
+const FIRST_ROWS = 64;
+/** A batch is to be about so large: enough for a statement's fixed costs to be nothing. */
+const BATCH_BYTES = 2 * 1024 * 1024;
+/** Rows to come may be so many times as long as those that were seen. */
+const GROWTH_MAX = 8;
+
+/** How many rows to ask for, where so many were asked for before and so much came. */
+function nextRowsMax(rowsMax: number, count: number, bytes: number, bytesMax: number): number {
+  const growth = Math.min(GROWTH_MAX, bytesMax / Math.max(1, bytes));
+  return count === 0 ? rowsMax : Math.max(1, Math.floor(rowsMax * growth));
 }
 
 /** Throws SqlError 0A000 where rows of this shape cannot be distributed. */

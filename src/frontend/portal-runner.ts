@@ -6,7 +6,7 @@ import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { memoryError } from '../executor/gather-errors.js';
 import { CloseParts } from '../executor/portal/close-parts.js';
-import { PortalPart } from '../executor/portal/portal-part.js';
+import { newPart } from '../executor/portal/portal-part.js';
 import type { RowsRequest } from '../executor/portal/rows-request.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { StoredRows } from '../executor/portal/stored-rows.js';
@@ -276,10 +276,6 @@ export class PortalRunner {
     portal.result = { kind: 'stored', rows, tag: outcome.tag };
     return this.handOut(rows, outcome.tag, rowsMax);
   }
-}
-
-function newPart(backend: BackendConnection, position: number): PortalPart {
-  return new PortalPart(backend, position);
 }
 
 function cannotRun(portal: string): SqlError {

@@ -10,7 +10,7 @@ import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { MergeRun } from './merge-run.js';
 import { MoveRun } from './move-run.js';
-import { shardsOf } from './shard-choice.js';
+import { shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
 import { SpreadRun } from './spread-run.js';
 import { withSourceText } from './source-values.js';
@@ -39,8 +39,16 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
     if (shards.length === 0) return new GatherRun(session, request, merge.fallback);
     return new MergeRun(session, request, merge, shards);
   }
-  if (many?.kind === 'concat') return new ConcatRun(session, request, shards);
+  if (many?.kind === 'concat' || (shards.length === 1 && isSelect(plan)))
+    return new ConcatRun(session, request, shards);
   return new FanOutRun(session, request, shards);
+}
+
+/** Its rows may be left in a portal, on one shard too. */
+function isSelect(plan: ShardPlan): boolean {
+  return (
+    plan.kind === 'route' && plan.verb === 'select' && plan.copy === 'none' && plan.cursor === null
+  );
 }
 
 /** The run of the same statement with a plan for these literals alone. */

@@ -2,6 +2,10 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { BackendError } from '../backend/backend-error.js';
 import { SqlError } from '../errors/sql-error.js';
 import { withoutPosition } from '../protocol/error-position.js';
+import { CloseParts } from '../executor/portal/close-parts.js';
+import { newPart } from '../executor/portal/portal-part.js';
+import type { RowsRequest } from '../executor/portal/rows-request.js';
+import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { RowCapture, type TakeRow } from '../executor/row-capture.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { SourceQuery } from '../planner/plan.js';
@@ -9,7 +13,7 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import { withSourceText } from './source-values.js';
-import type { RunRequest, StatementRun } from './statement-run.js';
+import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
 
 /** Finds the run of a statement; handed in, since that finds the runs which have sources too. */
 export type ChooseRun = (session: Session, request: RunRequest) => StatementRun;
@@ -40,6 +44,7 @@ export class SourceReader {
   private readonly source: SourceQuery;
   private readonly intake: RowIntake;
   private run: StatementRun;
+  private portal: ScatterPortal | null = null;
 
   /**
    * Throws SqlError as the run's own choice does.
@@ -76,6 +81,52 @@ export class SourceReader {
     if (typeof prepared === 'string') return prepared;
     this.run = prepared;
     return 'moved';
+  }
+
+  /** Its rows can be taken in batches, while the source sees nothing of what is done with them. */
+  get opens(): boolean {
+    return this.run.open !== undefined && !this.source.plan.writes;
+  }
+
+  /** In place of `start`, where it `opens`: `onOpen` is told the error, or null and then `next` gives rows. */
+  open(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onOpen: (error: Buffer | null) => void,
+  ): void {
+    this.run.open!(backends, paramTypes, newPart, (opened) => {
+      if (opened.ok) {
+        this.portal = opened.portal;
+        onOpen(null);
+      } else onOpen(withoutPosition(opened.error, 0, opened.error.length));
+    });
+  }
+
+  /** So many further rows, of each of its shards where they have no order. */
+  next(rowsMax: number, onDone: (error: Buffer | null, rows: number) => void): void {
+    const { session, intake } = this;
+    const request: RowsRequest = {
+      rowsMax,
+      host: intake.host,
+      onDone: (error, rows) => {
+        const told = error === null ? null : withoutPosition(error, 0, error.length);
+        onDone(intake.problem ?? told, rows);
+      },
+    };
+    const { gatherMemoryBytes } = session.context.config.limits;
+    startOperation(session, this.portal!.batch(request, gatherMemoryBytes));
+  }
+
+  /** No more rows are to come. */
+  get exhausted(): boolean {
+    return this.portal!.exhausted;
+  }
+
+  /** What it has open on its shards ends with their transaction; where that goes on, it ends here. */
+  close(onDone: () => void): void {
+    const { session, portal } = this;
+    if (session.work.explicit) startOperation(session, new CloseParts(portal!.parts, onDone));
+    else onDone();
   }
 
   start(

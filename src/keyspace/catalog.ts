@@ -92,6 +92,8 @@ export interface CatalogRelation {
   readonly uniqueColumns?: readonly string[];
   /** A foreign key refers to its rows. Absent: not known. */
   readonly isReferenced?: boolean;
+  /** A foreign key leads from its rows to rows of its own. Absent: not known. */
+  readonly refersToItself?: boolean;
 }
 
 export interface CatalogColumn {

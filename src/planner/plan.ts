@@ -380,6 +380,8 @@ export interface DistributeSpec {
   readonly source: SourceQuery;
   readonly destination: Destination;
   readonly apply: ApplySpec;
+  /** The rows may be applied in turns: none of them looks at what another one has written. */
+  readonly inTurns: boolean;
 }
 
 /** A statement made of the client's, that gives rows (planner/distribute/source-query.ts). */

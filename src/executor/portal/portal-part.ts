@@ -71,3 +71,8 @@ export class PortalPart {
 const NO_TYPES: readonly number[] = [];
 /** `P`. */
 const PORTAL = 0x50;
+
+/** A portal of a name that no other has. */
+export function newPart(backend: BackendConnection, position: number): PortalPart {
+  return new PortalPart(backend, position);
+}

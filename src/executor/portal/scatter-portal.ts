@@ -5,6 +5,7 @@ import { Writer } from '../../protocol/writer.js';
 import type { PartsOperation } from './parts-operation.js';
 import type { PortalMerge } from './portal-merge.js';
 import type { PortalPart } from './portal-part.js';
+import { PartsAtOnce } from './parts-at-once.js';
 import { MergedParts } from './merged-parts.js';
 import { PartsInTurn } from './parts-in-turn.js';
 import type { RowsRequest } from './rows-request.js';
@@ -97,6 +98,21 @@ export class ScatterPortal {
     const formats = this.otherFormats();
     if (merge === null) return new PartsInTurn(parts, noting, formats);
     return new MergedParts(parts, merge, noting, formats, memoryBytesMax);
+  }
+
+  /**
+   * The next rows in the formats that it was bound with: so many in all where it has an order, else of each part at the
+   * same time. `onDone` is told how many there were; `exhausted` says whether these were the last.
+   */
+  batch(request: RowsRequest, memoryBytesMax: number): PartsOperation {
+    if (this.merge !== null) return this.rows(request, memoryBytesMax);
+    return new PartsAtOnce(this.parts, request);
+  }
+
+  /** All that `batch` had to give has been given. */
+  get exhausted(): boolean {
+    // A merge may have rows that its parts gave before they ended.
+    return this.merge === null ? this.parts.every(({ ended }) => ended) : this.atEnd;
   }
 
   /** A Bind message's end where rows are wanted in other formats than the parts were bound with; null: they are not. */

@@ -46,7 +46,28 @@ export function distributeInsert(
   const returning = returningOf(rows, destination);
   const query = rows.text?.query ?? sourceText({ SelectStmt: select }, context);
   const source = sourceQuery(query, analysis.params, context);
-  return { source, destination, apply: applyOf(rows, returning, context) };
+  const inTurns = mayTakeTurns(rows, returning);
+  return { source, destination, apply: applyOf(rows, returning, context), inTurns };
+}
+
+/**
+ * Several INSERTs in a row do what one does: nothing is looked at when it ends (triggers, foreign
+ * keys to rows that come later), no row can be met twice (DO UPDATE), and RETURNING has no order
+ * that goes through all of them.
+ */
+function mayTakeTurns(
+  { statement, insertion }: InsertedRows,
+  returning: ApplySpec['returning'],
+): boolean {
+  const { kind, hasTriggersOrRules, refersToItself } = insertion.target.relation;
+  return (
+    insertion.rows === null &&
+    (returning === 'none' || returning === 'rows') &&
+    statement.onConflictClause?.action !== 'ONCONFLICT_UPDATE' &&
+    (kind === 'r' || kind === 'p') &&
+    !hasTriggersOrRules &&
+    refersToItself === false
+  );
 }
 
 /** Where an inserted row belongs: the shard of the value for the table's key. */

@@ -71,6 +71,7 @@ export function distributeMerge(
       types: source.columns.map(({ type }) => type),
       returning: merging.returning ? 'rows' : 'none',
     },
+    inTurns: false,
   };
 }
 

@@ -82,6 +82,7 @@ export function relation(
     parent: null,
     columns: columns.map(column),
     isReferenced: false,
+    refersToItself: false,
     ...more,
   };
 }
