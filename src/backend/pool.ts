@@ -4,6 +4,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
+import { settingDurationMs } from '../util/setting-duration.js';
 import { BackendError } from './backend-error.js';
 import type { OidMap } from './oids/oid-map.js';
 import type { BackendOwner } from './postgres/backend-sink.js';
@@ -346,7 +347,10 @@ export class Pool implements BackendOwner {
       const backend = this.idle[i]!;
       const idleMs = now - backend.idleSince;
       if (!backend.alive) this.forget(backend);
-      else if (idleMs > idleTimeoutMs || now - backend.createdAt > maxLifetimeMs) {
+      else if (
+        idleMs > Math.min(idleTimeoutMs, ownIdleTimeoutMs(backend)) ||
+        now - backend.createdAt > maxLifetimeMs
+      ) {
         this.idle.splice(i, 1);
         this.terminate(backend);
       } else if (healthCheckIntervalMs > 0 && idleMs > healthCheckIntervalMs) {
@@ -449,4 +453,13 @@ export class Pool implements BackendOwner {
     this.closed(backend);
     this.openWhereNeeded();
   }
+}
+
+/**
+ * A backend whose last session has SET an idle_session_timeout is closed by its server, maybe just when it is lent: it
+ * goes well before that.
+ */
+function ownIdleTimeoutMs(backend: BackendConnection): number {
+  const set = settingDurationMs(backend.settings.get('idle_session_timeout'));
+  return set === 0 ? Infinity : set / 2;
 }

@@ -34,7 +34,15 @@ export interface Config {
     readonly messageBytesMax: number;
     /** 0: none. */
     readonly idleInTransactionTimeoutMs: number;
+    /** 0: none. */
+    readonly idleSessionTimeoutMs: number;
+    /** 0: none. */
+    readonly transactionTimeoutMs: number;
+    /** How long a client may take nothing of its answer; 0: for ever. */
+    readonly stalledClientTimeoutMs: number;
     readonly preparedStatementsPerClient: number;
+    /** Named portals and cursors. */
+    readonly portalsPerClient: number;
   };
   readonly transactions: {
     /** What a session has until it sets `shardgate.cross_shard`. */

@@ -35,6 +35,8 @@ export const limits = {
   preparedPerBackend: { min: 1, max: 100_000 },
   /** Statements per client; each takes about 1 kB here. */
   preparedPerClient: { min: 1, max: 1_000_000 },
+  /** Portals per client; each takes about 1 kB here, and 8 kB in a server. */
+  portalsPerClient: { min: 1, max: 100_000 },
   /** Below 10 ms a loaded event loop gives up on what would have worked. */
   timeout: { min: 10, max: LONGEST_MS },
   /** 0 turns it off. */
@@ -77,7 +79,11 @@ export const defaults = {
   loginTimeout: '15s',
   messageSize: '256MB',
   idleInTransactionTimeout: '0',
+  idleSessionTimeout: '0',
+  transactionTimeout: '0',
+  stalledClientTimeout: '0',
   preparedPerClient: 5000,
+  portalsPerClient: 1000,
   drainTimeout: '30s',
   logLevel: 'info',
   crossShard: 'two_phase',

@@ -90,7 +90,11 @@ function build(reader: Reader, raw: RawConfig, version: number): Config | null {
       loginTimeoutMs: bounds.login_timeout,
       messageBytesMax: bounds.message_size,
       idleInTransactionTimeoutMs: bounds.idle_in_transaction_timeout,
+      idleSessionTimeoutMs: bounds.idle_session_timeout,
+      transactionTimeoutMs: bounds.transaction_timeout,
+      stalledClientTimeoutMs: bounds.stalled_client_timeout,
       preparedStatementsPerClient: bounds.prepared_statements,
+      portalsPerClient: bounds.portals,
     },
     transactions: {
       crossShard: raw.transactions.cross_shard,

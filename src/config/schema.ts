@@ -173,10 +173,33 @@ const limitsOfClients = object({
     0,
     defaults.idleInTransactionTimeout,
   ),
+  idle_session_timeout: defaulted(
+    duration(limits.timeoutOrNone),
+    'Sessions idle outside a transaction for longer are ended; 0: none',
+    0,
+    defaults.idleSessionTimeout,
+  ),
+  transaction_timeout: defaulted(
+    duration(limits.timeoutOrNone),
+    'Sessions whose transaction block takes longer are ended; 0: none',
+    0,
+    defaults.transactionTimeout,
+  ),
+  stalled_client_timeout: defaulted(
+    duration(limits.timeoutOrNone),
+    'Clients that take nothing of their answer for longer are cut off; 0: none',
+    0,
+    defaults.stalledClientTimeout,
+  ),
   prepared_statements: defaulted(
     integer(limits.preparedPerClient, 'a number of statements'),
     'Prepared statements per client',
     defaults.preparedPerClient,
+  ),
+  portals: defaulted(
+    integer(limits.portalsPerClient, 'a number of portals'),
+    'Named portals and cursors per client',
+    defaults.portalsPerClient,
   ),
 });
 

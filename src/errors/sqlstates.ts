@@ -13,6 +13,8 @@ export const sqlstates = {
     code: '25P03',
     when: 'A transaction stayed idle too long',
   },
+  transaction_timeout: { code: '25P04', when: 'A transaction took too long' },
+  idle_session_timeout: { code: '57P05', when: 'A session stayed idle too long' },
   connection_failure: {
     code: '08006',
     when: 'A shard closed the connection in the middle of a statement',

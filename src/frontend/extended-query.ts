@@ -108,6 +108,8 @@ export class ExtendedQuery {
   /** What a portal of ours of this name has open on shards is closed first; false: wait. Throws SqlError 42P03. */
   private makeRoom(name: string): boolean {
     const taken = this.portals.find(name);
+    if (taken === null)
+      this.portals.assertRoom(name, this.session.context.config.limits.portalsPerClient);
     if (taken === null || taken.backend !== null) return true;
     if (name !== '') throw duplicatePortal(name);
     if (taken.result?.kind !== 'open') return true;

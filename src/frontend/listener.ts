@@ -3,13 +3,17 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { sqlError } from '../errors/sql-error.js';
 import { acceptTransport, type TransportHandler } from '../net/transport.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
-import { connectionLogger } from '../util/logger.js';
+import { connectionLogger, errorField } from '../util/logger.js';
 import { ClientLogin, type LoginHost } from './client-login.js';
 import type { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
 
 /** How often a drain looks for sessions that have become idle. */
 const DRAIN_POLL_MS = 50;
+/** So many clients above limits.max_clients are told that they are too many, at a time. */
+const REFUSED_AT_A_TIME = 500;
+/** An idle client is asked for a sign of life after this long. */
+const KEEP_ALIVE_MS = 60_000;
 /** Connections that the kernel keeps while the event loop is busy. */
 const BACKLOG = 4096;
 
@@ -28,8 +32,19 @@ export class Listener {
   constructor(context: SessionContext) {
     this.context = context;
     this.loginHost = this.makeLoginHost();
-    this.server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    const options = {
+      pauseOnConnect: true,
+      noDelay: true,
+      // Who has vanished without a word is found out by the kernel.
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    };
+    this.server = net.createServer(options, (socket) => {
       this.accept(socket);
+    });
+    this.server.on('error', (error) => {
+      // No more files or memory for a connection: those that there are go on.
+      if (this.server.listening) context.logger.error(errorField(error), 'cannot accept a client');
     });
   }
 
@@ -65,7 +80,13 @@ export class Listener {
   }
 
   private accept(socket: net.Socket): void {
-    const { metrics, logger } = this.context;
+    const { metrics, logger, config } = this.context;
+    // Enough room to tell some of those who are too many; a flood of them is not listened to.
+    if (this.connections >= config.limits.maxClients + REFUSED_AT_A_TIME) {
+      metrics.clientsRefused++;
+      socket.destroy();
+      return;
+    }
     metrics.clientsAccepted++;
     metrics.clientsConnected++;
     this.connections++;

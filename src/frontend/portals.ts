@@ -25,6 +25,14 @@ export class Portals {
     return name === '' ? this.unnamed : (this.byName.get(name) ?? null);
   }
 
+  /** Throws SqlError 54000 where a portal of this name would be one too many. */
+  assertRoom(name: string, max: number): void {
+    if (name === '' || this.byName.size < max) return;
+    throw sqlError('program_limit_exceeded', `more than ${max} portals in one session`, {
+      hint: 'Close portals that are no longer used, or raise limits.portals.',
+    });
+  }
+
   /** One that is open on several shards; to be asked for where `find` has such a one. */
   open(name: string): ScatterPortal {
     const result = this.find(name)?.result;

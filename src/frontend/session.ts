@@ -20,13 +20,13 @@ import { ClientInput, type CopyTarget, type InputHandler } from './client-input.
 import { Dispatcher } from './dispatcher.js';
 import { ExtendedQuery } from './extended-query.js';
 import { HeldBackends } from './held-backends.js';
-import { IdleTimer } from './idle-timer.js';
 import { Leases, type LeaseHost } from './leases.js';
 import { Listening } from './listening.js';
 import { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
 import { SessionSettings, settingSql } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
+import { SessionTimers } from './session-timers.js';
 import { crossShardOf, isolationOf } from './shard-use.js';
 import { SimpleQuery } from './simple-query.js';
 import { passThroughCopy } from './pass-through-copy.js';
@@ -80,13 +80,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private statementFailed = false;
   /** Null: before `welcome`. */
   startup: Welcome | null = null;
-  private readonly idleTimer = new IdleTimer(() => {
-    this.fatal(
-      'idle_in_transaction_session_timeout',
-      'terminating connection due to idle-in-transaction timeout',
-    );
-  });
-  private readonly farewell = new IdleTimer(() => this.close());
+  private readonly timers = new SessionTimers(this);
   private readonly onClosed: () => void;
 
   constructor(
@@ -130,12 +124,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     if (this.over) return;
-    this.idleTimer.stop();
+    this.timers.active();
     this.context.metrics.clientBytesIn += end - start;
     this.input.onBytes(buffer, start, end);
   }
 
   onDrain(): void {
+    this.timers.drained();
     this.held.resume();
     this.operation?.clientDrained?.();
     this.listening.deliverBetween();
@@ -169,7 +164,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   onPumped(): void {
     this.flush();
-    this.startIdleTimer();
+    this.timers.pumped();
   }
 
   onMalformed(message: string, tooLarge: boolean): void {
@@ -194,7 +189,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (this.over || !this.input.endsWithTerminate) this.close();
     else {
       // It has said goodbye behind what still runs: that goes on, as on Postgres.
-      this.farewell.start(Math.max(1, this.context.config.drainTimeoutMs));
+      this.timers.farewell();
       this.onDrain();
     }
   }
@@ -203,8 +198,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private close(): void {
     if (this.over) return;
     this.over = true;
-    this.farewell.stop();
-    this.idleTimer.stop();
+    this.timers.close();
     this.leases.giveUp();
     this.extended.abandon();
     this.operation = null;
@@ -236,7 +230,9 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     const { local } = this;
     if (local.size === 0 || this.over) return;
     this.context.metrics.clientBytesOut += local.size;
-    local.sent(this.transport.write(local.view()));
+    const taken = this.transport.write(local.view());
+    local.sent(taken);
+    if (!taken) this.timers.stall();
   }
 
   // ---------------------------------------------------------------- errors
@@ -267,6 +263,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   clientStreamBroken(): void {
     this.logger.warn('a shard broke off in the middle of a row; closing the client');
+    this.cutOff();
+  }
+
+  /** Ends the session without a word: the client cannot be told any more. */
+  cutOff(): void {
     this.transport.destroy();
     this.close();
   }
@@ -331,6 +332,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.flushLocal();
     this.context.metrics.clientBytesOut += end - start;
     if (this.transport.write(bytes.subarray(start, end))) return true;
+    this.timers.stall();
     if (from !== null) this.held.stall(from);
     return false;
   }
@@ -506,6 +508,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.leases.onPreparingLost(error);
       return;
     }
+    if (this.timers.endBy(error)) return;
     if (this.extended.forgetReturning(backend)) return;
     const { work } = this;
     // Its answer, where it owes one, is the error; else the client is not waiting for it now.
@@ -546,11 +549,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     // Between two steps no backend has anything to be cancelled.
     if (this.operation?.cancel !== undefined) this.operation.cancel();
     else for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
-  }
-
-  private startIdleTimer(): void {
-    if (this.busy || !this.work.explicit || this.over) return;
-    this.idleTimer.start(this.context.config.limits.idleInTransactionTimeoutMs);
   }
 
   /** Ends the session now, telling the client why. */

@@ -45,6 +45,8 @@ export class UnitOfWork {
   scratchHome: BackendConnection | null = null;
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
+  /** How many explicit transactions there have been. */
+  begun = 0;
   /** In lower case; null: the default. */
   isolation: string | null = null;
   /** The shard whose snapshot it reads by, under a level that promises one; null: it has read nothing yet. */
@@ -89,6 +91,7 @@ export class UnitOfWork {
 
   begin(sql: string, isolation: string | null): void {
     this.explicit = true;
+    this.begun++;
     this.mend();
     this.beginSql = sql;
     this.isolation = isolation;

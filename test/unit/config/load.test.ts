@@ -26,7 +26,11 @@ describe('a file that holds keyspaces only', () => {
       loginTimeoutMs: 15_000,
       messageBytesMax: 256 * 1024 * 1024,
       idleInTransactionTimeoutMs: 0,
+      idleSessionTimeoutMs: 0,
+      transactionTimeoutMs: 0,
+      stalledClientTimeoutMs: 0,
       preparedStatementsPerClient: 5_000,
+      portalsPerClient: 1_000,
     });
     expect(config.transactions).toEqual({ crossShard: 'two_phase', snapshots: 'refuse' });
     expect(config.log).toEqual({ level: 'info' });
