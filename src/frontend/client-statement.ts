@@ -61,6 +61,8 @@ export interface Portal {
   readonly bind: Buffer | null;
   /** How many savepoints were open when it was made, where that matters: a rollback to one of them ends it. */
   depth: number;
+  /** A cursor WITH HOLD, whose transaction is open or has ended. */
+  hold: 'no' | 'open' | 'kept';
   /** `UnitOfWork.writes` when it was bound, for one that the session runs on shards. */
   readonly writesBefore: number;
   /** What has become of a portal that the session runs itself; null: nothing yet. */

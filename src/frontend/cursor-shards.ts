@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
-import type { Shard } from '../keyspace/topology.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
 import type { CursorUse, RoutePlan } from '../planner/plan.js';
 import { duplicatePortal } from './portals.js';
 import type { Session } from './session.js';
@@ -17,8 +17,9 @@ export function cursorShards(
 ): readonly Shard[] {
   const { targets, work, extended } = session;
   if (cursor.action === 'close' && cursor.name === null) {
-    const held = work.participants.map(({ shard }) => shard);
-    return held.length > 0 ? held : select();
+    const backends = new Set([...work.participants, ...extended.portals.holders]);
+    const shards = [...backends].map(({ shard }) => shard).sort(byIndex);
+    return shards.length > 0 ? shards : select();
   }
   const portal = extended.portals.find(cursor.name!);
   if (cursor.action === 'declare') {
@@ -43,18 +44,25 @@ export function cursorShards(
   );
 }
 
-/** A statement about a cursor is about to run on this backend, as it stands. */
+/**
+ * A statement about a cursor is about to run on this backend, as it stands. Throws SqlError 53000, 0A000 where a cursor
+ * WITH HOLD cannot be kept there.
+ */
 export function noteCursor(
-  { extended, work }: Session,
+  { extended, pins, work }: Session,
   plan: RoutePlan,
   cursor: CursorUse,
   backend: BackendConnection,
 ): void {
   const { portals } = extended;
   if (cursor.action === 'declare') {
-    portals.addDeclared(cursor.name, plan, backend, work.savepointDepth);
+    // Where the name is taken, its server refuses the statement.
+    if (portals.find(cursor.name) !== null) return;
+    if (cursor.hold) pins.keepCursor(backend);
+    portals.addDeclared(cursor, plan, backend, work.savepointDepth);
   } else if (cursor.action === 'close') {
-    if (cursor.name === null) portals.end(true);
+    pins.noteClose(backend);
+    if (cursor.name === null) portals.clear();
     else portals.remove(cursor.name);
   }
 }

@@ -8,6 +8,7 @@ import type { RouteKind } from '../metrics/metrics.js';
 import type { CursorUse, RoutePlan } from '../planner/plan.js';
 import { offsetOf } from '../sql/position.js';
 import type { Outcome } from '../transaction/operation.js';
+import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -18,6 +19,8 @@ export class DeclareRun implements StatementRun {
   readonly shards: readonly Shard[];
   readonly route: RouteKind;
   readonly needsTypes: boolean;
+  readonly declares = true;
+  readonly writers?: readonly Shard[];
   private readonly session: Session;
   private readonly plan: RoutePlan;
   private readonly cursor: Declaration;
@@ -32,6 +35,8 @@ export class DeclareRun implements StatementRun {
     this.shards = inner.shards;
     this.route = inner.route;
     this.needsTypes = inner.needsTypes;
+    // What it keeps comes with the commit of that shard.
+    if (inner instanceof GatherRun && cursor.hold) this.writers = [inner.home];
   }
 
   prepare(
@@ -52,8 +57,11 @@ export class DeclareRun implements StatementRun {
   ): void {
     const { session, plan, cursor, inner } = this;
     const { portals } = session.extended;
-    const partOf = (backend: BackendConnection, position: number): PortalPart =>
-      cursor.scroll ? new DeclaredPart(backend, cursor) : new PortalPart(backend, position);
+    const partOf = (backend: BackendConnection, position: number): PortalPart => {
+      if (!cursor.atHome) return new PortalPart(backend, position);
+      if (cursor.hold) session.pins.keepCursor(backend);
+      return new DeclaredPart(backend, cursor);
+    };
     inner.open!(backends, paramTypes, partOf, (opened) => {
       if (!opened.ok) {
         onDone(opened);
@@ -61,9 +69,8 @@ export class DeclareRun implements StatementRun {
       }
       const { savepointDepth } = session.work;
       const { portal } = opened;
-      portals.remove(cursor.name);
-      if (cursor.scroll) {
-        portals.addDeclared(cursor.name, plan, portal.parts[0]!.backend, savepointDepth);
+      if (cursor.atHome) {
+        portals.addDeclared(cursor, plan, portal.parts[0]!.backend, savepointDepth);
       } else portals.addOpen(cursor.name, plan, portal, cursor.binary, savepointDepth);
       onDone({ ok: true, tag: 'DECLARE CURSOR' });
     });
@@ -73,7 +80,7 @@ export class DeclareRun implements StatementRun {
 /** The request of the query that a cursor is declared for. Throws SqlError 25P01 outside of transactions. */
 export function queryOf(session: Session, request: RunRequest, cursor: Declaration): RunRequest {
   const { work, inPipeline, extended } = session;
-  if (!work.explicit && (!inPipeline || extended.inBatch)) {
+  if (!cursor.hold && !work.explicit && (!inPipeline || extended.inBatch)) {
     throw sqlError(
       'warning_no_active_transaction',
       'DECLARE CURSOR can only be used in transaction blocks',

@@ -67,7 +67,7 @@ export class Describer {
     const { pipeline } = this;
     const { backend, plan, statement, bind } = portal;
     if (backend !== null) {
-      if (!pipeline.switchTo(backend)) return false;
+      if (!pipeline.switchToHolder(backend)) return false;
       backend.out.bytes(buffer, start, end);
       backend.expect(Expect.describePortal, PASS);
       return true;
@@ -99,7 +99,7 @@ export class Describer {
     const cursor = plan.kind === 'route' ? plan.cursor : null;
     const held = cursor?.action === 'fetch' ? portals.find(cursor.name)?.backend : null;
     if (held === null || held === undefined) return parses.home(plan);
-    return pipeline.switchTo(held) ? held : null;
+    return pipeline.switchToHolder(held) ? held : null;
   }
 
   /** The cursor over several shards that a FETCH gives rows of; null: it is none. */

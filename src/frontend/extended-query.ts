@@ -198,7 +198,7 @@ export class ExtendedQuery {
       this.goOn();
       return started;
     }
-    if (!this.pipeline.switchTo(backend)) return false;
+    if (!this.pipeline.switchToHolder(backend)) return false;
     countRoute(session.context.metrics, plan, 1);
     session.pins.noteUse(backend, plan, plan.writes);
     backend.out.bytes(buffer, start, end);
@@ -231,10 +231,11 @@ export class ExtendedQuery {
     } else {
       const portal = this.portals.find(name);
       const backend = portal?.backend ?? null;
-      if (backend !== null && !this.pipeline.switchTo(backend)) return false;
+      if (backend !== null && !this.pipeline.switchToHolder(backend)) return false;
       if (!this.runner.close(portal)) return false;
       this.portals.remove(name);
       if (backend !== null) {
+        if (portal!.hold !== 'no') this.session.pins.noteClose(backend);
         backend.out.bytes(buffer, start, end);
         backend.expect(Expect.close, PASS);
         return true;

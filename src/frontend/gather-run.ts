@@ -49,7 +49,8 @@ export class GatherRun implements StatementRun {
   private readonly spec: GatherSpec;
   /** The shards of each input. */
   private readonly inputShards: readonly (readonly Shard[])[];
-  private readonly home: Shard;
+  /** Where the final statement runs. */
+  readonly home: Shard;
 
   constructor(session: Session, request: RunRequest, spec: GatherSpec) {
     this.session = session;
@@ -151,7 +152,7 @@ export class GatherRun implements StatementRun {
       // Those that an open portal reads live until the transaction ends.
       dropsTables: work.explicit && portal === undefined,
       onTables: () => {
-        work.scratchHome = home;
+        work.noteScratch(home);
       },
       onDone,
     });

@@ -18,6 +18,8 @@ export class Pin implements BackendOwner {
   stale = true;
   /** It may have temporary tables. */
   hasTables = false;
+  /** It may have cursors WITH HOLD. */
+  hasCursors = false;
   /** It belongs to nobody's unit of work now. */
   idle = false;
   private over = false;

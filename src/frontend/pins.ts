@@ -6,7 +6,7 @@ import { sqlError } from '../errors/sql-error.js';
 import { Ask } from '../executor/ask.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import type { CatalogRelation } from '../keyspace/catalog.js';
-import type { Shard } from '../keyspace/topology.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
 import type { TemporaryTables } from '../planner/names.js';
 import type { Plan, SessionState } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
@@ -39,10 +39,13 @@ export class Pins {
     return pin.backend;
   }
 
-  /** Before a statement is sent. `commits`: it leaves something that the transaction's commit is about. */
-  noteUse(backend: BackendConnection, plan: Plan, commits: boolean): void {
+  /**
+   * Before a statement is sent. `commits`: it leaves something that the transaction's commit is about; `declares`: it
+   * is run as something that tells of its cursor itself.
+   */
+  noteUse(backend: BackendConnection, plan: Plan, commits: boolean, declares = false): void {
     const { touches } = plan;
-    if (plan.kind === 'route' && plan.cursor !== null) {
+    if (plan.kind === 'route' && plan.cursor !== null && !declares) {
       noteCursor(this.session, plan, plan.cursor, backend);
     }
     if (commits) this.session.work.noteWrite(backend);
@@ -56,12 +59,18 @@ export class Pins {
     if (touches.includes('notify')) this.session.listening.noteNotify(backend);
     const makesTables = touches.includes('temporaryDdl');
     if (makesTables) this.assertRoom(backend);
-    if (makesTables || touches.includes('advisoryLock')) this.keep(backend, makesTables);
+    if (makesTables || touches.includes('advisoryLock')) {
+      const pin = this.keep(backend);
+      if (makesTables) {
+        pin.hasTables = true;
+        this.unread = true;
+      }
+    }
     // It cannot be prepared any more, so it decides the transaction's commit.
-    if (touches.some((state) => UNPREPARABLE.has(state))) this.session.work.scratchHome = backend;
+    if (touches.some((state) => UNPREPARABLE.has(state))) this.session.work.noteScratch(backend);
   }
 
-  /** Throws SqlError 53000 where sessions with temporary tables would leave none for others. */
+  /** Throws SqlError 53000 where sessions that keep a backend would leave none for others. */
   private assertRoom(backend: BackendConnection): void {
     const { count, max } = backend.owner.pins;
     if (count < max || backend.owner instanceof Pin) return;
@@ -69,16 +78,45 @@ export class Pins {
     throw sqlError(
       'insufficient_resources',
       `${count} sessions keep a backend of shard "${name}" for themselves, and no more may`,
-      { hint: 'Drop temporary tables sooner, use ON COMMIT DROP, or raise pool.size.' },
+      {
+        hint:
+          'Drop temporary tables and close cursors WITH HOLD sooner, use ON COMMIT DROP,' +
+          ' or raise pool.size.',
+      },
     );
   }
 
-  private keep(backend: BackendConnection, makesTables: boolean): void {
+  private keep(backend: BackendConnection): Pin {
     const pin = this.pins.find((known) => known.backend === backend) ?? this.pin(backend);
     pin.stale = true;
-    if (!makesTables) return;
-    pin.hasTables = true;
-    this.unread = true;
+    return pin;
+  }
+
+  /**
+   * Before a cursor WITH HOLD is declared there: its rows are kept by the commit of its transaction, which cannot be
+   * prepared any more. Throws SqlError 0A000 where another backend decides that commit already; 53000.
+   */
+  keepCursor(backend: BackendConnection): void {
+    const { work } = this.session;
+    const { scratchHome } = work;
+    if (scratchHome !== null && scratchHome !== backend && work.writers.has(scratchHome)) {
+      throw sqlError(
+        'feature_not_supported',
+        `a cursor WITH HOLD on shard "${backend.shard.name}" is not supported in a transaction that has one,` +
+          ` or temporary tables, on shard "${scratchHome.shard.name}"`,
+        { hint: 'Declare it in a transaction of its own.' },
+      );
+    }
+    this.assertRoom(backend);
+    this.keep(backend).hasCursors = true;
+    work.noteScratch(backend);
+    work.noteWrite(backend);
+  }
+
+  /** A cursor is about to be closed there: nothing may be left of the session then. */
+  noteClose(backend: BackendConnection): void {
+    const pin = this.pins.find((known) => known.backend === backend);
+    if (pin !== undefined) pin.stale = true;
   }
 
   private pin(backend: BackendConnection): Pin {
@@ -124,7 +162,7 @@ export class Pins {
         session.goOn();
         return;
       }
-      if (!holdsLocks && !pin.hasTables) {
+      if (!holdsLocks && !pin.hasTables && !pin.hasCursors) {
         this.forget(pin);
         pin.letGo();
       }
@@ -139,7 +177,11 @@ export class Pins {
     const { backend } = pin;
     session.busy = true;
     backend.sink = session;
-    const questions = pin.hasTables ? [LOCKS, ...TABLES] : [LOCKS];
+    const questions = [
+      LOCKS,
+      ...(pin.hasCursors ? [CURSORS] : []),
+      ...(pin.hasTables ? TABLES : []),
+    ];
     for (const sql of questions) {
       backend.statements.runUnnamed(unnamedText(sql, []), NO_VALUES, false);
     }
@@ -150,41 +192,57 @@ export class Pins {
         onDone(null);
         return;
       }
-      const [locks, relations, columns] = answered.results;
-      if (relations !== undefined) {
-        this.temporary = temporaryTables(textRows(relations), textRows(columns!));
+      const [locks, ...results] = answered.results.map(textRows);
+      if (pin.hasCursors) {
+        const names = new Set(results.shift()!.map(([name]) => name!));
+        pin.hasCursors = names.size > 0;
+        session.extended.portals.keepOnly(backend, names);
+      }
+      if (pin.hasTables) {
+        this.temporary = temporaryTables(results[0]!, results[1]!);
         pin.hasTables = this.temporary !== null;
       }
-      onDone(locks![0]![0]!.toString() !== '0');
+      onDone(locks![0]![0] !== '0');
     });
     session.operation = ask;
     ask.start(!inPipeline);
   }
 
-  /** Runs statements without rows on the backends that are pinned. False: wait, call again. */
+  /** Runs statements without rows on all backends that are pinned. False: wait, call again. */
   run(statements: readonly string[], done: (outcome: Outcome) => void): boolean {
     const { session } = this;
-    const [pin] = this.pins;
-    if (pin === undefined) {
+    const shards = this.pins.map(({ backend }) => backend.shard).sort(byIndex);
+    const backends = session.leaseAll(shards);
+    if (backends === null) return false;
+    for (const pin of this.pins) pin.stale = true;
+    this.runOn(backends, statements, done);
+    return true;
+  }
+
+  /** One backend after the other. */
+  private runOn(
+    [backend, ...rest]: readonly BackendConnection[],
+    statements: readonly string[],
+    done: (outcome: Outcome) => void,
+  ): void {
+    const { session } = this;
+    if (backend === undefined) {
       done({ ok: true, tag: '' });
-      return true;
+      return;
     }
-    const backend = session.lease(pin.backend.shard);
-    if (backend === null) return false;
-    pin.stale = true;
-    const { inPipeline } = session;
     for (const sql of statements) {
       backend.statements.runUnnamed(unnamedText(sql, []), NO_VALUES, false);
     }
+    const { inPipeline } = session;
     if (inPipeline) session.touch([backend]);
     session.busy = true;
     const ask = new Ask(backend, (answered) => {
-      done(answered.ok ? { ok: true, tag: '' } : answered);
-      session.resumeSoon();
+      if (answered.ok) this.runOn(rest, statements, done);
+      else done(answered);
+      if (!answered.ok || rest.length === 0) session.resumeSoon();
     });
     session.operation = ask;
     ask.start(!inPipeline);
-    return true;
   }
 
   /** The session ends. */
@@ -203,6 +261,7 @@ const UNPREPARABLE: ReadonlySet<SessionState> = new Set(['temporary', 'temporary
 /** How many advisory locks the backend holds; outside of transactions these are the session's. */
 const LOCKS = `SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks
   WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()`;
+const CURSORS = 'SELECT name FROM pg_catalog.pg_cursors WHERE is_holdable';
 const TABLES = [relationsQuery('temporary'), columnsQuery('temporary')];
 
 type Row = readonly (string | null)[];

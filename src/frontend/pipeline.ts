@@ -64,6 +64,18 @@ export class Pipeline {
     return true;
   }
 
+  /**
+   * The same for the backend of a portal; that of a cursor WITH HOLD may be at rest, and is leased again. Throws
+   * SqlError where it cannot be had.
+   */
+  switchToHolder(backend: BackendConnection): boolean {
+    const { participants } = this.session.work;
+    if (!participants.includes(backend) && this.backendFor(backend.shard, null) === null) {
+      return false;
+    }
+    return this.switchTo(backend);
+  }
+
   /** True when everything sent so far is answered; false: wait. */
   settled(): boolean {
     const { current } = this;

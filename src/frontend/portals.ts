@@ -70,7 +70,7 @@ export class Portals {
     plan: Plan,
     backend: BackendConnection,
   ): void {
-    const { shards, bind, depth, writesBefore, result } = NOWHERE;
+    const { shards, bind, depth, hold, writesBefore, result } = NOWHERE;
     this.put({
       name,
       statement,
@@ -79,14 +79,21 @@ export class Portals {
       shards,
       bind,
       depth,
+      hold,
       writesBefore,
       result,
     });
   }
 
   /** An SQL cursor of one backend. */
-  addDeclared(name: string, plan: Plan, backend: BackendConnection, depth: number): void {
-    this.put({ ...NOWHERE, name, statement: null, plan, backend, depth });
+  addDeclared(
+    { name, hold }: { readonly name: string; readonly hold: boolean },
+    plan: Plan,
+    backend: BackendConnection,
+    depth: number,
+  ): void {
+    const own = { name, statement: null, plan, backend, depth };
+    this.put({ ...NOWHERE, ...own, hold: hold ? 'open' : 'no' });
   }
 
   /** An SQL cursor that is open on several. */
@@ -115,17 +122,50 @@ export class Portals {
   endSavepoint(rolledBack: boolean, depth: number): void {
     for (const portal of [this.unnamed, ...this.byName.values()]) {
       if (portal === null || portal.depth < depth || isBound(portal)) continue;
+      if (portal.hold === 'kept') continue;
       if (rolledBack) this.remove(portal.name);
       else portal.depth = depth;
     }
   }
 
-  /** Portals die with their transaction. */
+  /** Portals die with their transaction, but for cursors WITH HOLD where it has committed. */
   end(transactionOver: boolean): void {
     if (!transactionOver) return;
     this.unnamed = null;
-    // Clearing a map makes a new table.
-    if (this.byName.size > 0) this.byName.clear();
+    for (const portal of this.byName.values()) {
+      if (portal.hold === 'no') this.byName.delete(portal.name);
+      else portal.hold = 'kept';
+    }
+  }
+
+  /** The transaction is rolled back: what it has declared WITH HOLD goes too. */
+  rollBack(): void {
+    for (const portal of this.byName.values()) {
+      if (portal.hold === 'open') this.byName.delete(portal.name);
+    }
+  }
+
+  /** CLOSE ALL. */
+  clear(): void {
+    this.unnamed = null;
+    this.byName.clear();
+  }
+
+  /** The backends that have cursors WITH HOLD. */
+  get holders(): BackendConnection[] {
+    const found = new Set<BackendConnection>();
+    for (const { backend, hold } of this.byName.values()) {
+      if (backend !== null && hold !== 'no') found.add(backend);
+    }
+    return [...found];
+  }
+
+  /** A backend has said which cursors WITH HOLD there are on it: others have failed, or were rolled back. */
+  keepOnly(backend: BackendConnection, names: ReadonlySet<string>): void {
+    for (const portal of this.byName.values()) {
+      if (portal.backend !== backend || portal.hold === 'no') continue;
+      if (!names.has(portal.name)) this.byName.delete(portal.name);
+    }
   }
 
   private put(portal: Portal): void {
@@ -140,6 +180,7 @@ const NOWHERE = {
   shards: [],
   bind: null,
   depth: 0,
+  hold: 'no',
   writesBefore: 0,
   result: null,
 } as const;

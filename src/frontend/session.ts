@@ -476,8 +476,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** `committed` false: settings made in the transaction are void. */
   onTransactionEnd(committed: boolean): void {
     this.listening.endTransaction(committed);
-    if (this.settingsAtBegin === null) return;
-    if (!committed) this.restoreSettings(this.settingsAtBegin);
+    if (!committed) this.extended.portals.rollBack();
+    if (!committed && this.settingsAtBegin !== null) this.restoreSettings(this.settingsAtBegin);
     this.settingsAtBegin = null;
   }
 

@@ -91,7 +91,7 @@ function useSnapshot(
 export function noteRun(
   session: Session,
   plan: Plan,
-  { writers }: StatementRun,
+  { writers, declares }: StatementRun,
   backends: readonly BackendConnection[],
 ): void {
   if (plan.kind === 'broadcast' && plan.ddl) {
@@ -99,7 +99,7 @@ export function noteRun(
     session.planning.overlay.changed();
   }
   const commits = writers === undefined && isCommitted(plan);
-  for (const backend of backends) session.pins.noteUse(backend, plan, commits);
+  for (const backend of backends) session.pins.noteUse(backend, plan, commits, declares);
 }
 
 /**

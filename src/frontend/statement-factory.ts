@@ -1,7 +1,7 @@
 import { unnamedText, type KnownText } from '../backend/postgres/prepared-text.js';
 import { sqlError } from '../errors/sql-error.js';
 import { fillText, slotsOf } from '../executor/fill-text.js';
-import type { PlannedText } from '../planner/plan.js';
+import type { Plan, PlannedText } from '../planner/plan.js';
 import { readParse, type ParseMessage } from '../protocol/frontend-messages.js';
 import { Literals } from '../sql/literals.js';
 import { runnable, type ClientStatement } from './client-statement.js';
@@ -151,6 +151,11 @@ export class StatementFactory {
   ): KnownText {
     const { session } = this;
     const { texts } = session.context;
+    // A server keeps the columns of the cursor that it saw when it parsed this.
+    if (isFetch(onlyPlan(planned))) {
+      const text = Buffer.from(buffer.subarray(textStart, textEnd));
+      return { text, prepared: texts.unshared(buffer.subarray(textStart, end)) };
+    }
     const known = unique ? texts.ofPlan.get(planned) : undefined;
     if (known !== undefined) return known;
     const context = preparedContext(planned, session.planning.searchPathKey);
@@ -161,6 +166,10 @@ export class StatementFactory {
     if (unique) texts.ofPlan.set(planned, made);
     return made;
   }
+}
+
+function isFetch(plan: Plan): boolean {
+  return plan.kind === 'route' && plan.cursor?.action === 'fetch';
 }
 
 const NO_LITERALS = new Literals();

@@ -41,6 +41,8 @@ export interface StatementRun {
    * of its shards.
    */
   readonly writers?: readonly Shard[];
+  /** It makes a cursor, of which it tells the session itself. */
+  readonly declares?: true;
   /** The type of every parameter must be given, since not every text that is made shows them. */
   readonly needsTypes: boolean;
   /**

@@ -13,7 +13,7 @@ export type ResolvedRelation =
 
 const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 /** What they show belongs to a server session, which clients share. */
-const sessionViews = new Set(['pg_prepared_statements']);
+const sessionViews = new Set(['pg_prepared_statements', 'pg_cursors']);
 const NONE: readonly CatalogFunction[] = [];
 /** A keyspace of temporary tables alone, where the catalog shard is one of several. */
 const temporaryKeyspaces = new WeakMap<Topology, Keyspace>();
@@ -264,6 +264,6 @@ export class Names {
 function refuseSessionView(name: string): never {
   refuse(
     `view "${name}" is not supported: it shows a server session, which clients share`,
-    'Keep track of what the client has prepared.',
+    'Keep track of it in the client.',
   );
 }

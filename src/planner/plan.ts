@@ -75,8 +75,12 @@ export type CursorUse =
       /** Where the query begins, which goes on to the statement's end; null: that cannot be told. */
       readonly query: TextPosition | null;
       readonly binary: boolean;
-      /** It goes backward too: `many` is a gather, whose home has the cursor. */
-      readonly scroll: boolean;
+      /** SCROLL or NO SCROLL, where the text says so. */
+      readonly scroll: 'yes' | 'no' | null;
+      /** WITH HOLD: it outlives its transaction. */
+      readonly hold: boolean;
+      /** A server must have the cursor itself, since it scrolls or holds: `many` is a gather, to its home. */
+      readonly atHome: boolean;
     }
   | {
       readonly action: 'fetch';

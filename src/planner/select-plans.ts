@@ -54,35 +54,32 @@ function writesOf(analysis: Analysis): boolean {
 /** PostgreSQL 18, parsenodes.h, CURSOR_OPT_*. */
 const CURSOR_BINARY = 0x01;
 const CURSOR_SCROLL = 0x02;
+const CURSOR_NO_SCROLL = 0x04;
 const CURSOR_HOLD = 0x20;
 
 /** What stands in front of the query. */
 const DECLARE_HEADS = [
-  /^declare\s+(?:"(?:[^"]|"")*"|[^\s"]+)\s+(?:(?:binary|asensitive|insensitive|no\s+scroll|scroll)\s+)*cursor\s+(?:without\s+hold\s+)?for\s*/i,
+  /^declare\s+(?:"(?:[^"]|"")*"|[^\s"]+)\s+(?:(?:binary|asensitive|insensitive|no\s+scroll|scroll)\s+)*cursor\s+(?:with(?:out)?\s+hold\s+)?for\s*/i,
 ];
 
 /** DECLARE: the cursor lives where its query runs, on one shard or several. */
 export function planDeclare(statement: DeclareCursorStmt, context: StatementContext): Plan {
   const name = statement.portalname ?? '';
   const options = statement.options ?? 0;
-  if ((options & CURSOR_HOLD) !== 0) {
-    refuse(
-      `cursor "${name}" WITH HOLD is not supported: it outlives the transaction, and so does no server session here`,
-      'Declare it without HOLD inside a transaction.',
-    );
-  }
   const query = statement.query;
   if (query === undefined || !('SelectStmt' in query)) {
     refuse(`cursor "${name}" over this statement is not supported`, 'Declare it for a SELECT.');
   }
   const start = queryStart(DECLARE_HEADS, query, context);
-  const scroll = (options & CURSOR_SCROLL) !== 0;
+  const scrolls = (options & CURSOR_SCROLL) !== 0;
+  const hold = (options & CURSOR_HOLD) !== 0;
+  const atHome = scrolls || hold;
   const plan = planSelect(query.SelectStmt, {
     ...context,
     start: start ?? context.start,
     scatters: start !== null,
     knowsValues: true,
-    cursor: scroll ? 'scroll' : 'forward',
+    cursor: atHome ? 'home' : 'forward',
   });
   refuseEffect(plan, 'a cursor');
   // So the plan is good for these literals only.
@@ -90,12 +87,16 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
   return {
     ...(start === null ? onlyOneShard(plan, 'a cursor whose DECLARE has comments') : plan),
     verb: 'cursor',
+    // What the server keeps of it comes with the commit.
+    writes: plan.writes || hold,
     cursor: {
       action: 'declare',
       name,
       query: start === null ? null : context.constants.position(start),
       binary: (options & CURSOR_BINARY) !== 0,
-      scroll,
+      scroll: scrolls ? 'yes' : (options & CURSOR_NO_SCROLL) !== 0 ? 'no' : null,
+      hold,
+      atHome,
     },
   };
 }

@@ -38,8 +38,8 @@ export interface StatementContext {
   readonly plan: (statement: Node, context: StatementContext) => Plan;
   /** The plan is made for these literals alone: it may hold them where it serves several shards. */
   readonly knowsValues: boolean;
-  /** It is the query of a cursor, whose rows are taken in pieces; 'scroll': backward too. */
-  readonly cursor?: 'forward' | 'scroll';
+  /** It is the query of a cursor, whose rows are taken in pieces; 'home': a server has it, with all its rows. */
+  readonly cursor?: 'forward' | 'home';
   /** The statement's own bytes, as offsets in the text. */
   readonly start: number;
   readonly end: number;

@@ -39,8 +39,8 @@ export class UnitOfWork {
   /** Those that have something to commit. */
   readonly writers = new Set<BackendConnection>();
   /**
-   * The backend that made temporary tables in this transaction: it can commit but not prepare, so
-   * there is one at most that also writes. Another unit of work may have left it; then it means nothing.
+   * The backend that made temporary tables or cursors WITH HOLD in this transaction: it can commit but not prepare,
+   * so there is one at most that also writes. Another unit of work may have left it; then it means nothing.
    */
   scratchHome: BackendConnection | null = null;
   /** Inside BEGIN .. COMMIT, as the client sees it. */
@@ -119,6 +119,12 @@ export class UnitOfWork {
   noteWrite(backend: BackendConnection): void {
     this.writes++;
     this.writers.add(backend);
+  }
+
+  /** The backend cannot prepare any more. */
+  noteScratch(backend: BackendConnection): void {
+    const { scratchHome, writers } = this;
+    if (scratchHome === null || !writers.has(scratchHome)) this.scratchHome = backend;
   }
 
   participant(shard: Shard): BackendConnection | null {

@@ -24,9 +24,6 @@ export interface Driver {
 /** Steps of the scripts that Shardgate refuses yet. */
 export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
   asyncpg: ['types'],
-  ODBC: ['cursors'],
-  PDO: ['identities', 'cursors'],
-  pg: ['insert select'],
   knex: ['timeout'],
 };
 

@@ -208,7 +208,7 @@ describe('what belongs to one server session is refused, since clients share tho
     ['SELECT * INTO TEMP t FROM customers'],
     ['SELECT * INTO t FROM customers'],
     ['SELECT * FROM pg_prepared_statements'],
-    ['DECLARE c CURSOR WITH HOLD FOR SELECT 1'],
+    ['SELECT * FROM pg_cursors'],
     ['SELECT pg_advisory_lock(id) FROM customers WHERE id = 1'],
     ['SELECT setseed(0.5)'],
     ['SET SESSION AUTHORIZATION postgres'],

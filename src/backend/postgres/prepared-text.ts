@@ -44,14 +44,19 @@ export class PreparedTexts {
       const oldest = this.byKey.keys().next();
       if (oldest.done !== true) this.byKey.delete(oldest.value);
     }
-    const text: PreparedText = {
+    const text = this.unshared(parseRest);
+    this.byKey.set(key, text);
+    return text;
+  }
+
+  /** One that no other client's Parse finds; `parseRest` is copied. */
+  unshared(parseRest: Buffer): PreparedText {
+    return {
       name: Buffer.from(`sg_${(this.nextId++).toString(36)}`, 'latin1'),
       parseRest: Buffer.from(parseRest),
       namesUserTypes: namesUserTypes(parseRest),
       validated: false,
     };
-    this.byKey.set(key, text);
-    return text;
   }
 }
 

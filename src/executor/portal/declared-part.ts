@@ -1,19 +1,25 @@
 import type { BackendConnection } from '../../backend/postgres/connection.js';
 import { unnamedText } from '../../backend/postgres/prepared-text.js';
 import { quoteIdentifier } from '../../sql/quote.js';
+import type { CursorUse } from '../../planner/plan.js';
 import { PortalPart } from './portal-part.js';
+
+type CursorOptions = Pick<
+  Extract<CursorUse, { readonly action: 'declare' }>,
+  'name' | 'binary' | 'scroll' | 'hold'
+>;
 
 /** A cursor of the client's own name on one backend, which takes all further statements about it as they stand. */
 export class DeclaredPart extends PortalPart {
   private readonly head: string;
 
-  constructor(
-    backend: BackendConnection,
-    cursor: { readonly name: string; readonly binary: boolean },
-  ) {
-    super(backend, 0, cursor.name);
-    const binary = cursor.binary ? 'BINARY ' : '';
-    this.head = `DECLARE ${quoteIdentifier(cursor.name)} ${binary}SCROLL CURSOR FOR `;
+  constructor(backend: BackendConnection, { name, binary, scroll, hold }: CursorOptions) {
+    super(backend, 0, name);
+    const words = ['DECLARE', quoteIdentifier(name)];
+    if (binary) words.push('BINARY');
+    if (scroll !== null) words.push(scroll === 'yes' ? 'SCROLL' : 'NO SCROLL');
+    words.push(hold ? 'CURSOR WITH HOLD FOR ' : 'CURSOR FOR ');
+    this.head = words.join(' ');
   }
 
   override bind(text: Uint8Array | string, types: readonly number[], rest: Buffer): void {

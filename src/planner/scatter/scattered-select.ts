@@ -22,11 +22,11 @@ export class ScatteredSelect implements Together {
   readonly #gather: () => GatherSpec;
   readonly #spread: () => SpreadSpec;
   readonly #tellsMoment: boolean;
-  readonly #scrolls: boolean;
+  readonly #atHome: boolean;
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
-    this.#scrolls = context.cursor === 'scroll';
+    this.#atHome = context.cursor === 'home';
     this.#tellsMoment = tellsMoment({ SelectStmt: statement }, analysis);
     this.#gather = () => ({
       ...gatherQuery(statement, analysis, context),
@@ -38,8 +38,8 @@ export class ScatteredSelect implements Together {
 
   ofRows(_split: SplitQuery, shards: ShardSelector): ManyShards {
     const { top, analysis } = this.#scatter;
-    // Rows that are gone over backward must be somewhere.
-    if (this.#tellsMoment || this.#scrolls) return { kind: 'gather', gather: this.#gather() };
+    // Rows that are gone over backward, or kept, must be somewhere.
+    if (this.#tellsMoment || this.#atHome) return { kind: 'gather', gather: this.#gather() };
     if (!top.ordered && !top.limited) return putTogether(top);
     if (top.limited && analysis.levels.some(({ locking }) => locking)) refuseLocks();
     return (
