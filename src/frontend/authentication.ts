@@ -17,7 +17,8 @@ import { Writer } from '../protocol/writer.js';
 export type AuthStep =
   | { readonly kind: 'send'; readonly bytes: Buffer; readonly expectsAnswer: boolean }
   | { readonly kind: 'accepted'; readonly bytes: Buffer }
-  | { readonly kind: 'refused'; readonly error: SqlError };
+  /** `first`: goes before the error. */
+  | { readonly kind: 'refused'; readonly error: SqlError; readonly first?: Buffer };
 
 /** Authentication request codes (PostgreSQL 18, 54.7). */
 const AuthCode = { ok: 0, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const;
@@ -47,7 +48,12 @@ export class Authentication {
   async start(): Promise<AuthStep> {
     switch (this.method) {
       case 'trust':
-        return this.known ? accepted() : this.refused(`role "${this.user}" does not exist`);
+        // Nobody has to prove anything, so that the name is looked at behind AuthenticationOk, as Postgres does.
+        if (this.known) return accepted();
+        return {
+          ...this.refused(`role "${this.user}" does not exist`),
+          first: request(AuthCode.ok, NOTHING),
+        };
       case 'cert': {
         const fits = this.known && this.certificateName === this.user;
         return fits
@@ -137,7 +143,7 @@ export class Authentication {
     return { kind: 'refused', error: sqlError('invalid_password', message, { severity: 'FATAL' }) };
   }
 
-  private refused(message: string): AuthStep {
+  private refused(message: string): Extract<AuthStep, { kind: 'refused' }> {
     return {
       kind: 'refused',
       error: sqlError('invalid_authorization_specification', message, { severity: 'FATAL' }),

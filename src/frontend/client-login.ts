@@ -13,6 +13,7 @@ import {
   readOptions,
   readStartup,
   STARTUP_BYTES_MAX,
+  unsupportedProtocol,
   type StartupPacket,
 } from '../protocol/startup.js';
 import { Writer } from '../protocol/writer.js';
@@ -153,15 +154,19 @@ export class ClientLogin implements TransportHandler {
     const packet = readStartup(buffer, start, end);
     switch (packet.kind) {
       case 'ssl':
-        this.onSslRequest(more);
+        if (this.sawSsl || this.encrypted) this.refuse(unsupportedVersion(buffer, start));
+        else this.onSslRequest(more);
         return;
       case 'gssenc':
-        if (this.sawGss || this.encrypted) this.drop();
-        else if (more) this.refuse(plaintextBehindRequest());
+        if (this.sawGss || this.encrypted) this.refuse(unsupportedVersion(buffer, start));
         else {
           this.sawGss = true;
           this.transport.write(NO);
+          if (more) this.refuse(plaintextBehindRequest('GSSAPI encryption'));
         }
+        return;
+      case 'noise':
+        this.drop();
         return;
       case 'cancel':
         this.host.context.cancels.cancel(packet.pid, packet.secret);
@@ -169,7 +174,7 @@ export class ClientLogin implements TransportHandler {
         return;
       case 'refused':
         if (packet.legacy) {
-          this.transport.write(Buffer.from(`E${packet.error.message}\n\0`, 'utf8'));
+          this.transport.write(Buffer.from(`EFATAL:  ${packet.error.message}\n\0`, 'utf8'));
           this.end(true);
           this.transport.end();
         } else this.refuse(packet.error);
@@ -180,21 +185,12 @@ export class ClientLogin implements TransportHandler {
   }
 
   private onSslRequest(more: boolean): void {
-    if (this.sawSsl || this.encrypted) {
-      this.drop();
-      return;
-    }
-    // Bytes sent before the answer would be taken for encrypted ones afterwards (CVE-2021-23214).
-    if (more) {
-      this.refuse(plaintextBehindRequest());
-      return;
-    }
     this.sawSsl = true;
     const tls = this.host.tlsOptions();
-    if (tls === null) {
-      this.transport.write(NO);
-      return;
-    }
+    if (tls === null) this.transport.write(NO);
+    // Bytes sent before the answer would be taken for encrypted ones afterwards (CVE-2021-23214).
+    if (more) this.refuse(plaintextBehindRequest('SSL'));
+    if (more || tls === null) return;
     this.transport.write(YES);
     this.transport = secureServerTransport(this.transport, tls.options);
     this.encrypted = true;
@@ -267,6 +263,7 @@ export class ClientLogin implements TransportHandler {
         this.transport.write(step.bytes);
         break;
       case 'refused':
+        if (step.first !== undefined) this.transport.write(step.first);
         this.refuse(step.error);
         return;
       case 'accepted':
@@ -287,6 +284,7 @@ export class ClientLogin implements TransportHandler {
     const named = parameters.get('database') ?? '';
     const database = named === '' ? user : named;
     if (database !== context.config.database) {
+      this.transport.write(authenticationOk);
       this.refuse(
         sqlError('invalid_catalog_name', `database "${database}" does not exist`, {
           hint: `Connect to "${context.config.database}".`,
@@ -296,6 +294,7 @@ export class ClientLogin implements TransportHandler {
     }
     const settings = startupSettings(parameters);
     if (settings instanceof SqlError) {
+      this.transport.write(authenticationOk);
       this.refuse(settings);
       return;
     }
@@ -352,11 +351,13 @@ export class ClientLogin implements TransportHandler {
   }
 }
 
-/** Settings of a startup message, `options` included, by lower-case name. */
+/** Settings of a startup message by lower-case name; those of `options` give way to the others. */
 function startupSettings(
   parameters: ReadonlyMap<string, string>,
 ): ReadonlyMap<string, string> | SqlError {
-  const settings = new Map<string, string>();
+  const options = readOptions(parameters.get('options') ?? '');
+  if (options instanceof SqlError) return options;
+  const settings = new Map(options);
   for (const [name, value] of parameters) {
     if (name === 'user' || name === 'database' || name === 'options') continue;
     if (name === 'replication') {
@@ -369,18 +370,17 @@ function startupSettings(
     }
     settings.set(name.toLowerCase(), value);
   }
-  const options = readOptions(parameters.get('options') ?? '');
-  if (options === null) {
-    return sqlError('syntax_error', 'invalid command-line argument for server process', {
-      hint: 'Only -c name=value and --name=value are taken in options.',
-    });
-  }
-  for (const [name, value] of options) settings.set(name, value);
   return settings;
 }
 
-function plaintextBehindRequest(): SqlError {
-  return sqlError('protocol_violation', 'received unencrypted data after SSL request', {
+/** A request for encryption where it makes no sense any more is read as a version, as Postgres does. */
+function unsupportedVersion(buffer: Buffer, start: number): SqlError {
+  const code = readInt32(buffer, start + 4);
+  return unsupportedProtocol(code >> 16, code & 0xffff);
+}
+
+function plaintextBehindRequest(what: string): SqlError {
+  return sqlError('protocol_violation', `received unencrypted data after ${what} request`, {
     detail:
       'This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.',
   });

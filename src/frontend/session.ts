@@ -1,11 +1,12 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { PASS } from '../backend/postgres/expected-replies.js';
-import { sqlError, SqlError } from '../errors/sql-error.js';
+import type { SqlError } from '../errors/sql-error.js';
+import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
 import type { SettingEffect } from '../planner/plan.js';
-import { readSqlState, writeError, writeReadyForQuery } from '../protocol/backend-messages.js';
+import { readSqlState, writeReadyForQuery } from '../protocol/backend-messages.js';
 import { Frontend, TxStatus } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
@@ -16,6 +17,7 @@ import { UnitOfWork } from '../transaction/unit-of-work.js';
 import { unknownOutcome } from '../transaction/unknown-outcome.js';
 import type { Logger } from '../util/logger.js';
 import { abandonAll } from './abandon.js';
+import { writeClientError } from './client-error.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { Dispatcher } from './dispatcher.js';
 import { ExtendedQuery } from './extended-query.js';
@@ -252,10 +254,9 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.sendFatal(sqlError(state, message, { severity: 'FATAL' }));
   }
 
-  sendFatal(error: SqlError): void {
+  sendFatal(error: SqlError | Buffer): void {
     if (this.over) return;
-    this.context.metrics.errors.add(error.code, 'shardgate');
-    writeError(this.local, error);
+    writeClientError(this, error);
     this.flushLocal();
     this.transport.end();
     this.close();
@@ -274,13 +275,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** The client gets an error; an explicit transaction has failed. What to do about participants is the caller's. */
   writeFailure(error: SqlError | Buffer): void {
-    if (error instanceof SqlError) {
-      this.context.metrics.errors.add(error.code, 'shardgate');
-      writeError(this.local, error);
-    } else {
-      this.context.metrics.errors.add(readSqlState(error, 0, error.length), 'shard');
-      this.local.bytes(error);
-    }
+    writeClientError(this, error);
     this.pendingEffect = null;
     this.control.fail();
   }
@@ -364,6 +359,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   ): void {
     if (this.leases.isPreparing(backend)) {
       this.leases.onSettingRefused(backend, buffer, start, end);
+      this.startup?.refused(buffer, start, end);
       return;
     }
     this.statementFailed = true;

@@ -1,8 +1,13 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
+import { writeNotice } from '../protocol/backend-messages.js';
+import { fatalError } from '../protocol/error-bytes.js';
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 
 type Values = ReadonlyMap<string, string>;
+
+/** NAMEDATALEN - 1. */
+const NAME_BYTES_MAX = 63;
 
 /** Names of UTF-8 that drivers send; the backends speak it already. */
 const UTF8_NAMES = /^'?(utf-?8|unicode)'?$/i;
@@ -15,6 +20,8 @@ export class Welcome {
   pending = false;
   /** What the client was told where a backend has judged its settings. */
   private judged: Values | null = null;
+  /** Its error, where it has refused them. */
+  private refusal: Buffer | null = null;
 
   /** `announce` gets what the client is told of the server. */
   constructor(session: Session, announce: (parameters: Values) => void) {
@@ -35,8 +42,7 @@ export class Welcome {
       wanted.set(name, value);
     }
     // Backends log in under a name of our own, which is not the client's.
-    const applicationName = wanted.get('application_name') ?? '';
-    wanted.set('application_name', applicationName);
+    wanted.set('application_name', this.applicationName(wanted.get('application_name') ?? ''));
     session.settings.setBase(wanted);
     // Any text is a name for an application; every other setting is for a server to judge.
     if (wanted.size === 1) {
@@ -55,6 +61,28 @@ export class Welcome {
     const parameters = new Map(this.judged ?? context.serverParameters());
     parameters.set('application_name', settings.baseValue('application_name') ?? '');
     return parameters;
+  }
+
+  /** As a server stores it: names are cut at 63 bytes, with a notice, and bytes beyond printable ASCII are escaped. */
+  private applicationName(given: string): string {
+    const bytes = Buffer.from(given);
+    let end = Math.min(bytes.length, NAME_BYTES_MAX);
+    while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--;
+    const name = bytes.toString('utf8', 0, end);
+    if (end < bytes.length) {
+      const message = `identifier "${given}" will be truncated to "${name}"`;
+      writeNotice(this.session.local, 'NOTICE', '42622', message);
+    }
+    return name.replace(/[^\x20-\x7e]/gu, (character) =>
+      [...Buffer.from(character)]
+        .map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`)
+        .join(''),
+    );
+  }
+
+  /** A backend refused the settings; `[start, end)` is its ErrorResponse. */
+  refused(buffer: Buffer, start: number, end: number): void {
+    if (this.pending) this.refusal = fatalError(buffer, start, end);
   }
 
   /** Called again when there is a backend. */
@@ -76,7 +104,7 @@ export class Welcome {
       this.pending = false;
       if (!(error instanceof SqlError)) throw error;
       const { state, message, hint } = error;
-      session.sendFatal(sqlError(state, message, { severity: 'FATAL', hint }));
+      session.sendFatal(this.refusal ?? sqlError(state, message, { severity: 'FATAL', hint }));
     }
   }
 }

@@ -3,13 +3,15 @@ import { afterCString, readInt32 } from './framing.js';
 import { CANCEL_REQUEST, GSSENC_REQUEST, SSL_REQUEST } from './codes.js';
 import { Writer } from './writer.js';
 
-/** MAX_STARTUP_PACKET_LENGTH of PostgreSQL. */
-export const STARTUP_BYTES_MAX = 10_000;
+/** MAX_STARTUP_PACKET_LENGTH of PostgreSQL, and the length itself. */
+export const STARTUP_BYTES_MAX = 10_004;
 const LATEST_MINOR = 2;
 
 export type StartupPacket =
   | { readonly kind: 'ssl' | 'gssenc' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly secret: Buffer }
+  /** A cancel request that cannot be one: closed without an answer, as every cancel request. */
+  | { readonly kind: 'noise' }
   | {
       readonly kind: 'startup';
       readonly minor: number;
@@ -28,7 +30,7 @@ export function readStartup(buffer: Buffer, start: number, end: number): Startup
   if (code === CANCEL_REQUEST) {
     // Protocol 3.0 has keys of 4 bytes, 3.2 of up to 256.
     if (end - start < 16 || end - start > 12 + 256) {
-      return malformed('invalid length of cancel request');
+      return { kind: 'noise' };
     }
     return {
       kind: 'cancel',
@@ -39,12 +41,11 @@ export function readStartup(buffer: Buffer, start: number, end: number): Startup
   const major = (code >> 16) & 0xffff;
   const minor = code & 0xffff;
   if (major !== 3) {
-    const error = sqlError(
-      'feature_not_supported',
-      `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.${LATEST_MINOR}`,
-      { severity: 'FATAL' },
-    );
-    return { kind: 'refused', error, legacy: major < 3 };
+    return {
+      kind: 'refused',
+      error: unsupportedProtocol(major, minor),
+      legacy: major === 1 || major === 2,
+    };
   }
   const parameters = new Map<string, string>();
   const unknownOptions: string[] = [];
@@ -65,6 +66,15 @@ export function readStartup(buffer: Buffer, start: number, end: number): Startup
   return { kind: 'startup', minor, parameters, unknownOptions };
 }
 
+/** The error that every version but 3 gets. */
+export function unsupportedProtocol(major: number, minor: number): SqlError {
+  return sqlError(
+    'feature_not_supported',
+    `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.${LATEST_MINOR}`,
+    { severity: 'FATAL' },
+  );
+}
+
 function malformed(message: string): StartupPacket {
   const error = sqlError('protocol_violation', message, { severity: 'FATAL' });
   return { kind: 'refused', error, legacy: false };
@@ -79,8 +89,37 @@ export function negotiation(minor: number, unknownOptions: readonly string[]): B
   return writer.end().take();
 }
 
-/** Splits `options` (`-c a=b --c=d`, backslash escapes) into settings; null where it holds anything else. */
-export function readOptions(text: string): ReadonlyMap<string, string> | null {
+/** Splits `options` (`-c a=b --c=d`, backslash escapes) into settings; an error where it holds anything else. */
+export function readOptions(text: string): ReadonlyMap<string, string> | SqlError {
+  const words = optionWords(text);
+  const settings = new Map<string, string>();
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    let setting: string | undefined;
+    if (word === '-c') setting = words[++i];
+    else if (word.startsWith('-c') || word.startsWith('--')) setting = word.slice(2);
+    if (setting === undefined) {
+      const message = `invalid command-line argument for server process: ${word}`;
+      const hint = 'Only -c name=value and --name=value are taken in options.';
+      return sqlError('syntax_error', message, { hint });
+    }
+    const equals = setting.indexOf('=');
+    if (equals < 0) {
+      const option = word.startsWith('--') ? word : `-c ${setting}`;
+      return sqlError('syntax_error', `${option} requires a value`);
+    }
+    if (equals === 0) {
+      return sqlError('undefined_object', 'unrecognized configuration parameter ""');
+    }
+    settings.set(
+      setting.slice(0, equals).replaceAll('-', '_').toLowerCase(),
+      setting.slice(equals + 1),
+    );
+  }
+  return settings;
+}
+
+function optionWords(text: string): string[] {
   const words: string[] = [];
   let word = '';
   let inWord = false;
@@ -100,19 +139,5 @@ export function readOptions(text: string): ReadonlyMap<string, string> | null {
     }
   }
   if (inWord) words.push(word);
-  const settings = new Map<string, string>();
-  for (let i = 0; i < words.length; i++) {
-    let setting = words[i]!;
-    if (setting === '-c') setting = words[++i] ?? '';
-    else if (setting.startsWith('-c')) setting = setting.slice(2);
-    else if (setting.startsWith('--')) setting = setting.slice(2);
-    else return null;
-    const equals = setting.indexOf('=');
-    if (equals < 1) return null;
-    settings.set(
-      setting.slice(0, equals).replaceAll('-', '_').toLowerCase(),
-      setting.slice(equals + 1),
-    );
-  }
-  return settings;
+  return words;
 }

@@ -6,7 +6,8 @@ import { clusterConfig } from '../support/proxy-config.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { connectPg } from '../support/scene.js';
 import { shardNames } from '../support/servers.js';
-import { WireClient, type BindOptions } from '../support/wire-client.js';
+import type { BindOptions } from '../support/frontend-bytes.js';
+import { WireClient } from '../support/wire-client.js';
 import {
   errorFields,
   rowFields,

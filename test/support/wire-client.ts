@@ -1,5 +1,7 @@
 import { connect, type Socket } from 'node:net';
-import { bindValue, cstring, frame, int16, int32, type WireMessage } from './wire-messages.js';
+import * as bytes from './frontend-bytes.js';
+import type { BindOptions } from './frontend-bytes.js';
+import type { WireMessage } from './wire-messages.js';
 
 export interface WireOptions {
   readonly host?: string;
@@ -10,15 +12,6 @@ export interface WireOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** Default 3.0. */
   readonly protocol?: { readonly major: number; readonly minor: number };
-}
-
-export interface BindOptions {
-  readonly portal?: string;
-  readonly statement?: string;
-  readonly values?: readonly (string | Buffer | null)[];
-  /** 0 text, 1 binary; one for all or one each. */
-  readonly formats?: readonly number[];
-  readonly resultFormats?: readonly number[];
 }
 
 const NEXT_MS = 5_000;
@@ -67,8 +60,8 @@ export class WireClient {
     return client;
   }
 
-  send(...bytes: readonly Buffer[]): void {
-    this.socket.write(Buffer.concat(bytes));
+  send(...messages: readonly Buffer[]): void {
+    this.socket.write(Buffer.concat(messages));
   }
 
   startup(options: WireOptions): void {
@@ -78,70 +71,57 @@ export class WireClient {
       ...(options.database === undefined ? {} : { database: options.database }),
       ...options.parameters,
     };
-    const pairs = Object.entries(parameters).flatMap(([name, value]) => [name, value]);
-    this.send(frame('', int32((major << 16) | minor), ...pairs, Buffer.from([0])));
+    const pairs = Object.entries(parameters).flat();
+    this.send(bytes.startup((major << 16) | minor, ...pairs));
   }
 
   query(sql: string): void {
-    this.send(frame('Q', sql));
+    this.send(bytes.query(sql));
   }
 
   parse(sql: string, statement = '', typeOids: readonly number[] = []): void {
-    this.send(frame('P', statement, sql, int16(typeOids.length), ...typeOids.map(int32)));
+    this.send(bytes.parse(sql, statement, typeOids));
   }
 
   bind(options: BindOptions = {}): void {
-    const { values = [], formats = [], resultFormats = [] } = options;
-    this.send(
-      frame(
-        'B',
-        cstring(options.portal ?? ''),
-        cstring(options.statement ?? ''),
-        int16(formats.length),
-        ...formats.map(int16),
-        int16(values.length),
-        ...values.map(bindValue),
-        int16(resultFormats.length),
-        ...resultFormats.map(int16),
-      ),
-    );
+    this.send(bytes.bind(options));
   }
 
   describe(kind: 'S' | 'P', name = ''): void {
-    this.send(frame('D', Buffer.from(kind), name));
+    this.send(bytes.describe(kind, name));
   }
 
   /** @param rowsMax 0: all */
   execute(portal = '', rowsMax = 0): void {
-    this.send(frame('E', portal, int32(rowsMax)));
+    this.send(bytes.execute(portal, rowsMax));
   }
 
   closeNamed(kind: 'S' | 'P', name = ''): void {
-    this.send(frame('C', Buffer.from(kind), name));
+    this.send(bytes.close(kind, name));
   }
 
   sync(): void {
-    this.send(frame('S'));
+    this.send(bytes.sync());
   }
 
   flush(): void {
-    this.send(frame('H'));
+    this.send(bytes.flush());
   }
 
   copyData(data: string | Buffer): void {
-    this.send(frame('d', typeof data === 'string' ? Buffer.from(data) : data));
+    this.send(bytes.copyData(data));
   }
 
   copyDone(): void {
-    this.send(frame('c'));
+    this.send(bytes.copyDone());
   }
 
   copyFail(reason: string): void {
-    this.send(frame('f', reason));
+    this.send(bytes.copyFail(reason));
   }
 
   terminate(): void {
-    this.socket.end(frame('X'));
+    this.socket.end(bytes.terminate());
   }
 
   /** Cuts the connection as a vanished client does, without Terminate. */
@@ -177,11 +157,17 @@ export class WireClient {
     return this.#messages.splice(0);
   }
 
+  /** What came behind the last message and is none, such as an error in the style of protocol 2. */
+  get rest(): Buffer {
+    return this.#pending;
+  }
+
   /** What came without a complete message: the one-byte answers to SSLRequest and GSSENCRequest. */
   async nextByte(timeoutMs = NEXT_MS): Promise<string> {
     await this.#waitFor(() => this.#pending.length > 0 || this.#ended, timeoutMs, 'a byte');
     const byte = this.#pending.toString('latin1', 0, 1);
     this.#pending = this.#pending.subarray(1);
+    this.#cut();
     return byte;
   }
 

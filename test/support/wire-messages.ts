@@ -114,13 +114,32 @@ export function texts(message: WireMessage): string[] {
   return message.body.toString('utf8').split('\0').slice(0, -1);
 }
 
+/** What a server calls its tables and types, by OID: other numbers on each server. */
+export interface OidNames {
+  table(oid: number): string;
+  type(oid: number): string;
+}
+
+/** Tells only whether a column comes from a table, and types by their OID: enough for built-in types. */
+export const NO_NAMES: OidNames = {
+  table: (oid) => (oid === 0 ? '' : 'a table'),
+  type: (oid) => String(oid),
+};
+
 /** One line per message, for comparing two servers: type and what a client can tell apart. */
 export function summary(message: WireMessage): string {
+  return summaryWith(NO_NAMES, message);
+}
+
+/** The same, with names for OIDs. */
+export function summaryWith(names: OidNames, message: WireMessage): string {
   switch (message.type) {
     case 'D':
       return `D ${JSON.stringify(rowValues(message).map((value) => value?.toString('latin1') ?? null))}`;
     case 'T':
-      return `T ${JSON.stringify(rowFields(message).map(comparableField))}`;
+      return `T ${JSON.stringify(rowFields(message).map((field) => comparableField(field, names)))}`;
+    case 't':
+      return `t ${JSON.stringify(parameterTypes(message).map((oid) => names.type(oid)))}`;
     case 'E':
     case 'N': {
       // File, line and routine belong to the server's source, not to the answer.
@@ -134,7 +153,11 @@ export function summary(message: WireMessage): string {
   }
 }
 
-/** Tables have other OIDs on each server; whether a column comes from one is comparable. */
-function comparableField(field: WireField): object {
-  return { ...field, tableOid: field.tableOid !== 0 };
+/** OIDs of a ParameterDescription. */
+export function parameterTypes({ body }: WireMessage): number[] {
+  return Array.from({ length: body.readUInt16BE(0) }, (_, i) => body.readUInt32BE(2 + 4 * i));
+}
+
+function comparableField({ tableOid, typeOid, ...field }: WireField, names: OidNames): object {
+  return { ...field, table: names.table(tableOid), type: names.type(typeOid) };
 }

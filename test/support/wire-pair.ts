@@ -1,7 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { WireClient, type WireOptions } from './wire-client.js';
-import { errorFields, summary, type WireMessage } from './wire-messages.js';
+import {
+  errorFields,
+  NO_NAMES,
+  summary,
+  summaryWith,
+  type OidNames,
+  type WireMessage,
+} from './wire-messages.js';
 
 /** How bytes reach the server: one write per message, all in one, or each byte on its own. */
 export type Delivery = 'whole' | 'coalesced' | 'bytes';
@@ -70,27 +77,36 @@ async function deliver(
   write: (client: WireClient) => void,
   delivery: Delivery,
 ): Promise<void> {
-  if (delivery === 'whole') {
-    write(client);
-    return;
-  }
-  const pieces: Buffer[] = [];
+  const messages: Buffer[] = [];
   const send = client.send.bind(client);
   client.send = (...bytes) => {
-    pieces.push(...bytes);
+    messages.push(...bytes);
   };
   try {
     write(client);
   } finally {
     client.send = send;
   }
-  const bytes = Buffer.concat(pieces);
+  await deliverMessages(client, messages, delivery);
+}
+
+/** Sends messages in one of the ways. */
+export async function deliverMessages(
+  client: WireClient,
+  messages: readonly Buffer[],
+  delivery: Delivery,
+): Promise<void> {
+  if (delivery === 'whole') {
+    for (const message of messages) client.send(message);
+    return;
+  }
+  const bytes = Buffer.concat(messages);
   if (delivery === 'coalesced') {
-    send(bytes);
+    client.send(bytes);
     return;
   }
   for (let i = 0; i < bytes.length; i++) {
-    send(bytes.subarray(i, i + 1));
+    client.send(bytes.subarray(i, i + 1));
     await turn();
   }
 }
@@ -107,11 +123,16 @@ export function sqlStates(messages: readonly WireMessage[]): string[] {
     .map((message) => errorFields(message)['C'] ?? '');
 }
 
-function summaries(messages: readonly WireMessage[], options: PairOptions): string[] {
+/** One line a message; `unordered`: rows that follow each other are sorted. */
+export function summaries(
+  messages: readonly WireMessage[],
+  options: Pick<PairOptions, 'codesOnly' | 'unordered'>,
+  names: OidNames = NO_NAMES,
+): string[] {
   const lines: string[] = [];
   let rows: string[] = [];
   for (const message of messages) {
-    const line = options.codesOnly === true ? shortSummary(message) : summary(message);
+    const line = options.codesOnly === true ? shortSummary(message) : summaryWith(names, message);
     if (message.type === 'D' && options.unordered === true) {
       rows.push(line);
       continue;
