@@ -324,7 +324,7 @@ describe('other ways to log in', () => {
       [{ options: '-c nonsense=1' }, '42704'],
       [{ work_mem: 'much' }, '22023'],
       [{ client_encoding: 'latin1' }, '0A000'],
-      [{ options: '-c=' }, '42601'],
+      [{ options: '-c=' }, '42704'],
       [{ options: '-x' }, '42601'],
     ] as const) {
       const error = (await login(parameters)).at(-1)!;
