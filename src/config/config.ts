@@ -90,6 +90,11 @@ export interface ServerAddress {
   readonly user: string;
   readonly password: string | null;
   readonly sslmode: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
-  /** Absolute path of a PEM file, readable when loaded; null: the certificates the system trusts. */
+  /** PEM contents; null: the authorities that Node.js trusts. */
   readonly sslRootCert: string | null;
+  /** PEM contents of the client certificate that the server is shown, and its key; both or none. */
+  readonly sslCert: string | null;
+  readonly sslKey: string | null;
+  /** Whether SCRAM is bound to the TLS channel. */
+  readonly channelBinding: 'disable' | 'prefer' | 'require';
 }

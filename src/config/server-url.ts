@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import type { Node } from 'yaml';
 import type { ServerAddress } from './config.js';
 import { limits } from './limits.js';
@@ -8,12 +8,19 @@ import type { Spec } from './spec.js';
 import { suggest } from './suggest.js';
 
 const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
-const PARAMETERS = ['host', 'port', 'sslmode', 'sslrootcert'] as const;
+const CHANNEL_BINDINGS = ['disable', 'prefer', 'require'] as const;
+/** Parameters that name PEM files. */
+const FILES = { sslrootcert: 'sslRootCert', sslcert: 'sslCert', sslkey: 'sslKey' } as const;
+const PARAMETERS = [
+  ...['host', 'port', 'sslmode', 'channel_binding'],
+  ...Object.keys(FILES),
+] as readonly string[];
 const DEFAULT_PORT = 5432;
 const EXAMPLE = 'postgres://user:password@host:5432/database';
 
-/** A server's address as its URL says it, before certificates are read. */
-type ParsedUrl = Omit<ServerAddress, 'sslRootCert'> & { readonly sslRootCertFile: string | null };
+type Pems = Pick<ServerAddress, 'sslRootCert' | 'sslCert' | 'sslKey'>;
+/** A server's address as its URL says it, with the names of PEM files. */
+type ParsedUrl = Omit<ServerAddress, keyof Pems> & { readonly files: Partial<Pems> };
 
 /**
  * Why a URL is no server address. Holds nothing of the URL itself: any part of it may be (part of)
@@ -48,14 +55,41 @@ export function serverUrl(): Spec<ServerAddress> {
         reader.report(path, error.message, error.cure);
         return undefined;
       }
-      const { sslRootCertFile, ...address } = parsed;
-      if (sslRootCertFile === null) return { ...address, sslRootCert: null };
-      const pem = reader.file(sslRootCertFile, path, 'sslrootcert');
-      if (pem === undefined) return undefined;
-      const folder = dirname(reader.surroundings.file);
-      return { ...address, sslRootCert: resolve(folder, sslRootCertFile) };
+      const { files, ...address } = parsed;
+      const pems = readPems(reader, path, files);
+      return pems === undefined ? undefined : { ...address, ...pems };
     },
   };
+}
+
+/** Undefined where a file cannot be read or used (reported). */
+function readPems(reader: Reader, path: Path, files: Partial<Pems>): Pems | undefined {
+  const pems: Record<keyof Pems, string | null> = {
+    sslRootCert: null,
+    sslCert: null,
+    sslKey: null,
+  };
+  for (const [parameter, field] of Object.entries(FILES)) {
+    const file = files[field];
+    if (file === undefined || file === null) continue;
+    const pem = reader.file(file, path, parameter);
+    if (pem === undefined) return undefined;
+    pems[field] = pem;
+  }
+  const { sslRootCert: ca, sslCert: cert, sslKey: key } = pems;
+  try {
+    createSecureContext({
+      ...(ca !== null && { ca }),
+      ...(cert !== null && key !== null && { cert, key }),
+    });
+  } catch (error) {
+    // OpenSSL's reasons name no contents.
+    const reason = (error as { reason?: string }).reason ?? 'no valid PEM';
+    const message = `OpenSSL does not take ${Object.keys(FILES).join(', ')} (${reason})`;
+    reader.report(path, message, 'name PEM files; sslkey is the unencrypted key of sslcert');
+    return undefined;
+  }
+  return pems;
 }
 
 /**
@@ -136,7 +170,7 @@ function parseParameters(query: string): Map<string, string> {
   for (const part of query === '' ? [] : query.split('&')) {
     const equals = part.indexOf('=');
     const name = decode(equals === -1 ? part : part.slice(0, equals), 'parameter');
-    if (!(PARAMETERS as readonly string[]).includes(name)) {
+    if (!PARAMETERS.includes(name)) {
       const meant = suggest(name, PARAMETERS);
       const cure = meant === null ? `known are ${PARAMETERS.join(', ')}` : `did you mean ${meant}?`;
       throw new ServerUrlError('an unknown parameter in the server URL', cure);
@@ -151,17 +185,36 @@ function parseParameters(query: string): Map<string, string> {
 
 function parseSsl(
   parameters: ReadonlyMap<string, string>,
-): Pick<ParsedUrl, 'sslmode' | 'sslRootCertFile'> {
-  const written = parameters.get('sslmode') ?? 'prefer';
-  const sslmode = SSL_MODES.find((mode) => mode === written);
-  if (sslmode === undefined) {
-    const message = 'the sslmode of the server URL is not known';
-    throw new ServerUrlError(message, `write one of ${SSL_MODES.join(', ')}`);
+): Pick<ParsedUrl, 'sslmode' | 'channelBinding' | 'files'> {
+  const sslmode = parseChoice(parameters, 'sslmode', SSL_MODES);
+  const channelBinding = parseChoice(parameters, 'channel_binding', CHANNEL_BINDINGS);
+  if (channelBinding === 'require' && sslmode === 'disable') {
+    const message = 'channel_binding=require in the server URL, but TLS is off';
+    throw new ServerUrlError(message, 'write sslmode=require or verify-full');
   }
-  // `system` (libpq 16) means the certificates that the system trusts, which is what null means
-  // here.
-  const file = parameters.get('sslrootcert') ?? 'system';
-  return { sslmode, sslRootCertFile: file === 'system' || file === '' ? null : file };
+  const files: { -readonly [K in keyof Pems]?: string } = {};
+  for (const [parameter, field] of Object.entries(FILES)) {
+    const file = parameters.get(parameter) ?? '';
+    // `sslrootcert=system` (libpq 16) means the authorities that are trusted anyway.
+    if (file !== '' && !(field === 'sslRootCert' && file === 'system')) files[field] = file;
+  }
+  if ((files.sslCert === undefined) !== (files.sslKey === undefined)) {
+    const message = 'only one of sslcert and sslkey in the server URL';
+    throw new ServerUrlError(message, 'write both, or none');
+  }
+  return { sslmode, channelBinding, files };
+}
+
+/** `prefer` is the default of both. */
+function parseChoice<const C extends readonly string[]>(
+  parameters: ReadonlyMap<string, string>,
+  name: string,
+  choices: C,
+): C[number] {
+  const written = parameters.get(name) ?? 'prefer';
+  if (choices.includes(written)) return written;
+  const message = `the ${name} of the server URL is not known`;
+  throw new ServerUrlError(message, `write one of ${choices.join(', ')}`);
 }
 
 function decode(text: string, part: string): string {

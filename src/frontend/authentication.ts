@@ -7,6 +7,8 @@ import {
   md5Response,
   mockVerifier,
   parseVerifier,
+  SCRAM,
+  SCRAM_PLUS,
   ScramError,
   ScramServer,
   type ScramVerifier,
@@ -34,15 +36,23 @@ export class Authentication {
   private readonly known: boolean;
   private readonly salt = randomBytes(4);
   private scram: ScramServer | null = null;
-  private certificateName: string | null;
+  private readonly certificateName: string | null;
+  private readonly channel: Buffer | null;
 
-  constructor(auth: Config['auth'], user: string, certificateName: string | null) {
+  /** `channel`: what SCRAM can be bound to; null: nothing. */
+  constructor(
+    auth: Config['auth'],
+    user: string,
+    certificateName: string | null,
+    channel: Buffer | null,
+  ) {
     const entry = auth.users.get(user);
     this.user = user;
     this.method = auth.method;
     this.password = entry?.password ?? null;
     this.known = entry !== undefined || (auth.method === 'trust' && auth.users.size === 0);
     this.certificateName = certificateName;
+    this.channel = channel;
   }
 
   async start(): Promise<AuthStep> {
@@ -63,8 +73,9 @@ export class Authentication {
       case 'md5':
         return { kind: 'send', bytes: request(AuthCode.md5, this.salt), expectsAnswer: true };
       case 'scram-sha-256': {
-        this.scram = new ScramServer(await this.verifier());
-        const mechanisms = Buffer.from('SCRAM-SHA-256\0\0', 'latin1');
+        this.scram = new ScramServer(await this.verifier(), this.channel);
+        const offered = this.channel === null ? [SCRAM] : [SCRAM_PLUS, SCRAM];
+        const mechanisms = Buffer.from(`${offered.join('\0')}\0\0`, 'latin1');
         return { kind: 'send', bytes: request(AuthCode.sasl, mechanisms), expectsAnswer: true };
       }
     }
@@ -77,9 +88,10 @@ export class Authentication {
       return this.answerScram(content);
     } catch (error) {
       if (!(error instanceof ScramError)) throw error;
+      const state = error.binding ? 'invalid_authorization_specification' : 'protocol_violation';
       return {
         kind: 'refused',
-        error: sqlError('protocol_violation', error.message, { severity: 'FATAL' }),
+        error: sqlError(state, error.message, { severity: 'FATAL' }),
       };
     }
   }
@@ -92,7 +104,8 @@ export class Authentication {
       this.scramStep = 'final';
       const nameEnd = content.indexOf(0);
       const mechanism = content.toString('latin1', 0, Math.max(0, nameEnd));
-      if (mechanism !== 'SCRAM-SHA-256') {
+      const plus = mechanism === SCRAM_PLUS && this.channel !== null;
+      if (!plus && mechanism !== SCRAM) {
         throw new ScramError('client selected an invalid SASL authentication mechanism');
       }
       if (
@@ -101,7 +114,7 @@ export class Authentication {
       ) {
         throw new ScramError('malformed SCRAM message');
       }
-      const reply = this.scram.first(content.toString('utf8', nameEnd + 5));
+      const reply = this.scram.first(content.toString('utf8', nameEnd + 5), plus);
       return {
         kind: 'send',
         bytes: request(AuthCode.saslContinue, Buffer.from(reply, 'latin1')),

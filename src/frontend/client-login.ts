@@ -10,7 +10,6 @@ import { Backend, Frontend, TxStatus } from '../protocol/codes.js';
 import { Framer, readInt32 } from '../protocol/framing.js';
 import {
   negotiation,
-  readOptions,
   readStartup,
   STARTUP_BYTES_MAX,
   unsupportedProtocol,
@@ -19,8 +18,10 @@ import {
 import { Writer } from '../protocol/writer.js';
 import type { Logger } from '../util/logger.js';
 import { Authentication, type AuthStep } from './authentication.js';
+import { ALPN, type TlsOffer } from './client-tls.js';
 import { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
+import { startupSettings } from './startup-settings.js';
 
 type Startup = Extract<StartupPacket, { kind: 'startup' }>;
 
@@ -31,8 +32,8 @@ const PASSWORD_BYTES_MAX = 65_535;
 
 export interface LoginHost {
   readonly context: SessionContext;
-  /** Ready-made TLS options; null: TLS is off. */
-  readonly tlsOptions: () => { readonly options: object; readonly required: boolean } | null;
+  /** Null: TLS is off. */
+  readonly tls: () => TlsOffer | null;
   /** Why no more clients may come now; null: come in. */
   readonly refusal: () => SqlError | null;
   /** A session stands; called before its first message. */
@@ -45,8 +46,9 @@ export interface LoginHost {
 /**
  * A client from connect to login:
  *
- *   SSLRequest/GSSENCRequest -> StartupMessage -> authentication -> settings of the startup message -> Session
- *   CancelRequest            -> done, without an answer
+ *   SSLRequest, GSSENCRequest -> StartupMessage -> authentication -> settings of the startup message -> Session
+ *   TLS handshake at once     ->
+ *   CancelRequest             -> done, without an answer
  */
 export class ClientLogin implements TransportHandler {
   private readonly host: LoginHost;
@@ -54,7 +56,10 @@ export class ClientLogin implements TransportHandler {
   private transport: SocketTransport;
   private readonly framer = new Framer();
   private phase: 'startup' | 'authentication' | 'busy' | 'over' = 'startup';
-  private encrypted = false;
+  /** Under TLS: what the handshake was made with. */
+  private encryption: TlsOffer | null = null;
+  /** The handshake came without a request; ALPN must tell that it is meant for us. */
+  private direct = false;
   private sawSsl = false;
   private sawGss = false;
   private startup: Startup | null = null;
@@ -97,7 +102,10 @@ export class ClientLogin implements TransportHandler {
         return;
       }
       const header = this.phase === 'startup' ? 4 : 5;
-      if (end - at >= 1 && header === 4 && !this.looksLikeStartup(buffer, at, end)) {
+      if (header === 4 && buffer[at] === TLS_HANDSHAKE && this.startDirectTls(buffer, at, end)) {
+        return;
+      }
+      if (header === 4 && !this.looksLikeStartup(buffer, at, end)) {
         this.drop();
         return;
       }
@@ -151,19 +159,20 @@ export class ClientLogin implements TransportHandler {
       this.onPassword(buffer, start, end);
       return;
     }
+    if (this.direct && this.transport.alpnProtocol() !== ALPN) {
+      // As Postgres: who does not say so may speak another protocol.
+      this.drop();
+      return;
+    }
     const packet = readStartup(buffer, start, end);
     switch (packet.kind) {
       case 'ssl':
-        if (this.sawSsl || this.encrypted) this.refuse(unsupportedVersion(buffer, start));
+        if (this.sawSsl) this.refuse(unsupportedVersion(buffer, start));
         else this.onSslRequest(more);
         return;
       case 'gssenc':
-        if (this.sawGss || this.encrypted) this.refuse(unsupportedVersion(buffer, start));
-        else {
-          this.sawGss = true;
-          this.transport.write(NO);
-          if (more) this.refuse(plaintextBehindRequest('GSSAPI encryption'));
-        }
+        if (this.sawGss) this.refuse(unsupportedVersion(buffer, start));
+        else this.onGssRequest(more);
         return;
       case 'noise':
         this.drop();
@@ -186,24 +195,43 @@ export class ClientLogin implements TransportHandler {
 
   private onSslRequest(more: boolean): void {
     this.sawSsl = true;
-    const tls = this.host.tlsOptions();
-    if (tls === null) this.transport.write(NO);
+    const offer = this.direct ? null : this.host.tls();
+    if (offer === null) this.transport.write(NO);
     // Bytes sent before the answer would be taken for encrypted ones afterwards (CVE-2021-23214).
     if (more) this.refuse(plaintextBehindRequest('SSL'));
-    if (more || tls === null) return;
+    if (more || offer === null) return;
+    this.sawGss = true;
     this.transport.write(YES);
-    this.transport = secureServerTransport(this.transport, tls.options);
-    this.encrypted = true;
+    this.encrypt(offer, null);
+  }
+
+  private onGssRequest(more: boolean): void {
+    this.sawGss = true;
+    this.transport.write(NO);
+    if (more) this.refuse(plaintextBehindRequest('GSSAPI encryption'));
+  }
+
+  /** False: nothing may be encrypted here (any more). */
+  private startDirectTls(buffer: Buffer, at: number, end: number): boolean {
+    const offer = this.host.tls();
+    if (offer === null || this.sawSsl || this.sawGss || this.encryption !== null) return false;
+    this.direct = true;
+    this.encrypt(offer, Buffer.from(buffer.subarray(at, end)));
+    return true;
+  }
+
+  private encrypt(offer: TlsOffer, early: Buffer | null): void {
+    this.encryption = offer;
+    this.transport = secureServerTransport(this.transport, offer.options, early);
   }
 
   private onStartup(packet: Startup): void {
     this.startup = packet;
     const { context } = this.host;
-    const tls = this.host.tlsOptions();
     const user = packet.parameters.get('user') ?? '';
     const answer = negotiation(packet.minor, packet.unknownOptions);
     if (answer !== null) this.transport.write(answer);
-    if (tls?.required === true && !this.encrypted) {
+    if (this.encryption === null && this.host.tls()?.required === true) {
       this.refuse(
         sqlError('invalid_authorization_specification', 'connections must be encrypted', {
           hint: 'Connect with sslmode=require.',
@@ -229,6 +257,7 @@ export class ClientLogin implements TransportHandler {
       context.config.auth,
       user,
       this.transport.peerCertificateName(),
+      this.encryption?.channel ?? null,
     );
     this.phase = 'busy';
     this.authentication.start().then(
@@ -351,28 +380,6 @@ export class ClientLogin implements TransportHandler {
   }
 }
 
-/** Settings of a startup message by lower-case name; those of `options` give way to the others. */
-function startupSettings(
-  parameters: ReadonlyMap<string, string>,
-): ReadonlyMap<string, string> | SqlError {
-  const options = readOptions(parameters.get('options') ?? '');
-  if (options instanceof SqlError) return options;
-  const settings = new Map(options);
-  for (const [name, value] of parameters) {
-    if (name === 'user' || name === 'database' || name === 'options') continue;
-    if (name === 'replication') {
-      if (!/^(false|off|no|0)$/i.test(value)) {
-        return sqlError('feature_not_supported', 'replication connections are not supported', {
-          hint: 'Connect to a shard directly.',
-        });
-      }
-      continue;
-    }
-    settings.set(name.toLowerCase(), value);
-  }
-  return settings;
-}
-
 /** A request for encryption where it makes no sense any more is read as a version, as Postgres does. */
 function unsupportedVersion(buffer: Buffer, start: number): SqlError {
   const code = readInt32(buffer, start + 4);
@@ -387,5 +394,7 @@ function plaintextBehindRequest(what: string): SqlError {
 }
 
 const NOTHING: Buffer = Buffer.alloc(0);
+/** First byte of a TLS record that begins a handshake; no startup packet begins with it. */
+const TLS_HANDSHAKE = 0x16;
 const YES = Buffer.from('S', 'latin1');
 const NO = Buffer.from('N', 'latin1');

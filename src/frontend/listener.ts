@@ -1,10 +1,10 @@
 import net from 'node:net';
-import { createSecureContext, type SecureContext } from 'node:tls';
 import { sqlError } from '../errors/sql-error.js';
 import { acceptTransport, type TransportHandler } from '../net/transport.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { connectionLogger, errorField } from '../util/logger.js';
 import { ClientLogin, type LoginHost } from './client-login.js';
+import { ClientTls } from './client-tls.js';
 import type { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
 
@@ -25,7 +25,7 @@ export class Listener {
   private connections = 0;
   private nextId = 1;
   private draining = false;
-  private secure: { readonly key: string; readonly context: SecureContext } | null = null;
+  private readonly tls = new ClientTls();
 
   private readonly loginHost: LoginHost;
 
@@ -98,7 +98,7 @@ export class Listener {
   private makeLoginHost(): LoginHost {
     return {
       context: this.context,
-      tlsOptions: () => this.tlsOptions(),
+      tls: () => this.tls.offerOf(this.context.config.listen.tls),
       refusal: () => {
         if (this.draining)
           return sqlError('cannot_connect_now', 'the database system is shutting down');
@@ -123,22 +123,6 @@ export class Listener {
   private gone(): void {
     this.connections--;
     this.context.metrics.clientsConnected--;
-  }
-
-  private tlsOptions(): { options: object; required: boolean } | null {
-    const { tls } = this.context.config.listen;
-    if (tls === null || tls.mode === 'disable') return null;
-    const key = `${tls.cert}${tls.key}${tls.clientCa ?? ''}`;
-    if (this.secure?.key !== key) {
-      const ca = tls.clientCa === null ? {} : { ca: tls.clientCa };
-      this.secure = { key, context: createSecureContext({ cert: tls.cert, key: tls.key, ...ca }) };
-    }
-    const options = {
-      secureContext: this.secure.context,
-      requestCert: tls.clientCa !== null,
-      rejectUnauthorized: false,
-    };
-    return { options, required: tls.mode === 'require' };
   }
 }
 

@@ -198,11 +198,28 @@ export class SocketTransport implements Transport {
     this.socket.destroy();
   }
 
-  /** Common name of the peer's verified TLS certificate; null where there is none. */
+  /** Common name of the peer's TLS certificate; null where it has shown none that the given authorities signed. */
   peerCertificateName(): string | null {
-    if (!(this.socket instanceof tls.TLSSocket) || !this.socket.authorized) return null;
+    if (!(this.socket instanceof tls.TLSSocket)) return null;
     const name = this.socket.getPeerCertificate().subject?.CN;
-    return typeof name === 'string' ? name : null;
+    if (typeof name !== 'string' || name.includes('\0')) return null;
+    // Sockets that no tls.Server made leave `authorized` false, whatever OpenSSL has found.
+    const { _handle: handle } = this.socket as unknown as VerifiedSocket;
+    return handle?.verifyError() === null ? name : null;
+  }
+
+  /** The certificate that the peer has shown, verified or not, in DER; null: none, or no TLS. */
+  peerCertificate(): Buffer | null {
+    if (!(this.socket instanceof tls.TLSSocket)) return null;
+    // An empty object stands for none.
+    return (this.socket.getPeerCertificate() as { raw?: Buffer }).raw ?? null;
+  }
+
+  /** What the peer has agreed to speak inside TLS (ALPN); null: nothing was said about it. */
+  alpnProtocol(): string | null {
+    const { socket } = this;
+    const agreed = socket instanceof tls.TLSSocket ? socket.alpnProtocol : null;
+    return typeof agreed === 'string' ? agreed : null;
   }
 
   /** Gives up the socket to a TLS layer above it: this transport reports nothing any more. */
@@ -245,6 +262,10 @@ export class SocketTransport implements Transport {
 interface Chunk {
   readonly buffer: Buffer;
   end: number;
+}
+
+interface VerifiedSocket {
+  readonly _handle: { verifyError(): Error | null } | null;
 }
 
 const released: TransportHandler = { onBytes() {}, onDrain() {}, onClose() {} };
@@ -376,13 +397,19 @@ export function connectTransport(
   return transport;
 }
 
-/** Answers a client's request for TLS: the plain transport is given up, the encrypted one reports to the handler. */
+/**
+ * Answers a client's request for TLS: the plain transport is given up, the encrypted one reports to the handler.
+ * `early`: what has been read already of a handshake that began without a request.
+ */
 export function secureServerTransport(
   plain: SocketTransport,
   options: tls.TLSSocketOptions,
+  early: Buffer | null = null,
 ): SocketTransport {
   const handler = plain.handler;
-  const socket = new tls.TLSSocket(plain.release(), { ...options, isServer: true });
+  const raw = plain.release();
+  if (early !== null) raw.unshift(early);
+  const socket = new tls.TLSSocket(raw, { ...options, isServer: true });
   const transport = new SocketTransport(socket, handler, CLIENT_AHEAD_BYTES);
   transport.readByEvents();
   return transport;

@@ -18,9 +18,22 @@ const ITERATIONS_MAX = 1_000_000;
 /** Longer messages than any honest peer sends (nonces are 24 characters). */
 const MESSAGE_CHARACTERS_MAX = 4096;
 
+/** Mechanism names (RFC 7677); PLUS binds the exchange to the TLS channel. */
+export const SCRAM = 'SCRAM-SHA-256';
+export const SCRAM_PLUS = 'SCRAM-SHA-256-PLUS';
+/** The one kind of channel binding that PostgreSQL knows. */
+const BINDING_TYPE = 'tls-server-end-point';
+
 /** A malformed or wrong exchange; the message carries no secret. */
 export class ScramError extends Error {
   override readonly name = 'ScramError';
+  /** Well-formed, but somebody may sit between client and server: channel binding does not fit. */
+  readonly binding: boolean;
+
+  constructor(message: string, binding = false) {
+    super(message);
+    this.binding = binding;
+  }
 }
 
 export interface ScramVerifier {
@@ -72,26 +85,33 @@ export function mockVerifier(user: string, secret: Buffer): ScramVerifier {
   };
 }
 
-/** The server's side of one exchange. `channelBindingOffered`: the server announced SCRAM-SHA-256-PLUS. */
+/** The server's side of one exchange. */
 export class ScramServer {
   private readonly verifier: ScramVerifier;
+  /** What the channel can be bound to; null: SCRAM-SHA-256-PLUS was not offered. */
+  private readonly channel: Buffer | null;
   private clientFirstBare = '';
   private serverFirst = '';
-  private gs2Header = '';
+  /** What `c=` of the last message must hold. */
+  private binding: Buffer = Buffer.alloc(0);
   private nonce = '';
 
-  constructor(verifier: ScramVerifier) {
+  constructor(verifier: ScramVerifier, channel: Buffer | null = null) {
     this.verifier = verifier;
+    this.channel = channel;
   }
 
-  /** Takes client-first-message, answers server-first-message. */
-  first(message: string): string {
+  /** Takes client-first-message, answers server-first-message. `plus`: the client chose SCRAM-SHA-256-PLUS. */
+  first(message: string, plus = false): string {
     bounded(message);
-    const match = /^([ny]),((?:a=[^,]*)?),(.*)$/s.exec(message);
+    const match = /^([ny]|p=[A-Za-z0-9.-]+),((?:a=[^,]*)?),(.*)$/s.exec(message);
     if (match === null) throw new ScramError('malformed SCRAM message');
+    const flag = match[1]!;
+    this.checkBindingFlag(flag, plus);
     if (match[2] !== '')
       throw new ScramError('client uses authorization identity, but it is not supported');
-    this.gs2Header = `${match[1]!},,`;
+    const header = Buffer.from(`${flag},,`, 'latin1');
+    this.binding = plus ? Buffer.concat([header, this.channel!]) : header;
     this.clientFirstBare = match[3]!;
     const bare = /^n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?$/s.exec(this.clientFirstBare);
     if (bare === null) throw new ScramError('malformed SCRAM message');
@@ -99,6 +119,18 @@ export class ScramServer {
     const { salt, iterations } = this.verifier;
     this.serverFirst = `r=${this.nonce},s=${salt.toString('base64')},i=${iterations}`;
     return this.serverFirst;
+  }
+
+  /** `n`: the client cannot bind; `y`: it thinks that we cannot; `p=...`: it does. */
+  private checkBindingFlag(flag: string, plus: boolean): void {
+    if (flag.startsWith('p') !== plus) throw new ScramError('malformed SCRAM message');
+    if (plus && flag !== `p=${BINDING_TYPE}`) {
+      throw new ScramError('unsupported SCRAM channel-binding type');
+    }
+    // Somebody has taken our offer out of the list.
+    if (flag === 'y' && this.channel !== null) {
+      throw new ScramError('SCRAM channel binding negotiation error', true);
+    }
   }
 
   /** Takes client-final-message; answers server-final-message, or null where the proof is wrong. */
@@ -109,8 +141,11 @@ export class ScramServer {
     );
     if (match === null) throw new ScramError('malformed SCRAM message');
     const [, withoutProof, binding, nonce, proofText] = match;
-    if (Buffer.from(binding!, 'base64').toString() !== this.gs2Header) {
-      throw new ScramError('unexpected SCRAM channel-binding attribute in client-final-message');
+    if (!Buffer.from(binding!, 'base64').equals(this.binding)) {
+      const bound = this.binding[0] === P;
+      throw bound
+        ? new ScramError('SCRAM channel binding check failed', true)
+        : new ScramError('unexpected SCRAM channel-binding attribute in client-final-message');
     }
     if (nonce !== this.nonce) throw new ScramError('SCRAM nonce mismatch');
     const proof = Buffer.from(proofText!, 'base64');
@@ -126,14 +161,24 @@ export class ScramServer {
 export class ScramClient {
   private readonly password: string;
   private readonly nonce = randomBytes(18).toString('base64');
+  private readonly header: string;
+  private readonly binding: Buffer;
   private expectedSignature: Buffer | null = null;
 
-  constructor(password: string) {
+  /**
+   * `channel`: what to bind to, with SCRAM-SHA-256-PLUS; `unbound`: the channel could be bound, but the server does
+   * not offer that, which a server that does will notice; null: neither.
+   */
+  constructor(password: string, channel: Buffer | 'unbound' | null = null) {
     this.password = password;
+    const bound = channel instanceof Buffer;
+    this.header = bound ? `p=${BINDING_TYPE},,` : channel === null ? 'n,,' : 'y,,';
+    const header = Buffer.from(this.header, 'latin1');
+    this.binding = bound ? Buffer.concat([header, channel]) : header;
   }
 
   first(): string {
-    return `n,,n=*,r=${this.nonce}`;
+    return `${this.header}n=*,r=${this.nonce}`;
   }
 
   /** Takes server-first-message, answers client-final-message. */
@@ -156,7 +201,7 @@ export class ScramClient {
       32,
       'sha256',
     );
-    const withoutProof = `c=biws,r=${nonce!}`;
+    const withoutProof = `c=${this.binding.toString('base64')},r=${nonce!}`;
     const authMessage = `n=*,r=${this.nonce},${serverFirst},${withoutProof}`;
     const clientKey = hmac(salted, 'Client Key');
     const proof = xor(clientKey, hmac(sha256(clientKey), authMessage));
@@ -209,6 +254,8 @@ function xor(a: Buffer, b: Buffer): Buffer {
   for (let i = 0; i < a.length; i++) out[i] = a[i]! ^ b[i]!;
   return out;
 }
+
+const P = 0x70;
 
 /** RFC 3454 C.1.2: spaces that SASLprep makes plain ones. */
 const NON_ASCII_SPACE = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/gu;

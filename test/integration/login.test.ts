@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -173,19 +172,6 @@ describe('TLS', () => {
     client.send(Buffer.from('this is no handshake'));
     await client.closed();
     expect(await attempt(proxy.port, { password: 'secret' })).toBe(1);
-  });
-
-  test('begun without asking (direct TLS) is served or closed, not left hanging', async () => {
-    const socket = connectTls({
-      port: proxy.port,
-      host: '127.0.0.1',
-      ALPNProtocols: ['postgresql'],
-      ...encrypted,
-    });
-    await new Promise((resolve) => {
-      socket.once('secureConnect', resolve).once('error', resolve).once('close', resolve);
-    });
-    socket.destroy();
   });
 });
 

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
 import { serialize } from 'pg-protocol';
 import type { ServerAddress } from '../../config/config.js';
+import { tlsServerEndPoint } from '../../net/channel-binding.js';
 import {
   connectTransport,
   secureClientTransport,
@@ -11,9 +10,10 @@ import {
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, CANCEL_REQUEST } from '../../protocol/codes.js';
 import { Framer, readInt32 } from '../../protocol/framing.js';
-import { md5Response, ScramClient } from '../../protocol/scram.js';
+import { md5Response, SCRAM, SCRAM_PLUS, ScramClient } from '../../protocol/scram.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
+import { asksForTls, serverTlsOptions } from './server-tls.js';
 
 /** A logged-in connection, before anybody uses it. */
 export interface BackendLogin {
@@ -27,9 +27,12 @@ export interface BackendLogin {
 
 /** Login messages are small; a server that sends more is no Postgres. */
 const LOGIN_MESSAGE_BYTES_MAX = 64 * 1024;
+/** AuthenticationSASL. */
+const AUTH_SASL = 10;
 
 /**
- * Connects and logs in (trust, password, md5, SCRAM-SHA-256; TLS as `sslmode` says). Rejects with BackendError 08001:
+ * Connects and logs in (trust, password, md5, SCRAM-SHA-256, with channel binding under TLS; TLS as `sslmode` says).
+ * Rejects with BackendError 08001:
  * refused, timed out, wrong password, TLS failure, or a server that does not follow the protocol.
  */
 export function loginToBackend(
@@ -57,6 +60,8 @@ class LoginExchange implements TransportHandler {
   private phase: 'tls-answer' | 'tls-handshake' | 'login' | 'done' = 'login';
   private scram: ScramClient | null = null;
   private scramVerified = false;
+  /** The exchange is bound to the TLS channel. */
+  private bound = false;
   private authenticated = false;
   private pid = 0;
   private secret = 0;
@@ -81,7 +86,7 @@ class LoginExchange implements TransportHandler {
       this.fail(`no login within ${timeoutMs} ms at ${this.where()}`);
     }, timeoutMs);
     this.transport = connectTransport(this.address, this, () => {
-      if (this.address.sslmode === 'disable' || this.address.host.startsWith('/')) {
+      if (!asksForTls(this.address)) {
         this.sendStartup();
       } else {
         this.phase = 'tls-answer';
@@ -130,7 +135,7 @@ class LoginExchange implements TransportHandler {
     const answer = buffer[start];
     if (answer === 0x53 && end - start === 1) {
       this.phase = 'tls-handshake';
-      this.transport = secureClientTransport(this.transport, tlsOptions(this.address), () => {
+      this.transport = secureClientTransport(this.transport, serverTlsOptions(this.address), () => {
         this.sendStartup();
       });
     } else if (answer === 0x4e && end - start === 1 && this.address.sslmode === 'prefer') {
@@ -169,7 +174,11 @@ class LoginExchange implements TransportHandler {
 
   private onAuthentication(buffer: Buffer, start: number, end: number): void {
     const kind = end - start >= 9 ? readInt32(buffer, start + 5) : -1;
-    const { password, user } = this.address;
+    const { password, user, channelBinding } = this.address;
+    if (channelBinding === 'require' && !this.bound && kind !== AUTH_SASL) {
+      this.fail('channel_binding=require, but the server logs in without it');
+      return;
+    }
     if (kind === 0) {
       // A server that skips the proof may be an impostor that collects statements.
       if (this.scram !== null && !this.scramVerified) {
@@ -186,7 +195,7 @@ class LoginExchange implements TransportHandler {
     } else if (kind === 5 && end - start === 13) {
       const salt = buffer.subarray(start + 9, start + 13);
       this.transport.write(serialize.password(md5Response(user, password, salt)));
-    } else if (kind === 10) {
+    } else if (kind === AUTH_SASL) {
       this.startScram(buffer.toString('latin1', start + 9, end).split('\0'), password);
     } else if (kind === 11 && this.scram !== null) {
       this.continueScram(buffer.toString('latin1', start + 9, end));
@@ -198,14 +207,23 @@ class LoginExchange implements TransportHandler {
   }
 
   private startScram(mechanisms: readonly string[], password: string): void {
-    if (!mechanisms.includes('SCRAM-SHA-256')) {
+    const { channelBinding } = this.address;
+    const certificate = channelBinding === 'disable' ? null : this.transport.peerCertificate();
+    const channel = certificate === null ? null : tlsServerEndPoint(certificate);
+    const plus = mechanisms.includes(SCRAM_PLUS);
+    this.bound = plus && channel !== null;
+    if (channelBinding === 'require' && !this.bound) {
+      this.fail('channel_binding=require, but the server does not offer it');
+      return;
+    }
+    if (!this.bound && !mechanisms.includes(SCRAM)) {
       this.fail(`the server offers no SASL mechanism that is supported`);
       return;
     }
-    this.scram = new ScramClient(password);
-    this.transport.write(
-      serialize.sendSASLInitialResponseMessage('SCRAM-SHA-256', this.scram.first()),
-    );
+    const unbound = channel === null || plus ? null : 'unbound';
+    this.scram = new ScramClient(password, this.bound ? channel : unbound);
+    const mechanism = this.bound ? SCRAM_PLUS : SCRAM;
+    this.transport.write(serialize.sendSASLInitialResponseMessage(mechanism, this.scram.first()));
   }
 
   private continueScram(message: string): void {
@@ -250,17 +268,6 @@ class LoginExchange implements TransportHandler {
   }
 }
 
-function tlsOptions(address: ServerAddress): ConnectionOptions {
-  const verify = address.sslmode === 'verify-ca' || address.sslmode === 'verify-full';
-  return {
-    ...(/^[\d.]+$|:/.test(address.host) ? {} : { servername: address.host }),
-    host: address.host,
-    rejectUnauthorized: verify,
-    ...(address.sslRootCert === null ? {} : { ca: readFileSync(address.sslRootCert) }),
-    ...(address.sslmode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
-  };
-}
-
 /**
  * Asks the server to cancel what backend `pid` runs. Resolves when the server has closed the connection, which it
  * does once the signal is sent: until then the backend must not run anything else. Never rejects.
@@ -290,7 +297,9 @@ export function cancelBackend(
         if (end - start !== 1 || (!agreed && address.sslmode !== 'prefer')) transport.destroy();
         else if (!agreed) send(transport);
         else
-          transport = secureClientTransport(transport, tlsOptions(address), () => send(transport));
+          transport = secureClientTransport(transport, serverTlsOptions(address), () =>
+            send(transport),
+          );
       },
       onDrain() {
         // Sixteen bytes never wait.
@@ -302,7 +311,7 @@ export function cancelBackend(
     };
     const timer = setTimeout(() => transport.destroy(), timeoutMs);
     let transport = connectTransport(address, handler, () => {
-      if (address.sslmode === 'disable' || address.host.startsWith('/')) send(transport);
+      if (!asksForTls(address)) send(transport);
       else transport.write(serialize.requestSsl());
     });
   });

@@ -135,6 +135,9 @@ export class FakeServer {
       password: 'secret',
       sslmode: 'disable',
       sslRootCert: null,
+      sslCert: null,
+      sslKey: null,
+      channelBinding: 'prefer',
     };
   }
 

@@ -1,7 +1,7 @@
-import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseServerUrl, ServerUrlError } from '../../../src/config/server-url.js';
-import { load } from './fixtures.js';
+import { load, problemsOf } from './fixtures.js';
+import { CERTIFICATE, KEY, OTHER_KEY } from './tls-pair.js';
 
 const base = {
   host: 'db',
@@ -10,7 +10,8 @@ const base = {
   user: 'app',
   password: null,
   sslmode: 'prefer',
-  sslRootCertFile: null,
+  channelBinding: 'prefer',
+  files: {},
 };
 
 describe('server URLs are read as libpq reads them', () => {
@@ -33,7 +34,11 @@ describe('server URLs are read as libpq reads them', () => {
     ['postgres://app@db/shop?sslmode=disable', { sslmode: 'disable' }],
     [
       'postgres://app@db/shop?sslmode=verify-full&sslrootcert=ca.pem',
-      { sslmode: 'verify-full', sslRootCertFile: 'ca.pem' },
+      { sslmode: 'verify-full', files: { sslRootCert: 'ca.pem' } },
+    ],
+    [
+      'postgres://app@db/shop?sslcert=app.crt&sslkey=app.key&channel_binding=require',
+      { channelBinding: 'require', files: { sslCert: 'app.crt', sslKey: 'app.key' } },
     ],
     ['postgres://app@db/shop?sslmode=verify-full&sslrootcert=system', { sslmode: 'verify-full' }],
   ];
@@ -45,6 +50,9 @@ describe('server URLs are read as libpq reads them', () => {
 describe('a URL that cannot be read says why, and nothing of itself', () => {
   const cases: readonly [url: string, why: RegExp][] = [
     ['mysql://app:hunter2@db/shop', /no PostgreSQL URL/],
+    ['postgres://app:hunter2@db/shop?sslcert=a', /only one of sslcert and sslkey/],
+    ['postgres://app:hunter2@db/shop?channel_binding=hunter2', /channel_binding .* not known/],
+    ['postgres://app@db/shop?sslmode=disable&channel_binding=require', /TLS is off/],
     ['app:hunter2@db/shop', /no PostgreSQL URL/],
     ['postgres:/app:hunter2@db/shop', /no PostgreSQL URL/],
     ['postgres://app:hunter2@db', /names no database/],
@@ -103,9 +111,20 @@ describe('in the configuration file', () => {
   test('the URL and the root certificate come from files where the file says so', () => {
     const files = {
       '/run/url': 'postgres://app:x@db/shop?sslmode=verify-ca&sslrootcert=ca.pem\n',
-      'ca.pem': '-----BEGIN CERTIFICATE-----',
+      'ca.pem': CERTIFICATE,
     };
     const { primary } = load(file('file:/run/url'), {}, files).servers[0]!;
-    expect(primary).toMatchObject({ password: 'x', sslRootCert: resolve('ca.pem') });
+    expect(primary).toMatchObject({ password: 'x', sslRootCert: CERTIFICATE });
+  });
+
+  test('certificates are read with the URL, and must fit', () => {
+    const url = 'postgres://app@db/shop?sslcert=a.crt&sslkey=a.key';
+    const { primary } = load(file(url), {}, { 'a.crt': CERTIFICATE, 'a.key': KEY }).servers[0]!;
+    expect(primary).toMatchObject({ sslRootCert: null, sslCert: CERTIFICATE, sslKey: KEY });
+    const problem = (files: Record<string, string>): string =>
+      problemsOf(file(url), {}, files)[0]!.message;
+    expect(problem({ 'a.crt': CERTIFICATE, 'a.key': OTHER_KEY })).toMatch(/key values mismatch/);
+    expect(problem({ 'a.crt': CERTIFICATE, 'a.key': 'hunter2' })).toMatch(/OpenSSL does not take/);
+    expect(problem({ 'a.crt': CERTIFICATE })).toMatch(/sslkey cannot be read/);
   });
 });

@@ -15,7 +15,7 @@ function authentication(
   const entries = Object.entries(users).map(
     ([name, password]) => [name, { name, password, role: 'app' }] as const,
   );
-  return new Authentication({ method, users: new Map(entries) }, user, certificate);
+  return new Authentication({ method, users: new Map(entries) }, user, certificate, null);
 }
 
 /** Code and content of the authentication request in a step. */

@@ -27,6 +27,49 @@ async function login(client: ScramClient, verifier: ScramVerifier): Promise<stri
   return server.final(await client.final(server.first(client.first())));
 }
 
+describe('channel binding', () => {
+  const channel = Buffer.alloc(32, 7);
+  const other = Buffer.alloc(32, 8);
+  const exchange = async (client: ScramClient, server: ScramServer, plus: boolean) => {
+    const answer = server.final(await client.final(server.first(client.first(), plus)));
+    client.verify(answer!);
+  };
+
+  test('both ends of one channel agree', async () => {
+    await exchange(new ScramClient('pencil', channel), new ScramServer(pencil, channel), true);
+  });
+
+  test('with somebody in between, who has a channel to each, they do not', async () => {
+    const through = exchange(
+      new ScramClient('pencil', other),
+      new ScramServer(pencil, channel),
+      true,
+    );
+    await expect(through).rejects.toMatchObject({ binding: true, message: /check failed/ });
+  });
+
+  test('a client that could bind notices nothing of our offer: somebody took it away', async () => {
+    const client = new ScramClient('pencil', 'unbound');
+    await exchange(client, new ScramServer(pencil), false);
+    const downgraded = exchange(client, new ScramServer(pencil, channel), false);
+    await expect(downgraded).rejects.toMatchObject({ binding: true, message: /negotiation error/ });
+  });
+
+  test('a client that cannot bind is let in without', async () => {
+    await exchange(new ScramClient('pencil'), new ScramServer(pencil, channel), false);
+  });
+
+  test.each([
+    ['n,,n=,r=abc', true, /malformed/],
+    ['y,,n=,r=abc', true, /malformed/],
+    ['p=tls-server-end-point,,n=,r=abc', false, /malformed/],
+    ['p=tls-unique,,n=,r=abc', true, /unsupported SCRAM channel-binding type/],
+    ['p=,,n=,r=abc', true, /malformed/],
+  ])('%s with mechanism PLUS %s is refused', (message, plus, reason) => {
+    expect(() => new ScramServer(pencil, channel).first(message, plus)).toThrow(reason);
+  });
+});
+
 describe('client and server', () => {
   test('the right password is accepted, and the server proves that it knows it', async () => {
     const client = new ScramClient('pencil');

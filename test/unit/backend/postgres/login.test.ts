@@ -1,8 +1,4 @@
-import { writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { BackendError } from '../../../../src/backend/backend-error.js';
@@ -13,7 +9,7 @@ import {
 } from '../../../../src/backend/postgres/login.js';
 import type { ServerAddress } from '../../../../src/config/config.js';
 import { makeVerifier, md5Response, ScramServer } from '../../../../src/protocol/scram.js';
-import { CERTIFICATE, KEY } from '../../config/tls-pair.js';
+import { CERTIFICATE, KEY, OTHER_CERTIFICATE } from '../../config/tls-pair.js';
 import { listen, pause } from '../../net/loopback.js';
 import { int32, message } from '../../protocol/messages.js';
 import { FakeConnection, FakeServer } from '../fake-server.js';
@@ -380,15 +376,16 @@ describe('TLS', () => {
   });
 
   test('the certificate is checked as sslmode says', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'shardgate-test-'));
-    const sslRootCert = join(folder, 'ca.pem');
-    writeFileSync(sslRootCert, CERTIFICATE);
-    const authority = { sslmode: 'verify-ca', sslRootCert } as const;
-    expect(await login(offering('S', true), authority)).toMatchObject({ pid: 9 });
+    const sslRootCert = CERTIFICATE;
+    for (const sslmode of ['verify-ca', 'require'] as const) {
+      const authority = { sslmode, sslRootCert };
+      expect(await login(offering('S', true), authority)).toMatchObject({ pid: 9 });
+      const stranger = { sslmode, sslRootCert: OTHER_CERTIFICATE };
+      expect(await login(offering('S', true), stranger)).toMatch(/self-signed/);
+    }
     expect(await login(offering('S', true), { sslmode: 'verify-ca' })).toMatch(/self-signed/);
     const full = await login(offering('S', true), { sslmode: 'verify-full', sslRootCert });
     expect(full).toMatch(/does not match certificate/);
-    await rm(folder, { recursive: true });
   });
 
   test('is not insisted on with prefer', async () => {

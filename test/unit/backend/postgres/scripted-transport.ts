@@ -41,6 +41,9 @@ export class ScriptedTransport {
       password: null,
       sslmode: 'disable',
       sslRootCert: null,
+      sslCert: null,
+      sslKey: null,
+      channelBinding: 'prefer',
     } as const;
     return new BackendConnection(shard, address, login, preparedMax, sink);
   }
