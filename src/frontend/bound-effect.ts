@@ -1,11 +1,16 @@
 import { sqlError } from '../errors/sql-error.js';
 import type { ValueSource } from '../executor/shard-targets.js';
-import type { Plan } from '../planner/plan.js';
+import type { Plan, PlannedEffect, SettingEffect } from '../planner/plan.js';
 
-/** A plan whose effect on the settings has the values of its parameters. Throws SqlError 0A000 for those without. */
+/** A plan whose effects have the values of their parameters. Throws SqlError 0A000 for those without. */
 export function withBoundEffect<P extends Plan>(plan: P, source: ValueSource): P {
-  if (plan.kind !== 'route' || plan.effect?.params === undefined) return plan;
-  const { params, ...effect } = plan.effect;
+  if (plan.kind !== 'route' || plan.effects === null) return plan;
+  return { ...plan, effects: plan.effects.map((effect) => bound(effect, source)) };
+}
+
+function bound(planned: PlannedEffect, source: ValueSource): SettingEffect {
+  const { params, ...effect } = planned;
+  if (params === undefined) return effect;
   const name = params.name === null ? effect.name : valueOf(source, params.name);
   const value = params.value === null ? effect.value : valueOf(source, params.value);
   const local = params.local === null ? effect.local : isTrue(valueOf(source, params.local));
@@ -14,7 +19,7 @@ export function withBoundEffect<P extends Plan>(plan: P, source: ValueSource): P
       hint: 'Give the name of a setting.',
     });
   }
-  return { ...plan, effect: { name: name.toLowerCase(), value, local } };
+  return { name: name.toLowerCase(), value, local };
 }
 
 /** The text of parameter `index`; null: NULL. Text has one form in both formats. */

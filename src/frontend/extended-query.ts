@@ -18,6 +18,7 @@ import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
 import { duplicatePortal, Portals } from './portals.js';
 import { countRoute } from './route-metrics.js';
+import { applyEffects, restoreSettings } from './setting-effects.js';
 import type { Session } from './session.js';
 import { bindMessage, SqlStatements, type Execution } from './sql-statements.js';
 import { StatementFactory } from './statement-factory.js';
@@ -206,8 +207,8 @@ export class ExtendedQuery {
     if (backend.startedAt === 0) backend.startedAt = performance.now();
     this.pipeline.execute(backend);
     if (plan.kind === 'route') {
-      if (plan.effect !== null) {
-        session.pendingEffect = plan.effect;
+      if (plan.effects !== null) {
+        session.pendingEffects = plan.effects;
         this.awaitsControl = true;
       }
       // The client may have sent Sync already, which copy-in ignores: nothing goes on before COPY has begun.
@@ -255,7 +256,7 @@ export class ExtendedQuery {
   sync(): boolean {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
-    const only = session.listening.mustCatchUp ? null : this.pipeline.only;
+    const only = session.listening.mustEndByItself ? null : this.pipeline.only;
     if (only !== null && !this.skipping && this.loss === null) {
       // Its own ReadyForQuery tells what has become of it.
       this.startBatch();
@@ -276,6 +277,7 @@ export class ExtendedQuery {
     if (skipped) this.restoreSettings();
     this.startBatch();
     if (backends.length === 0) {
+      session.listening.endBatch();
       session.writeReady();
       if (!session.work.explicit) session.releaseAll();
       return true;
@@ -292,10 +294,16 @@ export class ExtendedQuery {
         this.restoreSettings();
         session.writeFailure(error);
       }
+      session.listening.endBatch();
       session.endBatch();
     };
     endBatchOn(session, backends, skipped, done);
     return true;
+  }
+
+  /** Something has been executed that no Sync has ended. */
+  get holds(): boolean {
+    return this.pipeline.holds;
   }
 
   /**
@@ -445,7 +453,9 @@ export class ExtendedQuery {
   /** An error has undone the settings that the pipeline's implicit transaction made. */
   private restoreSettings(): void {
     const { session, settingsBefore } = this;
-    if (settingsBefore !== null && !session.work.explicit) session.restoreSettings(settingsBefore);
+    if (settingsBefore === null || session.work.explicit) return;
+    restoreSettings(session, settingsBefore);
+    session.listening.endTransaction(false);
   }
 
   // ---------------------------------------------------------------- SQL EXECUTE
@@ -549,8 +559,8 @@ export class ExtendedQuery {
   private controlDone(): void {
     this.awaitsControl = false;
     const { session } = this;
-    if (session.pendingEffect !== null) {
-      session.applyEffect(session.pendingEffect, this.pipeline.current);
+    if (session.pendingEffects !== null) {
+      applyEffects(session, session.pendingEffects, this.pipeline.current);
       return;
     }
     session.onTransactionEnd(session.control.committing);

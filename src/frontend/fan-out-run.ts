@@ -149,6 +149,8 @@ function mergeOf(
 ): Merge {
   if (order !== null) return keptMerge(session, new OrderedRows(order));
   if (plan.kind === 'broadcast') return { kind: 'first' };
+  // A setting is made on every shard of the transaction.
+  if (plan.kind === 'route' && plan.effects !== null) return { kind: 'first' };
   if (plan.kind === 'copyFrom') return { kind: plan.key === null ? 'first' : 'concat' };
   if (plan.kind === 'route' && plan.many.kind === 'counts') {
     return { kind: 'counts', sums: new CountSums(resultFormats(bind ?? NO_VALUES)) };

@@ -9,7 +9,7 @@ import { readErrorFields } from '../protocol/backend-messages.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
-import { settingsKey, settingsSql, type SessionSettings } from './session-settings.js';
+import type { SessionSettings } from './session-settings.js';
 
 /** What leasing needs of its session. */
 export interface LeaseHost extends BackendSink {
@@ -169,15 +169,20 @@ export class Leases implements BackendWaiter {
     const before = work.explicit ? host.settingsAtBegin : null;
     const unchanged = before === null || before === settings.current;
     const wanted = unchanged ? settings.current : before;
-    if (backend.settingsKey === (unchanged ? settings.key : settingsKey(wanted))) {
+    if (backend.settingsKey === (unchanged ? settings.key : settings.keyOf(wanted))) {
+      this.join(backend);
+      return true;
+    }
+    const applied = backend.settingsKey === null ? null : backend.settings;
+    const sql = settings.sqlFor(applied, wanted, backend);
+    if (sql === '') {
       this.join(backend);
       return true;
     }
     this.preparing = backend;
     host.busy = true;
-    const applied = backend.settingsKey === null ? null : backend.settings;
     backend.settingsKey = null;
-    backend.query(settingsSql(applied, wanted), DROP);
+    backend.query(sql, DROP);
     backend.flush();
     return false;
   }

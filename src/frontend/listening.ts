@@ -39,6 +39,11 @@ export class Listening implements Hearer {
     return this.notifies && this.session.context.notifications.active;
   }
 
+  /** More is to be done at the end of what is open now than one backend's own answer tells. */
+  get mustEndByItself(): boolean {
+    return this.mustCatchUp || (this.changes.length > 0 && !this.session.work.explicit);
+  }
+
   listen(channel: string, done: (outcome: Outcome) => void): void {
     const { session } = this;
     const { work, context } = session;
@@ -67,7 +72,8 @@ export class Listening implements Hearer {
   }
 
   private change(change: Change): void {
-    if (this.session.work.explicit) this.changes.push(change);
+    const { work, inPipeline } = this.session;
+    if (work.explicit || inPipeline) this.changes.push(change);
     else this.apply(change);
   }
 
@@ -88,7 +94,13 @@ export class Listening implements Hearer {
     else for (const change of this.changes) change.depth = Math.min(change.depth, depth);
   }
 
+  /** What ran outside BEGIN has succeeded. */
+  endBatch(): void {
+    if (!this.session.work.explicit) this.endTransaction(true);
+  }
+
   endTransaction(committed: boolean): void {
+    if (this.changes.length === 0) return;
     const changes = this.changes.splice(0);
     if (committed) for (const change of changes) this.apply(change);
     else this.drop(changes);

@@ -1,6 +1,7 @@
-import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { sqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { LocalCommand, SettingEffect } from '../planner/plan.js';
+import { TRANSACTION_SETTINGS } from '../planner/settings.js';
 import { Backend } from '../protocol/codes.js';
 import { writeNotice, writeParameterStatus } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
@@ -10,8 +11,9 @@ import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import { runInPipeline } from './fan-out-run.js';
+import { applyEffect } from './setting-effects.js';
 import type { Session } from './session.js';
-import { CROSS_SHARD, refusedSetting, settingSql } from './session-settings.js';
+import { CROSS_SHARD, refusedSetting, settingStatements } from './session-settings.js';
 
 type Done = (outcome: Outcome) => void;
 type CommandOf<K extends LocalCommand['kind']> = Extract<LocalCommand, { kind: K }>;
@@ -78,7 +80,7 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
   const { participants } = work;
   // A pipeline that began without BEGIN becomes the transaction, on every backend it uses.
   if (participants.length === 0) done({ ok: true, tag });
-  else runOnParticipants(session, sql, done);
+  else runOnParticipants(session, [sql], done);
   return true;
 }
 
@@ -131,7 +133,7 @@ function endTransaction(
   if (!commits || chainsThere) {
     // Participants of a transaction that failed by our own word would still commit.
     const tag = commits ? 'COMMIT' : 'ROLLBACK';
-    runOnParticipants(session, command.chain ? `${tag} AND CHAIN` : tag, (outcome) => {
+    runOnParticipants(session, [command.chain ? `${tag} AND CHAIN` : tag], (outcome) => {
       if (!outcome.ok) finish(outcome);
       else finish(commits ? { ok: true, tag } : rolledBack);
     });
@@ -190,7 +192,7 @@ function savepoint(
     done(outcome.ok ? { ok: true, tag: verb.tag } : outcome);
   };
   if (work.participants.length === 0) finish({ ok: true, tag: verb.tag });
-  else runOnParticipants(session, sql, finish);
+  else runOnParticipants(session, [sql], finish);
   return true;
 }
 
@@ -208,7 +210,6 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const { topology } = session.context.config;
   const refusal = refusedSetting(effect.name, effect.value);
   if (refusal !== null) throw refusal;
-  if (effect.local && !work.explicit && session.inPipeline) throw localOutsideTransaction();
   if (effect.name === CROSS_SHARD && effect.value === 'two_phase') {
     const begun = session.context.commits.want(() => {
       session.resumeSoon();
@@ -232,11 +233,10 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   } else if (!joined) {
     return setApart(session, effects, tag, sql, done);
   }
-  const { text, known } = setText(session, effect, sql);
-  runOnParticipants(session, text, (outcome) => {
+  runOnParticipants(session, setTexts(session, effect, sql), (outcome) => {
     if (outcome.ok) {
       if (TRANSACTION_SETTINGS.has(effect.name)) rememberTransactionSetting(session, effects, sql);
-      else applyEffects(session, effects, known);
+      else applyToAll(session, effects);
     }
     done(outcome.ok ? { ok: true, tag } : outcome);
   });
@@ -277,27 +277,14 @@ function constraints(
     done(outcome.ok ? { ok: true, tag } : outcome);
   };
   if (work.participants.length === 0) finish({ ok: true, tag });
-  else runOnParticipants(session, sql, finish);
+  else runOnParticipants(session, [sql], finish);
   return true;
 }
 
-function applyEffects(session: Session, effects: readonly SettingEffect[], known: boolean): void {
-  for (const effect of effects) session.applyEffect(effect, null);
-  for (const backend of session.work.participants) {
-    if (known) session.markApplied(backend);
-    else backend.settingsKey = null;
-  }
-}
-
-/** Statements of one Query or pipeline may go to shards that have not heard of it. */
-function localOutsideTransaction(): SqlError {
-  return sqlError(
-    'feature_not_supported',
-    'SET LOCAL outside a transaction block is not supported',
-    {
-      hint: 'Send BEGIN first.',
-    },
-  );
+/** Settings that every participant has made. */
+function applyToAll(session: Session, effects: readonly SettingEffect[]): void {
+  for (const effect of effects) applyEffect(session, effect);
+  for (const backend of session.work.participants) session.markApplied(backend);
 }
 
 /** A setting of the session outside a transaction, or before its first statement: it must not begin one. */
@@ -319,12 +306,12 @@ function setApart(
   // In a pipeline that has not said BEGIN, an error behind this undoes it: the backend stays until Sync.
   const stays = session.inPipeline && !explicit;
   const run = stays ? runOnParticipants : runAtOnce;
-  const { text, known } = setText(session, effects[0]!, sql);
+  const texts = setTexts(session, effects[0]!, sql);
   const before = new Map(work.participants[0]!.parameters);
-  run(session, text, (outcome) => {
+  run(session, texts, (outcome) => {
     if (outcome.ok) {
       const told = work.participants[0]?.parameters ?? before;
-      applyEffects(session, effects, known);
+      applyToAll(session, effects);
       if (explicit) work.noteTold(changedParameters(before, told));
     }
     if (!stays) session.releaseAll();
@@ -334,18 +321,15 @@ function setApart(
 }
 
 /**
- * What a backend runs for SET or RESET. A RESET goes back to the startup message's value, which the server does not
- * know; a pipeline takes one statement only, so there the backend's settings are not known afterwards.
+ * What a backend runs for SET or RESET. A RESET goes back to the startup message's value, which the
+ * server does not know.
  */
-function setText(
-  session: Session,
-  effect: SettingEffect,
-  sql: string,
-): { readonly text: string; readonly known: boolean } {
+function setTexts(session: Session, effect: SettingEffect, sql: string): readonly string[] {
   const base = session.settings.baseOf(effect);
-  if (base.size === 0) return { text: sql, known: true };
-  if (session.inPipeline) return { text: sql, known: false };
-  return { text: settingSql(effect, base), known: true };
+  // Shards know nothing of the script: to SET LOCAL they would say that there is no transaction.
+  const inScript = session.inPipeline && !session.extended.inBatch && !session.work.explicit;
+  const warns = inScript && effect.local && !TRANSACTION_SETTINGS.has(effect.name);
+  return base.size === 0 && !warns ? [sql] : settingStatements(effect, base);
 }
 
 /** The old values of parameters that a setting has changed, of which the client is told. */
@@ -365,15 +349,9 @@ function tellParameters(session: Session, parameters: Parameters): void {
 
 type Parameters = ReadonlyMap<string, string>;
 
-const TRANSACTION_SETTINGS = new Set([
-  'transaction_isolation',
-  'transaction_read_only',
-  'transaction_deferrable',
-]);
-
 function discard(session: Session, command: CommandOf<'discard'>, done: Done): boolean {
   const { what } = command;
-  if (what === 'all' && session.work.explicit) {
+  if (what === 'all' && (session.work.explicit || session.isPart)) {
     throw sqlError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block');
   }
   return session.pins.run(DISCARDS[what], (outcome) => {
@@ -412,26 +390,31 @@ const DISCARDS: Readonly<Record<CommandOf<'discard'>['what'], readonly string[]>
 };
 
 /**
- * Runs a statement on every participant. In a pipeline through the extended protocol, since a Query in the middle of
- * one would commit what came before.
+ * Runs statements without rows on every participant. In a pipeline through the extended protocol, since a Query in the
+ * middle of one would commit what came before.
  */
-function runOnParticipants(session: Session, sql: string, done: Done): void {
+function runOnParticipants(session: Session, texts: readonly string[], done: Done): void {
   if (!session.inPipeline) {
-    runAtOnce(session, sql, done);
+    runAtOnce(session, texts, done);
     return;
   }
-  runInPipeline(session, sql, session.work.participants, (outcome) => {
+  const [sql, ...more] = texts;
+  runInPipeline(session, sql!, session.work.participants, (outcome) => {
+    if (outcome.ok && more.length > 0) {
+      runOnParticipants(session, more, done);
+      return;
+    }
     done(outcome);
     session.resumeSoon();
   });
 }
 
 /** As a simple query, which is over when it is answered. */
-function runAtOnce(session: Session, sql: string, done: Done): void {
+function runAtOnce(session: Session, texts: readonly string[], done: Done): void {
   session.busy = true;
   session.operation = new RunOnAll(
     session.work.participants,
-    sql,
+    texts.join(';'),
     (buffer, start, end) => {
       if (buffer[start] === Backend.parameterStatus) session.report(buffer, start, end);
       else session.local.bytes(buffer, start, end);

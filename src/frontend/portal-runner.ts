@@ -19,6 +19,7 @@ import type { ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
+import { applyEffectsOf } from './setting-effects.js';
 import type { Session } from './session.js';
 import { assertMayUse, noteRun } from './shard-use.js';
 import { startOperation, type Opened, type StatementRun } from './statement-run.js';
@@ -236,6 +237,7 @@ export class PortalRunner {
       return;
     }
     run.start(backends, paramTypes, (outcome) => {
+      if (outcome.ok) applyEffectsOf(session, plan);
       if (stored === null) this.finish(this.ran(portal, outcome));
       else this.finish(this.store(portal, stored, outcome, rowsMax));
       session.resumeSoon();

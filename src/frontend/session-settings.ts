@@ -1,3 +1,4 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { SettingEffect } from '../planner/plan.js';
 import { quoteLiteral } from '../sql/quote.js';
@@ -12,6 +13,8 @@ export class SessionSettings {
   /** What RESET goes back to: the settings of the startup message. */
   private base: Values = EMPTY;
   private values: Values = EMPTY;
+  /** Names that the session has made up (`my.var`): once named they read as '' and never as unknown again. */
+  private readonly made = new Set<string>();
   private cachedKey = '';
 
   get key(): string {
@@ -45,6 +48,10 @@ export class SessionSettings {
   }
 
   apply(effect: SettingEffect): void {
+    if (isMadeUp(effect.name) && !this.made.has(effect.name)) {
+      this.made.add(effect.name);
+      this.replace(this.values);
+    }
     if (effect.local) return;
     if (effect.name === '*') {
       this.replace(this.afterResetAll());
@@ -72,16 +79,41 @@ export class SessionSettings {
     this.replace(this.base);
   }
 
+  /** Equal for backends that nothing must be done for, so that they have these values of the session. */
+  keyOf(values: Values): string {
+    if (values.size === 0 && this.made.size === 0) return '';
+    const names = [...values.keys()].sort();
+    const settings = names.map((name) => `${name}\0${values.get(name)!}`);
+    return [...settings, ...[...this.made].sort()].join('\0\0');
+  }
+
+  /**
+   * What brings a backend from `applied` to `wanted`, '' where nothing does; `applied` null: nothing
+   * is known of it. Notes the names that it knows from then on.
+   */
+  sqlFor(
+    applied: Values | null,
+    wanted: Values,
+    { madeNames }: Pick<BackendConnection, 'madeNames'>,
+  ): string {
+    const statements = [settingsSql(applied, wanted)].filter((sql) => sql !== '');
+    for (const name of this.made) {
+      if (!wanted.has(name) && !madeNames.has(name)) statements.push(resetSql(name));
+    }
+    for (const name of this.made) madeNames.add(name);
+    for (const name of wanted.keys()) if (isMadeUp(name)) madeNames.add(name);
+    return statements.join(';');
+  }
+
   private replace(values: Values): void {
     this.values = values;
-    this.cachedKey = settingsKey(values);
+    this.cachedKey = this.keyOf(values);
   }
 }
 
-export function settingsKey(values: Values): string {
-  if (values.size === 0) return '';
-  const names = [...values.keys()].sort();
-  return names.map((name) => `${name}\0${values.get(name)!}`).join('\0\0');
+/** Not one of the server's own, though perhaps one of an extension; a server never forgets them. */
+function isMadeUp(name: string): boolean {
+  return name.includes('.') && name !== CROSS_SHARD;
 }
 
 /**
@@ -108,17 +140,22 @@ export function settingsSql(applied: Values | null, wanted: Values): string {
 }
 
 /**
- * A change of a setting as a statement for a backend that joins the transaction later. `base`: what a RESET goes back
- * to, where the startup message said it.
+ * A change of a setting as statements without rows for a backend that joins the transaction later. `base`: what a
+ * RESET goes back to, where the startup message said it.
  */
-export function settingSql({ name, value, local }: SettingEffect, base: Values): string {
-  if (name === '*') {
-    const again = settingsSql(EMPTY, base);
-    return again === '' ? 'RESET ALL' : `RESET ALL;${again}`;
-  }
-  const wanted = value ?? base.get(name);
-  const text = wanted === undefined ? 'NULL' : quoteLiteral(wanted);
-  return `SELECT pg_catalog.set_config(${quoteLiteral(name)},${text},${local})`;
+export function settingStatements(
+  { name, value, local }: SettingEffect,
+  base: Values,
+): readonly string[] {
+  const all = name === '*';
+  const wanted = all ? base : new Map([[name, value ?? base.get(name) ?? null]]);
+  const calls = [...wanted].map(([setting, text]) => {
+    const literal = text === null ? 'NULL' : quoteLiteral(text);
+    return `pg_catalog.set_config(${quoteLiteral(setting)},${literal},${local})`;
+  });
+  // Called, but for no row.
+  const sets = `SELECT WHERE pg_catalog.concat(${calls.join(',')}) IS NULL`;
+  return [...(all ? ['RESET ALL'] : []), ...(calls.length > 0 ? [sets] : [])];
 }
 
 function resetSql(name: string): string {
@@ -155,6 +192,12 @@ export function refusedSetting(
     const message = `invalid value for parameter "${name}": "${value}"`;
     const hint = `Available values: ${CROSS_SHARD_VALUES.join(', ')}.`;
     return sqlError('invalid_parameter_value', message, { hint, severity });
+  }
+  if (name === 'seed') {
+    return sqlError('feature_not_supported', 'setting "seed" is not supported', {
+      hint: 'Generate repeatable random numbers in the client.',
+      severity,
+    });
   }
   if (name === 'session_authorization') {
     return sqlError('feature_not_supported', 'SET SESSION AUTHORIZATION is not supported', {

@@ -26,10 +26,11 @@ import { Leases, type LeaseHost } from './leases.js';
 import { Listening } from './listening.js';
 import { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
-import { SessionSettings, settingSql } from './session-settings.js';
+import { SessionSettings } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
 import { SessionTimers } from './session-timers.js';
 import { crossShardOf, isolationOf } from './shard-use.js';
+import { applyEffects, restoreSettings } from './setting-effects.js';
 import { SimpleQuery } from './simple-query.js';
 import { passThroughCopy } from './pass-through-copy.js';
 import { TransactionControl } from './transaction-control.js';
@@ -61,7 +62,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   operation: Operation | null = null;
   copyTarget: CopyTarget | null = null;
   /** Applied when the statement that passes through now has succeeded. */
-  pendingEffect: SettingEffect | null = null;
+  pendingEffects: readonly SettingEffect[] | null = null;
   /** Settings as they were at BEGIN. */
   settingsAtBegin: ReadonlyMap<string, string> | null = null;
   /** DDL ran since the catalog was loaded by this session. */
@@ -276,7 +277,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** The client gets an error; an explicit transaction has failed. What to do about participants is the caller's. */
   writeFailure(error: SqlError | Buffer): void {
     writeClientError(this, error);
-    this.pendingEffect = null;
+    this.pendingEffects = null;
     this.control.fail();
   }
 
@@ -311,6 +312,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   releaseAll(): void {
     const { participants, writers } = this.work;
     if (writers.size > 0) writers.clear();
+    this.work.staysWhereItIs = false;
     if (participants.length === 0) return;
     if (participants.length === 1) {
       const backend = participants.pop()!;
@@ -368,7 +370,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     this.context.metrics.errors.add(readSqlState(buffer, start, end), 'shard');
-    this.pendingEffect = null;
+    this.pendingEffects = null;
     if (this.copyTarget !== null) {
       this.copyTarget.cutOff(this.input.copyBytesMissing);
       this.copyTarget = null;
@@ -422,7 +424,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private onStatementEnd(backend: BackendConnection, status: number): void {
     const { work } = this;
     backend.observeLatency();
-    if (this.pendingEffect !== null) this.applyEffect(this.pendingEffect, backend);
+    if (this.pendingEffects !== null) applyEffects(this, this.pendingEffects, backend);
     this.copyTarget = null;
     const wasExplicit = work.explicit;
     work.failed = status === TxStatus.failed;
@@ -473,30 +475,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   onTransactionEnd(committed: boolean): void {
     this.listening.endTransaction(committed);
     if (!committed) this.extended.portals.rollBack();
-    if (!committed && this.settingsAtBegin !== null) this.restoreSettings(this.settingsAtBegin);
+    if (this.settingsAtBegin === null) return;
+    if (!committed) restoreSettings(this, this.settingsAtBegin);
     this.settingsAtBegin = null;
   }
 
-  /** A transaction that changed settings has failed or was rolled back: they are what they were. */
-  restoreSettings(before: ReadonlyMap<string, string>): void {
-    if (before === this.settings.current) return;
-    this.settings.restore(before);
-    // What they ran inside the transaction has been undone there as well, but not what came with the lease.
-    for (const backend of this.work.participants) backend.settingsKey = null;
-  }
-
-  applyEffect(effect: SettingEffect, backend: BackendConnection | null): void {
-    this.pendingEffect = null;
-    // Whoever joins later gets it too; a local one is over already outside a transaction.
-    if (this.work.explicit) {
-      this.work.remember(settingSql(effect, this.settings.baseOf(effect)), effect);
-    }
-    if (effect.local) return;
-    this.settings.apply(effect);
-    if (backend !== null) this.markApplied(backend);
-  }
-
   closed(backend: BackendConnection, error: BackendError): void {
+    const wrote = this.work.writers.has(backend);
     this.dropParticipant(backend);
     backend.owner.lost(backend);
     if (this.over) return;
@@ -515,21 +500,25 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.extended.lost(backend, error);
     }
     if (this.operation !== null) this.operation.lost(backend, error);
-    else if (owes) this.onBackendLost(backend, error);
+    else if (owes) this.onBackendLost(backend, error, wrote);
     else this.extended.forget(backend);
     // Nobody tells that a lost backend takes copy data again.
     this.pump();
   }
 
-  private onBackendLost(backend: BackendConnection, error: BackendError): void {
+  /** `wrote`: something that its own commit is about. */
+  private onBackendLost(backend: BackendConnection, error: BackendError, wrote: boolean): void {
     if (backend.dataBytesRemaining > 0) {
       this.clientStreamBroken();
       return;
     }
+    const waitsForData = this.copyTarget !== null;
     this.copyTarget = null;
     // A shard that shuts down says so itself first: that was the statement's error.
     if (!this.statementFailed) {
-      this.writeFailure(this.control.committing ? unknownOutcome(error) : error.toSqlError());
+      const alone = wrote && !waitsForData && !this.work.explicit && !this.inPipeline;
+      const commits = this.control.committing || alone;
+      this.writeFailure(commits ? unknownOutcome(error) : error.toSqlError());
     }
     this.extended.onBackendLost(backend);
   }
@@ -557,6 +546,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** Messages are on their way to backends that no Sync of ours has ended. */
   get inPipeline(): boolean {
     return this.extended.inBatch || this.simple.running;
+  }
+
+  /** A part of a Query or pipeline has run already, or others belong to it. */
+  get isPart(): boolean {
+    return this.extended.holds || this.simple.running;
   }
 
   /** Goes on when the bytes that are being walked now have been passed on. */

@@ -13,6 +13,7 @@ import type {
   ShardSelector,
 } from '../planner/plan.js';
 import { cursorShards } from './cursor-shards.js';
+import { TRANSACTION_SETTINGS } from '../planner/settings.js';
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 
@@ -46,8 +47,7 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
   const { topology } = session.context.config;
   switch (plan.kind) {
     case 'route': {
-      const { effect } = plan;
-      if (effect !== null) assertMaySet(session, effect);
+      if (plan.effects !== null) return settingShards(session, plan, plan.effects);
       if (plan.cursor === null) return shardsOfRoute(session, plan);
       return cursorShards(session, plan.cursor, () => shardsOfRoute(session, plan));
     }
@@ -111,16 +111,28 @@ export function chooseShard(
   );
 }
 
-/** A setting that a SELECT makes is known on the shard that runs it, and told to those that join later. */
-function assertMaySet({ work }: Session, effect: SettingEffect): void {
-  const refusal = refusedSetting(effect.name, effect.value);
-  if (refusal !== null) throw refusal;
-  if (!work.explicit || work.participants.length < 2) return;
-  throw sqlError(
-    'feature_not_supported',
-    'set_config is not supported in a transaction that uses several shards',
-    { hint: effect.local ? 'Use SET LOCAL.' : 'Use SET.' },
-  );
+/**
+ * A setting that a SELECT makes is made on every shard of the transaction, and told to those that
+ * join later.
+ */
+function settingShards(
+  session: Session,
+  plan: RoutePlan,
+  effects: readonly SettingEffect[],
+): readonly Shard[] {
+  for (const { name, value } of effects) {
+    const refusal = refusedSetting(name, value);
+    if (refusal !== null) throw refusal;
+    if (TRANSACTION_SETTINGS.has(name)) {
+      throw sqlError('feature_not_supported', `set_config of "${name}" is not supported`, {
+        hint: 'Use SET TRANSACTION, in front of the first query.',
+      });
+    }
+  }
+  const { explicit, participants } = session.work;
+  if (!explicit || participants.length < 2) return shardsOfRoute(session, plan);
+  const { topology } = session.context.config;
+  return topology.shards.filter((shard) => session.work.participant(shard) !== null);
 }
 
 function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {

@@ -1,5 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { sqlError } from '../errors/sql-error.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { CrossShardPolicy } from '../transaction/participants.js';
@@ -31,6 +31,9 @@ export function assertMayUse(
   if (participants.length === 0 && shards.length === 1) return;
   const only = shards.length === 1 && participants.length === 1;
   if (only && participants[0]!.shard === shards[0]) return;
+  if (work.staysWhereItIs && shards.some((shard) => work.participant(shard) === null)) {
+    throw localOutsideTransaction();
+  }
   if (!isCommitted(plan)) return;
   const { crossShard } = session;
   const writers = new Set<Shard>(writing);
@@ -109,4 +112,13 @@ export function noteRun(
 function isCommitted(plan: Plan): boolean {
   if (!plan.writes) return false;
   return plan.kind !== 'broadcast' || (plan.transactional && plan.verb !== 'utility');
+}
+
+/** Statements of one Query or pipeline may go to shards that have not heard of it. */
+export function localOutsideTransaction(): SqlError {
+  return sqlError(
+    'feature_not_supported',
+    'settings that are local to what runs outside a transaction block are not supported over several shards',
+    { hint: 'Send BEGIN first.' },
+  );
 }

@@ -21,6 +21,7 @@ import { runLocal } from './local-commands.js';
 import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
+import { applyEffectsOf, restoreSettings } from './setting-effects.js';
 import type { Session } from './session.js';
 import { assertMayUse, noteRun } from './shard-use.js';
 import { bindRest, type Execution } from './sql-statements.js';
@@ -200,7 +201,7 @@ export class SimpleQuery {
       backend = session.lease(shard);
       if (backend === null) return false;
       session.pins.noteUse(backend, plan, plan.writes);
-      if (plan.kind === 'route') session.pendingEffect = plan.effect;
+      if (plan.kind === 'route') session.pendingEffects = plan.effects;
       if (planned.statements.length > 1) this.noteControl(planned, buffer, start + 5);
     }
     countRoute(context.metrics, plan, 1);
@@ -442,10 +443,7 @@ export class SimpleQuery {
     script.run = null;
     script.execution = null;
     run.start(backends, paramTypes, (outcome) => {
-      if (outcome.ok && plan.kind === 'route' && plan.effect !== null) {
-        session.applyEffect(plan.effect, null);
-        for (const backend of session.work.participants) session.markApplied(backend);
-      }
+      if (outcome.ok) applyEffectsOf(session, plan);
       script.outcome = outcome.ok
         ? outcome
         : { ok: false, error: this.told(script, outcome.error) };
@@ -481,9 +479,15 @@ export class SimpleQuery {
     }
     this.script = null;
     if (script.error !== null) {
-      if (!work.explicit) session.restoreSettings(script.settingsBefore);
+      if (!work.explicit) {
+        restoreSettings(session, script.settingsBefore);
+        session.listening.endTransaction(false);
+      }
       session.writeFailure(script.error);
-    } else if (script.tag !== null) writeCommandComplete(session.local, script.tag);
+    } else {
+      session.listening.endBatch();
+      if (script.tag !== null) writeCommandComplete(session.local, script.tag);
+    }
     session.endBatch();
     return true;
   }

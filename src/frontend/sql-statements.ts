@@ -244,7 +244,7 @@ export class SqlStatements {
       throw sqlError('undefined_parameter', 'there is no parameter $1');
     }
     const { kind } = plan.kind === 'route' ? plan.shards : { kind: 'other' };
-    const computes = plan.kind === 'route' && plan.effect === null && !plan.writes;
+    const computes = plan.kind === 'route' && plan.effects === null && !plan.writes;
     if (computes && (kind === 'any' || kind === 'catalog')) return true;
     throw sqlError('feature_not_supported', 'these arguments of EXECUTE are not supported', {
       hint: 'Give constants, or expressions that only compute.',

@@ -113,8 +113,8 @@ export class Analysis {
   writes = false;
   /** Calls in whose place the proxy will write values. */
   replaced: ReadonlySet<FuncCall> = new Set();
-  /** set_config() with constants. */
-  effect: PlannedEffect | null = null;
+  /** Calls of set_config, in order. */
+  readonly effects: PlannedEffect[] = [];
   /** String constants such as 'now', whose value depends on when each shard reads them. */
   clockText: string | null = null;
   stringConstants = 0;

@@ -46,7 +46,7 @@ function copyQuery(statement: CopyStmt, query: Node, context: StatementContext):
     );
   }
   const plan = planSelect(query.SelectStmt, { ...context, scatters: false });
-  if (plan.effect !== null) {
+  if (plan.effects !== null) {
     refuse('set_config in COPY is not supported', 'Run it as a statement of its own.');
   }
   return { ...plan, verb: 'copy', copy: 'out', many: together(plan.many, statement) };

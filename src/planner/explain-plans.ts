@@ -70,7 +70,7 @@ function explainRoute(
   options: Options,
   context: StatementContext,
 ): RoutePlan {
-  if (plan.effect !== null) {
+  if (plan.effects !== null) {
     refuse('set_config in EXPLAIN is not supported', 'Run it as a statement of its own.');
   }
   const writes = options.analyze && plan.writes;

@@ -1,9 +1,10 @@
-import type { FuncCall, Node } from '@pgsql/types';
+import type { FuncCall } from '@pgsql/types';
 import type { Analysis, Place } from './analysis.js';
-import { constOf, qualifiedName } from './ast.js';
+import { qualifiedName } from './ast.js';
 import { Entry, type Level } from './model.js';
 import { refuse } from './refusals.js';
 import { sequenceArgument } from './sequence-names.js';
+import { recordSetting } from './setting-calls.js';
 
 /**
  * Volatile built-ins without effects: each call gives another value, on whichever shard it runs.
@@ -202,47 +203,6 @@ function useSequence(name: string, call: FuncCall, place: Place, analysis: Analy
     table: found.kind === 'table' ? found.table : null,
     written: true,
   });
-}
-
-/** set_config(name, value, is_local): kept as the statement's effect, applied once it succeeded. */
-function recordSetting(call: FuncCall, analysis: Analysis): void {
-  const [name, value, local] = (call.args ?? []).map((argument) =>
-    settingArgument(argument, analysis),
-  );
-  if (name === undefined || value === undefined || local === undefined) refuseSetting();
-  if (name.text === null || local.text === null) refuseSetting();
-  if (analysis.effect !== null) {
-    refuse('several calls of set_config in one statement are not supported', 'Use one SET each.');
-  }
-  const isLocal = /^\s*(t|tr|tru|true|y|ye|yes|on|1)\s*$/i.test(local.text);
-  const params = { name: name.param, value: value.param, local: local.param };
-  const bound = Object.values(params).some((param) => param !== null);
-  const effect = { name: name.text.toLowerCase(), value: value.text, local: isLocal };
-  analysis.effect = bound ? { ...effect, params } : effect;
-}
-
-function refuseSetting(): never {
-  refuse(
-    'function "set_config" is only supported with constants and parameters',
-    "Use SET, or set_config('name', $1, false).",
-  );
-}
-
-/** An argument of set_config: a constant's text, or a parameter (0-based); undefined: anything else. */
-function settingArgument(
-  argument: Node,
-  analysis: Analysis,
-): { readonly text: string | null; readonly param: number | null } | undefined {
-  const cast = 'TypeCast' in argument ? argument.TypeCast : null;
-  const inner = cast?.arg ?? argument;
-  if ('ParamRef' in inner) {
-    const type = cast === null ? 'text' : qualifiedName(cast.typeName?.names).name;
-    if (type !== 'text' && type !== 'bool') return undefined;
-    return { text: '', param: (inner.ParamRef.number ?? 1) - 1 };
-  }
-  const constant = constOf(inner);
-  const text = constant === null ? undefined : analysis.constants.pinned(constant);
-  return text === undefined ? undefined : { text, param: null };
 }
 
 /**

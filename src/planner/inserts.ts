@@ -127,7 +127,7 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
     return routePlan('insert', true, routeInsertSelect(insertion, analysis, travelling));
   }
   const keys = insertedKeys(rows, place, target, analysis);
-  if (keys === null || analysis.effect !== null || analysis.readsCatalog) {
+  if (keys === null || analysis.effects.length > 0 || analysis.readsCatalog) {
     return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
   }
   const { keyspace } = target.table;
@@ -163,7 +163,7 @@ function manyOf(
     (other) => other.entry !== target.entry && other.relation === target.relation,
   );
   const changed = analysis.nestedWrites > 0 && beside;
-  if (!context.scatters || changed || analysis.effect !== null) {
+  if (!context.scatters || changed || analysis.effects.length > 0) {
     throw new Refused(selectReason(insertion));
   }
   const distribute = distributeInsert(rows, destination, analysis, context);

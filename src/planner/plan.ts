@@ -58,9 +58,10 @@ export interface RoutePlan extends PlanBase {
   /** What happens when the selector names more than one shard. */
   readonly many: ManyShards;
   /**
-   * What a successful execution changes in the session's settings (`set_config` with constants).
+   * What a successful execution changes in the session's settings, in order (`set_config`); null:
+   * nothing.
    */
-  readonly effect: PlannedEffect | null;
+  readonly effects: readonly PlannedEffect[] | null;
   /** What a statement has to do with an SQL cursor. */
   readonly cursor: CursorUse | null;
   /** The statement runs COPY, so that the answer switches to copy mode. */

@@ -12,7 +12,7 @@ import { ANYWHERE, type Route } from './routing.js';
 /** A route without cursor, COPY or effect on settings. */
 export function routePlan(verb: string, writes: boolean, route: Route): RoutePlan {
   const { shards, many } = route;
-  return { kind: 'route', verb, writes, shards, many, effect: null, cursor: null, copy: 'none' };
+  return { kind: 'route', verb, writes, shards, many, effects: null, cursor: null, copy: 'none' };
 }
 
 export function anyPlan(verb: string): RoutePlan {

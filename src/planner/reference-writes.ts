@@ -34,7 +34,7 @@ export function planReferenceWrite(
     );
   }
   const moment = analysis.volatileFunction ?? analysis.clockText;
-  if (moment !== null || analysis.readsCatalog || analysis.effect !== null) {
+  if (moment !== null || analysis.readsCatalog || analysis.effects.length > 0) {
     refuse(
       `"${moment ?? 'an object identifier'}" in a write to reference table "${name}" is not supported: it gives another value on each shard`,
       'Compute the value in the client and pass it as a parameter.',

@@ -150,7 +150,7 @@ export function routeModification(
   context: StatementContext,
   spread: (tables: Tables) => SpreadSpec,
 ): Route {
-  if (analysis.effect !== null) refuseEffect();
+  if (analysis.effects.length > 0) refuseEffect();
   const tables = tablesOf(analysis);
   const many = (): ManyShards => ({ kind: 'spread', spread: spread(tables) });
   if (keyspacesOf(analysis).size > 1) return { shards: { kind: 'nowhere' }, many: many() };
@@ -187,7 +187,7 @@ export function whenNeeded(
  */
 export function routeToOne(analysis: Analysis, reason: Refusal): Route {
   const placement = placementOf(analysis);
-  if (analysis.effect !== null) refuseEffect();
+  if (analysis.effects.length > 0) refuseEffect();
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   if (!placement.keyspace!.sharded) return unshardedRoute(placement);
@@ -204,7 +204,7 @@ export function routeInsertSelect(
   travelling: () => ManyShards,
 ): Route {
   const placement = placementOf(analysis);
-  if (analysis.effect !== null) refuseEffect();
+  if (analysis.effects.length > 0) refuseEffect();
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   const split =
@@ -295,7 +295,7 @@ function isConfigured(
 }
 
 function checkEffect(top: Level, analysis: Analysis): void {
-  if (analysis.effect === null) return;
+  if (analysis.effects.length === 0) return;
   // Called for no row, or for many, or under a condition: then nobody can tell what the session has
   // become.
   if (analysis.levels.length > 1 || top.entries.length > 0) refuseEffect();

@@ -7,9 +7,9 @@ import { routePlan } from './plans.js';
 import { analyseQuery } from './queries.js';
 import { refusal, refuse } from './refusals.js';
 import { routeQuery } from './routing.js';
+import { checkSettingCalls } from './setting-calls.js';
 import { ScatteredSelect } from './scatter/scattered-select.js';
 import { analyse, type StatementContext } from './statement-context.js';
-import { checkSetting } from './settings.js';
 
 /** Plans a SELECT, VALUES or TABLE statement. */
 export function planSelect(statement: SelectStmt, context: StatementContext): RoutePlan {
@@ -20,8 +20,9 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   level.countsOnly = adds && countsOnly(statement, context);
   const together = new ScatteredSelect(statement, level, analysis, context);
   const route = routeQuery(level, analysis, context.scatters ? together : null);
-  if (analysis.effect !== null) checkSetting(analysis.effect);
-  return { ...routePlan('select', writesOf(analysis), route), effect: analysis.effect };
+  checkSettingCalls(statement, analysis);
+  const effects = analysis.effects.length === 0 ? null : analysis.effects;
+  return { ...routePlan('select', writesOf(analysis), route), effects };
 }
 
 /** One row comes out, and nothing is done with it. */
@@ -102,7 +103,7 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
 }
 
 function refuseEffect(plan: RoutePlan, construct: string): void {
-  if (plan.effect === null) return;
+  if (plan.effects === null) return;
   refuse(`set_config in ${construct} is not supported`, 'Run it as a statement of its own.');
 }
 

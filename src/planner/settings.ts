@@ -18,6 +18,13 @@ const quotedLists = new Set([
   'unix_socket_directories',
 ]);
 
+/** What SET TRANSACTION sets: each transaction begins with its default. */
+export const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set([
+  'transaction_isolation',
+  'transaction_read_only',
+  'transaction_deferrable',
+]);
+
 /** SET, SET LOCAL, RESET, SET TRANSACTION and SET SESSION CHARACTERISTICS. */
 export function planSet(statement: VariableSetStmt): Plan {
   const name = (statement.name ?? '').toLowerCase();
@@ -34,8 +41,10 @@ export function planSet(statement: VariableSetStmt): Plan {
       return setPlan(transactionSettings(statement));
     case 'VAR_SET_CURRENT':
       return refuse('SET ... FROM CURRENT is not supported', 'Give the value.');
-    default:
-      return setPlan([{ name, value: settingValue(name, statement.args ?? []), local }]);
+    default: {
+      const value = settingValue(name, statement.args ?? []);
+      return setPlan([{ name, value, local: local || TRANSACTION_SETTINGS.has(name) }]);
+    }
   }
 }
 
@@ -116,6 +125,12 @@ export function checkSetting(effect: SettingEffect): void {
     );
   }
   if (value === null) return;
+  if (name === 'seed') {
+    refuse(
+      'setting "seed" is not supported: it belongs to a server session, which clients share',
+      'Generate repeatable random numbers in the client.',
+    );
+  }
   if (
     name === 'standard_conforming_strings' &&
     !/^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(value)

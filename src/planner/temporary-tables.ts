@@ -164,7 +164,7 @@ function planIntoTemporary(select: SelectStmt, context: StatementContext, name: 
     walk.occurrences.push({ entry, relation, table: walk.names.tableOf(relation), written: true });
     return top;
   });
-  if (analysis.effect !== null) {
+  if (analysis.effects.length > 0) {
     refuse('set_config in CREATE TABLE AS is not supported', 'Run it as a statement of its own.');
   }
   context.names.touched.add('temporaryDdl');

@@ -34,7 +34,7 @@ function wholeRoute(plans: readonly Plan[]): Plan | null {
   let writes = false;
   for (const [index, plan] of plans.entries()) {
     if (isTransactionEdge(plan, index, plans.length)) continue;
-    if (plan.kind !== 'route' || plan.effect !== null || plan.cursor !== null) return null;
+    if (plan.kind !== 'route' || plan.effects !== null || plan.cursor !== null) return null;
     if (plan.copy !== 'none' || plan.touches !== undefined) return null;
     const here = fixedPlace(plan);
     if (here === null || (route !== null && here !== place)) return null;

@@ -43,6 +43,8 @@ export class UnitOfWork {
    * so there is one at most that also writes. Another unit of work may have left it; then it means nothing.
    */
   scratchHome: BackendConnection | null = null;
+  /** What runs outside BEGIN has made settings for its implicit transaction, which no further shard has. */
+  staysWhereItIs = false;
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
   /** How many explicit transactions there have been. */

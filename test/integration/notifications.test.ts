@@ -163,6 +163,28 @@ describe('LISTEN and NOTIFY', () => {
     expect(await next(a)).toBe(`${b.pid} again `);
   });
 
+  test('what a failed text or pipeline has listened to is void', async () => {
+    const [a, b] = [await open(), await open()];
+    await run(a, 'LISTEN kept; SELECT 1');
+    a.wire.query('LISTEN one; UNLISTEN kept; SELECT 1/0');
+    await a.wire.until('Z');
+    for (const sql of ['LISTEN two', 'SELECT 1/0']) {
+      a.wire.parse(sql);
+      a.wire.bind({});
+      a.wire.execute();
+    }
+    a.wire.sync();
+    await a.wire.until('Z');
+    a.wire.parse('LISTEN three');
+    a.wire.bind({});
+    a.wire.execute();
+    a.wire.sync();
+    await a.wire.until('Z');
+    await run(b, 'NOTIFY one', 'NOTIFY two', 'NOTIFY three', 'NOTIFY kept');
+    expect(await next(a)).toBe(`${b.pid} three `);
+    expect(await next(a)).toBe(`${b.pid} kept `);
+  });
+
   test('errors are those of PostgreSQL', async () => {
     const a = await open();
     for (const [sql, state] of [

@@ -427,14 +427,23 @@ describe('transactions', () => {
     await ask(client, 'ROLLBACK');
   });
 
-  test('set_config over several shards is refused', async () => {
-    const client = await login();
-    await ask(client, 'BEGIN');
-    await ask(client, `SELECT v FROM items WHERE id = ${keys.get('s0')![0]!}`);
-    await ask(client, `SELECT v FROM items WHERE id = ${keys.get('s1')![0]!}`);
-    const answer = await ask(client, "SELECT set_config('app.tenant', '5', true)");
-    expect(sqlStates(answer)).toEqual(['0A000']);
-    await ask(client, 'ROLLBACK');
+  test('set_config reaches every shard of the transaction, and those that join it', async () => {
+    const seen = (shard: ServerName): string =>
+      `SELECT current_setting('app.tenant', true) FROM items WHERE id = ${keys.get(shard)![0]!}`;
+    const asked = [
+      'BEGIN',
+      seen('s0'),
+      seen('s1'),
+      "SELECT set_config('app.tenant', '5', true), set_config('app.user', 'u', false)",
+      seen('s0'),
+      seen('s1'),
+      seen('s2'),
+      'COMMIT',
+      `SELECT current_setting('app.tenant', true), current_setting('app.user')`,
+    ];
+    for (const sql of asked) {
+      await pair.expectSame((client) => client.query(sql));
+    }
   });
 });
 

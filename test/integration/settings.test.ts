@@ -228,3 +228,88 @@ test('SET LOCAL in the middle of a script without BEGIN is refused', async () =>
   pair.proxy.query(`SET LOCAL search_path = other; SELECT v FROM items WHERE id = ${keys[0]}`);
   expect(sqlStates(await pair.proxy.until('Z'))).toEqual(['0A000']);
 });
+
+describe('names that a session makes up', () => {
+  const now = (name: string, key: number): string =>
+    `SELECT id, current_setting('${name}', true) FROM items WHERE id = ${key}`;
+  const everywhere = (name: string): string[] => keys.map((key) => now(name, key));
+
+  test('are empty and not unknown, once named', async () => {
+    await same(now('made.one', keys[0]), "SET made.one = 'x'", 'RESET made.one');
+    await same(...everywhere('made.one'), 'SHOW made.one', 'RESET ALL', ...everywhere('made.one'));
+    await same('DISCARD ALL', ...everywhere('made.one'), 'SHOW made.two', 'RESET made.two');
+    await same('SHOW made.two', "SELECT set_config('made.three', NULL, false)");
+    await same(...everywhere('made.three'));
+  });
+
+  test('also where they were named in what is over or void', async () => {
+    await same('BEGIN', "SET LOCAL made.local = 'x'", now('made.local', keys[0]), 'COMMIT');
+    await same(...everywhere('made.local'), 'BEGIN', "SET made.void = 'x'", 'ROLLBACK');
+    await same(...everywhere('made.void'), 'BEGIN', 'SAVEPOINT a', "SET made.sub = 'x'");
+    await same('ROLLBACK TO a', now('made.sub', keys[1]), 'COMMIT', ...everywhere('made.sub'));
+  });
+});
+
+test('several settings by one SELECT', async () => {
+  await same(
+    'BEGIN',
+    `SELECT set_config('role', 'pg_read_all_data', true), set_config('made.claims', '{}', true),
+            set_config('search_path', 'other', true)`,
+    'SELECT current_user',
+    ...keys.map((key) => `SELECT v, current_setting('made.claims') FROM items WHERE id = ${key}`),
+  );
+  await same('ROLLBACK', `SELECT current_user`, ...keys.map((key) => seen('search_path', key)));
+});
+
+describe('within a text or a pipeline', () => {
+  test.each(['RESET ALL', 'RESET application_name', 'SET application_name TO DEFAULT'])(
+    '%s goes back to what the client asked for',
+    async (reset) => {
+      pair.close();
+      pair = await open({ application_name: 'me', work_mem: '9MB', search_path: 'other, public' });
+      const shown = ['application_name', 'work_mem', 'search_path'];
+      const texts = [
+        ...shown.map((name) => `SET ${name} = ${name === 'work_mem' ? "'5MB'" : 'x'}`),
+        reset,
+        ...shown.map((name) => `SHOW ${name}`),
+        ...shown.map((name) => seen(name, keys[0]).replace('items', 'other.items')),
+      ];
+      await same(texts.join(';'), ...texts.slice(3));
+      await pair.expectSame((client) => {
+        for (const sql of texts) {
+          client.parse(sql);
+          client.bind({});
+          client.execute();
+        }
+        client.sync();
+      });
+      await same(...texts.slice(4));
+    },
+  );
+
+  test('DISCARD ALL is refused', async () => {
+    await same("SET work_mem = '5MB'; DISCARD ALL", 'SHOW work_mem');
+    await pair.expectSame((client) => {
+      for (const sql of ['SELECT 1', 'DISCARD ALL']) {
+        client.parse(sql);
+        client.bind({});
+        client.execute();
+      }
+      client.sync();
+    });
+  });
+
+  test('SET LOCAL holds to its end', async () => {
+    const texts = ["SET LOCAL work_mem = '5MB'", 'SHOW work_mem'];
+    await same(texts.join(';'), 'SHOW work_mem');
+    await pair.expectSame((client) => {
+      for (const sql of texts) {
+        client.parse(sql);
+        client.bind({});
+        client.execute();
+      }
+      client.sync();
+    });
+    await same('SHOW work_mem');
+  });
+});

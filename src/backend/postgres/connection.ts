@@ -55,6 +55,8 @@ export class BackendConnection implements TransportHandler {
   /** Session settings that differ from the connection's start, as the key of whoever set them; null: unknown. */
   settingsKey: string | null = '';
   settings: ReadonlyMap<string, string> = NO_SETTINGS;
+  /** Settings that sessions made up (`my.var`) and that it has had: the server knows them as long as it lives. */
+  readonly madeNames = new Set<string>();
   /** What it has prepared. */
   readonly statements: BackendStatements;
   idleSince = 0;

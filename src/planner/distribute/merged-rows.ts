@@ -97,7 +97,7 @@ function refuseForms(statement: MergeStmt, merging: Merging, analysis: Analysis)
       HINT,
     );
   }
-  if (analysis.effect !== null || analysis.levels.some(({ locking }) => locking)) {
+  if (analysis.effects.length > 0 || analysis.levels.some(({ locking }) => locking)) {
     refuse('set_config and row locks in MERGE over several shards are not supported', HINT);
   }
 }

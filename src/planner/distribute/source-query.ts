@@ -37,7 +37,7 @@ export function sourceQuery(text: string, params: Params, context: StatementCont
   if (plan.kind === 'insertSplit') return { sql, literals, plan };
   if (plan.kind === 'refuse') throw new Refused(plan.refusal);
   if (plan.kind !== 'route') return refuseForm();
-  if (plan.effect !== null) {
+  if (plan.effects !== null) {
     refuse(
       'set_config in a statement that writes is not supported',
       'Run SELECT set_config(...) as a statement of its own.',

@@ -174,7 +174,7 @@ function refuseEffects(analysis: Analysis): void {
       'Its values have a meaning on one shard only: bind the shard key, or use another column.',
     );
   }
-  if (analysis.effect !== null) {
+  if (analysis.effects.length > 0) {
     refuse(
       'function "set_config" is only supported in a SELECT of its own',
       'Run SELECT set_config(...) without FROM, or SET, as a statement of its own.',

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import {
   refusedSetting,
   SessionSettings,
-  settingsKey,
   settingsSql,
 } from '../../../src/frontend/session-settings.js';
 
@@ -58,7 +57,43 @@ describe('SessionSettings', () => {
     expect(before).toEqual(map({ a: '1' }));
     settings.restore(before);
     expect(settings.current).toEqual(map({ a: '1' }));
-    expect(settings.key).toBe(settingsKey(map({ a: '1' })));
+    expect(settings.key).toBe(new SessionSettings().keyOf(map({ a: '1' })));
+  });
+});
+
+describe('names that a session makes up', () => {
+  const backend = (): { madeNames: Set<string> } => ({ madeNames: new Set() });
+
+  test('are made known on each backend once, whatever became of their values', () => {
+    const settings = new SessionSettings();
+    const before = settings.current;
+    settings.apply(set('my.var', '1'));
+    settings.restore(before);
+    settings.apply(set('my.local', 'x', true));
+    const one = backend();
+    expect(settings.sqlFor(map({}), settings.current, one)).toBe(
+      'RESET "my"."var";RESET "my"."local"',
+    );
+    expect(settings.sqlFor(map({}), settings.current, one)).toBe('');
+    expect(settings.key).not.toBe(new SessionSettings().key);
+  });
+
+  test('need nothing more where they have a value, or had one', () => {
+    const settings = new SessionSettings();
+    settings.apply(set('my.var', '1'));
+    const one = backend();
+    expect(settings.sqlFor(map({}), settings.current, one)).toBe(
+      `SELECT pg_catalog.set_config('my.var','1',false)`,
+    );
+    settings.apply(set('my.var', null));
+    expect(settings.sqlFor(map({ 'my.var': '1' }), settings.current, one)).toBe('RESET "my"."var"');
+  });
+
+  test('but how the session commits is not one of them', () => {
+    const settings = new SessionSettings();
+    settings.apply(set('shardgate.cross_shard', 'refuse'));
+    settings.apply(set('shardgate.cross_shard', null));
+    expect(settings.key).toBe('');
   });
 });
 
@@ -70,8 +105,9 @@ test('keys are equal for equal settings and for no others', () => {
     fc.property(values, values, (one, other) => {
       const same =
         one.size === other.size && [...one].every(([key, value]) => other.get(key) === value);
-      expect(settingsKey(one) === settingsKey(other)).toBe(same);
-      expect(settingsKey(new Map([...one].reverse()))).toBe(settingsKey(one));
+      const settings = new SessionSettings();
+      expect(settings.keyOf(one) === settings.keyOf(other)).toBe(same);
+      expect(settings.keyOf(new Map([...one].reverse()))).toBe(settings.keyOf(one));
     }),
     { numRuns: 500 },
   );
@@ -112,6 +148,7 @@ describe('settings that would make the proxy read statements otherwise than the 
     ['client_encoding', 'SJIS'],
     ['client_encoding', "utf8' x"],
     ['session_authorization', 'bob'],
+    ['seed', '0.5'],
   ])('%s = %s is refused', (name, value) => {
     expect(refusedSetting(name, value)).toMatchObject({ code: '0A000', severity: 'ERROR' });
     expect(refusedSetting(name, value, 'FATAL')).toMatchObject({ severity: 'FATAL' });

@@ -88,12 +88,26 @@ describe('plan cache', () => {
   });
 
   it('reads set_config by its values', () => {
-    const effect = (sql: string) => summary(sql).effect;
-    expect(effect("select set_config('a.b', 'x', false)")).toMatchObject({ value: 'x' });
-    expect(effect("select set_config('a.b', 'y', true)")).toMatchObject({
-      value: 'y',
-      local: true,
-    });
+    const effects = (sql: string) => summary(sql).effects;
+    expect(effects("select set_config('a.b', 'x', false)")).toMatchObject([{ value: 'x' }]);
+    expect(
+      effects("select set_config('a.b', 'y', true), set_config('a.c', 'z', false)::text"),
+    ).toMatchObject([
+      { value: 'y', local: true },
+      { value: 'z', local: false },
+    ]);
+  });
+
+  it.each([
+    "select set_config('a.b', 'x', false) where random() < 0.5",
+    "select set_config('a.b', 'x', false) limit 0",
+    "select set_config('a.b', 'x', false), generate_series(1, 0)",
+    "select case when random() < 0.5 then set_config('a.b', 'x', false) end",
+    "select set_config('a.b', 'x', false) = 'x' and set_config('a.b', 'y', false) = 'x'",
+    "select set_config('transaction_isolation', 'serializable', false)",
+    "select set_config('seed', '0.5', false)",
+  ])('refuses %s, which may not be called or not be kept', (sql) => {
+    expect(summary(sql)).toHaveProperty('refuse');
   });
 
   it('notices that a string means the current time, whatever was planned before', () => {

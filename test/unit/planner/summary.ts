@@ -35,7 +35,7 @@ export function summarizePlan(plan: Plan): Summary {
         ...(severalShards.has(plan.shards.kind) ? manySummary(plan.many) : {}),
         ...(plan.writes ? { writes: true } : {}),
         ...(plan.touches === undefined ? {} : { touches: plan.touches.join(', ') }),
-        ...(plan.effect === null ? {} : { effect: plan.effect }),
+        ...(plan.effects === null ? {} : { effects: plan.effects }),
         ...(plan.cursor === null ? {} : { cursor: `${plan.cursor.action} ${plan.cursor.name}` }),
         ...(plan.copy === 'none' ? {} : { copy: plan.copy }),
       };

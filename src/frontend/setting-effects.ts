@@ -1,0 +1,42 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { Plan, SettingEffect } from '../planner/plan.js';
+import type { Session } from './session.js';
+import { settingStatements } from './session-settings.js';
+
+/** A statement has changed these settings. `backend`: the one that it ran on, of the session's participants. */
+export function applyEffects(
+  session: Session,
+  effects: readonly SettingEffect[],
+  backend: BackendConnection | null,
+): void {
+  session.pendingEffects = null;
+  for (const effect of effects) applyEffect(session, effect);
+  if (backend !== null) session.markApplied(backend);
+}
+
+/** The same for one that ran on every participant. */
+export function applyEffectsOf(session: Session, plan: Plan): void {
+  if (plan.kind !== 'route' || plan.effects === null) return;
+  applyEffects(session, plan.effects, null);
+  for (const backend of session.work.participants) session.markApplied(backend);
+}
+
+export function applyEffect(session: Session, effect: SettingEffect): void {
+  const { work, settings } = session;
+  // Whoever joins later gets it too; a local one is over already outside a transaction.
+  if (work.explicit) {
+    work.remember(settingStatements(effect, settings.baseOf(effect)).join(';'), effect);
+  } else if (effect.local && session.inPipeline) {
+    work.staysWhereItIs = true;
+  }
+  settings.apply(effect);
+}
+
+/** A transaction that changed settings has failed or was rolled back: they are what they were. */
+export function restoreSettings(session: Session, before: ReadonlyMap<string, string>): void {
+  const { settings, work } = session;
+  if (before === settings.current) return;
+  settings.restore(before);
+  // What they ran inside the transaction has been undone there as well, but not what came with the lease.
+  for (const backend of work.participants) backend.settingsKey = null;
+}
