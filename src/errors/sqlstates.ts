@@ -23,7 +23,10 @@ export const sqlstates = {
     code: '08001',
     when: 'A shard refused or did not answer a new connection',
   },
-  transaction_resolution_unknown: { code: '08007', when: 'A shard was lost while it committed' },
+  transaction_resolution_unknown: {
+    code: '08007',
+    when: 'A shard was lost while it committed, or ran a write outside a transaction',
+  },
   protocol_violation: { code: '08P01', when: 'Bytes that do not follow the wire protocol' },
   feature_not_supported: {
     code: '0A000',

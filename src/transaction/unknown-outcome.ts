@@ -1,7 +1,7 @@
 import type { BackendError } from '../backend/backend-error.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 
-/** What a client gets whose shard was asked to commit and never answered. */
+/** What a client gets whose shard was asked to commit, or for a write that commits by itself, and never answered. */
 export function unknownOutcome(error: BackendError): SqlError {
   const message = `shard "${error.shard}" was lost while it committed: ${error.message}`;
   return sqlError('transaction_resolution_unknown', message, {

@@ -294,3 +294,40 @@ describe('a connection breaks off', () => {
     await relay.close();
   });
 });
+
+describe('a connection breaks off under one statement of one shard, outside a transaction', () => {
+  const insert = (name: string): string =>
+    `INSERT INTO items VALUES (${scene.ids.s0}, 1, '${name}')`;
+  const cases: readonly (readonly [string, Cut, (name: string) => string[], string, string[]])[] = [
+    ['a write that does not arrive', 'before', (name) => [insert(name)], '08007', []],
+    ['a write that is not answered', 'after', (name) => [insert(name)], '08007', ['s0']],
+    [
+      'a read',
+      'after',
+      (name) => [`SELECT '${name}' FROM items WHERE id = ${scene.ids.s0}`],
+      '08006',
+      [],
+    ],
+    ['a write in a transaction', 'after', (name) => ['BEGIN', insert(name)], '08006', []],
+  ];
+  test.each(cases)('%s', async (name, cut, statements, state, expected) => {
+    const relay = await startRelay(scene.databases.urls.s0);
+    const proxy = await scene.startProxy({}, withPrimary(scene.config, 's0', relay.url));
+    // Simple and extended.
+    for (const options of [{}, { name: 'prepared' }]) {
+      await scene.databases.onEach(dataShards, 'DELETE FROM items');
+      const client = await connectTo(proxy.url);
+      const all = statements(name);
+      for (const sql of all.slice(0, -1)) await client.query(sql);
+      relay.cutAt(name, cut);
+      expect(await errorOf(client.query({ text: all.at(-1)!, ...options }))).toMatchObject({
+        code: state,
+      });
+      await relay.cutHappened();
+      expect(await scene.shardsWith(name)).toEqual(expected);
+      await client.end();
+    }
+    await proxy.stop();
+    await relay.close();
+  });
+});
