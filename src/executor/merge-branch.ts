@@ -16,6 +16,10 @@ export class MergeBranch {
   /** Nothing is expected of it any more. */
   done = false;
   succeeded = false;
+  /** How many of its rows were sent on or passed over. */
+  taken = 0;
+  /** How many it gave in all, once it has `succeeded`. */
+  given = 0;
   /** Its last piece of rows was refused, so that it is not read from. */
   refused = false;
   /** That piece has been used up since: it will be offered once more, to be let go. */

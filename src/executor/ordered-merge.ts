@@ -13,6 +13,8 @@ import type { MergeBranch } from './merge-branch.js';
 import { MergeBranches } from './merge-branches.js';
 import { changedShapeError, trimRowDescription } from './merge-description.js';
 import { MergeOutput } from './merge-output.js';
+import { rowsOf } from './portal/parts-in-turn.js';
+import { readTag } from '../protocol/backend-messages.js';
 
 export interface OrderedMergeOptions {
   readonly merge: MergeSpec;
@@ -122,6 +124,7 @@ export class OrderedMerge implements Operation {
         break;
       case Backend.commandComplete:
         branch.succeeded = true;
+        branch.given = rowsOf(readTag(buffer, start, end));
         branch.ended = true;
         if (!this.options.endsWithSync) branch.done = true;
         this.branches.countStarving();
@@ -201,6 +204,11 @@ export class OrderedMerge implements Operation {
     this.reportWhenDone();
   }
 
+  /** Of each backend, in their order. */
+  get counts(): readonly Pick<MergeBranch, 'taken' | 'given'>[] {
+    return this.branches.all;
+  }
+
   private get discarding(): boolean {
     return this.enough || this.error !== null;
   }
@@ -238,6 +246,7 @@ export class OrderedMerge implements Operation {
       return;
     }
     this.taken = true;
+    this.heap.top!.taken++;
     if (fate === 'skip') return;
     this.output.addRow(cursor);
     this.sent++;

@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE } from '../backend/postgres/expected-replies.js';
-import { unnamedText } from '../backend/postgres/prepared-text.js';
+import { unnamedText, type PreparedText } from '../backend/postgres/prepared-text.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { sameTypes } from '../executor/described-columns.js';
 import type { DescribedText } from '../executor/describe-texts.js';
@@ -18,9 +18,10 @@ import { comparatorFor } from '../merger/comparators.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { MergeSpec } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
-import type { Outcome } from '../transaction/operation.js';
+import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
+import { withoutPlace } from './source-reader.js';
 import {
   describeFor,
   startOperation,
@@ -78,20 +79,42 @@ export class MergeRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
+    const { session, request } = this;
+    const text = this.text(paramTypes);
+    this.merged(request.host ?? session, backends, () => text, onDone);
+  }
+
+  /** What every shard runs. */
+  text(paramTypes: readonly number[]): PreparedText {
+    return unnamedText(this.merge.sql, paramTypes);
+  }
+
+  /**
+   * Merges what the backends answer to the text of each, by its place.
+   * @param onDone is told how many rows each gave, and how many of them were taken
+   */
+  merged(
+    host: OperationHost,
+    backends: readonly BackendConnection[],
+    textOf: (position: number) => PreparedText,
+    onDone: (outcome: Outcome, counts: OrderedMerge['counts']) => void,
+  ): void {
     const { session, merge, request, limit, offset, bind } = this;
     const { endsWithSync } = request;
-    const merged = new OrderedMerge(request.host ?? session, backends, {
+    const values = this.values();
+    const merged = new OrderedMerge(host, backends, {
       merge,
       limit,
       offset,
       comparators: comparatorsOf.get(merge)!,
       visibleFormats: bind.resultFormats(merge.visibleColumns),
-      send: this.sender(paramTypes),
-      endsWithSync,
-      onDone: (outcome) => {
-        if (outcome.ok) onDone(outcome);
-        else onDone({ ok: false, error: withoutPosition(outcome.error, 0, outcome.error.length) });
+      send: (backend, position) => {
+        backend.statements.runUnnamed(textOf(position), values, request.describe);
+        if (endsWithSync) backend.sync(CAPTURE);
+        else backend.requestFlush();
       },
+      endsWithSync,
+      onDone: (outcome) => onDone(withoutPlace(outcome), merged.counts),
     });
     startOperation(session, merged);
   }
@@ -138,18 +161,6 @@ export class MergeRun implements StatementRun {
   private values(): Buffer {
     const { merge, bind } = this;
     return bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
-  }
-
-  /** Writes a shard's requests. */
-  private sender(paramTypes: readonly number[]): (backend: BackendConnection) => void {
-    const { merge, request } = this;
-    const text = unnamedText(merge.sql, paramTypes);
-    const values = this.values();
-    return (backend) => {
-      backend.statements.runUnnamed(text, values, request.describe);
-      if (request.endsWithSync) backend.sync(CAPTURE);
-      else backend.requestFlush();
-    };
   }
 }
 

@@ -8,6 +8,7 @@ import { ExplainRun } from './explain-run.js';
 import { ConcatRun } from './concat-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
+import { LockingRun } from './locking-run.js';
 import { MergeRun } from './merge-run.js';
 import { MoveRun } from './move-run.js';
 import { shardsOf, type ShardPlan } from './shard-choice.js';
@@ -37,6 +38,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
     const { merge } = many;
     // Without shards of its own: tables that are bound to different ones.
     if (shards.length === 0) return new GatherRun(session, request, merge.fallback);
+    if (merge.locking !== undefined) return new LockingRun(session, request, merge, shards);
     return new MergeRun(session, request, merge, shards);
   }
   if (many?.kind === 'concat' || (shards.length === 1 && isSelect(plan)))

@@ -203,6 +203,11 @@ export interface MergeSpec {
    * are left to `fallback`.
    */
   readonly textByBytes: boolean;
+  /**
+   * The rows of the result are to be locked, and no others: `sql` without its LIMIT, to be cut for
+   * each shard. Absent: nothing is locked that is not in the result.
+   */
+  readonly locking?: string;
   /** The same answer made by a server, for keys of types or collations that are not compared here. */
   readonly fallback: GatherSpec;
 }

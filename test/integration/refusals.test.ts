@@ -165,7 +165,7 @@ describe('writes that would go wrong over several shards are refused, and change
     [`INSERT INTO customers VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 77`],
     ['WITH d AS (DELETE FROM orders RETURNING *) SELECT count(*) FROM d, orders'],
     [`UPDATE customers SET name = looked_up(1)`],
-    [`SELECT * FROM customers FOR UPDATE LIMIT 1`],
+    [`SELECT * FROM customers FOR UPDATE NOWAIT LIMIT 1`],
   ])('%s', async (sql) => {
     const { comparison } = scene;
     const before = await comparison.expectSame('SELECT count(*) FROM customers');
@@ -248,7 +248,7 @@ describe('a refusal', () => {
     expect(same.length).toBeGreaterThanOrEqual(1);
     const all = '1, 2, 3, 4, 5, 6';
     const locking = (condition: string): string =>
-      `SELECT * FROM customers WHERE ${condition} ORDER BY id LIMIT 3 FOR UPDATE`;
+      `SELECT * FROM customers WHERE ${condition} ORDER BY id LIMIT 3 FOR UPDATE NOWAIT`;
     await comparison.expectSame(locking(`id IN (${same.join(', ')})`));
     await comparison.expectRefused(locking(`id IN (${all})`));
     await comparison.expectSame(locking('id = ANY ($1)'), [same]);

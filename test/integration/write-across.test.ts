@@ -278,7 +278,7 @@ test('what is refused says so', async () => {
     'DELETE FROM visits v USING orders o WHERE o.id = v.order_id AND o.ctid IS NOT NULL',
   );
   await comparison.expectRefused(
-    'DELETE FROM visits WHERE id IN (SELECT id FROM visits ORDER BY stars LIMIT 1 FOR UPDATE SKIP LOCKED)',
+    'DELETE FROM visits WHERE id IN (SELECT id FROM visits ORDER BY stars LIMIT 1 FOR UPDATE NOWAIT)',
   );
   await comparison.expectRefused(
     'DELETE FROM visits v USING orders o WHERE o.id = v.order_id RETURNING o',

@@ -32,7 +32,9 @@ export function mergedRows(
     ? gather()
     : fallbackOf(scatter, shards, sql, keys, cut);
   if (cut.counts === null) return { kind: 'gather', gather: fallback };
+  const locks = top.locking && top.limited;
   const merge: MergeSpec = {
+    ...(locks ? { locking: pushed } : {}),
     sql,
     visibleColumns: top.outputs.length,
     keys,

@@ -23,10 +23,12 @@ export class ScatteredSelect implements Together {
   readonly #spread: () => SpreadSpec;
   readonly #tellsMoment: boolean;
   readonly #atHome: boolean;
+  readonly #opensCursor: boolean;
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
     this.#atHome = context.cursor === 'home';
+    this.#opensCursor = context.cursor !== undefined;
     this.#tellsMoment = tellsMoment({ SelectStmt: statement }, analysis);
     this.#gather = () => ({
       ...gatherQuery(statement, analysis, context),
@@ -41,10 +43,24 @@ export class ScatteredSelect implements Together {
     // Rows that are gone over backward, or kept, must be somewhere.
     if (this.#tellsMoment || this.#atHome) return { kind: 'gather', gather: this.#gather() };
     if (!top.ordered && !top.limited) return putTogether(top);
-    if (top.limited && analysis.levels.some(({ locking }) => locking)) refuseLocks();
-    return (
-      mergedRows(this.#scatter, shards, this.#gather) ?? { kind: 'gather', gather: this.#gather() }
+    const many = mergedRows(this.#scatter, shards, this.#gather);
+    if (top.limited && analysis.levels.some(({ locking }) => locking)) this.#checkLocks(many);
+    return many ?? { kind: 'gather', gather: this.#gather() };
+  }
+
+  /** The shards lock more rows than are in the result, so it must be possible to take some back. */
+  #checkLocks(many: ManyShards | null): void {
+    const { statement, top, analysis } = this.#scatter;
+    const waits = (statement.lockingClause ?? []).every(
+      (node) => 'LockingClause' in node && node.LockingClause.waitPolicy !== 'LockWaitError',
     );
+    const able =
+      many?.kind === 'merge' &&
+      !many.merge.withTies &&
+      waits &&
+      !this.#opensCursor &&
+      analysis.levels.every((level) => level === top || !level.locking);
+    if (!able) refuseLocks();
   }
 
   ofTables(_problem: Refusal, placement: Placement | null): ManyShards {
@@ -76,8 +92,8 @@ export class ScatteredSelect implements Together {
 
 function refuseLocks(): never {
   refuse(
-    'row locks with LIMIT, OFFSET or FETCH over several shards are not supported: each shard ' +
-      'would lock rows that are not in the result',
-    'Bind the shard key to a value, or lock the rows by their keys.',
+    'row locks with LIMIT, OFFSET or FETCH over several shards are not supported in this form: ' +
+      'each shard would lock rows that are not in the result',
+    'Sort by columns, without NOWAIT, WITH TIES and cursors; or bind the shard key.',
   );
 }

@@ -148,8 +148,14 @@ describe('a merge', () => {
     expect(bytes(sql)).toBe(false);
   });
 
-  it('is never made for rows that are locked and then cut', () => {
-    const planned = plan('select id from orders order by id limit 1 for update').whole;
+  it('knows what locks no more rows of a shard than are in the result', () => {
+    const { locking, sql } = merge(
+      'select id from orders order by id limit 1 for update skip locked',
+    );
+    expect(locking).toMatch(/FOR UPDATE SKIP LOCKED$/);
+    expect(sql).toBe(`${locking} LIMIT (1)`);
+    expect(merge('select id from orders order by id limit 1').locking).toBeUndefined();
+    const planned = plan('select id from orders order by id limit 1 for update nowait').whole;
     expect(planned).toMatchObject({ kind: 'refuse' });
     expect(merge('select id from orders order by id for update').sql).toMatch(/FOR UPDATE$/);
   });
