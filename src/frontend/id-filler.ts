@@ -3,10 +3,11 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { slotsOf } from '../executor/fill-text.js';
 import type { NewIdSource } from '../executor/ids/ids.js';
 import { nextValuesSql } from '../executor/ids/sequence-values.js';
-import type { FillPlan, FillSlot } from '../planner/plan.js';
+import type { FillPlan, FillSlot, IdSource } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import { askBackend } from './ask-backend.js';
+import { sendSignal } from './process-signals.js';
 import { SequenceMemory } from './sequence-memory.js';
 import type { Session } from './session.js';
 
@@ -30,8 +31,8 @@ export class IdFiller {
     return this.values(slotsOf(plan));
   }
 
-  /** The same for the slots themselves. */
-  values(slots: readonly FillSlot[]): readonly string[] | null {
+  /** The same for the slots themselves. `bind`: the Bind message that the session's layout is of. */
+  values(slots: readonly FillSlot[], bind: Buffer | null = null): readonly string[] | null {
     const { fetched, session } = this;
     const wishes = wishesOf(slots);
     if (fetched !== null) {
@@ -39,14 +40,14 @@ export class IdFiller {
       // Else it was for a message that an error has made void.
       if (fetched.wanted === keyOf(wishes)) {
         if (fetched.error !== null) throw fetched.error;
-        return this.inOrder(fetched.wishes, slots);
+        return this.inOrder(fetched.wishes, slots, bind);
       }
     }
     const { ids } = session.context;
     for (const wish of wishes) {
       if (this.ownBackend(wish) === null) wish.values = ids.take(wish.source, wish.places.length);
     }
-    if (wishes.every(({ values }) => values !== null)) return this.inOrder(wishes, slots);
+    if (wishes.every(({ values }) => values !== null)) return this.inOrder(wishes, slots, bind);
     session.busy = true;
     const turn = ++session.turn;
     const goOn = (error: Error | null): void => {
@@ -59,7 +60,7 @@ export class IdFiller {
   /** The Bind message in `buffer`, that the session's layout is of, with values behind the client's; null: wait. */
   bindMessage(slots: readonly FillSlot[], buffer: Buffer, end: number): Buffer | null {
     if (this.bound !== null) return this.bound;
-    const values = this.values(slots);
+    const values = this.values(slots, buffer);
     if (values === null) return null;
     const { layout } = this.session.source;
     const rest = new BindParts(buffer.subarray(layout.restStart, end));
@@ -79,8 +80,12 @@ export class IdFiller {
   }
 
   /** Values in the order of the slots; what currval asks for is what came before it. */
-  private inOrder(wishes: readonly Wish[], slots: readonly FillSlot[]): string[] {
-    const { sequences } = this;
+  private inOrder(
+    wishes: readonly Wish[],
+    slots: readonly FillSlot[],
+    bind: Buffer | null,
+  ): string[] {
+    const { sequences, session } = this;
     const values = new Array<string>(slots.length);
     for (const wish of wishes) {
       wish.places.forEach((place, index) => {
@@ -92,7 +97,8 @@ export class IdFiller {
       else if (source.kind === 'lastval') values[place] = sequences.lastval();
       else if (source.kind === 'currval') {
         values[place] = sequences.currval(source.name, source.bareName);
-      }
+      } else if (source.kind === 'ownPid') values[place] = String(session.listening.pid);
+      else if (source.kind === 'signal') values[place] = sendSignal(session, source, bind);
     });
     return values;
   }
@@ -141,10 +147,15 @@ interface Wish {
   values: readonly string[] | null;
 }
 
+function isMade(source: IdSource): source is NewIdSource {
+  const { kind } = source;
+  return kind === 'snowflake' || kind === 'uuidv7' || kind === 'sequence';
+}
+
 function wishesOf(slots: readonly FillSlot[]): Wish[] {
   const wishes: Wish[] = [];
   slots.forEach(({ source }, place) => {
-    if (source.kind === 'currval' || source.kind === 'lastval') return;
+    if (!isMade(source)) return;
     const known = wishes.find((wish) => wish.source === source);
     if (known === undefined) wishes.push({ source, places: [place], values: null });
     else known.places.push(place);

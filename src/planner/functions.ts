@@ -162,6 +162,13 @@ function inspectEffect(name: string, analysis: Analysis): void {
         'Export a snapshot on a direct connection to the shard.',
       );
       break;
+    case 'pg_cancel_backend':
+    case 'pg_terminate_backend':
+      refuse(
+        `function "${name}" is only supported in a SELECT without FROM, with one process id`,
+        "Give it the id that a session got at login, or from pg_backend_pid(); a server's processes are shared.",
+      );
+      break;
     default:
   }
   refuse(

@@ -560,7 +560,21 @@ export type IdSource =
   | { readonly kind: 'sequence'; readonly shard: Shard; readonly name: string }
   /** The value that the session got last, of this sequence or of any. `bareName`: for messages. */
   | { readonly kind: 'currval'; readonly name: string; readonly bareName: string }
-  | { readonly kind: 'lastval' };
+  | { readonly kind: 'lastval' }
+  /** The process id that the client was given at login. */
+  | { readonly kind: 'ownPid' }
+  /** A client's query or session is ended, and it is told whether there is such a one: `t`, `f`. */
+  | {
+      readonly kind: 'signal';
+      readonly signal: 'cancel' | 'terminate';
+      readonly pid: ProcessPid;
+    };
+
+/** The process id that a client means; `index`: a parameter, 0-based. */
+export type ProcessPid =
+  | { readonly kind: 'constant'; readonly pid: number }
+  | { readonly kind: 'param'; readonly index: number }
+  | { readonly kind: 'own' };
 
 /** Handled by the session itself, with a backend's help where settings must be checked. */
 export interface LocalPlan extends PlanBase {

@@ -26,7 +26,7 @@ type Naming =
 const words = /(curr|last|next)val/i;
 const decoder = new TextDecoder();
 /** Expressions whose column is called something else than what stands in them. */
-const namesItself = new Set([
+export const namesItself = new Set([
   'A_Expr',
   'BoolExpr',
   'FuncCall',
@@ -168,7 +168,7 @@ function countsItself({ relation }: InsertStmt, { names }: StatementContext): bo
 }
 
 /** One row comes out, or rows of VALUES as they stand. */
-function isPlain(select: SelectStmt): boolean {
+export function isPlain(select: SelectStmt): boolean {
   const parts: readonly (keyof SelectStmt)[] = [
     'fromClause',
     'whereClause',

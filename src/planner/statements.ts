@@ -13,6 +13,7 @@ import { Refused, refuse } from './refusals.js';
 import { CATALOG_ROUTE } from './routing.js';
 import { planDeclare, planSelect } from './select-plans.js';
 import { planExecute, planPrepare } from './prepared-statements.js';
+import { processCalls } from './process-calls.js';
 import { sequenceCalls } from './sequence-calls.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
@@ -99,11 +100,14 @@ function verbOf(kind: string): string {
 export function dispatch(node: Node, context: StatementContext): Plan {
   if (shapedKinds.has(kindOf(node))) {
     // A statement that was made of another one runs as it stands.
-    const calls = context.outerParams === undefined ? sequenceCalls(node, context) : null;
+    const isClients = context.outerParams === undefined;
+    const calls = isClients ? sequenceCalls(node, context) : null;
+    const processes = isClients ? processCalls(node, context) : [];
     if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, context);
-    if (calls !== null) {
+    const edits = [...processes, ...(calls?.edits ?? [])];
+    if (edits.length > 0) {
       countParameters(node, context);
-      return fillPlan(verbOf(kindOf(node)), calls.edits, context);
+      return fillPlan(verbOf(kindOf(node)), edits, context);
     }
   }
   if ('SelectStmt' in node) {

@@ -3,10 +3,15 @@ import { CancelKeys } from '../../../src/frontend/cancel-keys.js';
 
 /** Counts how often it is cancelled. */
 class Target {
+  readonly user = 'app';
   cancelled = 0;
 
   cancel(): void {
     this.cancelled++;
+  }
+
+  shutDown(): void {
+    // Nobody asks for it.
   }
 }
 

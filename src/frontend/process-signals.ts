@@ -1,0 +1,99 @@
+import { sqlError } from '../errors/sql-error.js';
+import type { IdSource } from '../planner/plan.js';
+import { writeNotice } from '../protocol/backend-messages.js';
+import type { Session } from './session.js';
+
+type Signal = Extract<IdSource, { readonly kind: 'signal' }>;
+
+/** Server processes have ids up to this (Linux, PID_MAX_LIMIT); those of clients are larger. */
+const SERVER_PID_MAX = 1 << 22;
+
+const WORDS = {
+  cancel: {
+    message: 'permission denied to cancel query',
+    detail:
+      'Only roles with privileges of the role whose query is being canceled or with privileges of the' +
+      ' "pg_signal_backend" role may cancel this query.',
+  },
+  terminate: {
+    message: 'permission denied to terminate process',
+    detail:
+      'Only roles with privileges of the role whose process is being terminated or with privileges of the' +
+      ' "pg_signal_backend" role may terminate this process.',
+  },
+} as const;
+
+/**
+ * Cancels what a client runs, or ends its session, and tells whether there is such a client. Throws SqlError: 42501; of
+ * the session itself 57014 and, FATAL, 57P01; 0A000 for a server's process.
+ * @param bind a Bind message from behind the statement's name; null: there are no parameters to be read
+ */
+export function sendSignal(
+  session: Session,
+  { signal, pid }: Signal,
+  bind: Buffer | null,
+): 't' | 'f' {
+  const { context, listening, user } = session;
+  const given = pid.kind === 'param' ? readPid(session, pid.index, bind) : null;
+  const wanted = pid.kind === 'own' ? listening.pid : pid.kind === 'constant' ? pid.pid : given;
+  if (wanted === null) return 'f';
+  if (wanted === listening.pid) throw ownEnd(signal);
+  const target = context.cancels.find(wanted);
+  if (target === null) {
+    if (wanted > 0 && wanted <= SERVER_PID_MAX) throw serverProcess(wanted);
+    writeNotice(
+      session.local,
+      'WARNING',
+      '01000',
+      `PID ${wanted} is not a PostgreSQL backend process`,
+    );
+    return 'f';
+  }
+  if (target.user !== user && !isAdmin(session)) {
+    const { message, detail } = WORDS[signal];
+    throw sqlError('insufficient_privilege', message, { detail });
+  }
+  // As a signal: this session's own step comes to its end first.
+  setImmediate(() => {
+    if (signal === 'cancel') target.cancel();
+    else target.shutDown();
+  });
+  return 't';
+}
+
+function isAdmin({ context, user }: Session): boolean {
+  return context.config.auth.users.get(user)?.role === 'admin';
+}
+
+/** Null: the parameter is NULL, or no int4. */
+function readPid({ source }: Session, index: number, bind: Buffer | null): number | null {
+  if (bind === null) {
+    throw sqlError(
+      'feature_not_supported',
+      'EXECUTE of a statement that ends a query or session of its parameter is not supported',
+      { hint: 'Send it as a statement of its own.' },
+    );
+  }
+  const { layout } = source;
+  const [start, end] = [layout.valueStart[index] ?? -1, layout.valueEnd[index] ?? -1];
+  if (start < 0) return null;
+  if (layout.isBinary(bind, index)) return end - start === 4 ? bind.readInt32BE(start) : null;
+  const text = bind.toString('latin1', start, end).trim();
+  return /^\d{1,10}$/.test(text) ? Number(text) : null;
+}
+
+function ownEnd(signal: Signal['signal']): Error {
+  if (signal === 'cancel') {
+    return sqlError('query_canceled', 'canceling statement due to user request');
+  }
+  const message = 'terminating connection due to administrator command';
+  return sqlError('admin_shutdown', message, { severity: 'FATAL' });
+}
+
+function serverProcess(pid: number): Error {
+  return sqlError(
+    'feature_not_supported',
+    `process ${pid} is one of a server, which clients share`,
+    { hint: 'Name a session by the process id that it got at login, or from pg_backend_pid().' },
+  );
+}
