@@ -24,6 +24,7 @@ export interface Driver {
 /** Steps of the scripts that Shardgate refuses yet. */
 export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
   asyncpg: ['types'],
+  pg: ['insert select'],
 };
 
 const at = (...path: string[]): string => join(folder, ...path);
