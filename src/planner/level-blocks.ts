@@ -48,3 +48,24 @@ function some(columns: Iterable<Variable>, test: (variable: Variable) => boolean
   for (const column of columns) if (test(column)) return true;
   return false;
 }
+
+/**
+ * Whether the order of a sub-select, WITH query or view can be seen in the query's result: by its
+ * own ORDER BY, PostgreSQL does not promise it to what reads it, but keeps it where nothing is done
+ * in between that sorts or hashes, and DISTINCT ON and LIMIT choose rows by it.
+ */
+export function showsInnerOrder(level: Level): boolean {
+  return (!level.ordered || level.distinctOn) && inheritsOrder(level);
+}
+
+function inheritsOrder(level: Level): boolean {
+  if (level.grouped || level.aggregates || level.windows) return false;
+  if (level.distinct && !level.distinctOn) return false;
+  if (level.arms.length > 0) return level.operation === 'UNION ALL' && level.arms.some(hasOrder);
+  const [entry] = level.entries;
+  return level.entries.length === 1 && entry!.query !== null && hasOrder(entry!.query);
+}
+
+function hasOrder(level: Level): boolean {
+  return level.ordered || inheritsOrder(level);
+}

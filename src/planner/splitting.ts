@@ -1,5 +1,5 @@
 import type { Analysis } from './analysis.js';
-import { levelBlock, type Allowed } from './level-blocks.js';
+import { levelBlock, showsInnerOrder, type Allowed } from './level-blocks.js';
 import { reachable, type Entry, type Level, type Variable } from './model.js';
 import type { Placement, ShardedOccurrence, Tables } from './placement.js';
 import { refusal } from './refusals.js';
@@ -42,6 +42,9 @@ export function splitQuery(
 ): Split {
   const obstacle = obstacleOf(placement, analysis);
   if (obstacle !== null) return whole(obstacle, placement);
+  if (allowed !== 'grouping' && showsInnerOrder(top)) {
+    return whole('the order of a sub-select', placement);
+  }
   const splitter = new Splitter(placement, analysis);
   const drives = splitter.drives(top, allowed);
   if (drives.length === 0) {
