@@ -10,6 +10,7 @@ import { skipBlanks } from '../sql/lexer.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
+import { endBatchOn } from './batch-end.js';
 import { runInPipeline } from './fan-out-run.js';
 import { applyEffect } from './setting-effects.js';
 import type { Session } from './session.js';
@@ -100,8 +101,7 @@ function endTransaction(
       );
     }
     warn(session, '25P01', 'there is no transaction in progress');
-    done({ ok: true, tag: command.kind === 'commit' ? 'COMMIT' : 'ROLLBACK' });
-    return true;
+    return endImplicit(session, command.kind === 'commit', done);
   }
   // Nobody may take COMMIT's silence for success: ROLLBACK as its tag is for those who have seen the error.
   const untold = command.kind === 'commit' ? work.takeUntold() : null;
@@ -141,6 +141,28 @@ function endTransaction(
   }
   session.commitParticipants((outcome) => {
     finish(outcome);
+  });
+  return true;
+}
+
+/**
+ * COMMIT or ROLLBACK outside BEGIN ends what a script or pipeline has done so far, as PostgreSQL
+ * does; what stands behind it is a transaction of its own.
+ */
+function endImplicit(session: Session, commits: boolean, done: Done): boolean {
+  const { work } = session;
+  const tag = commits ? 'COMMIT' : 'ROLLBACK';
+  if (!session.inPipeline || work.participants.length === 0) {
+    done({ ok: true, tag });
+    return true;
+  }
+  endBatchOn(session, [...work.participants], !commits, (error) => {
+    session.onTransactionEnd(commits && error === null);
+    session.planning.overlay.changed();
+    work.end();
+    session.endTransaction(true);
+    done(error === null ? { ok: true, tag } : { ok: false, error });
+    session.resumeSoon();
   });
   return true;
 }

@@ -358,11 +358,15 @@ export class SimpleQuery {
     const { work } = session;
     countRoute(session.context.metrics, plan, 0);
     const wasExplicit = work.explicit;
+    const endsTransaction = plan.command.kind === 'commit' || plan.command.kind === 'rollback';
     const onDone = (outcome: Outcome): void => {
       if (this.running) {
         for (const backend of work.participants) script.open.add(backend);
       }
-      if (wasExplicit && !work.explicit) script.settingsBefore = session.settings.current;
+      if (endsTransaction && !wasExplicit && plan.command.kind === 'rollback') {
+        session.restoreSettings(script.settingsBefore);
+      }
+      if (endsTransaction && !work.explicit) script.settingsBefore = session.settings.current;
       script.outcome = outcome;
     };
     return runLocal(session, plan.command, sql, onDone) && script.outcome !== null;

@@ -159,6 +159,23 @@ const stories: readonly Story[] = [
     options: { syncs: 2 },
   },
   {
+    name: 'COMMIT in a pipeline without BEGIN ends what stands in front of it',
+    write: (c) => {
+      run(c, "INSERT INTO items VALUES (71, 'x'), (72, 'y'), (73, 'z')");
+      run(c, 'COMMIT');
+      run(c, "INSERT INTO items VALUES (74, 'x'), (75, 'y'), (76, 'z')");
+      run(c, 'SELECT 1/0');
+      c.sync();
+      run(c, 'DELETE FROM items WHERE id > 70');
+      run(c, 'ROLLBACK');
+      run(c, 'SELECT id FROM items WHERE id > 70 ORDER BY id');
+      c.sync();
+      run(c, 'DELETE FROM items WHERE id > 70');
+      c.sync();
+    },
+    options: { syncs: 3 },
+  },
+  {
     name: 'several Syncs in one write',
     write: (c) => {
       for (let i = 1; i < 6; i++) {

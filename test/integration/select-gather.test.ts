@@ -8,6 +8,7 @@ import { selectSuite } from '../support/select-suite.js';
 const suite = selectSuite('select_gather', [
   'CREATE FUNCTION twice(x int4) RETURNS int4 LANGUAGE sql IMMUTABLE AS $$SELECT x * 2$$',
   'CREATE VIEW rich AS SELECT id, a, t, q FROM users WHERE q > 1',
+  'CREATE VIEW by_name AS SELECT id, t, a FROM users ORDER BY t COLLATE "C", id',
   `CREATE VIEW totals AS SELECT u.a, count(*) AS users, sum(s.amount) AS amount
      FROM users u LEFT JOIN sales s ON s.rid = u.a GROUP BY u.a`,
 ]);
@@ -213,6 +214,31 @@ describe('in a transaction', () => {
     }
     await proxy().must('ROLLBACK');
     await oracle().must('ROLLBACK');
+  });
+});
+
+describe('rows that a result shows in the order of a sub-select', () => {
+  const sorted = '(SELECT id, a, t FROM users ORDER BY a NULLS FIRST, id DESC)';
+  suite.answered([
+    `SELECT id FROM ${sorted} s LIMIT 3`,
+    `SELECT id FROM (SELECT * FROM ${sorted} s WHERE id > 2) o WHERE a > 1 LIMIT 2 OFFSET 1`,
+    `WITH s AS ${sorted} SELECT id FROM s FETCH FIRST 2 ROWS ONLY`,
+    'SELECT id FROM by_name LIMIT 3',
+    `SELECT DISTINCT ON (a) a, id FROM ${sorted} s ORDER BY a NULLS FIRST`,
+    `SELECT array_agg(id) FROM ${sorted} s`,
+    `SELECT count(*) FROM sales WHERE uid IN (SELECT id FROM ${sorted} s LIMIT 2)`,
+  ]);
+  test.each([
+    `SELECT * FROM ${sorted} s`,
+    `WITH s AS ${sorted} SELECT t, id FROM s WHERE id <> 4`,
+    'SELECT * FROM by_name',
+    `${sorted} UNION ALL ${sorted}`,
+  ])('%s', async (sql) => {
+    const pair = await suite.pair();
+    await pair.expectSame((client) => {
+      client.query(sql);
+    });
+    pair.close();
   });
 });
 

@@ -109,6 +109,20 @@ describe('several statements in one Query are one transaction', () => {
     await query("BEGIN; INSERT INTO items VALUES (32, 'a'); ROLLBACK; SELECT 1");
     await query('SELECT * FROM items', { unordered: true });
   });
+
+  test('COMMIT and ROLLBACK without BEGIN end what stands in front of them', async () => {
+    const rows = (from: number): string =>
+      `INSERT INTO items VALUES (${from}, 'a'), (${from + 1}, 'b'), (${from + 2}, 'c')`;
+    await query(`${rows(40)}; COMMIT; ${rows(43)}; SELECT 1/0`);
+    await query(`${rows(46)}; ROLLBACK; INSERT INTO settings VALUES ('left', 'over')`);
+    await query(`SET work_mem = '5MB'; ${rows(49)}; ROLLBACK; SHOW work_mem; COMMIT; SELECT 1/0`);
+    await query(`SET work_mem = '6MB'; ${rows(52)}; COMMIT; SELECT 1/0`);
+    await query('SHOW work_mem; RESET work_mem; COMMIT');
+    await query(`${rows(55)}; COMMIT; BEGIN; ${rows(58)}`);
+    await query('ROLLBACK');
+    await query('SELECT * FROM items', { unordered: true });
+    await query('DELETE FROM items WHERE id >= 40; DELETE FROM settings');
+  });
 });
 
 describe('transaction states in ReadyForQuery', () => {
