@@ -364,7 +364,7 @@ export class SimpleQuery {
         for (const backend of work.participants) script.open.add(backend);
       }
       if (endsTransaction && !wasExplicit && plan.command.kind === 'rollback') {
-        session.restoreSettings(script.settingsBefore);
+        restoreSettings(session, script.settingsBefore);
       }
       if (endsTransaction && !work.explicit) script.settingsBefore = session.settings.current;
       script.outcome = outcome;
