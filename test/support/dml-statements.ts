@@ -1,9 +1,10 @@
 import type { Dice } from './chaos-random.js';
+import { DmlForms, formRows, formSchema, formTables } from './dml-forms.js';
 
 /**
- * Random statements that write, over four small tables: `accounts` and `lines` sharded by the same
- * key, the reference table `regions`, and `notes` of another keyspace. Each has one right outcome:
- * where it may fail, it fails in one way, and LIMIT stands behind a total order only.
+ * Random statements that write: half of them over four small tables, `accounts` and `lines` sharded by
+ * the same key, the reference table `regions`, and `notes` of another keyspace; half in further forms
+ * (dml-forms.ts). Each has one right outcome: LIMIT stands behind a total order only.
  */
 export interface DmlStatement {
   readonly sql: string;
@@ -11,9 +12,17 @@ export interface DmlStatement {
   readonly params: readonly unknown[] | undefined;
   /** RETURNING has an order. */
   readonly ordered: boolean;
+  /** It may fail in several ways, of which one comes first. */
+  readonly failsAnyhow: boolean;
 }
 
-export const dmlTables: readonly string[] = ['accounts', 'lines', 'regions', 'notes'];
+export const dmlTables: readonly string[] = [
+  'accounts',
+  'lines',
+  'regions',
+  'notes',
+  ...formTables,
+];
 
 export const dmlSchema: readonly string[] = [
   'CREATE TABLE accounts (id int8 PRIMARY KEY, name text, n int4, amount numeric(8,2))',
@@ -24,19 +33,26 @@ export const dmlSchema: readonly string[] = [
   `INSERT INTO lines SELECT g % 20 + 1, g, 't' || g % 3, g % 4 FROM generate_series(1, 60) g`,
   `INSERT INTO regions SELECT g, 'r' || g FROM generate_series(0, 6) g`,
   `INSERT INTO notes SELECT g, 'n' || g, g * 2 FROM generate_series(1, 15) g`,
+  ...formSchema,
+  ...formRows,
 ];
 
 /** Writes values as literals, or as parameters where the statement has some. */
 class Values {
   readonly params: unknown[] = [];
-  readonly #extended: boolean;
+  readonly extended: boolean;
 
   constructor(extended: boolean) {
-    this.#extended = extended;
+    this.extended = extended;
+  }
+
+  /** Undefined: there are none. */
+  get given(): readonly unknown[] | undefined {
+    return this.params.length > 0 ? this.params : undefined;
   }
 
   of(value: number | string | null, type: string): string {
-    if (this.#extended) {
+    if (this.extended) {
       this.params.push(value);
       return `$${this.params.length}::${type}`;
     }
@@ -56,6 +72,7 @@ export class DmlGrammar {
   next(): DmlStatement {
     const dice = this.#dice;
     const values = new Values(dice.chance(0.5));
+    if (dice.chance(0.5)) return this.#form(values);
     const make = dice.pick([
       () => this.#insertValues(values),
       () => this.#insertValues(values),
@@ -71,7 +88,16 @@ export class DmlGrammar {
       () => this.#merge(values),
     ]);
     const { sql, ordered } = make();
-    return { sql, ordered, params: values.params.length > 0 ? values.params : undefined };
+    return { sql, ordered, params: values.given, failsAnyhow: false };
+  }
+
+  /** Several in one text too, where it has no parameters. */
+  #form(values: Values): DmlStatement {
+    const forms = new DmlForms(this.#dice, (value, type) => values.of(value, type));
+    const sql = forms.next();
+    const params = values.given;
+    const more = !values.extended && this.#dice.chance(0.1) ? `; ${forms.next()}` : '';
+    return { sql: sql + more, ordered: false, params, failsAnyhow: true };
   }
 
   #insertValues(values: Values): { sql: string; ordered: boolean } {
