@@ -4,6 +4,7 @@ import type { Analysis, Cte, CteScope, Place } from './analysis.js';
 import { bodyOf, forEachChild, kindOf, rangeVarText, selectOf, stringsOf } from './ast.js';
 import { visitExpression } from './expressions.js';
 import { learnCondition, passesFilters, type Domain } from './facts.js';
+import { functionColumns } from './function-columns.js';
 import { joinItems, renamed } from './join-columns.js';
 import { addEdge, Entry, Variable, type Level } from './model.js';
 import { refuse } from './refusals.js';
@@ -202,7 +203,12 @@ function functionItem(range: RangeFunction, context: FromContext): FromItem {
     const call = 'List' in node ? node.List.items?.[0] : node;
     visitExpression(call, place, context.analysis);
   }
-  return opaqueItem(range.alias, '', context);
+  const { items, entries } = opaqueItem(range.alias, '', context);
+  const columns = functionColumns(range, context.analysis.names)?.map((name) => {
+    return { name, variable: null };
+  });
+  if (columns === undefined) return { items, entries };
+  return { items: items.map((item) => ({ ...item, columns, open: false })), entries };
 }
 
 /** XMLTABLE and JSON_TABLE: functions of their inputs. */

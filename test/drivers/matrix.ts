@@ -24,7 +24,6 @@ export interface Driver {
 /** Steps of the scripts that Shardgate refuses yet. */
 export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
   asyncpg: ['types'],
-  pg: ['insert select'],
 };
 
 const at = (...path: string[]): string => join(folder, ...path);
