@@ -19,6 +19,18 @@ export const schema: readonly string[] = [
   `CREATE TABLE parts (
      item_id int8 REFERENCES items, n int4, amount positive NOT NULL, data bytea, PRIMARY KEY (item_id, n))`,
   'CREATE TABLE countries (code char(2) PRIMARY KEY, name text NOT NULL)',
+  `CREATE FUNCTION told(n int8, what text) RETURNS int8 LANGUAGE plpgsql AS $$
+     BEGIN
+       RAISE NOTICE 'one %', what;
+       RAISE WARNING 'two %', what USING DETAIL = 'd', HINT = 'h', ERRCODE = '01234';
+       RAISE INFO 'three %', what;
+       RAISE LOG 'four'; RAISE DEBUG 'five';
+       IF n = 9 THEN
+         RAISE EXCEPTION 'e %', what USING DETAIL = 'd', HINT = 'h', ERRCODE = 'P1234', SCHEMA = 's',
+           TABLE = 't', COLUMN = 'c', DATATYPE = 'x', CONSTRAINT = 'k';
+       END IF;
+       RETURN 10 / n;
+     END $$`,
   'CREATE TABLE settings (key text PRIMARY KEY, value text)',
   'CREATE TABLE log (n int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, line text NOT NULL)',
   `INSERT INTO items SELECT g, 'item ' || g, g * 1.5, 'label ' || g % 3,
