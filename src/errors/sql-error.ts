@@ -5,6 +5,8 @@ export interface SqlErrorFields {
   readonly hint?: string | undefined;
   /** 1-based character position in the statement, where one is known. */
   readonly position?: number | undefined;
+  /** What the server was about, as in `unnamed portal parameter $1`. */
+  readonly where?: string | undefined;
   /** FATAL: the session ends behind it. */
   readonly severity?: 'ERROR' | 'FATAL' | undefined;
 }
@@ -18,6 +20,7 @@ export class SqlError extends Error {
   readonly detail: string | undefined;
   readonly hint: string | undefined;
   readonly position: number | undefined;
+  readonly where: string | undefined;
 
   constructor(state: SqlStateName, message: string, fields: SqlErrorFields) {
     super(message);
@@ -27,6 +30,7 @@ export class SqlError extends Error {
     this.detail = fields.detail;
     this.hint = fields.hint;
     this.position = fields.position;
+    this.where = fields.where;
   }
 }
 

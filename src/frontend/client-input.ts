@@ -34,7 +34,10 @@ export interface InputHandler {
   onInputEnd(): void;
   /** The pump has stopped: what it caused to be written is due. */
   onPumped(): void;
-  onMalformed(message: string, tooLarge: boolean): void;
+  /** A message that cannot be one: where the next begins is not known. */
+  onOutOfSync(): void;
+  /** A message larger than `messageBytesMax`. */
+  onTooLarge(bytes: number): void;
 }
 
 /**
@@ -153,18 +156,22 @@ export class ClientInput {
   private step(): boolean {
     const { buffer, at, end, handler } = this;
     if (this.copyRemaining > 0) return this.copyPiece(at, Math.min(end, at + this.copyRemaining));
-    if (end - at < 5) return this.keepRest();
     const type = buffer[at]!;
+    if (end - at < 5)
+      return isFrontend(type) ? this.keepRest() : handler.onMessage(type, buffer, at, end);
     const length = readInt32(buffer, at + 1);
     if (length < 4 || length > MESSAGE_BYTES_MAX) {
-      handler.onMalformed('invalid message length', false);
+      if (!isFrontend(type)) return handler.onMessage(type, buffer, at, end);
+      handler.onOutOfSync();
       return false;
     }
     const next = at + 1 + length;
     if (type === Frontend.copyData) return this.startCopyData(at, next);
     if (next > end) {
+      // What is no message is not waited for.
+      if (!isFrontend(type)) return handler.onMessage(type, buffer, at, end);
       if (length > handler.messageBytesMax) {
-        handler.onMalformed(`message of ${length} bytes exceeds limits.message_size`, true);
+        handler.onTooLarge(length);
         return false;
       }
       return this.keepRest();
@@ -209,6 +216,12 @@ export class ClientInput {
     if (this.handler.copyTarget !== null) this.handler.onCopyData(this.buffer, from, to);
     return true;
   }
+}
+
+const TYPES: ReadonlySet<number> = new Set(Object.values(Frontend));
+
+function isFrontend(type: number): boolean {
+  return TYPES.has(type);
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);

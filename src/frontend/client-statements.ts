@@ -76,8 +76,10 @@ export class ClientStatements {
    * since the server may have skipped it.
    */
   doubt(): void {
+    const { unnamed } = this;
+    if (unnamed !== null && mayBeRefused(unnamed)) this.unnamed = null;
     for (const statement of this.fresh) {
-      if (!statement.prepared.validated && isJudgedByShard(onlyPlan(statement.planned))) {
+      if (mayBeRefused(statement)) {
         this.remove(statement.name);
       } else this.doubtful.add(statement);
     }
@@ -115,6 +117,11 @@ export class ClientStatements {
     this.doubtful.delete(statement);
     return this.byName.delete(name);
   }
+}
+
+/** No server has ever accepted its text. */
+function mayBeRefused({ prepared, planned }: ClientStatement): boolean {
+  return !prepared.validated && isJudgedByShard(onlyPlan(planned));
 }
 
 function missing(name: string): Error {

@@ -170,8 +170,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.timers.pumped();
   }
 
-  onMalformed(message: string, tooLarge: boolean): void {
-    this.fatal(tooLarge ? 'program_limit_exceeded' : 'protocol_violation', message);
+  onOutOfSync(): void {
+    this.hangUp();
+  }
+
+  onTooLarge(bytes: number): void {
+    const message = `message of ${bytes} bytes exceeds limits.message_size`;
+    this.fatal('program_limit_exceeded', message);
   }
 
   onCopyData(buffer: Buffer, start: number, end: number): void {
@@ -217,6 +222,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** The client says goodbye. */
   hangUp(): void {
+    this.flushLocal();
     this.transport.end();
     this.close();
   }
@@ -597,6 +603,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** The backends execute something within the pipeline that is open. */
   touch(backends: readonly BackendConnection[]): void {
+    // A Query's own steps are no pipeline's.
+    if (!this.extended.inBatch) return;
     for (const backend of backends) this.extended.touch(backend);
   }
 

@@ -33,6 +33,8 @@ export class StatementFactory {
       control.refuseWhereFailed(onlyPlan(again.planned));
       return again;
     }
+    // Whatever becomes of this one.
+    if (buffer[start + 5] === 0) statements.close('');
     const message = readParse(buffer, start, end);
     statements.assertFree(message.name);
     return this.make(buffer, message, end, literals);

@@ -1,4 +1,4 @@
-import type { SqlError } from '../errors/sql-error.js';
+import type { SqlError, SqlErrorFields } from '../errors/sql-error.js';
 import { Backend, type TxStatusByte } from './codes.js';
 import { afterCString } from './framing.js';
 import { Writer } from './writer.js';
@@ -28,7 +28,7 @@ function writeFields(
   severity: string,
   code: string,
   message: string,
-  fields: { detail?: string | undefined; hint?: string | undefined; position?: number | undefined },
+  fields: Pick<SqlErrorFields, 'detail' | 'hint' | 'position' | 'where'>,
 ): void {
   field(writer, 'S', severity);
   field(writer, 'V', severity);
@@ -37,6 +37,7 @@ function writeFields(
   if (fields.detail !== undefined) field(writer, 'D', fields.detail);
   if (fields.hint !== undefined) field(writer, 'H', fields.hint);
   if (fields.position !== undefined) field(writer, 'P', String(fields.position));
+  if (fields.where !== undefined) field(writer, 'W', fields.where);
   writer.byte(0);
 }
 

@@ -1,4 +1,5 @@
-import { sqlError } from '../errors/sql-error.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { Frontend } from './codes.js';
 import { afterCString, readInt32, readUint16 } from './framing.js';
 
 /**
@@ -73,35 +74,47 @@ export class BindLayout {
       this.valueEnd = new Int32Array(count);
     }
     for (let i = 0; i < count; i++) {
-      need(at, 4, end);
-      const length = readInt32(buffer, at);
+      const length = at + 4 > end ? -2 : readInt32(buffer, at);
       at += 4;
-      if (length < -1) throw sqlError('protocol_violation', 'invalid message format');
-      if (length === -1) {
-        this.valueStart[i] = -1;
-        this.valueEnd[i] = -1;
-        continue;
+      if (length < -1 || at + length > end) {
+        throw this.valueError(buffer, i, 'protocol_violation', INSUFFICIENT);
       }
-      need(at, length, end);
-      this.valueStart[i] = at;
-      this.valueEnd[i] = at + length;
-      at += length;
+      this.valueStart[i] = length === -1 ? -1 : at;
+      if (length > 0) at += length;
+      this.valueEnd[i] = length === -1 ? -1 : at;
+      if (this.formatCount > 0) this.checkFormat(buffer, i);
     }
     need(at, 2, end);
     exactly(at + 2 + 2 * readUint16(buffer, at), end);
-    for (let i = 0; i < this.formatCount; i++) {
-      const format = readUint16(buffer, this.formatsStart + 2 * i);
-      if (format > 1) {
-        throw sqlError('invalid_parameter_value', `unsupported format code: ${format}`);
-      }
-    }
+  }
+
+  private checkFormat(buffer: Buffer, index: number): void {
+    const format = readUint16(buffer, this.formatAt(index));
+    if (format <= 1) return;
+    const message = `unsupported format code: ${format}`;
+    throw this.valueError(buffer, index, 'invalid_parameter_value', message);
+  }
+
+  private formatAt(index: number): number {
+    return this.formatsStart + (this.formatCount === 1 ? 0 : 2 * index);
+  }
+
+  /** An error of the value of parameter `index`, with the context that Postgres gives it. */
+  private valueError(
+    buffer: Buffer,
+    index: number,
+    state: SqlError['state'],
+    message: string,
+  ): SqlError {
+    const name = buffer.toString('utf8', this.portalStart, this.portalEnd);
+    const portal = name === '' ? 'unnamed portal' : `portal "${name}"`;
+    return sqlError(state, message, { where: `${portal} parameter $${index + 1}` });
   }
 
   /** Whether parameter `index` is in binary format. */
   isBinary(buffer: Buffer, index: number): boolean {
     if (this.formatCount === 0) return false;
-    const at = this.formatsStart + (this.formatCount === 1 ? 0 : 2 * index);
-    return readUint16(buffer, at) === 1;
+    return readUint16(buffer, this.formatAt(index)) === 1;
   }
 }
 
@@ -126,12 +139,13 @@ export function readTarget(
   start: number,
   end: number,
 ): { readonly kind: 'statement' | 'portal'; readonly name: string } {
-  need(start + 5, 2, end);
+  if (start + 5 >= end) throw sqlError('protocol_violation', 'no data left in message');
   const kind = buffer[start + 5];
   const nameEnd = stringEnd(buffer, start + 6, end);
   exactly(nameEnd, end);
   if (kind !== 0x53 && kind !== 0x50) {
-    throw sqlError('protocol_violation', `invalid DESCRIBE or CLOSE message subtype ${kind ?? 0}`);
+    const what = buffer[start] === Frontend.close ? 'CLOSE' : 'DESCRIBE';
+    throw sqlError('protocol_violation', `invalid ${what} message subtype ${kind ?? 0}`);
   }
   return {
     kind: kind === 0x53 ? 'statement' : 'portal',
@@ -169,11 +183,13 @@ function stringEnd(buffer: Buffer, start: number, end: number): number {
 
 function need(at: number, count: number, end: number): void {
   if (at + count > end) {
-    throw sqlError('protocol_violation', 'insufficient data left in message');
+    throw sqlError('protocol_violation', INSUFFICIENT);
   }
 }
 
+const INSUFFICIENT = 'insufficient data left in message';
+
 function exactly(at: number, end: number): void {
-  if (at > end) throw sqlError('protocol_violation', 'insufficient data left in message');
+  if (at > end) throw sqlError('protocol_violation', INSUFFICIENT);
   if (at < end) throw sqlError('protocol_violation', 'invalid message format');
 }

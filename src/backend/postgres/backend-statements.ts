@@ -11,8 +11,9 @@ export class BackendStatements {
   private readonly max: number;
   /** Least recently used first. */
   private readonly named = new Set<PreparedText>();
-  /** Texts of the Parse messages that are not answered yet, in order. */
+  /** Texts of the Parse messages that are not answered yet, in order; and whether under their shared name. */
   private readonly parsing: PreparedText[] = [];
+  private readonly parsingNamed: boolean[] = [];
   /** Texts that Close messages of our own are on their way for, in order. */
   private readonly closing: PreparedText[] = [];
 
@@ -44,6 +45,7 @@ export class BackendStatements {
     }
     this.named.add(text);
     this.parsing.push(text);
+    this.parsingNamed.push(true);
     writeParse(backend.out, text.name, text, backend.owner.oids);
     backend.expect(Expect.parse, action);
   }
@@ -52,6 +54,7 @@ export class BackendStatements {
     const { backend } = this;
     this.unnamed = text;
     this.parsing.push(text);
+    this.parsingNamed.push(false);
     writeParse(backend.out, NO_NAME, text, backend.owner.oids);
     backend.expect(Expect.parse, action);
   }
@@ -86,6 +89,7 @@ export class BackendStatements {
 
   /** The next Parse has been accepted. */
   parsed(): void {
+    this.parsingNamed.shift();
     this.parsing.shift()!.validated = true;
   }
 
@@ -103,8 +107,8 @@ export class BackendStatements {
   /** The next Parse has failed or was skipped. */
   refused(): void {
     const text = this.parsing.shift()!;
-    this.named.delete(text);
-    if (this.unnamed === text) this.unnamed = null;
+    if (this.parsingNamed.shift() === true) this.named.delete(text);
+    else if (this.unnamed === text) this.unnamed = null;
   }
 }
 

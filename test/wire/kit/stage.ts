@@ -19,7 +19,7 @@ export const schema: readonly string[] = [
   `CREATE TABLE parts (
      item_id int8 REFERENCES items, n int4, amount positive NOT NULL, data bytea, PRIMARY KEY (item_id, n))`,
   'CREATE TABLE countries (code char(2) PRIMARY KEY, name text NOT NULL)',
-  `CREATE FUNCTION told(n int8, what text) RETURNS int8 LANGUAGE plpgsql AS $$
+  `CREATE FUNCTION told(n int8, what text) RETURNS int8 IMMUTABLE LANGUAGE plpgsql AS $$
      BEGIN
        RAISE NOTICE 'one %', what;
        RAISE WARNING 'two %', what USING DETAIL = 'd', HINT = 'h', ERRCODE = '01234';
