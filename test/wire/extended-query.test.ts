@@ -90,7 +90,7 @@ tell('wire_extended', [
     ready(),
     batch(run(sql, ['4'])),
   ]),
-  ...each('with a row limit', (sql, name) => [
+  ...each('with a row limit', (sql) => [
     asks('BEGIN'),
     send(
       parse(sql),
