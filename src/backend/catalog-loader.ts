@@ -108,6 +108,7 @@ export function relationsOf(
       uniqueColumns: namesIn(row[8] ?? null) ?? [],
       isReferenced: bool(row, 9),
       refersToItself: bool(row, 10),
+      ...triggersIn(row[11] ?? null),
     });
   }
   return new Map([...system, ...out]);
@@ -117,6 +118,18 @@ function definitionOf(row: CatalogRow): Pick<CatalogRelation, 'viewDefinition' |
   // Null: dropped while the catalog was read.
   if (row[2] === null) return {};
   return { viewDefinition: text(row, 2).trim().replace(/;$/, ''), viewIsPlain: bool(row, 3) };
+}
+
+function triggersIn(json: string | null): Pick<CatalogRelation, 'triggers'> {
+  if (json === null) return {};
+  const rows = JSON.parse(json) as (readonly [string | null, string, string, string, string])[];
+  return {
+    triggers: rows.map(([definition, schema, name, language, source]) => ({
+      // Null: dropped while the catalog was read.
+      definition: definition ?? '',
+      function: { schema, name, language, source },
+    })),
+  };
 }
 
 function namesIn(json: string | null): readonly string[] | null {
@@ -168,6 +181,7 @@ function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]
       // Nothing known of what it is made of: the worst.
       volatility: row[3] ?? 'v',
       language: text(row, 4),
+      ...given('triggerSource', row[5]),
     });
     out.set(name, overloads);
   }

@@ -34,11 +34,14 @@ const ONLY_NEXTVAL =
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
 
-/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), owner */
+/** Triggers and rules that take part in statements, of `pg_class c`. */
+const TRIGGERS = `pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')`;
+const RULES = `pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'`;
+
+/** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), owner, ..., triggers (JSON) */
 export const relationsQuery = (schemas: Schemas): string => `
 SELECT n.nspname, c.relname, c.relkind,
-       EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-         OR EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
+       EXISTS (SELECT 1 FROM ${TRIGGERS}) OR EXISTS (SELECT 1 FROM ${RULES}),
        c.relrowsecurity AND EXISTS (
          SELECT 1 FROM pg_catalog.pg_policy p,
                 LATERAL (SELECT coalesce(p.polqual::text, '') || coalesce(p.polwithcheck::text, '') AS tree) x
@@ -72,7 +75,13 @@ SELECT n.nspname, c.relname, c.relkind,
         WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)),
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f'),
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f
-        WHERE f.confrelid = c.oid AND f.conrelid = c.oid AND f.contype = 'f')
+        WHERE f.confrelid = c.oid AND f.conrelid = c.oid AND f.contype = 'f'),
+       (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+          pg_catalog.pg_get_triggerdef(x.oid), fn.nspname, f.proname, l.lanname, f.prosrc) ORDER BY x.tgname)
+        FROM (SELECT t.oid, t.tgfoid, t.tgname FROM ${TRIGGERS} AND NOT EXISTS (SELECT 1 FROM ${RULES})) x
+        JOIN pg_catalog.pg_proc f ON f.oid = x.tgfoid
+        JOIN pg_catalog.pg_namespace fn ON fn.oid = f.pronamespace
+        JOIN pg_catalog.pg_language l ON l.oid = f.prolang)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE ${relationsOf[schemas]}`;
@@ -143,7 +152,7 @@ LEFT JOIN default_calls f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND ${relationsOf[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
-/** schema, name, kind, volatility, language. An aggregate is as volatile as the functions it is made of. */
+/** schema, name, kind, volatility, language, body of one for triggers. An aggregate is as volatile as the functions it is made of. */
 export const functionsQuery = `
 SELECT n.nspname, p.proname, p.prokind,
        CASE WHEN p.prokind <> 'a' THEN p.provolatile::text ELSE (
@@ -151,7 +160,7 @@ SELECT n.nspname, p.proname, p.prokind,
          FROM pg_catalog.pg_aggregate a
          JOIN pg_catalog.pg_proc f ON f.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggmfinalfn)
          WHERE a.aggfnoid = p.oid) END,
-       l.lanname
+       l.lanname, CASE WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN p.prosrc END
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang

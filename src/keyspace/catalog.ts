@@ -56,6 +56,8 @@ export interface CatalogRelation {
    */
   readonly kind: string;
   readonly hasTriggersOrRules: boolean;
+  /** Those that are not disabled. Absent: not known, or it has rules. */
+  readonly triggers?: readonly CatalogTrigger[];
   /** It is one session's own, on the backend that the session keeps. */
   readonly temporary?: true;
   /** Row security policies that read other tables or call user-defined functions. */
@@ -94,6 +96,19 @@ export interface CatalogRelation {
   readonly isReferenced?: boolean;
   /** A foreign key leads from its rows to rows of its own. Absent: not known. */
   readonly refersToItself?: boolean;
+}
+
+export interface CatalogTrigger {
+  /** CREATE TRIGGER ... */
+  readonly definition: string;
+  readonly function: TriggerFunction;
+}
+
+export interface TriggerFunction {
+  readonly schema: string;
+  readonly name: string;
+  readonly language: string;
+  readonly source: string;
 }
 
 export interface CatalogColumn {
@@ -145,4 +160,6 @@ export interface CatalogFunction {
    * tables.
    */
   readonly language: string;
+  /** Its body, where it is for triggers. */
+  readonly triggerSource?: string;
 }

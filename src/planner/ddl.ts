@@ -13,6 +13,7 @@ import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
 import { checkReserved } from './reserved-schema.js';
 import type { StatementContext } from './statement-context.js';
+import { checkCreateTrigger } from './triggers/create-trigger.js';
 import { planTemporaryDdl } from './temporary-tables.js';
 
 /** DDL that says the same on every shard and that nothing depends on but the catalog. */
@@ -46,6 +47,10 @@ export function planDdl(node: Node, context: StatementContext): Plan | null {
     const { kind, params } = node.ReindexStmt;
     const whole = kind !== 'REINDEX_OBJECT_TABLE' && kind !== 'REINDEX_OBJECT_INDEX';
     return everywhere(!whole && !hasOption(params, 'concurrently'));
+  }
+  if ('CreateTrigStmt' in node) {
+    checkCreateTrigger(node.CreateTrigStmt, context);
+    return everywhere(true);
   }
   if ('ClusterStmt' in node) return everywhere(false);
   if (!plainDdl.has(kindOf(node))) return null;

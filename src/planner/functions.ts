@@ -1,4 +1,5 @@
 import type { FuncCall } from '@pgsql/types';
+import type { Catalog } from '../keyspace/catalog.js';
 import type { Analysis, Place } from './analysis.js';
 import { qualifiedName } from './ast.js';
 import { Entry, type Level } from './model.js';
@@ -46,6 +47,18 @@ const catalogFunctions =
  */
 const differsByShard =
   /^(now|statement_timestamp|transaction_timestamp|age|pg_.*|txid_.*|inet_.*|to_reg.*)$/;
+
+/**
+ * Whether a function of this name only computes, from its arguments, settings and the time. `equally`:
+ * the same value on every shard and at any moment of a statement.
+ */
+export function onlyComputes(name: string, catalog: Catalog, equally: boolean): boolean {
+  const overloads = catalog.functions.get(name) ?? [];
+  if (overloads.some(({ volatility }) => volatility !== 'i')) return false;
+  if (readsNamedTables.test(name) || catalogFunctions.test(name)) return false;
+  if (catalog.volatileBuiltins.has(name)) return !equally && harmlessVolatile.has(name);
+  return !equally || !differsByShard.test(name);
+}
 
 /**
  * Learns what a call does beyond computing a value, and refuses what a shard alone cannot answer.

@@ -3,6 +3,7 @@ import type { ShardedTable } from './plan.js';
 import type { Analysis } from './analysis.js';
 import type { Occurrence } from './model.js';
 import { refuse } from './refusals.js';
+import { writeProblem } from './triggers/table-triggers.js';
 
 export interface ShardedOccurrence extends Occurrence {
   readonly table: ShardedTable;
@@ -59,7 +60,7 @@ export function tablesOf(analysis: Analysis): Tables {
         'Configure it in an unsharded keyspace.',
       );
     }
-    if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence);
+    if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence, analysis);
   }
   if (analysis.meetsOthers) assertLocksMeet([...sharded, ...reference, ...unsharded], analysis);
   return { sharded, reference, unsharded, system };
@@ -118,7 +119,7 @@ function checkSharded(occurrence: Occurrence, table: ShardedTable, analysis: Ana
   }
 }
 
-function checkReadable(occurrence: Occurrence): void {
+function checkReadable(occurrence: Occurrence, { names, parser }: Analysis): void {
   const { relation, written, table } = occurrence;
   if (relation.hasReadingPolicies === true) {
     refuse(
@@ -126,12 +127,9 @@ function checkReadable(occurrence: Occurrence): void {
       'Use policies that compute from the row and from settings only.',
     );
   }
-  if (written && table?.keyspace.sharded === true && relation.hasTriggersOrRules) {
-    refuse(
-      `table "${relation.name}" has triggers or rules, which may touch rows of other shards`,
-      'Drop them, or keep the table in an unsharded keyspace.',
-    );
-  }
+  if (!written || table === null) return;
+  const problem = writeProblem(relation, table, names, parser);
+  if (problem !== null) refuse(problem, 'Drop it, or write to its tables in the application.');
 }
 
 const parentsByCatalog = new WeakMap<object, ReadonlySet<string>>();

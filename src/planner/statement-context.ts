@@ -12,6 +12,7 @@ import { Params } from './params.js';
 import type { Plan } from './plan.js';
 import { analyseQuery } from './queries.js';
 import { refuse } from './refusals.js';
+import { notifies } from './triggers/trigger-reach.js';
 import type { TextConstants } from './values.js';
 import type { QueryWalker } from './analysis.js';
 
@@ -109,6 +110,8 @@ function noteSequences(analysis: Analysis): void {
   }
   for (const { table, written, relation } of analysis.occurrences) {
     const runsCode = table?.keyspace.sharded === false && written && relation.hasTriggersOrRules;
-    if (runsCode) touched.add('nextval');
+    if (!runsCode) continue;
+    touched.add('nextval');
+    if (notifies(relation)) touched.add('notify');
   }
 }

@@ -14,6 +14,7 @@ import { anyPlan, broadcastPlan, localPlan, routePlan } from './plans.js';
 import { refusal, refuse } from './refusals.js';
 import { CATALOG_ROUTE, type Route } from './routing.js';
 import type { StatementContext } from './statement-context.js';
+import { writeProblem } from './triggers/table-triggers.js';
 
 /** FETCH and MOVE follow their cursor. */
 export function planFetch(statement: FetchStmt, context: StatementContext): Plan {
@@ -107,13 +108,11 @@ function planTables(
         'Use one statement for each keyspace.',
       );
     }
-    const { hasTriggersOrRules, name } = found.relation;
-    if (verb === 'truncate' && hasTriggersOrRules && found.table.keyspace.sharded) {
-      refuse(
-        `table "${name}" has triggers or rules, which may touch rows of other shards`,
-        'Drop them, or keep the table in an unsharded keyspace.',
-      );
-    }
+    const problem =
+      verb === 'truncate'
+        ? writeProblem(found.relation, found.table, context.names, context.parser)
+        : null;
+    if (problem !== null) refuse(problem, 'Drop it, or write to its tables in the application.');
   }
   if (first === null) refuse(`${verb} without a table is not supported`, 'Name a table.');
   if (first.keyspace.sharded) return broadcast(first.keyspace);
@@ -169,10 +168,6 @@ const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: s
   CreateForeignTableStmt: ['CREATE FOREIGN TABLE', 'Use ordinary tables.'],
   ImportForeignSchemaStmt: ['IMPORT FOREIGN SCHEMA', 'Use ordinary tables.'],
   CreateEventTrigStmt: ['CREATE EVENT TRIGGER', 'Create it on each server.'],
-  CreateTrigStmt: [
-    'CREATE TRIGGER',
-    'Triggers may touch rows of other shards; do their work in the application.',
-  ],
   RuleStmt: ['CREATE RULE', 'Rules rewrite statements behind the router; change the statements.'],
   ReassignOwnedStmt: ['REASSIGN OWNED', 'Run it on each server.'],
   DropOwnedStmt: ['DROP OWNED', 'Run it on each server.'],

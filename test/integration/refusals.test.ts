@@ -219,7 +219,6 @@ describe('what belongs to one server session is refused, since clients share tho
     ["PREPARE TRANSACTION 'x'"],
     ['CREATE DATABASE elsewhere'],
     ['ALTER SYSTEM SET work_mem = 1'],
-    ['CREATE TRIGGER t AFTER INSERT ON customers FOR EACH ROW EXECUTE FUNCTION f()'],
     ['SELECT pg_terminate_backend(1)'],
     ["COPY customers TO '/tmp/x'"],
     ["COPY customers FROM PROGRAM 'true'"],

@@ -63,7 +63,7 @@ export function moveQuery(update: KeyUpdate, context: StatementContext): MoveSpe
     arrive: texts.arrive(),
     repeats: statement.fromClause !== undefined,
     unique: uniqueChange(relation, table.shardKey, assigned),
-    refusal: relation.isReferenced === false ? null : referenced(relation),
+    refusal: refusalOf(relation),
   };
 }
 
@@ -81,6 +81,17 @@ function refuseReturning(statement: UpdateStmt, { name }: CatalogRelation): void
   refuse(
     `RETURNING of old rows, other tables or sub-selects, in an UPDATE of the shard key of "${name}", is not supported`,
     'Return columns of the new rows only.',
+  );
+}
+
+/** Why no row may leave its shard; null: they may. */
+function refusalOf(relation: CatalogRelation): Refusal | null {
+  const { name, hasTriggersOrRules } = relation;
+  if (relation.isReferenced !== false) return referenced(relation);
+  if (!hasTriggersOrRules) return null;
+  return refusal(
+    `moving rows of table "${name}" to another shard is not supported: its triggers would take it for DELETE and INSERT`,
+    'Drop the triggers, or delete the rows and insert them anew.',
   );
 }
 

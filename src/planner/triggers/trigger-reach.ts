@@ -1,0 +1,108 @@
+import type { Catalog, CatalogRelation, TriggerFunction } from '../../keyspace/catalog.js';
+import type { Keyspace, Table } from '../../keyspace/topology.js';
+import { Tokens } from '../../sql/tokens.js';
+import type { Names } from '../names.js';
+import { plainName } from './trigger-body.js';
+
+/**
+ * The names that a function's body holds, but for fields of NEW and OLD; null: it is in a language
+ * that is not read here.
+ */
+function namesIn({ language, source }: TriggerFunction): ReadonlySet<string> | null {
+  if (language === 'internal' || language === 'c') return new Set();
+  if (language !== 'plpgsql') return null;
+  const bytes = Buffer.from(source, 'utf8');
+  const tokens = new Tokens(bytes, 0, 0, bytes.length);
+  const found = new Set<string>();
+  for (let i = 0; i < tokens.count; i++) {
+    const isField = tokens.is(i - 1, '.') && (tokens.is(i - 2, 'new') || tokens.is(i - 2, 'old'));
+    if (!isField) found.add(plainName(tokens.text(tokens.start(i), tokens.end(i))));
+  }
+  return found;
+}
+
+/**
+ * Which relation of another keyspace a trigger function of an unsharded table names, itself or by
+ * triggers of the tables that it names, as the end of a sentence about it; null: none. On the shard
+ * of this table such a relation is an empty shell.
+ */
+export function relationsElsewhere(
+  trigger: TriggerFunction,
+  { keyspace }: Table,
+  names: Names,
+  seen = new Set<string>(),
+): string | null {
+  for (const name of namesIn(trigger) ?? []) {
+    for (const relation of relationsNamed(names.catalog, name)) {
+      const key = `${relation.schema}.${relation.name}`;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      if (relation.kind === 'v' || relation.kind === 'm') return `names view "${name}"`;
+      const home = homeOf(relation, names);
+      if (home !== keyspace) {
+        return `names table "${name}" of ${home === null ? 'no keyspace' : `keyspace "${home.name}"`}`;
+      }
+      for (const next of relation.triggers ?? []) {
+        const problem = relationsElsewhere(
+          next.function,
+          { ...relation, type: 'unsharded', keyspace },
+          names,
+          seen,
+        );
+        if (problem !== null) return problem;
+      }
+    }
+  }
+  return null;
+}
+
+/**
+ * Why nobody can tell what else a trigger function of an unsharded table does; null: it is plain.
+ */
+export function hiddenReach(
+  trigger: TriggerFunction,
+  { keyspace }: Table,
+  names: Names,
+): string | null {
+  const { catalogShard } = names.topology;
+  const found = namesIn(trigger);
+  if (found === null || trigger.language === 'c') return 'is not written in PL/pgSQL';
+  if (found.has('execute')) return 'runs statements that it makes up';
+  if ((found.has('notify') || found.has('pg_notify')) && keyspace.shards[0] !== catalogShard) {
+    return 'notifies clients, which listen on another shard';
+  }
+  const own = [...found].find((name) =>
+    (names.catalog.functions.get(name) ?? []).some(({ volatility }) => volatility !== 'i'),
+  );
+  return own === undefined ? null : `calls function "${own}", which is not IMMUTABLE`;
+}
+
+/** Whether some trigger of a table notifies clients. */
+export function notifies({ triggers }: CatalogRelation): boolean {
+  return (triggers ?? []).some(({ function: { source } }) => /notify/i.test(source));
+}
+
+function homeOf(relation: CatalogRelation, { topology }: Names): Keyspace | null {
+  const table = topology.tables.get(`${relation.schema}.${relation.name}`);
+  const parent = relation.parent === null ? undefined : topology.tables.get(relation.parent);
+  return (table ?? parent)?.keyspace ?? topology.defaultKeyspace;
+}
+
+const byName = new WeakMap<Catalog, ReadonlyMap<string, CatalogRelation[]>>();
+const systemSchemas = new Set(['pg_catalog', 'information_schema']);
+
+/** Tables and views of users, whatever their schema. */
+function relationsNamed(catalog: Catalog, name: string): readonly CatalogRelation[] {
+  let known = byName.get(catalog);
+  if (known === undefined) {
+    const made = new Map<string, CatalogRelation[]>();
+    for (const relation of catalog.relations.values()) {
+      if (systemSchemas.has(relation.schema) || relation.kind === 'S') continue;
+      const same = made.get(relation.name);
+      if (same === undefined) made.set(relation.name, [relation]);
+      else same.push(relation);
+    }
+    byName.set(catalog, (known = made));
+  }
+  return known.get(name) ?? [];
+}
