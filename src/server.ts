@@ -116,7 +116,8 @@ export class Server {
     );
     logger.info(
       {
-        host: config.listen.host,
+        hosts: config.listen.hosts,
+        ...(config.listen.unixSocket !== null && { unixSocket: config.listen.unixSocket }),
         port,
         http: this.http?.port,
         shards: config.topology.shards.length,
@@ -154,8 +155,8 @@ export class Server {
     this.context!.notifications.follow();
     this.planner!.update(config.topology, this.catalog!);
     void this.reloadCatalog(true);
-    if (before.listen.port !== config.listen.port || before.listen.host !== config.listen.host) {
-      this.logger.warn('listen.host and listen.port take effect at the next start');
+    if (sockets(before) !== sockets(config)) {
+      this.logger.warn('addresses and sockets of listen take effect at the next start');
     }
     this.logger.level = config.log.level;
     this.logger.info({ version: config.topology.version }, 'configuration applied');
@@ -238,6 +239,11 @@ export class Server {
     if (this.stopped) reasons.push('stopping');
     return { ready: reasons.length === 0, reasons };
   }
+}
+
+/** What a listener is opened with. */
+function sockets({ listen: { tls: _, ...addresses } }: Config): string {
+  return JSON.stringify({ ...addresses, minProtocol: null });
 }
 
 /** Whether two loads of the catalog say the same. */

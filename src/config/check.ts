@@ -40,18 +40,30 @@ export function describeConfig(config: Config): string {
   const { listen, http, auth, pool, topology } = config;
   const tls = listen.tls === null ? 'no TLS' : `TLS ${listen.tls.mode}`;
   const lines = [
-    `clients      ${address(listen)}, database ${config.database}, ${tls}`,
-    `login        ${auth.method}, ${describeUsers(config)}`,
+    `clients      ${listenAddresses(listen).join(', ')}, database ${config.database}, ${tls}`,
+    `login        ${describeMethods(auth)}, ${describeUsers(config)}`,
     `http         ${http === null ? 'off' : address(http)}`,
     `pool         up to ${pool.size} backends per shard and role`,
     `commit       ${config.transactions.crossShard} over several shards`,
     `elsewhere    tables not listed below: ${topology.defaultKeyspace?.name ?? 'refused'}`,
   ];
-  if (auth.method === 'trust' && !isLoopback(listen.host)) {
-    lines.push(`note         trust on ${listen.host}: everybody who can reach it is let in`);
+  const open = listen.hosts.filter((host) => !isLoopback(host));
+  const trusting = auth.rules.some(({ method, type }) => method === 'trust' && type !== 'local');
+  if (trusting && open.length > 0) {
+    lines.push(`note         trust on ${open.join(', ')}: everybody who can reach it is let in`);
   }
   for (const keyspace of topology.keyspaces) lines.push('', ...describeKeyspace(keyspace, config));
   return `${lines.join('\n')}\n`;
+}
+
+/** As clients name them. */
+function listenAddresses({ hosts, port, unixSocket }: Config['listen']): string[] {
+  const sockets = unixSocket === null ? [] : [`${unixSocket}/.s.PGSQL.${port}`];
+  return [...hosts.map((host) => address({ host, port })), ...sockets];
+}
+
+function describeMethods({ rules }: Config['auth']): string {
+  return [...new Set(rules.map(({ method }) => method))].join(', ');
 }
 
 function describeUsers({ auth }: Config): string {

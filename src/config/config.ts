@@ -1,19 +1,17 @@
 import type { Topology } from '../keyspace/topology.js';
+import type { Network } from '../net/address.js';
 
 /**
  * The configuration file, validated, defaults filled in, secrets resolved. Deep-frozen. Durations
  * in ms, sizes in bytes.
  */
 export interface Config {
-  readonly listen: { readonly host: string; readonly port: number; readonly tls: TlsConfig | null };
+  readonly listen: ListenConfig;
   /** Null: no HTTP listener. */
   readonly http: { readonly host: string; readonly port: number } | null;
   /** The name clients connect to. */
   readonly database: string;
-  readonly auth: {
-    readonly method: 'trust' | 'md5' | 'scram-sha-256' | 'cert';
-    readonly users: ReadonlyMap<string, UserConfig>;
-  };
+  readonly auth: AuthConfig;
   readonly pool: {
     /** Backends per shard and role. */
     readonly size: number;
@@ -59,19 +57,80 @@ export interface Config {
   readonly servers: readonly ShardServers[];
 }
 
+export interface ListenConfig {
+  /** Names or addresses; `*` is every address of this machine. May be empty where there is a Unix socket. */
+  readonly hosts: readonly string[];
+  /** One for all of them, and part of the Unix socket's name. */
+  readonly port: number;
+  /** Absolute path of the folder of the Unix socket; null: none. */
+  readonly unixSocket: string | null;
+  /** Permissions of the Unix socket. */
+  readonly unixSocketMode: number;
+  /** Minor version of the oldest protocol 3 that clients may speak. */
+  readonly minProtocol: 0 | 2;
+  readonly tls: TlsConfig | null;
+}
+
 export interface TlsConfig {
-  readonly mode: 'disable' | 'prefer' | 'require';
+  /** verify-ca, verify-full: as require, and clients must show a certificate; verify-full: one of their user. */
+  readonly mode: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   /** PEM contents. */
   readonly cert: string;
   readonly key: string;
   readonly clientCa: string | null;
 }
 
+export type AuthMethod = 'trust' | 'md5' | 'scram-sha-256' | 'cert';
+
+export interface AuthConfig {
+  /** Of rules that name none. */
+  readonly method: AuthMethod;
+  readonly users: ReadonlyMap<string, UserConfig>;
+  /** The first one that fits decides; none fits: refused. */
+  readonly rules: readonly AuthRule[];
+}
+
+/** A line of what pg_hba.conf is to PostgreSQL. */
+export interface AuthRule {
+  readonly type: 'local' | 'host' | 'hostssl' | 'hostnossl';
+  readonly databases: readonly NamePattern[];
+  readonly users: readonly NamePattern[];
+  /** Of `local` none is looked at. */
+  readonly addresses: readonly ('all' | 'samehost' | 'samenet' | Network)[];
+  readonly method: AuthMethod | 'reject';
+  /** Users by the name in a certificate; null: the names are equal. */
+  readonly map: readonly NameMapping[] | null;
+  /** What certificate is asked for beside the method. */
+  readonly clientCert: 'verify-ca' | 'verify-full' | null;
+}
+
+export type NamePattern =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'regex'; readonly regex: RegExp }
+  /** Of users: whoever has this role. */
+  | { readonly kind: 'role'; readonly role: UserConfig['role'] };
+
+/** One line of what pg_ident.conf is to PostgreSQL. */
+export interface NameMapping {
+  /** The whole name, or what must be found in it. */
+  readonly certificate: string | RegExp;
+  /** `all`, or a name in which `\1` stands for the first group of `certificate`. */
+  readonly user: string;
+}
+
 export interface UserConfig {
   readonly name: string;
-  /** Plain text or a SCRAM-SHA-256 / md5 verifier as in pg_authid; null with trust. */
+  /** Plain text or a SCRAM-SHA-256 / md5 verifier as in pg_authid; null: no password lets the user in. */
   readonly password: string | null;
   readonly role: 'admin' | 'monitor' | 'app';
+  /** What the user may connect to; null: everything. */
+  readonly databases: readonly string[] | null;
+  /** Values that settings have at login, by lower-case name. */
+  readonly settings: ReadonlyMap<string, string>;
+  /** ms since 1970; the password is good until then. Null: for ever. */
+  readonly validUntil: number | null;
 }
 
 export interface ShardServers {

@@ -62,6 +62,8 @@ export const defaults = {
   listenHost: '127.0.0.1',
   /** PgBouncer's port: tools know it as that of a pooler. */
   listenPort: 6432,
+  /** Whoever is on this machine, as PostgreSQL has it; rules decide further. */
+  unixSocketMode: '0777',
   /** Next to Prometheus's own exporters. */
   httpPort: 9400,
   /** What psql and most tools connect to when nobody told them anything else. */

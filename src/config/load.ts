@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { makeTopology } from '../keyspace/topology-builder.js';
 import { readAuth, readTls } from './access.js';
-import type { Config } from './config.js';
+import type { Config, ListenConfig, TlsConfig } from './config.js';
 import { parseYaml } from './document.js';
 import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
 import { ConfigError } from './problems.js';
@@ -63,14 +63,15 @@ function unreadable(file: string, error: unknown): ConfigError {
 /** Null where the file has problems. */
 function build(reader: Reader, raw: RawConfig, version: number): Config | null {
   const tls = readTls(reader, raw);
-  const auth = readAuth(reader, raw);
+  const auth = readAuth(reader, raw, tls);
+  const listen = readListen(reader, raw, tls);
   checkNames(reader, raw);
   const { specs, servers } = readKeyspaces(reader, raw.keyspaces);
   const defaultKeyspace = readDefaultKeyspace(reader, raw.default_keyspace, specs);
   if (reader.problems.length > 0) return null;
   const { pool, limits: bounds } = raw;
   return freeze({
-    listen: { host: raw.listen.host, port: raw.listen.port, tls },
+    listen,
     http: raw.http === undefined ? null : { host: raw.http.host, port: raw.http.port },
     database: raw.database,
     auth,
@@ -109,6 +110,23 @@ function build(reader: Reader, raw: RawConfig, version: number): Config | null {
   });
 }
 
+function readListen(reader: Reader, raw: RawConfig, tls: TlsConfig | null): ListenConfig {
+  const { listen } = raw;
+  if (listen.host.length === 0 && listen.unix_socket === undefined) {
+    const cure = 'write host: 127.0.0.1, or unix_socket: FOLDER';
+    reader.report(['listen', 'host'], 'nothing to listen to', cure);
+  }
+  const folder = dirname(reader.surroundings.file);
+  return {
+    hosts: listen.host,
+    port: listen.port,
+    unixSocket: listen.unix_socket === undefined ? null : resolve(folder, listen.unix_socket),
+    unixSocketMode: Number.parseInt(listen.unix_socket_mode, 8),
+    minProtocol: listen.min_protocol === '3.2' ? 2 : 0,
+    tls,
+  };
+}
+
 function checkNames(reader: Reader, raw: RawConfig): void {
   if (raw.database === CONSOLE_DATABASE) {
     const fault = `database ${quoted(raw.database)} is reserved for the console`;
@@ -116,18 +134,18 @@ function checkNames(reader: Reader, raw: RawConfig): void {
   }
   const { http, listen } = raw;
   if (http === undefined || http.port === 0 || http.port !== listen.port) return;
-  if (http.host !== listen.host) return;
+  if (!listen.host.includes(http.host)) return;
   const path = reader.has(['http', 'port']) ? ['http', 'port'] : ['http'];
   reader.report(path, `http and listen share port ${http.port}`, 'give one of them another port');
 }
 
 /**
- * Plain objects and lists, deeply; maps and the topology come frozen (or read-only by type)
+ * Plain objects and lists, deeply; maps, bytes and the topology come frozen (or read-only by type)
  * already.
  */
 function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  if (value instanceof Map) return value;
+  if (value instanceof Map || value instanceof RegExp || ArrayBuffer.isView(value)) return value;
   Object.values(value).forEach(freeze);
   return Object.freeze(value);
 }

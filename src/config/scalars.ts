@@ -203,6 +203,35 @@ export function choice<const C extends readonly string[]>(choices: C): Spec<C[nu
   };
 }
 
+/** Any text, number or truth value, as its text: what a setting of PostgreSQL may be. */
+export function settingValue(): Spec<string> {
+  return {
+    jsonSchema: { type: ['string', 'number', 'boolean'] },
+    read(reader, node, path) {
+      const raw = scalarText(reader, node, path, 'write the value as SET would take it');
+      if (raw === undefined || !raw.text.includes('\0')) return raw?.text;
+      return report(reader, path, 'text with a NUL character', 'leave it out');
+    },
+  };
+}
+
+/** A day (its begin in UTC) or a moment with its time zone, in ISO 8601. In ms since 1970. */
+export function moment(): Spec<number> {
+  const cure = 'write a day or a moment such as 2030-12-31 or 2030-12-31T18:00:00Z';
+  return {
+    jsonSchema: { type: 'string', minLength: 1 },
+    read(reader, node, path) {
+      const raw = scalarText(reader, node, path, cure);
+      if (raw === undefined) return undefined;
+      const valid = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/.test(raw.text);
+      const time = valid ? Date.parse(raw.text.replace(' ', 'T')) : NaN;
+      if (!Number.isNaN(time)) return time;
+      const shown = raw.quotable ? quoted(raw.text) : 'the value';
+      return report(reader, path, `${shown} is no day or moment`, cure);
+    },
+  };
+}
+
 /** 1, or `auto`, which a later version takes for one process per core. */
 export function workers(): Spec<number> {
   return {

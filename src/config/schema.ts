@@ -4,8 +4,10 @@ import {
   duration,
   integer,
   keyRange,
+  moment,
   pemFile,
   secret,
+  settingValue,
   size,
   text,
   workers,
@@ -16,6 +18,7 @@ import {
   defaulted,
   list,
   object,
+  oneOrMore,
   openObject,
   optional,
   record,
@@ -42,28 +45,49 @@ const name = (what: string) =>
   });
 /** What Postgres calls an identifier: any text, spelled as \d shows it. */
 const identifier = (what: string) => text({ what, bytes: limits.nameBytes });
-const host = text({ what: 'a host name or an address', pattern: /^[A-Za-z0-9._:%-]+$/ });
+const host = text({ what: 'a host name or an address', pattern: /^([A-Za-z0-9._:%-]+|[*])$/ });
 
 const tls = object({
   mode: defaulted(
-    choice(['disable', 'prefer', 'require']),
-    'disable: none; prefer: clients may use TLS; require: they must',
+    choice(['disable', 'prefer', 'require', 'verify-ca', 'verify-full']),
+    'disable: none; prefer: clients may use TLS; require: they must; verify-ca: with a certificate; verify-full: of their user',
     'prefer',
   ),
   cert: optional(pemFile('the certificate'), 'PEM file: the certificate and its chain'),
   key: optional(pemFile('the private key'), 'PEM file: the private key'),
-  client_ca: optional(
-    pemFile('the client CA'),
-    'PEM file: who signs client certificates (auth.method cert)',
+  client_ca: optional(pemFile('the client CA'), 'PEM file: who signs client certificates'),
+  min_version: defaulted(
+    choice(['TLSv1.2', 'TLSv1.3']),
+    'Oldest version of TLS that clients may speak',
+    'TLSv1.2',
   ),
 });
 
 const listen = object({
-  host: defaulted(host, 'Address that clients connect to', defaults.listenHost),
+  host: defaulted(
+    oneOrMore('host names or addresses', host),
+    'Addresses that clients connect to; *: every address of this machine',
+    [defaults.listenHost],
+    defaults.listenHost,
+  ),
   port: defaulted(
     integer(limits.listenPort, 'a port'),
     'Port that clients connect to; 0: any free one',
     defaults.listenPort,
+  ),
+  unix_socket: optional(
+    text({ what: 'a folder' }),
+    'Folder of a Unix socket; its name there is .s.PGSQL.PORT',
+  ),
+  unix_socket_mode: defaulted(
+    text({ what: 'permissions in octal, in quotes: "0770"', pattern: /^0?[0-7]{3}$/ }),
+    'Who may connect to the Unix socket',
+    defaults.unixSocketMode,
+  ),
+  min_protocol: defaulted(
+    choice(['3.0', '3.2']),
+    'Oldest protocol that clients may speak; 3.2 has longer keys for cancel requests',
+    '3.0',
   ),
   tls: optional(tls, 'TLS for clients; left out: none'),
 });
@@ -72,6 +96,9 @@ const http = object({
   host: defaulted(host, 'Address of /metrics, /healthz and /readyz', defaults.listenHost),
   port: defaulted(integer(limits.listenPort, 'a port'), 'Port; 0: any free one', defaults.httpPort),
 });
+
+/** Of PostgreSQL, extensions' own included. */
+export const SETTING_NAME = /^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)*$/;
 
 const user = object({
   name: required(identifier('the name the user logs in with'), 'Login name', 'write name: NAME'),
@@ -84,12 +111,82 @@ const user = object({
     'app: runs statements; monitor: reads the console as well; admin: all of the console',
     'app',
   ),
+  databases: optional(
+    oneOrMore('database names', identifier('a database name')),
+    'What the user may connect to; left out: everything',
+  ),
+  settings: defaulted(
+    record('setting', SETTING_NAME.source, settingValue()),
+    'Values that settings have at login, as ALTER ROLE ... SET gives them',
+    new Map(),
+  ),
+  valid_until: optional(moment(), 'When the password expires; left out: never'),
+});
+
+const namePattern = (what: string) => text({ what });
+
+const rule = object({
+  type: required(
+    choice(['local', 'host', 'hostssl', 'hostnossl']),
+    'local: Unix socket; host: TCP; hostssl: with TLS only; hostnossl: without TLS only',
+    'write type: host',
+  ),
+  database: defaulted(
+    oneOrMore('database names', namePattern('all, a name or /regular expression')),
+    'all, names, or /regular expressions',
+    ['all'],
+    'all',
+  ),
+  user: defaulted(
+    oneOrMore('user names', namePattern('all, a name, +role or /regular expression')),
+    'all, names, +role, or /regular expressions',
+    ['all'],
+    'all',
+  ),
+  address: defaulted(
+    oneOrMore('addresses', text({ what: 'all, samehost, samenet, an address or a network' })),
+    'all, samehost, samenet, addresses, or networks such as 10.0.0.0/8',
+    ['all'],
+    'all',
+  ),
+  method: optional(
+    choice(['trust', 'reject', 'md5', 'scram-sha-256', 'cert']),
+    'How these clients prove who they are; left out: auth.method',
+  ),
+  map: optional(name('the name of a map'), 'Of auth.maps: which users a certificate stands for'),
+  clientcert: optional(
+    choice(['verify-ca', 'verify-full']),
+    'The certificate that hostssl asks for beside the method; verify-full: one of the user',
+  ),
+});
+
+const mapping = object({
+  certificate: required(
+    text({ what: 'a common name or /regular expression' }),
+    'Common name of the certificate, or /regular expression',
+    'write certificate: NAME',
+  ),
+  user: required(
+    text({ what: 'a user name' }),
+    'Who may log in with it; \\1: what the first group found; all: everybody',
+    'write user: NAME',
+  ),
 });
 
 const auth = object({
   method: optional(
     choice(['trust', 'md5', 'scram-sha-256', 'cert']),
     'How clients prove who they are; left out: trust, while listening on loopback only',
+  ),
+  map: optional(name('the name of a map'), 'Of maps: which users a certificate stands for'),
+  rules: optional(
+    list('rules', rule, { whenEmpty: rule.empty }),
+    'Who may come from where, and how; the first that fits decides. Left out: everybody, by method',
+  ),
+  maps: defaulted(
+    record('map', NAME.source, list('mappings', mapping, { whenEmpty: mapping.empty })),
+    'Which users the names in certificates stand for',
+    new Map(),
   ),
   users: defaulted(list('users', user, { whenEmpty: user.empty }), 'Who may log in', []),
 });

@@ -250,6 +250,19 @@ export function list<T>(
   };
 }
 
+/** One value, or a list of them. */
+export function oneOrMore<T>(what: string, spec: Spec<T>): Spec<readonly T[]> {
+  const several = list(what, spec);
+  return {
+    jsonSchema: { anyOf: [spec.jsonSchema, several.jsonSchema] },
+    read(reader, node, path) {
+      if (isSeq(node)) return several.read(reader, node, path);
+      const one = spec.read(reader, node, path);
+      return one === undefined ? undefined : [one];
+    },
+  };
+}
+
 /** A key that is only known by name; reading it says that it is there. */
 export function anything(): Spec<true> {
   return { jsonSchema: {}, read: () => true };

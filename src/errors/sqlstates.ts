@@ -34,9 +34,9 @@ export const sqlstates = {
   },
   invalid_authorization_specification: {
     code: '28000',
-    when: 'No user name, or the user may not log in',
+    when: 'No user name, no rule that lets the client in, no certificate of the user, or SCRAM over another channel',
   },
-  invalid_password: { code: '28P01', when: 'Wrong password or unknown user' },
+  invalid_password: { code: '28P01', when: 'Wrong or expired password, or unknown user' },
   invalid_catalog_name: { code: '3D000', when: 'The database is not the configured one' },
   invalid_sql_statement_name: { code: '26000', when: 'A prepared statement that does not exist' },
   invalid_cursor_name: { code: '34000', when: 'A portal that does not exist' },
@@ -45,7 +45,7 @@ export const sqlstates = {
   syntax_error: { code: '42601', when: 'Text that the PostgreSQL grammar does not accept' },
   insufficient_privilege: {
     code: '42501',
-    when: 'A statement that names the schema shardgate, which is not for clients',
+    when: 'A statement that names the schema shardgate, which is not for clients; a database that is not for the user',
   },
   generated_always: { code: '428C9', when: 'A value for a GENERATED ALWAYS column' },
   undefined_table: { code: '42P01', when: 'A table that does not exist' },

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
-import type { Config } from '../config/config.js';
+import type { AuthConfig, AuthRule, UserConfig } from '../config/config.js';
 import {
   equalSecrets,
   makeVerifier,
@@ -14,6 +14,7 @@ import {
   type ScramVerifier,
 } from '../protocol/scram.js';
 import { Writer } from '../protocol/writer.js';
+import { certificateFits } from './host-rules.js';
 
 /** The next thing of a login: bytes for the client, or its end. */
 export type AuthStep =
@@ -26,55 +27,66 @@ export type AuthStep =
 const AuthCode = { ok: 0, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const;
 /** Salts of mock exchanges must not change while the process lives, or they would tell unknown users apart. */
 const MOCK_SECRET = randomBytes(32);
-const verifiers = new Map<string, Promise<ScramVerifier>>();
+/** Of users whose password is plain text; a reload makes other users. */
+const verifiers = new WeakMap<UserConfig, Promise<ScramVerifier>>();
 
-/** One client's proof of who it is. Steps may take PBKDF2, so they are asynchronous; messages come one at a time. */
+/** What the connection itself says about a client. */
+export interface Channel {
+  /** Common name of a verified certificate; null: it has shown none. */
+  readonly certificateName: string | null;
+  /** What SCRAM can be bound to; null: nothing. */
+  readonly binding: Buffer | null;
+}
+
+/**
+ * One client's proof of who it is, by the method of a rule. Steps may take PBKDF2, so they are asynchronous; messages
+ * come one at a time.
+ */
 export class Authentication {
   private readonly user: string;
+  /** Null: the user is not listed. */
+  readonly entry: UserConfig | null;
   private readonly password: string | null;
-  private readonly method: Config['auth']['method'];
+  private readonly rule: AuthRule;
   private readonly known: boolean;
   private readonly salt = randomBytes(4);
   private scram: ScramServer | null = null;
-  private readonly certificateName: string | null;
-  private readonly channel: Buffer | null;
+  private readonly channel: Channel;
 
-  /** `channel`: what SCRAM can be bound to; null: nothing. */
-  constructor(
-    auth: Config['auth'],
-    user: string,
-    certificateName: string | null,
-    channel: Buffer | null,
-  ) {
-    const entry = auth.users.get(user);
+  constructor({ users }: AuthConfig, rule: AuthRule, user: string, channel: Channel) {
+    const entry = users.get(user) ?? null;
     this.user = user;
-    this.method = auth.method;
-    this.password = entry?.password ?? null;
-    this.known = entry !== undefined || (auth.method === 'trust' && auth.users.size === 0);
-    this.certificateName = certificateName;
+    this.entry = entry;
+    this.rule = rule;
+    // An expired password lets in nobody, and is not told from a wrong one.
+    const expired = (entry?.validUntil ?? Infinity) <= Date.now();
+    this.password = expired ? null : (entry?.password ?? null);
+    this.known = entry !== null || (rule.method === 'trust' && users.size === 0);
     this.channel = channel;
   }
 
   async start(): Promise<AuthStep> {
-    switch (this.method) {
+    const { rule, channel } = this;
+    if (rule.clientCert !== null && channel.certificateName === null) {
+      return this.refused('connection requires a valid client certificate');
+    }
+    switch (rule.method) {
+      case 'reject':
+        throw new Error('a rejected client is not asked for anything');
       case 'trust':
         // Nobody has to prove anything, so that the name is looked at behind AuthenticationOk, as Postgres does.
-        if (this.known) return accepted();
+        if (this.known) return this.accepted();
         return {
           ...this.refused(`role "${this.user}" does not exist`),
           first: request(AuthCode.ok, NOTHING),
         };
-      case 'cert': {
-        const fits = this.known && this.certificateName === this.user;
-        return fits
-          ? accepted()
-          : this.refused(`certificate authentication failed for user "${this.user}"`);
-      }
+      case 'cert':
+        return this.known && this.certificateFits() ? this.accepted() : this.wrongCertificate();
       case 'md5':
         return { kind: 'send', bytes: request(AuthCode.md5, this.salt), expectsAnswer: true };
       case 'scram-sha-256': {
-        this.scram = new ScramServer(await this.verifier(), this.channel);
-        const offered = this.channel === null ? [SCRAM] : [SCRAM_PLUS, SCRAM];
+        this.scram = new ScramServer(await this.verifier(), channel.binding);
+        const offered = channel.binding === null ? [SCRAM] : [SCRAM_PLUS, SCRAM];
         const mechanisms = Buffer.from(`${offered.join('\0')}\0\0`, 'latin1');
         return { kind: 'send', bytes: request(AuthCode.sasl, mechanisms), expectsAnswer: true };
       }
@@ -83,7 +95,7 @@ export class Authentication {
 
   /** Takes a password message's content (`p`, behind its length). */
   answer(content: Buffer): AuthStep {
-    if (this.method === 'md5') return this.answerMd5(content);
+    if (this.rule.method === 'md5') return this.answerMd5(content);
     try {
       return this.answerScram(content);
     } catch (error) {
@@ -104,7 +116,7 @@ export class Authentication {
       this.scramStep = 'final';
       const nameEnd = content.indexOf(0);
       const mechanism = content.toString('latin1', 0, Math.max(0, nameEnd));
-      const plus = mechanism === SCRAM_PLUS && this.channel !== null;
+      const plus = mechanism === SCRAM_PLUS && this.channel.binding !== null;
       if (!plus && mechanism !== SCRAM) {
         throw new ScramError('client selected an invalid SASL authentication mechanism');
       }
@@ -123,7 +135,7 @@ export class Authentication {
     }
     const signature = this.scram.final(content.toString('utf8'));
     if (signature === null || !this.known || this.password === null) return this.wrongPassword();
-    return accepted(request(AuthCode.saslFinal, Buffer.from(signature, 'latin1')));
+    return this.accepted(request(AuthCode.saslFinal, Buffer.from(signature, 'latin1')));
   }
 
   private answerMd5(content: Buffer): AuthStep {
@@ -134,7 +146,7 @@ export class Authentication {
       this.salt,
     );
     const fits = equalSecrets(response, expected) && this.known && this.password !== null;
-    return fits ? accepted() : this.wrongPassword();
+    return fits ? this.accepted() : this.wrongPassword();
   }
 
   private async verifier(): Promise<ScramVerifier> {
@@ -142,13 +154,29 @@ export class Authentication {
     const given = parseVerifier(this.password);
     if (given !== null) return given;
     // Deriving costs milliseconds of CPU: once for a password, not once a login.
-    const key = `${this.user}\0${this.password}`;
-    let made = verifiers.get(key);
+    let made = verifiers.get(this.entry!);
     if (made === undefined) {
       made = makeVerifier(this.password);
-      verifiers.set(key, made);
+      verifiers.set(this.entry!, made);
     }
     return made;
+  }
+
+  /** `first`: what comes in front of AuthenticationOk. */
+  private accepted(first: Buffer = NOTHING): AuthStep {
+    if (this.rule.clientCert === 'verify-full' && !this.certificateFits()) {
+      return this.wrongCertificate();
+    }
+    return { kind: 'accepted', bytes: Buffer.concat([first, request(AuthCode.ok, NOTHING)]) };
+  }
+
+  private certificateFits(): boolean {
+    const { certificateName } = this.channel;
+    return certificateName !== null && certificateFits(this.rule.map, certificateName, this.user);
+  }
+
+  private wrongCertificate(): AuthStep {
+    return this.refused(`certificate authentication failed for user "${this.user}"`);
   }
 
   private wrongPassword(): AuthStep {
@@ -162,10 +190,6 @@ export class Authentication {
       error: sqlError('invalid_authorization_specification', message, { severity: 'FATAL' }),
     };
   }
-}
-
-function accepted(first: Buffer = NOTHING): AuthStep {
-  return { kind: 'accepted', bytes: Buffer.concat([first, request(AuthCode.ok, NOTHING)]) };
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -1,3 +1,4 @@
+import type { Config, UserConfig } from '../config/config.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { SocketTransport, TransportHandler } from '../net/transport.js';
 import { secureServerTransport } from '../net/transport.js';
@@ -19,6 +20,7 @@ import { Writer } from '../protocol/writer.js';
 import type { Logger } from '../util/logger.js';
 import { Authentication, type AuthStep } from './authentication.js';
 import { ALPN, type TlsOffer } from './client-tls.js';
+import { ruleFor, turnedAway } from './host-rules.js';
 import { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
 import { startupSettings } from './startup-settings.js';
@@ -53,6 +55,8 @@ export interface LoginHost {
 export class ClientLogin implements TransportHandler {
   private readonly host: LoginHost;
   private readonly logger: Logger;
+  /** Null: a Unix socket. */
+  private readonly address: string | null;
   private transport: SocketTransport;
   private readonly framer = new Framer();
   private phase: 'startup' | 'authentication' | 'busy' | 'over' = 'startup';
@@ -70,8 +74,9 @@ export class ClientLogin implements TransportHandler {
   private session: Session | null = null;
   private readonly timer: NodeJS.Timeout;
 
-  constructor(transport: SocketTransport, host: LoginHost, logger: Logger) {
+  constructor(transport: SocketTransport, address: string | null, host: LoginHost, logger: Logger) {
     this.transport = transport;
+    this.address = address;
     this.host = host;
     this.logger = logger;
     this.timer = setTimeout(() => {
@@ -195,7 +200,7 @@ export class ClientLogin implements TransportHandler {
 
   private onSslRequest(more: boolean): void {
     this.sawSsl = true;
-    const offer = this.direct ? null : this.host.tls();
+    const offer = this.direct || this.address === null ? null : this.host.tls();
     if (offer === null) this.transport.write(NO);
     // Bytes sent before the answer would be taken for encrypted ones afterwards (CVE-2021-23214).
     if (more) this.refuse(plaintextBehindRequest('SSL'));
@@ -213,7 +218,7 @@ export class ClientLogin implements TransportHandler {
 
   /** False: nothing may be encrypted here (any more). */
   private startDirectTls(buffer: Buffer, at: number, end: number): boolean {
-    const offer = this.host.tls();
+    const offer = this.address === null ? null : this.host.tls();
     if (offer === null || this.sawSsl || this.sawGss || this.encryption !== null) return false;
     this.direct = true;
     this.encrypt(offer, Buffer.from(buffer.subarray(at, end)));
@@ -231,7 +236,13 @@ export class ClientLogin implements TransportHandler {
     const user = packet.parameters.get('user') ?? '';
     const answer = negotiation(packet.minor, packet.unknownOptions);
     if (answer !== null) this.transport.write(answer);
-    if (this.encryption === null && this.host.tls()?.required === true) {
+    const { minProtocol } = context.config.listen;
+    if (packet.minor < minProtocol) {
+      this.refuse(unsupportedProtocol(3, packet.minor, minProtocol));
+      return;
+    }
+    const plain = this.address !== null && this.encryption === null;
+    if (plain && this.host.tls()?.required === true) {
       this.refuse(
         sqlError('invalid_authorization_specification', 'connections must be encrypted', {
           hint: 'Connect with sslmode=require.',
@@ -253,12 +264,18 @@ export class ClientLogin implements TransportHandler {
       this.refuse(refusal);
       return;
     }
-    this.authentication = new Authentication(
-      context.config.auth,
-      user,
-      this.transport.peerCertificateName(),
-      this.encryption?.channel ?? null,
-    );
+    const { auth } = context.config;
+    const encrypted = this.encryption !== null;
+    const caller = { address: this.address, encrypted, user, database: wantedDatabase(packet) };
+    const rule = ruleFor(auth, caller);
+    if (rule === null || rule.method === 'reject') {
+      this.refuse(turnedAway(rule, caller));
+      return;
+    }
+    this.authentication = new Authentication(auth, rule, user, {
+      certificateName: this.transport.peerCertificateName(),
+      binding: this.encryption?.channel ?? null,
+    });
     this.phase = 'busy';
     this.authentication.start().then(
       (step) => {
@@ -309,19 +326,9 @@ export class ClientLogin implements TransportHandler {
     const { context } = this.host;
     const { parameters, minor } = this.startup!;
     const user = parameters.get('user')!;
-    // Missing or empty means the user's name.
-    const named = parameters.get('database') ?? '';
-    const database = named === '' ? user : named;
-    if (database !== context.config.database) {
-      this.transport.write(authenticationOk);
-      this.refuse(
-        sqlError('invalid_catalog_name', `database "${database}" does not exist`, {
-          hint: `Connect to "${context.config.database}".`,
-        }),
-      );
-      return;
-    }
-    const settings = startupSettings(parameters);
+    const { entry } = this.authentication!;
+    const refusal = databaseRefusal(wantedDatabase(this.startup!), context.config, entry);
+    const settings = refusal ?? startupSettings(parameters, entry?.settings);
     if (settings instanceof SqlError) {
       this.transport.write(authenticationOk);
       this.refuse(settings);
@@ -378,6 +385,29 @@ export class ClientLogin implements TransportHandler {
     this.phase = 'over';
     this.host.onClosed(refused);
   }
+}
+
+/** Missing or empty means the user's name. */
+function wantedDatabase({ parameters }: Startup): string {
+  const named = parameters.get('database') ?? '';
+  return named === '' ? (parameters.get('user') ?? '') : named;
+}
+
+/** Null: the user may connect to it. */
+function databaseRefusal(
+  database: string,
+  config: Config,
+  user: UserConfig | null,
+): SqlError | null {
+  if (database !== config.database) {
+    return sqlError('invalid_catalog_name', `database "${database}" does not exist`, {
+      hint: `Connect to "${config.database}".`,
+    });
+  }
+  if (user?.databases?.includes(database) !== false) return null;
+  return sqlError('insufficient_privilege', `permission denied for database "${database}"`, {
+    detail: 'User does not have CONNECT privilege.',
+  });
 }
 
 /** A request for encryption where it makes no sense any more is read as a version, as Postgres does. */

@@ -38,13 +38,14 @@ function makeOffer(config: TlsConfig): TlsOffer {
     rejectUnauthorized: false,
   };
   const channel = tlsServerEndPoint(config.cert);
-  return { options, required: config.mode === 'require', channel };
+  return { options, required: config.mode !== 'prefer', channel };
 }
 
-function makeContext({ cert, key, clientCa }: TlsConfig): SecureContext {
+function makeContext({ cert, key, clientCa, minVersion }: TlsConfig): SecureContext {
   return createSecureContext({
     cert,
     key,
+    minVersion,
     ...(clientCa !== null && { ca: clientCa }),
     // As PostgreSQL: a resumed session would skip the check of the client's certificate.
     secureOptions: constants.SSL_OP_NO_TICKET,

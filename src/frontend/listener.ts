@@ -1,10 +1,11 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { sqlError } from '../errors/sql-error.js';
 import { acceptTransport, type TransportHandler } from '../net/transport.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
-import { connectionLogger, errorField } from '../util/logger.js';
+import { connectionLogger } from '../util/logger.js';
 import { ClientLogin, type LoginHost } from './client-login.js';
 import { ClientTls } from './client-tls.js';
+import { ListenSockets } from './listen-sockets.js';
 import type { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
 
@@ -12,15 +13,11 @@ import type { SessionContext } from './session-context.js';
 const DRAIN_POLL_MS = 50;
 /** So many clients above limits.max_clients are told that they are too many, at a time. */
 const REFUSED_AT_A_TIME = 500;
-/** An idle client is asked for a sign of life after this long. */
-const KEEP_ALIVE_MS = 60_000;
-/** Connections that the kernel keeps while the event loop is busy. */
-const BACKLOG = 4096;
 
 /** Accepts clients and keeps count of them. */
 export class Listener {
   private readonly context: SessionContext;
-  private readonly server: net.Server;
+  private readonly sockets: ListenSockets;
   private readonly sessions = new Set<Session>();
   private connections = 0;
   private nextId = 1;
@@ -32,32 +29,12 @@ export class Listener {
   constructor(context: SessionContext) {
     this.context = context;
     this.loginHost = this.makeLoginHost();
-    const options = {
-      pauseOnConnect: true,
-      noDelay: true,
-      // Who has vanished without a word is found out by the kernel.
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    };
-    this.server = net.createServer(options, (socket) => {
-      this.accept(socket);
-    });
-    this.server.on('error', (error) => {
-      // No more files or memory for a connection: those that there are go on.
-      if (this.server.listening) context.logger.error(errorField(error), 'cannot accept a client');
-    });
+    this.sockets = new ListenSockets((socket, local) => this.accept(socket, local), context.logger);
   }
 
-  /** Resolves to the port in use. Rejects where the address cannot be had. */
+  /** Resolves to the port in use. Rejects where an address cannot be had. */
   listen(): Promise<number> {
-    const { host, port } = this.context.config.listen;
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen({ host, port, backlog: BACKLOG }, () => {
-        this.server.removeListener('error', reject);
-        resolve((this.server.address() as net.AddressInfo).port);
-      });
-    });
+    return this.sockets.open(this.context.config.listen);
   }
 
   /** What every session has open. */
@@ -68,7 +45,7 @@ export class Listener {
   /** No new clients; idle sessions end now, others when their transaction is over, all after `timeoutMs`. */
   async drain(timeoutMs: number): Promise<void> {
     this.draining = true;
-    this.server.close();
+    this.sockets.close();
     const deadline = Date.now() + timeoutMs;
     while (this.sessions.size > 0) {
       const over = Date.now() >= deadline;
@@ -79,20 +56,24 @@ export class Listener {
     }
   }
 
-  private accept(socket: net.Socket): void {
+  private accept(socket: net.Socket, local: boolean): void {
     const { metrics, logger, config } = this.context;
     // Enough room to tell some of those who are too many; a flood of them is not listened to.
-    if (this.connections >= config.limits.maxClients + REFUSED_AT_A_TIME) {
+    const flood = this.connections >= config.limits.maxClients + REFUSED_AT_A_TIME;
+    // Gone already: where it came from cannot be told any more.
+    const gone = !local && socket.remoteAddress === undefined;
+    if (flood || gone) {
       metrics.clientsRefused++;
       socket.destroy();
       return;
     }
+    const address = local ? null : socket.remoteAddress!;
     metrics.clientsAccepted++;
     metrics.clientsConnected++;
     this.connections++;
     const log = connectionLogger(logger, this.nextId++);
     const transport = acceptTransport(socket, NOBODY);
-    transport.handler = new ClientLogin(transport, this.loginHost, log);
+    transport.handler = new ClientLogin(transport, address, this.loginHost, log);
   }
 
   private makeLoginHost(): LoginHost {

@@ -66,11 +66,11 @@ export function readStartup(buffer: Buffer, start: number, end: number): Startup
   return { kind: 'startup', minor, parameters, unknownOptions };
 }
 
-/** The error that every version but 3 gets. */
-export function unsupportedProtocol(major: number, minor: number): SqlError {
+/** The error that every version but 3 gets, and minor ones below the oldest. */
+export function unsupportedProtocol(major: number, minor: number, oldest = 0): SqlError {
   return sqlError(
     'feature_not_supported',
-    `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.${LATEST_MINOR}`,
+    `unsupported frontend protocol ${major}.${minor}: server supports 3.${oldest} to 3.${LATEST_MINOR}`,
     { severity: 'FATAL' },
   );
 }

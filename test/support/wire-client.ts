@@ -41,9 +41,9 @@ export class WireClient {
   }
 
   /** A connected socket; nothing has been sent. */
-  static open(options: { host?: string; port: number }): Promise<WireClient> {
+  static open(options: { host?: string; port: number } | { path: string }): Promise<WireClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect(options.port, options.host ?? '127.0.0.1');
+      const socket = connect('path' in options ? options : { host: '127.0.0.1', ...options });
       socket.once('error', reject);
       socket.once('connect', () => {
         socket.off('error', reject);

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/load.js';
 import { formatKeyRange } from '../../../src/keyspace/key-range.js';
@@ -6,10 +7,11 @@ import { KEYSPACES, load } from './fixtures.js';
 describe('a file that holds keyspaces only', () => {
   test('gets every default', () => {
     const config = load(KEYSPACES);
-    expect(config.listen).toEqual({ host: '127.0.0.1', port: 6432, tls: null });
+    expect(config.listen).toMatchObject({ hosts: ['127.0.0.1'], port: 6432, tls: null });
+    expect(config.listen).toMatchObject({ unixSocket: null, minProtocol: 0 });
     expect(config.http).toBeNull();
     expect(config.database).toBe('postgres');
-    expect(config.auth).toEqual({ method: 'trust', users: new Map() });
+    expect(config.auth).toMatchObject({ method: 'trust', users: new Map() });
     expect(config.pool).toEqual({
       size: 10,
       queueTimeoutMs: 5_000,
@@ -120,9 +122,47 @@ ${KEYSPACES}`,
     ]);
   });
 
+  test('what belongs to a user alone', () => {
+    const { auth } = load(`auth:
+  method: trust
+  users:
+    - name: a
+      databases: shop
+      settings: { Statement_Timeout: 5s, search_path: 'app, public', work_mem: 4096, jit: off }
+      valid_until: 2030-01-01T00:00:00+01:00
+    - { name: b, databases: [shop, shardgate], valid_until: 2030-01-01 }
+${KEYSPACES}`);
+    const [a, b] = [auth.users.get('a')!, auth.users.get('b')!];
+    expect([a.databases, b.databases]).toEqual([['shop'], ['shop', 'shardgate']]);
+    expect(Object.fromEntries(a.settings)).toEqual({
+      statement_timeout: '5s',
+      search_path: 'app, public',
+      work_mem: '4096',
+      jit: 'off',
+    });
+    const day = Date.UTC(2030, 0, 1);
+    expect([a.validUntil, b.validUntil]).toEqual([day - 3_600_000, day]);
+  });
+
+  test('passwords are kept where some rule asks for them', () => {
+    const file = (rules: string): string =>
+      `auth: { users: [{ name: a, password: x }, { name: b }], rules: [${rules}] }\n${KEYSPACES}`;
+    const password = (rules: string): unknown => load(file(rules)).auth.users.get('a')!.password;
+    const local = '{ type: local, method: trust }';
+    expect(password(local)).toBeNull();
+    expect(password(`${local}, { type: host, method: md5 }`)).toBe('x');
+  });
+
+  test('several addresses, and a Unix socket beside the file', () => {
+    const text = "listen: { host: [127.0.0.1, '::1'], unix_socket: run, unix_socket_mode: '0770' }";
+    const { listen } = load(`${text}\n${KEYSPACES}`);
+    expect(listen).toMatchObject({ hosts: ['127.0.0.1', '::1'], unixSocketMode: 0o770 });
+    expect(listen.unixSocket).toBe(resolve('run'));
+  });
+
   test('trust keeps no passwords', () => {
     const config = load(`auth: { method: trust, users: [{ name: a, password: x }] }\n${KEYSPACES}`);
-    expect(config.auth.users.get('a')).toEqual({ name: 'a', password: null, role: 'app' });
+    expect(config.auth.users.get('a')).toMatchObject({ password: null, role: 'app' });
   });
 
   test('key ranges may be written without quotes, and a shard may own several', () => {

@@ -136,6 +136,67 @@ describe('who may log in', () => {
       'auth: { method: md5, users: [{ name: a, password: file:/none }] }',
       '1:51: the file of the password cannot be read (ENOENT); name a file',
     ],
+    [
+      "listen: { host: [127.0.0.1, '*'] }",
+      '1:17: without auth.method everybody who can reach this address would be let in',
+    ],
+    ['listen: { host: [] }', '1:17: nothing to listen to; write host: 127.0.0.1, or unix_socket'],
+    ['listen: { unix_socket_mode: rwx }', '1:29: "rwx" is not permissions in octal'],
+    ['listen: { min_protocol: 3.1 }', '1:25: "3.1" is not one of the choices; did you mean 3.0?'],
+    [
+      'auth: { rules: [{ type: host }] }',
+      '1:17: a rule without a method, and no auth.method; write method: scram-sha-256',
+    ],
+    ['auth: { rules: [{ method: trust }] }', '1:17: "type" is missing; write type: host'],
+    [
+      'auth: { rules: [{ type: host, method: scram-sha-256 }] }',
+      '1:7: nobody can log in: scram-sha-256 needs users; write users: [ {',
+    ],
+    [
+      'auth: { rules: [{ type: host, method: trust, address: [10.0.0.0/8, 10.1.0.0/8] }] }',
+      '1:55: "10.1.0.0/8" is no address and no network; write all, samehost',
+    ],
+    [
+      'auth: { rules: [{ type: local, method: trust, address: 10.0.0.0/8 }] }',
+      '1:56: a Unix socket has no addresses; leave it out',
+    ],
+    [
+      'auth: { rules: [{ type: host, method: trust, user: +boss }] }',
+      '1:52: "+boss" is no role; write +admin, +monitor, +app',
+    ],
+    [
+      "auth: { rules: [{ type: host, method: trust, database: '/(' }] }",
+      '1:56: "/(" is no regular expression; write it as in JavaScript',
+    ],
+    ['auth: { rules: [{ type: hostssl, method: trust }] }', '1:25: hostssl without TLS; write'],
+    [
+      'auth: { users: [{ name: a }], rules: [{ type: host, method: cert }] }',
+      '1:39: method cert in a rule of type host; write type: hostssl',
+    ],
+    [
+      'auth: { rules: [{ type: hostnossl, method: trust, clientcert: verify-ca }] }',
+      '1:17: clientcert in a rule of type hostnossl; write type: hostssl',
+    ],
+    [
+      'auth: { map: stuff, maps: { staff: [{ certificate: a, user: b }] } }',
+      '1:14: there is no map "stuff"; did you mean staff?',
+    ],
+    [
+      "auth: { maps: { staff: [{ certificate: '/)', user: b }] } }",
+      '1:40: "/)" is no regular expression',
+    ],
+    [
+      'auth: { users: [{ name: a, valid_until: tomorrow }] }',
+      '1:41: "tomorrow" is no day or moment; write a day or a moment such as 2030-12-31',
+    ],
+    [
+      'auth: { users: [{ name: a, settings: { "a b": 1 } }] }',
+      '1:40: "a b" is no name of a setting; write it as SHOW takes it',
+    ],
+    [
+      "auth: { method: scram-sha-256, users: [{ name: a, password: 'SCRAM-SHA-256$9999999:c2FsdA==$x:y' }] }",
+      '1:61: a SCRAM-SHA-256 verifier that cannot be read; copy it from pg_authid',
+    ],
     ['auth: { users: [~] }', '1:16: item 1 of the list is empty; write users there, or drop it'],
     [
       'http: { port: 6432 }',
@@ -177,6 +238,7 @@ describe('TLS', () => {
     const text = tls('cert: a.crt, key: a.key, client_ca: a.crt');
     expect(load(text, {}, files).listen.tls).toEqual({
       mode: 'prefer',
+      minVersion: 'TLSv1.2',
       cert: CERTIFICATE,
       key: KEY,
       clientCa: CERTIFICATE,

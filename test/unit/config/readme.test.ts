@@ -3,16 +3,20 @@ import { loadConfigText } from '../../../src/config/load.js';
 import { configSpec } from '../../../src/config/schema.js';
 import type { Config } from '../../../src/config/config.js';
 import { sectionOf } from '../../support/readme.js';
+import { CERTIFICATE, KEY } from './tls-pair.js';
 
-const example = /```yaml\n([^]*?)```/.exec(sectionOf('Configuration'))![1]!;
+const yaml = (section: string): string => /```yaml\n([^]*?)```/.exec(sectionOf(section))![1]!;
+const example = yaml('Configuration');
 
-function load(text: string): Config {
+function load(text: string, readFile?: (name: string) => string): Config {
   return loadConfigText(text, {
     file: 'shardgate.yaml',
     env: { APP_PASSWORD: 'a', OPERATOR_PASSWORD: 'b', SHARD_PASSWORD: 'c' },
-    readFile: () => {
-      throw new Error('the example names no file');
-    },
+    readFile:
+      readFile ??
+      (() => {
+        throw new Error('the example names no file');
+      }),
   });
 }
 
@@ -57,8 +61,20 @@ describe('the configuration example of the README', () => {
     expect(shown.listen).toEqual(bare.listen);
   });
 
+  test('is joined by one of logins, which is sound as well', () => {
+    const keyspaces = example.slice(example.indexOf('\nkeyspaces:'));
+    const files: Record<string, string> = { 'tls/server.key': KEY, '/run/secrets/app': 'x' };
+    const { auth } = load(
+      `database: shop\n${yaml('Logins and TLS')}${keyspaces}`,
+      (name) => files[name] ?? CERTIFICATE,
+    );
+    expect(auth.rules.map(({ method }) => method)).toEqual([
+      ...['trust', 'reject', 'scram-sha-256', 'cert', 'scram-sha-256'],
+    ]);
+  });
+
   test('and the text around it name every key that there is', () => {
-    const text = sectionOf('Configuration');
+    const text = sectionOf('Configuration') + sectionOf('Logins and TLS');
     const missing = [...keysOf(configSpec.jsonSchema)].filter(
       (key) => !new RegExp(`\\b${key}\\b`).test(text),
     );

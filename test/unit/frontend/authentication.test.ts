@@ -1,21 +1,35 @@
 import { describe, expect, test } from 'vitest';
-import type { Config } from '../../../src/config/config.js';
+import type { AuthRule } from '../../../src/config/config.js';
 import { Authentication, type AuthStep } from '../../../src/frontend/authentication.js';
 import { makeVerifier, md5Response, ScramClient } from '../../../src/protocol/scram.js';
 import { int32 } from '../protocol/messages.js';
 
-type Method = Config['auth']['method'];
+interface Facts {
+  readonly certificate?: string;
+  readonly binding?: Buffer;
+  readonly map?: AuthRule['map'];
+  readonly clientCert?: AuthRule['clientCert'];
+  readonly validUntil?: number;
+}
 
 function authentication(
-  method: Method,
+  method: AuthRule['method'],
   user: string,
   users: Record<string, string | null>,
-  certificate: string | null = null,
+  facts: Facts = {},
 ): Authentication {
+  const { map = null, clientCert = null, validUntil = null } = facts;
+  const more = { role: 'app', databases: null, settings: new Map(), validUntil } as const;
   const entries = Object.entries(users).map(
-    ([name, password]) => [name, { name, password, role: 'app' }] as const,
+    ([name, password]) => [name, { name, password, ...more }] as const,
   );
-  return new Authentication({ method, users: new Map(entries) }, user, certificate, null);
+  const everybody = { databases: [], users: [], addresses: [] };
+  const rule: AuthRule = { type: 'host', ...everybody, method, map, clientCert };
+  const auth = { method: 'trust', users: new Map(entries), rules: [rule] } as const;
+  return new Authentication(auth, rule, user, {
+    certificateName: facts.certificate ?? null,
+    binding: facts.binding ?? null,
+  });
 }
 
 /** Code and content of the authentication request in a step. */
@@ -45,14 +59,52 @@ describe('trust', () => {
 });
 
 describe('certificates', () => {
+  const wrongCertificate = (user: string): string =>
+    `28000 FATAL certificate authentication failed for user "${user}"`;
+  const staff = [
+    { certificate: 'Ann of Sales', user: 'ann' },
+    { certificate: /^(.*)@example\.com$/u, user: '\\1' },
+    { certificate: /^root-/u, user: 'all' },
+  ];
+
   test.each([
-    ['ann', 'ann', 'accepted'],
-    ['ann', 'bob', '28000 FATAL certificate authentication failed for user "ann"'],
-    ['ann', null, '28000 FATAL certificate authentication failed for user "ann"'],
-    ['eve', 'eve', '28000 FATAL certificate authentication failed for user "eve"'],
-  ])('user %s with the certificate of %s', async (user, certificate, outcome) => {
-    const step = await authentication('cert', user, { ann: null }, certificate).start();
-    expect(refusal(step)).toBe(outcome);
+    ['ann', 'ann', null, true],
+    ['ann', 'bob', null, false],
+    ['ann', undefined, null, false],
+    ['eve', 'eve', null, false],
+    ['ann', 'Ann of Sales', staff, true],
+    ['bob', 'Ann of Sales', staff, false],
+    ['bob', 'bob@example.com', staff, true],
+    ['bob', 'ann@example.com', staff, false],
+    ['bob', 'bob@example.com.evil', staff, false],
+    ['bob', 'root-7', staff, true],
+    // With a map, the same name is not enough.
+    ['ann', 'ann', staff, false],
+    ['eve', 'eve@example.com', staff, false],
+  ])('user %s with the certificate of %s, map %j: %s', async (user, certificate, map, fits) => {
+    const users = { ann: null, bob: null };
+    const facts = { map, ...(certificate !== undefined && { certificate }) };
+    const step = await authentication('cert', user, users, facts).start();
+    expect(refusal(step)).toBe(fits ? 'accepted' : wrongCertificate(user));
+  });
+
+  test('may be asked for beside a password: any one, or that of the user', async () => {
+    const answer = async (facts: Facts, password = 'pencil'): Promise<string> => {
+      const login = authentication('md5', 'ann', { ann: 'pencil' }, facts);
+      const step = await login.start();
+      if (step.kind === 'refused') return refusal(step);
+      const { content } = request(step);
+      return refusal(login.answer(Buffer.from(`${md5Response('ann', password, content)}\0`)));
+    };
+    const missing = '28000 FATAL connection requires a valid client certificate';
+    for (const clientCert of ['verify-ca', 'verify-full'] as const) {
+      expect(await answer({ clientCert })).toBe(missing);
+      expect(await answer({ clientCert, certificate: 'ann' })).toBe('accepted');
+      expect(await answer({ clientCert, certificate: 'ann' }, 'pen')).toBe(wrong('ann'));
+    }
+    expect(await answer({ clientCert: 'verify-ca', certificate: 'bob' })).toBe('accepted');
+    const full = await answer({ clientCert: 'verify-full', certificate: 'bob' });
+    expect(full).toBe(wrongCertificate('ann'));
   });
 });
 
@@ -89,6 +141,23 @@ describe('md5', () => {
     for (const bytes of [stale, Buffer.alloc(0), Buffer.from('\0'), Buffer.alloc(5000, 0x61)]) {
       expect(refusal(login.answer(bytes))).toBe(wrong('ann'));
     }
+  });
+});
+
+describe('an expired password', () => {
+  test('is a wrong one', async () => {
+    const answer = async (validUntil: number): Promise<string> => {
+      const login = authentication('md5', 'ann', { ann: 'pencil' }, { validUntil });
+      const { content } = request(await login.start());
+      return refusal(login.answer(Buffer.from(`${md5Response('ann', 'pencil', content)}\0`)));
+    };
+    expect(await answer(Date.now() - 1)).toBe(wrong('ann'));
+    expect(await answer(Date.now() + 60_000)).toBe('accepted');
+  });
+
+  test('does not matter where nobody asks for it', async () => {
+    const login = authentication('trust', 'ann', { ann: null }, { validUntil: 1 });
+    expect((await login.start()).kind).toBe('accepted');
   });
 });
 
