@@ -109,6 +109,11 @@ export class FanOut implements Operation {
     branch.backend.flush();
   }
 
+  /** Of an UPDATE, DELETE or INSERT that has succeeded: the backends on which it has changed rows. */
+  get changed(): BackendConnection[] {
+    return this.branches.flatMap(({ tag, backend }) => (tag.endsWith(' 0') ? [] : [backend]));
+  }
+
   captured(
     backend: BackendConnection,
     type: number,

@@ -22,6 +22,7 @@ export class FanOutRun implements StatementRun {
   readonly shards: readonly Shard[];
   readonly route: RouteKind;
   readonly needsTypes: boolean;
+  readonly writers?: readonly Shard[];
   protected readonly session: Session;
   protected readonly request: RunRequest;
   /** The text of each shard; one entry where all get the same. */
@@ -45,6 +46,8 @@ export class FanOutRun implements StatementRun {
       this.texts = [text.subarray(from, to)];
     }
     this.route = routeKind(plan, this.shards.length);
+    // Which of them it has changed rows on shows when it has run.
+    if (addsTags(plan)) this.writers = this.shards;
     // A shard's text may lack some parameters, whose types it could not infer.
     this.needsTypes = this.texts.length > 1;
   }
@@ -131,6 +134,9 @@ function startFanOut(
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
       endsWithSync: options.endsWithSync,
       onDone: (outcome) => {
+        if (outcome.ok && addsTags(plan)) {
+          for (const backend of fanOut.changed) session.work.noteWrite(backend);
+        }
         // What the client still sends is data of a COPY that has failed.
         if (copyIn !== null) session.copyTarget = null;
         onDone(outcome);
@@ -139,6 +145,11 @@ function startFanOut(
     copyIn === null ? null : () => receiveCopy(session, copyIn, fanOut, backends),
   );
   startOperation(session, fanOut);
+}
+
+/** An UPDATE, DELETE or INSERT ... SELECT that every shard runs over its own rows. */
+function addsTags(plan: ShardPlan): boolean {
+  return plan.kind === 'route' && plan.many.kind === 'addTags';
 }
 
 function mergeOf(

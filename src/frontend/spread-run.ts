@@ -187,7 +187,6 @@ export class SpreadRun implements StatementRun {
       onDone(loss);
       return;
     }
-    if (spec.writes) for (const backend of targets) session.work.writers.add(backend);
     const fanOut = new FanOut(request.host ?? session, targets, {
       merge: { kind: 'concat' },
       send: (backend) => {
@@ -197,6 +196,9 @@ export class SpreadRun implements StatementRun {
       firstLeads: true,
       endsWithSync: false,
       onDone: (outcome) => {
+        if (outcome.ok && spec.writes) {
+          for (const backend of fanOut.changed) session.work.writers.add(backend);
+        }
         onDone(withoutPlace(outcome));
       },
     });

@@ -163,6 +163,29 @@ describe('what ran outside BEGIN on several shards', () => {
     expect(await decided(() => client.query('SELECT * FROM items'))).toBe(0);
   });
 
+  test('shards on which a statement changes nothing do not vote', async () => {
+    const batches = ['lone', 'pair', 'pair'];
+    for (const [i, shard] of (['s1', 's0', 's3'] as const).entries()) {
+      await client.query('INSERT INTO items VALUES ($1, 1, $2)', [scene.ids[shard], batches[i]]);
+    }
+    const update = 'UPDATE items SET slot = slot + 1 WHERE batch = $1';
+    expect(await decided(() => client.query(update, ['nobody']))).toBe(0);
+    expect(await decided(() => client.query(update, ['lone']))).toBe(0);
+    expect(await decided(() => client.query(update, ['pair']))).toBe(1);
+    const among = `DELETE FROM items USING accounts a WHERE a.balance = slot AND batch = 'lone'`;
+    expect(await decided(() => client.query(among))).toBe(0);
+    await client.query('BEGIN');
+    await client.query("UPDATE items SET slot = 7 WHERE batch = 'lone'");
+    await client.query("DELETE FROM items WHERE batch = 'nobody'");
+    expect(await decided(() => client.query('COMMIT'))).toBe(0);
+    await client.query('BEGIN');
+    await client.query("UPDATE items SET slot = 8 WHERE batch = 'lone'");
+    await client.query("UPDATE items SET slot = 8 WHERE batch = 'pair'");
+    expect(await decided(() => client.query('COMMIT'))).toBe(1);
+    const { rows } = await client.query('SELECT slot FROM items');
+    expect(rows).toEqual([{ slot: 8 }, { slot: 8 }, { slot: 8 }]);
+  });
+
   test('a constraint that waits for the end undoes all of it', async () => {
     const twice = `${rowsOn(['s0', 's1'], 'twice')}, ${rowsOn(['s1'], 'twice')}`;
     const failing = [

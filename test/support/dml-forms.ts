@@ -198,7 +198,8 @@ export class DmlForms {
         `SELECT id, ${dice.between(60, 99)}, label || id FROM owners WHERE ${this.#where('id')}`,
       () =>
         `SELECT o.id, d.id + 100, d.m::text || d.id FROM owners o JOIN docs d ON d.s = o.n WHERE d.id < ${this.#int(2, 9)}`,
-      () => `SELECT num % 25 + 1, num + 200, name || num FROM pets WHERE ${this.#where('owner')}`,
+      () =>
+        `SELECT num % 25 + 1, num + 200 + owner * 1000, name || num FROM pets WHERE ${this.#where('owner')}`,
       () =>
         `SELECT o.id, x.i, 'gen' || x.i FROM owners o CROSS JOIN generate_series(300, 301) AS x (i) WHERE o.n = 1`,
       () => `SELECT k % 20 + 1, 400 + min(day), max(msg) FROM logs GROUP BY k % 20`,
