@@ -255,7 +255,8 @@ export class Pool implements BackendOwner {
     }
     const { now } = this;
     const old = now - backend.createdAt > this.options.maxLifetimeMs;
-    if (this.closing || old || backend.isSpent || this.tooLarge) {
+    const spent = backend.isSpent || backend.cancels.mayComeLate;
+    if (this.closing || old || spent || this.tooLarge) {
       this.forget(backend);
       this.terminate(backend);
       this.openWhereNeeded();

@@ -2,6 +2,7 @@ import { TypeOid } from '../keyspace/type-oids.js';
 import { readInt32, readUint16 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
+import { changedShapeError } from './merge-description.js';
 
 /**
  * Types whose arrays take the elements' binary form as it is, by OID: the array type's OID
@@ -114,7 +115,7 @@ function typeWithModifier(type: number, typmod: number): string | null {
 
 /**
  * Binary arrays of the rows' columns, one a column. `rows` holds messages of one row each, DataRow or
- * CopyData with the same content, `rowCount` of them in all.
+ * CopyData with the same content, `rowCount` of them in all. Throws SqlError 0A000 for rows of other columns.
  */
 export function arrayParameters(
   rows: readonly Buffer[],
@@ -127,9 +128,10 @@ export function arrayParameters(
     let at = 0;
     while (at < bytes.length) {
       const next = at + 1 + readInt32(bytes, at + 1);
-      const count = readUint16(bytes, at + 5);
+      // A table may have been changed, or is another one on this shard.
+      if (readUint16(bytes, at + 5) !== columns.length) throw changedShapeError();
       at += 7;
-      for (let column = 0; column < count; column++) {
+      for (let column = 0; column < columns.length; column++) {
         const length = readInt32(bytes, at);
         if (length < 0) hasNull[column] = true;
         const end = at + 4 + Math.max(0, length);

@@ -1,5 +1,6 @@
 import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 
 /** How long a backend may go on after it was cancelled, until it is cancelled again. */
 const AGAIN_MS = 200;
@@ -22,26 +23,25 @@ export class RepeatedCancel {
 
   /** @param stop cancels those that still run */
   start(stop: () => void): void {
+    if (!this.isCurrent) return;
     stop();
     if (this.timer !== null) return;
     this.timer = setInterval(() => {
-      if (this.backends.some(({ sink }) => sink === this.sink)) stop();
+      if (this.isCurrent) stop();
       else this.end();
     }, AGAIN_MS);
     this.timer.unref();
   }
 
+  /** False: the session has closed, and its backends may serve others already. */
+  private get isCurrent(): boolean {
+    return this.backends.some(({ sink }) => sink === this.sink);
+  }
+
   /** All have ended: goes on when no cancel is on its way any more, whoever sent it. */
   settle(then: () => void): void {
     this.end();
-    const pending = this.backends.filter(({ cancels }) => cancels.pending);
-    let open = pending.length;
-    if (open === 0) then();
-    for (const { cancels } of pending) {
-      cancels.whenDelivered(() => {
-        if (--open === 0) then();
-      });
-    }
+    whenAllDelivered(this.backends, then);
   }
 
   private end(): void {

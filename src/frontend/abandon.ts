@@ -1,3 +1,5 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { SqlError, sqlError } from '../errors/sql-error.js';
 import type { Session } from './session.js';
 
 /**
@@ -15,4 +17,17 @@ export function abandonAll(session: Session, cutOff: boolean): void {
     else backend.owner.abandon(backend);
   }
   participants.length = 0;
+}
+
+/** Ends a session whose answer could not be handled, by a fault of ours, or since a shard differs. */
+export function endAtFault(session: Session, backend: BackendConnection, error: unknown): void {
+  session.dropParticipant(backend);
+  backend.owner.lost(backend);
+  if (!(error instanceof SqlError)) {
+    session.logger.error({ err: error }, 'session failed');
+    session.fatal('internal_error', 'internal error; the session ends');
+    return;
+  }
+  const { state, message, detail, hint } = error;
+  session.sendFatal(sqlError(state, message, { detail, hint, severity: 'FATAL' }));
 }

@@ -3,7 +3,8 @@ import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 /** A session, which a client can cancel with its key, and others of its user by its process id. */
 export interface Cancellable {
   readonly user: string;
-  cancel(): void;
+  /** `delivered` is called once no shard can be hit by it any more. */
+  cancel(delivered?: () => void): void;
   shutDown(): void;
 }
 
@@ -34,10 +35,14 @@ export class CancelKeys {
     return this.byPid.get(pid)?.target ?? null;
   }
 
-  /** A wrong key does nothing, and nobody is told. */
-  cancel(pid: number, secret: Buffer): void {
+  /**
+   * A wrong key does nothing, and nobody is told.
+   * @param done called when whoever asked may take it for done: what is sent afterwards is not cancelled by it
+   */
+  cancel(pid: number, secret: Buffer, done: () => void): void {
     const entry = this.byPid.get(pid);
-    if (entry === undefined || entry.secret.length !== secret.length) return;
-    if (timingSafeEqual(entry.secret, secret)) entry.target.cancel();
+    const fits = entry?.secret.length === secret.length && timingSafeEqual(entry.secret, secret);
+    if (fits) entry.target.cancel(done);
+    else done();
   }
 }

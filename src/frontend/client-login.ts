@@ -183,8 +183,9 @@ export class ClientLogin implements TransportHandler {
         this.drop();
         return;
       case 'cancel':
-        this.host.context.cancels.cancel(packet.pid, packet.secret);
-        this.drop();
+        this.phase = 'busy';
+        // Its client takes the end of the connection for the end of the cancelling, as with Postgres.
+        this.host.context.cancels.cancel(packet.pid, packet.secret, () => this.drop());
         return;
       case 'refused':
         if (packet.legacy) {

@@ -1,6 +1,7 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { PASS } from '../backend/postgres/expected-replies.js';
+import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 import type { SqlError } from '../errors/sql-error.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
@@ -16,7 +17,7 @@ import type { CrossShardPolicy } from '../transaction/participants.js';
 import { UnitOfWork } from '../transaction/unit-of-work.js';
 import { unknownOutcome } from '../transaction/unknown-outcome.js';
 import type { Logger } from '../util/logger.js';
-import { abandonAll } from './abandon.js';
+import { abandonAll, endAtFault } from './abandon.js';
 import { writeClientError } from './client-error.js';
 import { ClientInput, type CopyTarget, type InputHandler } from './client-input.js';
 import { Dispatcher } from './dispatcher.js';
@@ -512,6 +513,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.pump();
   }
 
+  readonly crashed = endAtFault.bind(null, this);
+
   /** `wrote`: something that its own commit is about. */
   private onBackendLost(backend: BackendConnection, error: BackendError, wrote: boolean): void {
     if (backend.dataBytesRemaining > 0) {
@@ -532,14 +535,14 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   // ---------------------------------------------------------------- cancel, timeouts, shutdown
 
   /** A cancel request with this session's key. */
-  cancel(): void {
+  cancel(delivered: () => void = () => undefined): void {
+    const backends = [...this.work.participants];
     if (this.leases.giveUp()) {
       this.leases.fail(sqlError('query_canceled', 'canceling statement due to user request'));
-      return;
-    }
+    } else if (this.operation?.cancel !== undefined) this.operation.cancel();
     // Between two steps no backend has anything to be cancelled.
-    if (this.operation?.cancel !== undefined) this.operation.cancel();
-    else for (const backend of this.work.participants) if (!backend.quiet) backend.cancel();
+    else for (const backend of backends) if (!backend.quiet) backend.cancel();
+    whenAllDelivered(backends, delivered);
   }
 
   /** Ends the session now, telling the client why. */

@@ -113,3 +113,10 @@ export class Framer {
 }
 
 const EMPTY: Buffer = Buffer.alloc(0);
+
+/** Whether a ReadyForQuery message has one status byte, of those that there are. */
+export function isReadyForQuery(buffer: Buffer, start: number, end: number): boolean {
+  const status = buffer[start + 5];
+  const { idle, inTransaction, failed } = TxStatus;
+  return end - start === 6 && (status === idle || status === inTransaction || status === failed);
+}

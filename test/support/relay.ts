@@ -20,10 +20,17 @@ export interface Relay {
   close(): Promise<void>;
 }
 
+/** What the client gets in place of a server's message, in pieces; `close`: the connection ends behind them. */
+export type Tamper = (message: Buffer) => {
+  readonly bytes: readonly Buffer[];
+  readonly close: boolean;
+};
+
 /** How long a message that the server shall still get has to reach it, before its connection ends. */
 const DELIVER_MS = 300;
 
-export async function startRelay(serverUrl: string): Promise<Relay> {
+/** @param tamper is given every message of the server, from a session without TLS */
+export async function startRelay(serverUrl: string, tamper?: Tamper): Promise<Relay> {
   const target = new URL(serverUrl);
   const pairs = new Set<readonly [Socket, Socket]>();
   let isOpen = true;
@@ -68,8 +75,25 @@ export async function startRelay(serverUrl: string): Promise<Relay> {
       upstream.write(chunk);
       setTimeout(finish, DELIVER_MS);
     });
+    let rest: Buffer = NOTHING;
+    const tampered = (chunk: Buffer, change: Tamper): void => {
+      const [messages, behind] = cutIntoMessages(Buffer.concat([rest, chunk]));
+      rest = behind;
+      for (const message of messages) {
+        const { bytes, close } = change(message);
+        for (const piece of bytes) client.write(piece);
+        if (!close) continue;
+        deaf = true;
+        client.end(() => {
+          end(pair);
+        });
+        return;
+      }
+    };
     upstream.on('data', (chunk: Buffer) => {
-      if (!deaf) client.write(chunk);
+      if (deaf) return;
+      if (tamper === undefined) client.write(chunk);
+      else tampered(chunk, tamper);
     });
     for (const socket of pair) {
       socket.on('error', () => undefined);
@@ -95,4 +119,18 @@ export async function startRelay(serverUrl: string): Promise<Relay> {
       return new Promise((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function cutIntoMessages(bytes: Buffer): [messages: Buffer[], rest: Buffer] {
+  const messages: Buffer[] = [];
+  let at = 0;
+  while (bytes.length - at >= 5) {
+    const end = at + 1 + bytes.readInt32BE(at + 1);
+    if (end > bytes.length) break;
+    messages.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return [messages, bytes.subarray(at)];
 }

@@ -1,5 +1,5 @@
 import type { LatencyHistogram } from '../../metrics/metrics.js';
-import type { BackendError } from '../backend-error.js';
+import { BackendError } from '../backend-error.js';
 import type { OidMap } from '../oids/oid-map.js';
 import type { BackendConnection } from './connection.js';
 
@@ -35,8 +35,20 @@ export interface BackendSink {
   ready(backend: BackendConnection, status: number, action: number): void;
   /** What was written has left; `congested` turned false. */
   drained(backend: BackendConnection): void;
+  /** What was done with an answer has thrown, and the connection was closed for it; absent: `closed` is told. */
+  crashed?(backend: BackendConnection, error: unknown): void;
   /** The connection is gone; it belongs to nobody any more. */
   closed(backend: BackendConnection, error: BackendError): void;
+}
+
+/** Tells a sink that what it did with an answer has thrown. */
+export function tellCrash(sink: BackendSink, backend: BackendConnection, error: unknown): void {
+  if (sink.crashed !== undefined) {
+    sink.crashed(backend, error);
+    return;
+  }
+  const reason = `its answer could not be handled: ${String(error)}`;
+  sink.closed(backend, new BackendError(backend.shard.name, 'connection_failure', reason));
 }
 
 /**

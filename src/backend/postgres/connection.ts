@@ -5,7 +5,7 @@ import type { SocketTransport, TransportHandler } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/codes.js';
 import { withPosition } from '../../protocol/error-position.js';
-import { Framer, readInt32 } from '../../protocol/framing.js';
+import { Framer, isReadyForQuery, readInt32 } from '../../protocol/framing.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
 import { mapParameterDescription, mapRowDescription } from '../oids/oid-messages.js';
@@ -19,7 +19,7 @@ import {
 } from './expected-replies.js';
 import { cancelBackend, type BackendLogin } from './login.js';
 import { PendingCancels } from './pending-cancels.js';
-import type { BackendOwner, BackendSink } from './backend-sink.js';
+import { tellCrash, type BackendOwner, type BackendSink } from './backend-sink.js';
 import { BackendStatements } from './backend-statements.js';
 
 /** A message that is neither a row nor copy data and larger than this comes from no sane server. */
@@ -306,8 +306,19 @@ export class BackendConnection implements TransportHandler {
     this.end = end;
   }
 
-  /** Walks whole messages, and data messages as far as they are there; what passes leaves in runs. */
+  /** A fault in what is done with an answer ends who it was for, not everybody. */
   private walk(): void {
+    try {
+      this.walkAll();
+    } catch (error) {
+      this.closed = true;
+      this.transport.destroy();
+      tellCrash(this.sink, this, error);
+    }
+  }
+
+  /** Walks whole messages, and data messages as far as they are there; what passes leaves in runs. */
+  private walkAll(): void {
     this.walking = true;
     this.runStart = this.at;
     if (this.readyHeld) {
@@ -609,12 +620,5 @@ export class BackendConnection implements TransportHandler {
 
 const NO_SETTINGS: ReadonlyMap<string, string> = new Map();
 const NO_BYTES: Buffer = Buffer.alloc(0);
-
-/** One status byte, of those that there are. */
-function isReadyForQuery(buffer: Buffer, start: number, end: number): boolean {
-  const status = buffer[start + 5];
-  const { idle, inTransaction, failed } = TxStatus;
-  return end - start === 6 && (status === idle || status === inTransaction || status === failed);
-}
 /** Shows in a server's log when a client has vanished in the middle of a pipeline. */
 const NO_PORTAL = 'shardgate: the client has gone';

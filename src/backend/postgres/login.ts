@@ -270,15 +270,17 @@ class LoginExchange implements TransportHandler {
 
 /**
  * Asks the server to cancel what backend `pid` runs. Resolves when the server has closed the connection, which it
- * does once the signal is sent: until then the backend must not run anything else. Never rejects.
+ * does once the signal is sent: until then the backend must not run anything else. False: it has not in time, and may
+ * do so any time. Never rejects.
  */
 export function cancelBackend(
   address: ServerAddress,
   pid: number,
   secret: number,
   timeoutMs: number,
-): Promise<void> {
+): Promise<boolean> {
   return new Promise((resolve) => {
+    let late = false;
     const writer = new Writer(16);
     const request = writer
       .beginUntyped()
@@ -306,10 +308,13 @@ export function cancelBackend(
       },
       onClose() {
         clearTimeout(timer);
-        resolve();
+        resolve(!late);
       },
     };
-    const timer = setTimeout(() => transport.destroy(), timeoutMs);
+    const timer = setTimeout(() => {
+      late = true;
+      transport.destroy();
+    }, timeoutMs);
     let transport = connectTransport(address, handler, () => {
       if (!asksForTls(address)) send(transport);
       else transport.write(serialize.requestSsl());

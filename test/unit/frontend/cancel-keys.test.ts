@@ -6,8 +6,9 @@ class Target {
   readonly user = 'app';
   cancelled = 0;
 
-  cancel(): void {
+  cancel(delivered: () => void = () => undefined): void {
     this.cancelled++;
+    delivered();
   }
 
   shutDown(): void {
@@ -15,12 +16,16 @@ class Target {
   }
 }
 
+const nothing = (): void => undefined;
+
 test('the right key cancels its session, and no other', () => {
   const keys = new CancelKeys();
   const [ann, bob] = [new Target(), new Target()];
   const key = keys.issue(ann, 32);
   keys.issue(bob, 32);
-  keys.cancel(key.pid, Buffer.from(key.secret));
+  let done = 0;
+  keys.cancel(key.pid, Buffer.from(key.secret), () => done++);
+  expect(done).toBe(1);
   expect([ann.cancelled, bob.cancelled]).toEqual([1, 0]);
 });
 
@@ -39,10 +44,12 @@ test.each([4, 32])(
       Buffer.concat([secret, secret]),
       Buffer.alloc(0),
     ]) {
-      keys.cancel(pid, other);
+      keys.cancel(pid, other, nothing);
     }
-    keys.cancel(pid + 1, secret);
-    keys.cancel(-1, secret);
+    keys.cancel(pid + 1, secret, nothing);
+    let done = 0;
+    keys.cancel(-1, secret, () => done++);
+    expect(done).toBe(1);
     expect(target.cancelled).toBe(0);
   },
 );
@@ -53,7 +60,7 @@ test('a session that has ended cannot be cancelled', () => {
   const { pid, secret } = keys.issue(target, 4);
   keys.withdraw(pid);
   keys.withdraw(pid);
-  keys.cancel(pid, secret);
+  keys.cancel(pid, secret, nothing);
   expect(target.cancelled).toBe(0);
 });
 

@@ -71,3 +71,14 @@ test('a sink that pauses and resumes within one call is read on', () => {
     expect(backend.quiet).toBe(true);
   }
 });
+
+test('a sink that throws at an answer is told so, and its connection is closed', () => {
+  const { sink, transport, backend } = connected();
+  sink.pass = () => {
+    throw new Error('a fault');
+  };
+  backend.query('select', PASS);
+  transport.deliver(Buffer.concat([replies.rowDescription, replies.ready()]));
+  expect(sink.calls).toEqual(['closed']);
+  expect(backend.alive).toBe(false);
+});
