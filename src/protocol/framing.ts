@@ -1,3 +1,4 @@
+import { TxStatus } from './codes.js';
 import { MESSAGE_BYTES_MAX } from './codes.js';
 
 /** Big-endian signed 32 bits at `at`. */
