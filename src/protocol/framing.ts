@@ -1,5 +1,4 @@
-import { TxStatus } from './codes.js';
-import { MESSAGE_BYTES_MAX } from './codes.js';
+import { MESSAGE_BYTES_MAX, TxStatus } from './codes.js';
 
 /** Big-endian signed 32 bits at `at`. */
 export function readInt32(bytes: Uint8Array, at: number): number {

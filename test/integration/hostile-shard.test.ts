@@ -1,9 +1,9 @@
 /*
  * Goal: whatever a shard sends, the proxy neither falls nor spins nor grows, clients of other shards are served as
- * ever, nobody gets what belongs to another client, and all is well again as soon as the shard is honest. Method: a relay in
- * front of one shard that answers wrongly now and then, while clients of this shard and of others work. The catalog
- * shard is believed: what it says of tables decides where rows are. SHARDGATE_FUZZ_SECONDS looks longer; a failure
- * names its seed, SHARDGATE_FUZZ_SEED repeats from there.
+ * ever, nobody gets what belongs to another client, and all is well again as soon as the shard is honest. Method: a
+ * relay in front of one shard that answers wrongly now and then, while clients of this shard and of others work. The
+ * catalog shard is believed: what it says of tables decides where rows are. SHARDGATE_FUZZ_SECONDS looks longer; a
+ * failure names its seed, SHARDGATE_FUZZ_SEED repeats from there.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
