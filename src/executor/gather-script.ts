@@ -27,7 +27,7 @@ import { TextFeed } from './gather-text-feed.js';
 /** From here on the planner's guesses of a table nobody has looked at cost more than the look. */
 const ANALYZE_ROWS_MIN = 10_000;
 /** A sub-select for each row of another table: from here on an index pays within some rows of it. */
-const INDEX_ROWS_MIN = 1_000;
+const INDEX_ROWS_MIN = 50;
 /**
  * ANALYZE reads 300 rows times this (analyze.c): 3,000 tell unique columns from others, which is what
  * joins need, in 5 ms for 100,000 rows; the default of 100 takes 30 ms.

@@ -13,6 +13,7 @@ import { MergeRun } from './merge-run.js';
 import { MoveRun } from './move-run.js';
 import { shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
+import { ShipRun } from './ship-run.js';
 import { SpreadRun } from './spread-run.js';
 import { withSourceText } from './source-values.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
@@ -30,6 +31,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   }
   if (many?.kind === 'distribute')
     return new DistributeRun(session, request, many.distribute, statementRun);
+  if (many?.kind === 'ship') return new ShipRun(session, request, many.ship, statementRun);
   if (many?.kind === 'spread') return new SpreadRun(session, request, many.spread, statementRun);
   if (many?.kind === 'move') return new MoveRun(session, request, many.move);
   if (many?.kind === 'replan') return replannedRun(session, request);

@@ -170,6 +170,7 @@ const findsShards: ReadonlySet<ManyShards['kind']> = new Set([
   'explain',
   'gather',
   'merge',
+  'ship',
   'spread',
   'move',
   'replan',

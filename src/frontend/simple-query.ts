@@ -421,7 +421,8 @@ export class SimpleQuery {
       assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
-      if (!endsWithSync) for (const backend of backends) script.open.add(backend);
+      const staysOpen = !endsWithSync || run.leavesOpen === true;
+      if (staysOpen) for (const backend of backends) script.open.add(backend);
       const prepared = run.prepare(backends, paramTypes, (error) => {
         script.outcome = { ok: false, error };
       });

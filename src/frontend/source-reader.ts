@@ -75,9 +75,11 @@ export class SourceReader {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | 'moved' {
-    const prepared = this.run.prepare(backends, paramTypes, (error) => {
-      onFailed(withoutPosition(error, 0, error.length));
-    });
+    const failed = (error: Buffer): void => onFailed(withoutPosition(error, 0, error.length));
+    // Another run may be found, by key values of the source's own text.
+    const prepared = withSourceText(this.session, this.source, () =>
+      this.run.prepare(backends, paramTypes, failed),
+    );
     if (typeof prepared === 'string') return prepared;
     this.run = prepared;
     return 'moved';

@@ -43,6 +43,8 @@ export interface StatementRun {
   readonly writers?: readonly Shard[];
   /** It makes a cursor, of which it tells the session itself. */
   readonly declares?: true;
+  /** Its backends are left without Sync whatever the request says; so their transaction must be ended. */
+  readonly leavesOpen?: true;
   /** The type of every parameter must be given, since not every text that is made shows them. */
   readonly needsTypes: boolean;
   /**

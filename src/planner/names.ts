@@ -15,6 +15,7 @@ const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 /** What they show belongs to a server session, which clients share. */
 const sessionViews = new Set(['pg_prepared_statements', 'pg_cursors']);
 const NONE: readonly CatalogFunction[] = [];
+const NO_STAND_INS: ReadonlyMap<string, StandIn> = new Map();
 /** A keyspace of temporary tables alone, where the catalog shard is one of several. */
 const temporaryKeyspaces = new WeakMap<Topology, Keyspace>();
 
@@ -24,6 +25,12 @@ export interface TemporaryTables {
   readonly key: string;
   /** By bare name; indexes among them. */
   readonly relations: ReadonlyMap<string, CatalogRelation>;
+}
+
+/** A relation that a statement made of another one has in place of a table, by a name of its own. */
+export interface StandIn {
+  readonly relation: CatalogRelation;
+  readonly table: Table;
 }
 
 /**
@@ -39,19 +46,29 @@ export class Names {
   readonly createsTemporary: boolean;
   readonly #temporary: TemporaryTables | null;
   readonly #path: readonly string[];
+  readonly #searchPath: readonly string[];
+  readonly #standIns: ReadonlyMap<string, StandIn>;
 
   constructor(
     topology: Topology,
     catalog: Catalog,
     searchPath: readonly string[],
     temporary: TemporaryTables | null = null,
+    standIns: ReadonlyMap<string, StandIn> = NO_STAND_INS,
   ) {
+    this.#searchPath = searchPath;
+    this.#standIns = standIns;
     this.topology = topology;
     this.catalog = catalog;
     this.#temporary = temporary;
     this.createsTemporary = searchPath[0] === 'pg_temp';
     const path = searchPath.includes('pg_catalog') ? searchPath : ['pg_catalog', ...searchPath];
     this.#path = path.includes('pg_temp') ? path : ['pg_temp', ...path];
+  }
+
+  /** The same names, and those of stand-ins, which come before all others. */
+  withStandIns(standIns: ReadonlyMap<string, StandIn>): Names {
+    return new Names(this.topology, this.catalog, this.#searchPath, this.#temporary, standIns);
   }
 
   /** Built-in operators and functions come before those of users for the same types. */
@@ -61,6 +78,8 @@ export class Names {
 
   /** The catalog's relation of this name; null where there is none. */
   find(schema: string | null, name: string): CatalogRelation | null {
+    const standIn = schema === null ? this.#standIns.get(name) : undefined;
+    if (standIn !== undefined) return standIn.relation;
     const temporary = this.#temporary?.relations.get(name);
     if (temporary !== undefined && schema === 'pg_temp') return this.#touch(temporary);
     if (schema !== null) return this.catalog.relations.get(`${schema}.${name}`) ?? null;
@@ -153,6 +172,8 @@ export class Names {
 
   /** Where the rows of a user table live. */
   tableOf(relation: CatalogRelation): Table {
+    const standIn = this.#standIns.get(relation.name);
+    if (standIn?.relation === relation) return standIn.table;
     if (relation.temporary === true) {
       const { name } = relation;
       return { type: 'unsharded', keyspace: this.#temporaryKeyspace(), schema: 'pg_temp', name };

@@ -160,6 +160,8 @@ export type ManyShards =
   | { readonly kind: 'merge'; readonly merge: MergeSpec }
   /** Rows are brought together on one server, which runs the statement over them. */
   | { readonly kind: 'gather'; readonly gather: GatherSpec }
+  /** Small tables are read first and sent to the shards of a larger one, which join them there. */
+  | { readonly kind: 'ship'; readonly ship: ShipSpec }
   /** UPDATE and DELETE: what they need of other shards is read first and given to each of theirs. */
   | { readonly kind: 'spread'; readonly spread: SpreadSpec }
   /**
@@ -333,6 +335,30 @@ export interface SpreadInput {
   readonly source: SourceQuery;
   /** What the statement calls its columns. */
   readonly columns: readonly string[];
+  /** The collation of each column, as SQL; null: the default, as all have where it is absent. */
+  readonly collations?: readonly (string | null)[];
+}
+
+/**
+ * A SELECT whose small tables are read first and sent to the shards of a larger one. There each is
+ * what a reference table is: every shard has all of it. So the statement splits, and what comes of it
+ * is merged or aggregated as of any other that does:
+ *
+ *     SELECT p.kind, sum(o.amount) FROM orders o JOIN products p ON p.id = o.product GROUP BY 1
+ *     products --> rows --> each shard of orders: SELECT ... FROM orders o JOIN <products p> ...
+ */
+export interface ShipSpec {
+  readonly inputs: readonly ShippedInput[];
+  /** The statement with the marks of inputs in the places of their tables; its plan merges or gathers. */
+  readonly statement: SourceQuery & { readonly plan: RoutePlan };
+  /** The same answer where the inputs' types cannot be sent. */
+  readonly otherwise: GatherSpec;
+}
+
+export interface ShippedInput extends SpreadInput {
+  /** What stands in its place in SQL; an alias always follows. It occurs nowhere else in the text. */
+  readonly mark: string;
+  readonly estimatedRows: number;
 }
 
 /**

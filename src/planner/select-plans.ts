@@ -16,7 +16,8 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   const [analysis, level] = analyse(context, (walk) =>
     analyseQuery(statement, null, null, null, walk),
   );
-  const adds = context.cursor === undefined && isUngrouped(level);
+  const told = context.cursor === undefined && context.standsIn === undefined;
+  const adds = told && isUngrouped(level);
   level.countsOnly = adds && countsOnly(statement, context);
   const together = new ScatteredSelect(statement, level, analysis, context);
   const route = routeQuery(level, analysis, context.scatters ? together : null);

@@ -10,9 +10,12 @@ import type {
   MoveSpec,
   RowCount,
   ShardSelector,
+  ShipSpec,
   SourceQuery,
   SpreadSpec,
 } from '../../planner/plan.js';
+
+import { withRelations } from '../marked-texts.js';
 
 /**
  * One step of a statement over several shards, as EXPLAIN shows it. Rendered by render.ts; the names of properties are
@@ -48,6 +51,8 @@ export function planTree(
       return mergeNode(many.merge, selector, resolve);
     case 'gather':
       return gatherNode(many.gather, resolve);
+    case 'ship':
+      return shipNode(many.ship, resolve);
     case 'spread':
       return spreadNode(many.spread, resolve);
     case 'move':
@@ -60,7 +65,10 @@ export function planTree(
 }
 
 const titles: Readonly<
-  Record<Exclude<ManyShards['kind'], 'merge' | 'gather' | 'spread' | 'move' | 'distribute'>, string>
+  Record<
+    Exclude<ManyShards['kind'], 'merge' | 'gather' | 'ship' | 'spread' | 'move' | 'distribute'>,
+    string
+  >
 > = {
   concat: 'Concatenate',
   counts: 'Sum Counts',
@@ -132,6 +140,35 @@ function gatherNode(gather: GatherSpec, resolve: ResolveShards): PlanNode {
     children: gather.inputs.map((input) => inputNode(input, gather.inputs, resolve)),
     pushed: null,
   };
+}
+
+function shipNode({ inputs, statement }: ShipSpec, resolve: ResolveShards): PlanNode {
+  const { many, shards } = statement.plan;
+  const labels = inputs.map(({ label }) => `<${label}>`);
+  const marks = inputs.map(({ mark }) => mark);
+  const inStatement: ResolveShards = (selector) => resolve(selector, statement);
+  const over = planTree(withRelations(many, marks, labels), '', shards, inStatement);
+  return {
+    type: 'Join Where Rows Are',
+    properties: [],
+    children: [
+      ...inputs.map(({ label, source, estimatedRows }): PlanNode => {
+        const read = sourceTree(source, resolve);
+        const properties: PlanNode['properties'] = [
+          ['Sent To Each Shard', label],
+          ['Estimated Rows', estimatedRows],
+        ];
+        return { ...read, properties: [...properties, ...read.properties] };
+      }),
+      withoutPushed(over),
+    ],
+    pushed: null,
+  };
+}
+
+/** Shards cannot be asked about statements over rows that they have not got. */
+function withoutPushed(node: PlanNode): PlanNode {
+  return { ...node, children: node.children.map(withoutPushed), pushed: null };
 }
 
 function spreadNode(spread: SpreadSpec, resolve: ResolveShards): PlanNode {

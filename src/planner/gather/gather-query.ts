@@ -33,11 +33,31 @@ export function gatherQuery(
   const tables = tablesOf(analysis);
   const home = homeOf(tables, analysis);
   context.constants.dependOnAll();
-  const gathering = new Gathering(tables, home, analysis, context);
+  const gathering = new Gathering(tables, home, true, analysis, context);
   const final = gathering.text(statement, context);
   const inputs = withValueLinks(gathering.inputs, gathering.origins);
   const readsInPlace = isReadOnce(inputs, tables, home, analysis);
   return { inputs, home: home.shards, final, ...(readsInPlace ? { readsInPlace } : {}) };
+}
+
+/** The statement's own text with tables replaced, each by an input of which `origins` has the table. */
+export interface TableInputs {
+  readonly text: readonly FinalPiece[];
+  readonly inputs: readonly GatherInput[];
+  readonly origins: readonly Origin[];
+}
+
+/** The same with nothing but the tables that `holds` denies in their own places. Throws Refused as above. */
+export function tableInputs(
+  statement: SelectStmt,
+  home: Home,
+  analysis: Analysis,
+  context: StatementContext,
+): TableInputs {
+  refuseEffects(analysis);
+  const gathering = new Gathering(tablesOf(analysis), home, false, analysis, context);
+  const text = gathering.text(statement, context);
+  return { text, inputs: gathering.inputs, origins: gathering.origins };
 }
 
 /** Nothing of the statement is computed row by row over an input, or over a table of the home's. */
@@ -64,13 +84,24 @@ class Gathering {
   readonly origins: Origin[] = [];
   readonly #tables: Tables;
   readonly #home: Home;
+  readonly #pushes: boolean;
   readonly #analysis: Analysis;
   readonly #context: StatementContext;
 
-  /** `context`: of the statement itself, which the literals of shard keys are in. */
-  constructor(tables: Tables, home: Home, analysis: Analysis, context: StatementContext) {
+  /**
+   * @param pushes whether queries in it may be inputs, where shards answer them alone
+   * @param context of the statement itself, which the literals of shard keys are in
+   */
+  constructor(
+    tables: Tables,
+    home: Home,
+    pushes: boolean,
+    analysis: Analysis,
+    context: StatementContext,
+  ) {
     this.#tables = tables;
     this.#home = home;
+    this.#pushes = pushes;
     this.#analysis = analysis;
     this.#context = context;
   }
@@ -80,7 +111,7 @@ class Gathering {
     const analysis = this.#analysis;
     const text = new StatementText(context);
     const search = { tables: this.#tables, home: this.#home, text, analysis, context };
-    const pushed = pushedQueries(select, search);
+    const pushed = this.#pushes ? pushedQueries(select, search) : [];
     const skip = new Set(pushed.map((query) => query.select));
     for (const { input, place, level } of pushed) {
       const pieces = ['SELECT * FROM ', this.#add(input, level), ` AS ${INPUT_ALIAS}`];

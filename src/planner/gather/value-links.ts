@@ -15,7 +15,7 @@ const LEADER_ROWS_MAX = 4_000;
 /** How many times more rows than its leader an input has that waits for it. */
 const FOLLOWER_FACTOR = 4;
 /** Rows that each row of a leader is expected to find. */
-const ROWS_FOUND = 10;
+export const ROWS_FOUND = 10;
 
 /** An input with what is known of its columns. */
 interface Node {

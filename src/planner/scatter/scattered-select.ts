@@ -10,6 +10,7 @@ import { driverShards } from '../selectors.js';
 import { spreadQuery } from '../spread/spread-query.js';
 import { splitQuery, splitUnion, type Split, type SplitQuery } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
+import { shippedQuery } from '../ship/shipped-query.js';
 import { aggregateQuery } from './aggregate-query.js';
 import { distinctQuery } from './distinct-query.js';
 import { mergedRows } from './merge.js';
@@ -24,16 +25,21 @@ export class ScatteredSelect implements Together {
   readonly #tellsMoment: boolean;
   readonly #atHome: boolean;
   readonly #opensCursor: boolean;
+  readonly #standsIn: boolean;
+  readonly #ship: (gather: GatherSpec) => ManyShards | null;
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
     this.#atHome = context.cursor === 'home';
     this.#opensCursor = context.cursor !== undefined;
     this.#tellsMoment = tellsMoment({ SelectStmt: statement }, analysis);
-    this.#gather = () => ({
-      ...gatherQuery(statement, analysis, context),
-      tellsMoment: this.#tellsMoment,
-    });
+    this.#standsIn = context.standsIn === true;
+    this.#gather = () => {
+      if (this.#standsIn) refuseWhole();
+      return { ...gatherQuery(statement, analysis, context), tellsMoment: this.#tellsMoment };
+    };
+    const ships = !this.#tellsMoment && context.cursor === undefined && !this.#standsIn;
+    this.#ship = (gather) => (ships ? shippedQuery(statement, gather, analysis, context) : null);
     const node = { SelectStmt: statement };
     this.#spread = () => spreadQuery(node, null, tablesOf(analysis), analysis, context);
   }
@@ -42,7 +48,7 @@ export class ScatteredSelect implements Together {
     const { top, analysis } = this.#scatter;
     // Rows that are gone over backward, or kept, must be somewhere.
     if (this.#tellsMoment || this.#atHome) return { kind: 'gather', gather: this.#gather() };
-    if (!top.ordered && !top.limited) return putTogether(top);
+    if (!top.ordered && !top.limited && !this.#standsIn) return putTogether(top);
     const many = mergedRows(this.#scatter, shards, this.#gather);
     if (top.limited && analysis.levels.some(({ locking }) => locking)) this.#checkLocks(many);
     return many ?? { kind: 'gather', gather: this.#gather() };
@@ -67,7 +73,9 @@ export class ScatteredSelect implements Together {
     if (this.#scatter.analysis.nestedWrites > 0) return { kind: 'spread', spread: this.#spread() };
     const inParts = placement !== null && !this.#tellsMoment;
     const scattered = inParts ? this.#inParts(placement) : null;
-    return { kind: 'gather', gather: scattered ?? this.#gather() };
+    if (scattered !== null) return { kind: 'gather', gather: scattered };
+    const gather = this.#gather();
+    return this.#ship(gather) ?? { kind: 'gather', gather };
   }
 
   /** Where shards can do a part of the work: group rows, or make them distinct. */
@@ -88,6 +96,11 @@ export class ScatteredSelect implements Together {
       shardsOf(splitQuery(top, placement, analysis, 'grouping')),
     );
   }
+}
+
+/** Never told to a client: another way is taken. */
+function refuseWhole(): never {
+  refuse('the rows of all shards are needed in one place', '');
 }
 
 function refuseLocks(): never {

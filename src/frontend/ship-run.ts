@@ -1,0 +1,233 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { SqlError } from '../errors/sql-error.js';
+import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
+import { withRelations } from '../executor/marked-texts.js';
+import type { PortalPart } from '../executor/portal/portal-part.js';
+import { byIndex, type Shard } from '../keyspace/topology.js';
+import { RouteKind } from '../metrics/metrics.js';
+import type { ManyShards, ShipSpec } from '../planner/plan.js';
+import type { Outcome } from '../transaction/operation.js';
+import { assert } from '../util/assert.js';
+import { GatherRun } from './gather-run.js';
+import { MergeRun } from './merge-run.js';
+import type { Session } from './session.js';
+import { readersOf } from './shard-choice.js';
+import {
+  inputColumns,
+  inputRelations,
+  leasedFor,
+  SourceInputs,
+  type BackendsOf,
+  type InputColumns,
+} from './source-inputs.js';
+import { lossOf, withoutPlace, type ChooseRun } from './source-reader.js';
+import { withSourceText } from './source-values.js';
+import { describeFor, type Opened, type RunRequest, type StatementRun } from './statement-run.js';
+
+/** What was learnt of a statement whose small tables are sent. */
+interface Learnt {
+  readonly columns: InputColumns;
+  /** The client's RowDescription. */
+  readonly description: Buffer;
+  /** What shards run over the inputs, by the number of the client's parameters. */
+  readonly made: Map<number, Made>;
+}
+
+interface Made {
+  readonly many: ManyShards;
+  /** Of the client's parameters and of the inputs' arrays. */
+  readonly types: readonly number[];
+}
+
+/** By the plan's own specification, which is made anew when the schema changes; null: inputs cannot be sent. */
+const learntOf = new WeakMap<ShipSpec, Learnt | null>();
+
+/**
+ * A SELECT whose small tables are read first and sent to the shards of its large one, over which a
+ * merge or an aggregation in two steps then runs:
+ *
+ *     inputs --> rows --> arrays in the Bind of MergeRun or GatherRun
+ */
+export class ShipRun implements StatementRun {
+  shards: readonly Shard[] = [];
+  readonly route = RouteKind.scatter;
+  readonly needsTypes = true;
+  readonly leavesOpen = true;
+  private readonly session: Session;
+  private readonly request: RunRequest;
+  private readonly spec: ShipSpec;
+  private readonly choose: ChooseRun;
+  private readonly learnt: Learnt | null;
+  private readonly bind: BindParts;
+  /** Null: the inputs' columns must be learnt first. */
+  private readonly inputs: SourceInputs | null;
+  /** What runs over the inputs, as yet without their values. */
+  private over: StatementRun | null = null;
+
+  constructor(session: Session, request: RunRequest, spec: ShipSpec, choose: ChooseRun) {
+    this.session = session;
+    this.request = request;
+    this.spec = spec;
+    this.choose = choose;
+    this.bind = new BindParts(request.bind ?? NO_VALUES);
+    this.learnt = learntOf.get(spec) ?? null;
+    this.inputs =
+      this.learnt === null
+        ? null
+        : new SourceInputs(session, spec.inputs, this.learnt.columns, this.bind, choose);
+    this.findShards();
+  }
+
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' | StatementRun {
+    const { session, request, spec, choose, inputs, learnt } = this;
+    if (learnt === null || inputs === null) {
+      const known = learntOf.get(spec);
+      if (known === null) return new GatherRun(session, request, spec.otherwise);
+      if (known !== undefined) return new ShipRun(session, request, spec, choose);
+      this.learn(backends[0]!, paramTypes, onFailed);
+      return 'wait';
+    }
+    // Backends are known by the place of their shards, so every change of these needs another lease.
+    if (this.over === null) {
+      this.over = this.runOver(learnt, paramTypes, this.request.bind);
+      this.findShards();
+      return this;
+    }
+    const backendsOf = this.backendsOf(backends);
+    const prepared = inputs.prepare(backendsOf, paramTypes, onFailed);
+    if (prepared === 'wait') return prepared;
+    if (prepared === 'moved') {
+      this.findShards();
+      return this;
+    }
+    const { types } = this.made(learnt, paramTypes);
+    const ready = this.over.prepare(backendsOf(this.over.shards), types, onFailed);
+    if (typeof ready === 'string') return ready;
+    this.over = ready;
+    this.findShards();
+    return this;
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    this.read(backends, paramTypes, onDone, (over, types) => {
+      const { host = this.session, describe } = this.request;
+      const { description } = this.learnt!;
+      if (describe) host.passToClient(null, description, 0, description.length);
+      over.run.start(over.backends, types, onDone);
+    });
+  }
+
+  open(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    partOf: (backend: BackendConnection, position: number) => PortalPart,
+    onOpen: (opened: Opened) => void,
+  ): void {
+    const failed = (outcome: Outcome): void => {
+      if (!outcome.ok) onOpen(outcome);
+    };
+    this.read(backends, paramTypes, failed, (over, types) => {
+      over.run.open!(over.backends, types, partOf, onOpen);
+    });
+  }
+
+  /** Reads the inputs, then makes what runs over them; it has been prepared before, with no values. */
+  private read(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (outcome: Outcome) => void,
+    then: (over: OverRun, types: readonly number[]) => void,
+  ): void {
+    const inputs = this.inputs!;
+    const learnt = this.learnt!;
+    const backendsOf = this.backendsOf(backends);
+    inputs.read(backendsOf, paramTypes, (failed) => {
+      const loss = failed ?? lossOf(backends);
+      if (loss !== null) {
+        onFailed(withoutPlace(loss));
+        return;
+      }
+      const { types } = this.made(learnt, paramTypes);
+      let run = this.runOver(learnt, paramTypes, this.bind.withValues(inputs.values()));
+      for (;;) {
+        const ready = run.prepare(backendsOf(run.shards), types, ignore);
+        assert(ready !== 'wait', 'what runs over the inputs is known');
+        if (ready === 'ready') break;
+        run = ready;
+      }
+      then({ run, backends: backendsOf(run.shards) }, types);
+    });
+  }
+
+  /** The statement over the inputs. The client has its RowDescription, or has it before the rows come. */
+  private runOver(
+    learnt: Learnt,
+    paramTypes: readonly number[],
+    bind: Buffer | null,
+  ): StatementRun {
+    const { session, spec } = this;
+    const { many } = this.made(learnt, paramTypes);
+    const request = { ...this.request, bind, describe: false, endsWithSync: false };
+    return withSourceText(session, spec.statement, () => {
+      if (many.kind === 'gather') return new GatherRun(session, request, many.gather);
+      assert(many.kind === 'merge', 'the planner makes nothing else');
+      const shards = readersOf(session, spec.statement.plan.shards);
+      return new MergeRun(session, request, many.merge, shards);
+    });
+  }
+
+  private made({ columns, made }: Learnt, paramTypes: readonly number[]): Made {
+    const known = made.get(paramTypes.length);
+    if (known !== undefined) return known;
+    const { inputs, statement } = this.spec;
+    const { relations, types } = inputRelations(inputs, columns, paramTypes);
+    const marks = inputs.map(({ mark }) => mark);
+    const making = { many: withRelations(statement.plan.many, marks, relations), types };
+    made.set(paramTypes.length, making);
+    return making;
+  }
+
+  private learn(
+    backend: BackendConnection,
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): void {
+    const { session, request, spec } = this;
+    const texts = spec.inputs.map(({ source }) => Buffer.from(source.sql).toString());
+    describeFor(session, request, backend, texts, paramTypes, onFailed, ([own, ...inputs]) => {
+      const columns = inputColumns(inputs, session.planning.planner.catalog);
+      const { message } = own!;
+      const fits = !(columns instanceof SqlError) && message !== null;
+      learntOf.set(spec, fits ? { columns, description: message, made: new Map() } : null);
+    });
+  }
+
+  private findShards(): void {
+    const { inputs, over, session, spec } = this;
+    const target =
+      over?.shards ??
+      withSourceText(session, spec.statement, () => readersOf(session, spec.statement.plan.shards));
+    this.shards = [...new Set([...(inputs?.shards.flat() ?? []), ...target])].sort(byIndex);
+  }
+
+  private backendsOf(backends: readonly BackendConnection[]): BackendsOf {
+    return leasedFor(this.shards, backends);
+  }
+}
+
+interface OverRun {
+  readonly run: StatementRun;
+  readonly backends: readonly BackendConnection[];
+}
+
+function ignore(): void {
+  // Nothing is asked that could fail.
+}
