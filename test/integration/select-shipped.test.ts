@@ -19,7 +19,7 @@ const suite = selectSuite(
     `INSERT INTO dims SELECT i, nullif('n' || i % 9, 'n4'), chr(65 + i % 26), (ARRAY['ok', 'happy', NULL])[1 + i % 3]::mood,
        i / 4.0, i % 5 = 0 FROM generate_series(1, 300) AS s (i)`,
     `INSERT INTO kinds SELECT i, 'kind ' || i FROM generate_series(0, 40) AS s (i)`,
-    'ANALYZE facts, parts, dims, kinds',
+    'ANALYZE facts, parts, dims, kinds, regions',
     // DDL makes the proxy look at the catalog anew, and so at how many rows there are.
     `COMMENT ON TABLE facts IS 'large'`,
   ],
