@@ -89,6 +89,9 @@ async function serve(file: string): Promise<number> {
     process.exit(ExitCode.failed);
   });
   const server = new Server(config, file, logger);
+  process.on('SIGHUP', () => {
+    void server.reload();
+  });
   try {
     await server.start();
   } catch (error) {
@@ -111,9 +114,6 @@ async function serve(file: string): Promise<number> {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
-    process.on('SIGHUP', () => {
-      void server.reload();
-    });
   });
 }
 

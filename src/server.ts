@@ -6,6 +6,7 @@ import { withTableRows } from './backend/table-rows.js';
 import type { FreshOids } from './backend/oids/cluster-oids.js';
 import { PreparedTexts } from './backend/postgres/prepared-text.js';
 import type { Config } from './config/config.js';
+import { differences } from './config/differences.js';
 import { formatProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
 import { CancelKeys } from './frontend/cancel-keys.js';
@@ -112,7 +113,7 @@ export class Server {
           logger.error({ problems }, 'the new configuration cannot be used; the old one stays');
         },
       },
-      { version: config.topology.version },
+      { version: config.topology.version, files: config.source.files },
     );
     logger.info(
       {
@@ -159,7 +160,8 @@ export class Server {
       this.logger.warn('addresses and sockets of listen take effect at the next start');
     }
     this.logger.level = config.log.level;
-    this.logger.info({ version: config.topology.version }, 'configuration applied');
+    const changes = differences(before.source, config.source);
+    this.logger.info({ version: config.topology.version, changes }, 'configuration applied');
   }
 
   /** Waits for the shards as long as it takes: a proxy may be started before its databases. */

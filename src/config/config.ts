@@ -1,5 +1,6 @@
 import type { Topology } from '../keyspace/topology.js';
 import type { Network } from '../net/address.js';
+import type { ConfigSource } from './source.js';
 
 /**
  * The configuration file, validated, defaults filled in, secrets resolved. Deep-frozen. Durations
@@ -55,6 +56,7 @@ export interface Config {
   readonly topology: Topology;
   /** By `Shard.index`. */
   readonly servers: readonly ShardServers[];
+  readonly source: ConfigSource;
 }
 
 export interface ListenConfig {

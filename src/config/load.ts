@@ -9,12 +9,17 @@ import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
 import { ConfigError } from './problems.js';
 import { quoted, type Reader, type Surroundings } from './reader.js';
 import { configSpec, type RawConfig } from './schema.js';
+import { digestOf, type ConfigSource, type FileDigests } from './source.js';
 
 /** The name of the console's own database (`psql shardgate`). */
 const CONSOLE_DATABASE = 'shardgate';
 
 /** `version` becomes `Topology.version`; each reload gives a higher one. */
-export type LoadOptions = Surroundings & { readonly version?: number };
+export type LoadOptions = Surroundings & {
+  readonly version?: number;
+  /** The files that are read, which grow with each `readFile`. */
+  readonly files?: FileDigests;
+};
 
 /**
  * Reads and validates a configuration file. Throws ConfigError with every problem; nothing else.
@@ -23,45 +28,68 @@ export async function loadConfig(
   file: string,
   options: { readonly env?: Surroundings['env']; readonly version?: number } = {},
 ): Promise<Config> {
+  const path = resolve(file);
+  const files = new Map<string, string | null>();
   let text: string;
   try {
     text = await readFile(file, 'utf8');
+    files.set(path, digestOf(text));
   } catch (error) {
-    throw unreadable(file, error);
+    files.set(path, null);
+    throw unreadable(file, error, files);
   }
   return loadConfigText(text, {
     file,
     env: options.env ?? process.env,
-    readFile: readerBeside(file),
+    readFile: readerBeside(file, files),
     version: options.version ?? 1,
+    files,
   });
 }
 
 /** As `loadConfig`, from text. Touches nothing but `surroundings`. */
 export function loadConfigText(text: string, options: LoadOptions): Config {
   const { reader, contents } = parseYaml(text, options);
-  if (contents === null) throw new ConfigError(reader.problems);
+  const files = options.files ?? new Map();
+  if (contents === null) throw new ConfigError(reader.problems, files);
   const raw = configSpec.read(reader, contents, []) ?? configSpec.empty;
-  const config = build(reader, raw, options.version ?? 1);
-  if (config === null) throw new ConfigError(reader.problems);
+  const config = build(reader, raw, options.version ?? 1, () => ({
+    files,
+    values: reader.plainOrNull(contents),
+  }));
+  if (config === null) throw new ConfigError(reader.problems, files);
   return config;
 }
 
-/** Reads files by names relative to the configuration file. */
-export function readerBeside(file: string): Surroundings['readFile'] {
+/** Reads files by names relative to the configuration file, and notes what it has read. */
+export function readerBeside(
+  file: string,
+  files = new Map<string, string | null>(),
+): Surroundings['readFile'] {
   const folder = dirname(resolve(file));
-  return (name) => readFileSync(resolve(folder, name), 'utf8');
+  return (name) => {
+    const path = resolve(folder, name);
+    files.set(path, null);
+    const text = readFileSync(path, 'utf8');
+    files.set(path, digestOf(text));
+    return text;
+  };
 }
 
-function unreadable(file: string, error: unknown): ConfigError {
+function unreadable(file: string, error: unknown, files: FileDigests): ConfigError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   const message = `the configuration file cannot be read (${code})`;
   const cure = 'name a YAML file that exists and that this user may read';
-  return new ConfigError([{ file, line: 1, column: 1, message, cure }]);
+  return new ConfigError([{ file, line: 1, column: 1, message, cure }], files);
 }
 
 /** Null where the file has problems. */
-function build(reader: Reader, raw: RawConfig, version: number): Config | null {
+function build(
+  reader: Reader,
+  raw: RawConfig,
+  version: number,
+  source: () => ConfigSource,
+): Config | null {
   const tls = readTls(reader, raw);
   const auth = readAuth(reader, raw, tls);
   const listen = readListen(reader, raw, tls);
@@ -107,6 +135,7 @@ function build(reader: Reader, raw: RawConfig, version: number): Config | null {
     // Last: it asserts what was checked above.
     topology: makeTopology({ version, keyspaces: specs, defaultKeyspace }),
     servers,
+    source: source(),
   });
 }
 

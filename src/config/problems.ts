@@ -1,3 +1,5 @@
+import type { FileDigests } from './source.js';
+
 /**
  * One fault of a configuration file. Neither text ever holds a secret or the value of an
  * environment variable.
@@ -31,10 +33,13 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   /** At least one. */
   readonly problems: readonly ConfigProblem[];
+  /** The files that were read, or that could not be. */
+  readonly files: FileDigests;
 
-  constructor(problems: readonly ConfigProblem[]) {
+  constructor(problems: readonly ConfigProblem[], files: FileDigests = new Map()) {
     const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
     super(sorted.map(formatProblem).join('\n'));
     this.problems = Object.freeze(sorted);
+    this.files = files;
   }
 }

@@ -166,12 +166,19 @@ export class Reader {
 
   /** A value as plain JavaScript; undefined where aliases blow it up (reported). */
   plain(node: Node, path: Path): unknown {
+    const value = this.plainOrNull(node);
+    if (value !== null) return value;
+    this.report(path, 'aliases that cannot be followed', 'write the value out');
+    return undefined;
+  }
+
+  /** As `plain`, but without a word: null where aliases blow it up. */
+  plainOrNull(node: Node): unknown {
     try {
       return node.toJS(this.#document) as unknown;
     } catch {
       // ReferenceError of the yaml package: too many aliases, or one inside its own anchor.
-      this.report(path, 'aliases that cannot be followed', 'write the value out');
-      return undefined;
+      return null;
     }
   }
 

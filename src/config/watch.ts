@@ -1,14 +1,17 @@
 import { unwatchFile, watchFile } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Config } from './config.js';
 import { loadConfig } from './load.js';
 import { ConfigError } from './problems.js';
+import { readDigests, sameDigests, type FileDigests } from './source.js';
 
 /**
  * How often the file's status is asked for. Polling one stat sees what notifications miss: editors
  * that replace the file, symbolic links that are swapped (Kubernetes), network file systems.
  */
 const POLL_MS = 500;
+/** The same of what the file names: certificates and secrets, which may be many and seldom change. */
+const NAMED_POLL_MS = 5000;
 /** A file is taken when two readings this far apart agree, since editors write in several steps. */
 const SETTLE_MS = 100;
 /** 5 s of a file that never rests; then it is read as it is. */
@@ -35,13 +38,15 @@ export interface WatchOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** `Topology.version` of the configuration in use; each one read afterwards has the next. */
   readonly version: number;
+  /** What the configuration in use was made from. */
+  readonly files: FileDigests;
   readonly pollMs?: number;
   readonly settleMs?: number;
 }
 
 /**
- * Watches a configuration file by its contents; touching it changes nothing. A change is handed
- * over once, after the file has come to rest. Handlers must not throw.
+ * Watches a configuration file and the files that it names by their contents; touching them changes nothing. A change
+ * is handed over once, after the files have come to rest. Handlers must not throw.
  */
 export function watchConfig(
   file: string,
@@ -49,22 +54,14 @@ export function watchConfig(
   options: WatchOptions,
 ): ConfigWatch {
   const settleMs = options.settleMs ?? SETTLE_MS;
-  let version = options.version;
+  let { version, files } = options;
   let closed = false;
-  /** Null: it could not be read. */
-  let lastText: string | null | undefined;
   /** Readings follow each other, so that handlers see versions in order. */
   let queue: Promise<void> = Promise.resolve();
 
-  // What the running configuration was made from; taken now, so that only later changes count.
-  queue = readText(file).then((text) => {
-    lastText = text;
-  });
-
   async function read(evenIfUnchanged: boolean): Promise<void> {
-    const text = await settledText(file, settleMs, () => closed);
-    if (closed || (text === lastText && !evenIfUnchanged)) return;
-    lastText = text;
+    const settled = await settledDigests(files.keys(), settleMs, () => closed);
+    if (closed || (sameDigests(settled, files) && !evenIfUnchanged)) return;
     let config: Config;
     try {
       config = await loadConfig(file, {
@@ -73,11 +70,14 @@ export function watchConfig(
       });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      if (!closed) handlers.onProblems(error);
+      if (closed) return;
+      follow(error.files);
+      handlers.onProblems(error);
       return;
     }
     if (closed) return;
     version++;
+    follow(config.source.files);
     handlers.onConfig(config);
   }
 
@@ -88,35 +88,43 @@ export function watchConfig(
   }
 
   const onStat = (): void => void enqueue(false);
-  watchFile(file, { interval: options.pollMs ?? POLL_MS, persistent: false }, onStat);
+
+  /** Watches these files in place of those before. */
+  function follow(next: FileDigests): void {
+    for (const path of files.keys()) if (!next.has(path)) unwatchFile(path, onStat);
+    for (const path of next.keys()) if (!files.has(path)) watchOne(path);
+    files = next;
+  }
+
+  function watchOne(path: string): void {
+    const interval = options.pollMs ?? (path === resolve(file) ? POLL_MS : NAMED_POLL_MS);
+    watchFile(path, { interval, persistent: false }, onStat);
+  }
+
+  for (const path of files.keys()) watchOne(path);
+  // What has changed since the configuration was read, while the start waited for shards.
+  onStat();
   return {
     reload: () => enqueue(true),
     close() {
       closed = true;
-      unwatchFile(file, onStat);
+      for (const path of files.keys()) unwatchFile(path, onStat);
     },
   };
 }
 
-async function readText(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch {
-    return null;
-  }
-}
-
-async function settledText(
-  file: string,
+async function settledDigests(
+  paths: Iterable<string>,
   settleMs: number,
   stopped: () => boolean,
-): Promise<string | null> {
-  let text = await readText(file);
+): Promise<FileDigests> {
+  const files = [...paths];
+  let digests = await readDigests(files);
   for (let attempt = 0; attempt < SETTLE_ATTEMPTS && !stopped(); attempt++) {
-    await new Promise((resolve) => setTimeout(resolve, settleMs));
-    const again = await readText(file);
-    if (again === text) break;
-    text = again;
+    await new Promise((done) => setTimeout(done, settleMs));
+    const again = await readDigests(files);
+    if (sameDigests(again, digests)) break;
+    digests = again;
   }
-  return text;
+  return digests;
 }

@@ -1,10 +1,13 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Authority, pemOf } from '../support/certificates.js';
+import { Authority, pemOf, type CertificateFiles } from '../support/certificates.js';
 import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
 import { newestLibpq, type LibpqParameters } from '../support/libpq.js';
 import { clusterConfig } from '../support/proxy-config.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
+import { connectPg } from '../support/scene.js';
 import { WireClient } from '../support/wire-client.js';
 import { frame, int32 } from '../support/wire-messages.js';
 
@@ -163,5 +166,43 @@ describe('TLS begun without a request', () => {
     const bytes = await received(socket!, 9);
     expect(bytes.toString('hex', 0, 9)).toBe('520000000800000000');
     socket!.destroy();
+  });
+});
+
+describe('a reload', () => {
+  test('takes over certificates that have changed; who is in stays in', async () => {
+    const files = {
+      cert: join(authority.folder, 'live.crt'),
+      key: join(authority.folder, 'live.key'),
+    };
+    const install = (from: CertificateFiles): void => {
+      copyFileSync(from.key, files.key);
+      copyFileSync(from.cert, files.cert);
+    };
+    install(server);
+    const proxy = await startProxy({
+      config: clusterConfig(databases, {}, { listen: { tls: { mode: 'require', ...files } } }),
+    });
+    const ssl = { rejectUnauthorized: false };
+    const stays = await connectPg(proxy.url, { ssl });
+    const shown = async (): Promise<unknown> => {
+      const socket = await direct(proxy, { ALPNProtocols: ['postgresql'] });
+      const { subject } = socket!.getPeerCertificate();
+      socket!.destroy();
+      return subject.CN;
+    };
+    expect(await shown()).toBe('localhost');
+    install(authority.issue('renewed'));
+    proxy.signal('SIGHUP');
+    await expect.poll(shown, { timeout: 10_000 }).toBe('renewed');
+    expect(proxy.logs()).toContain(`file ${files.cert}: changed`);
+    // A key that does not fit: the old pair stays.
+    copyFileSync(server.key, files.key);
+    proxy.signal('SIGHUP');
+    await expect.poll(() => proxy.logs(), { timeout: 10_000 }).toMatch(/the old one stays/);
+    expect(await shown()).toBe('renewed');
+    expect((await stays.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await stays.end();
+    await proxy.stop();
   });
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Config } from '../../../src/config/config.js';
+import { loadConfig } from '../../../src/config/load.js';
 import type { ConfigError } from '../../../src/config/problems.js';
 import { watchConfig, type ConfigWatch } from '../../../src/config/watch.js';
 import { KEYSPACES } from './fixtures.js';
@@ -23,7 +24,7 @@ beforeEach(async () => {
   watch = watchConfig(
     file,
     { onConfig: (config) => seen.push(config), onProblems: (error) => seen.push(error) },
-    { version: 7, pollMs: 20, settleMs: 20 },
+    { version: 7, files: (await loadConfig(file)).source.files, pollMs: 20, settleMs: 20 },
   );
   // The first status is taken asynchronously; a change before it would be no change.
   await new Promise((resolve) => setTimeout(resolve, 60));
@@ -84,6 +85,42 @@ describe('watching the configuration file', () => {
     expect(seen).toHaveLength(1);
     await watch.reload();
     expect(seen.map((config) => (config as Config).topology.version)).toEqual([8, 9]);
+  });
+
+  test('hands over what has changed since it was read', async () => {
+    watch.close();
+    const { files } = (await loadConfig(file)).source;
+    writeFileSync(file, sound(6));
+    const handlers = {
+      onConfig: (config: Config) => seen.push(config),
+      onProblems: (error: ConfigError) => seen.push(error),
+    };
+    watch = watchConfig(file, handlers, { version: 7, files, pollMs: 20, settleMs: 20 });
+    await arrived(1);
+    expect(seen[0]).toMatchObject({ pool: { size: 6 } });
+  });
+
+  test('follows the files that it names: a secret that changes, one that is missing at first', async () => {
+    const user = (password: string): string =>
+      `auth: { method: md5, users: [{ name: a, password: 'file:${password}' }] }\n${KEYSPACES}`;
+    const password = (): unknown => (seen.at(-1) as Config).auth.users.get('a')!.password;
+    writeFileSync(join(folder, 'one'), 'x');
+    writeFileSync(file, user('one'));
+    await arrived(1);
+    expect(password()).toBe('x');
+    writeFileSync(join(folder, 'one'), 'y');
+    await arrived(2);
+    expect(password()).toBe('y');
+    writeFileSync(file, user('two'));
+    await arrived(3);
+    expect((seen[2] as ConfigError).message).toContain('the password cannot be read (ENOENT)');
+    writeFileSync(join(folder, 'two'), 'z');
+    await arrived(4);
+    expect(password()).toBe('z');
+    // Nobody names it any more.
+    writeFileSync(join(folder, 'one'), 'v');
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(seen).toHaveLength(4);
   });
 
   test('is silent after close', async () => {
