@@ -182,6 +182,7 @@ function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]
       volatility: row[3] ?? 'v',
       language: text(row, 4),
       ...given('triggerSource', row[5]),
+      ...given('body', row[6]),
     });
     out.set(name, overloads);
   }

@@ -152,7 +152,10 @@ LEFT JOIN default_calls f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND ${relationsOf[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
-/** schema, name, kind, volatility, language, body of one for triggers. An aggregate is as volatile as the functions it is made of. */
+/**
+ * schema, name, kind, volatility, language, body of one for triggers, body. An aggregate is as volatile as the functions
+ * it is made of.
+ */
 export const functionsQuery = `
 SELECT n.nspname, p.proname, p.prokind,
        CASE WHEN p.prokind <> 'a' THEN p.provolatile::text ELSE (
@@ -160,7 +163,10 @@ SELECT n.nspname, p.proname, p.prokind,
          FROM pg_catalog.pg_aggregate a
          JOIN pg_catalog.pg_proc f ON f.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggmfinalfn)
          WHERE a.aggfnoid = p.oid) END,
-       l.lanname, CASE WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN p.prosrc END
+       l.lanname, CASE WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN p.prosrc END,
+       CASE WHEN p.prokind IN ('f', 'p') AND l.lanname IN ('sql', 'plpgsql') THEN
+         coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)
+           || coalesce(E'\\n' || pg_catalog.pg_get_expr(p.proargdefaults, 0), '') END
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang

@@ -162,4 +162,8 @@ export interface CatalogFunction {
   readonly language: string;
   /** Its body, where it is for triggers. */
   readonly triggerSource?: string;
+  /**
+   * SQL and PL/pgSQL: what it runs, and the defaults of its arguments. Absent: not known.
+   */
+  readonly body?: string;
 }

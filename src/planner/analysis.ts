@@ -104,6 +104,8 @@ export class Analysis {
   systemColumn: string | null = null;
   /** A volatile function, or one whose value differs from shard to shard (`now()`). */
   volatileFunction: string | null = null;
+  /** Functions of the user that may tell the time of the transaction or statement. */
+  readonly tellsMoment = new Set<string>();
   /**
    * A function or cast that reads the system catalogs, so that every session must ask the same
    * shard.

@@ -1,6 +1,7 @@
 import type { DoStmt, Node, SelectStmt } from '@pgsql/types';
 import { SqlError } from '../errors/sql-error.js';
 import { bodyOf, defElemText, forEachChild, qualifiedName } from './ast.js';
+import { planBlock } from './call-plans.js';
 import { planDdl } from './ddl.js';
 import type { Plan } from './plan.js';
 import { broadcastPlan } from './plans.js';
@@ -38,15 +39,21 @@ const ownToShard = new Set(
   'relfilenode relpages reltuples relallvisible relfrozenxid relminmxid xmin xmax ctid'.split(' '),
 );
 
-/**
- * DO, as migrations use it: DDL, on conditions that ask the catalog, where what is there already is
- * no error. One schema everywhere makes it do the same on each shard.
- */
+/** DO: where the tables are that it uses, or everywhere where it is DDL. */
 export function planDo(statement: DoStmt, context: StatementContext): Plan {
   const source = optionOf(statement, 'as') ?? '';
   const language = (optionOf(statement, 'language') ?? 'plpgsql').toLowerCase();
+  if (language !== 'plpgsql') return refuseBlock();
+  return planBlock(source, context) ?? planDdlBlock(source, context);
+}
+
+/**
+ * As migrations use it: DDL, on conditions that ask the catalog, where what is there already is no
+ * error. One schema everywhere makes it do the same on each shard.
+ */
+function planDdlBlock(source: string, context: StatementContext): Plan {
   const { body, handlers = '' } = BLOCK.exec(source)?.groups ?? {};
-  if (language !== 'plpgsql' || body === undefined) return refuseBlock();
+  if (body === undefined) return refuseBlock();
   for (const [, conditions] of handlers.matchAll(/\bWHEN\s+([\w\s]+?)\s+THEN\b/gi)) {
     for (const name of conditions!.split(/\s+OR\s+/i)) {
       if (!schemaErrors.has(name.toLowerCase())) refuseBlock();

@@ -113,7 +113,7 @@ function visitColumn(reference: ColumnRef, place: Place, analysis: Analysis): vo
       return;
     case 'none':
       // `row.function` calls a function; a bare name never does.
-      if ((reference.fields?.length ?? 0) > 1) inspectName(null, resolved.field, analysis);
+      if ((reference.fields?.length ?? 0) > 1) inspectName(null, resolved.field, null, analysis);
       return;
     case 'star':
   }
@@ -277,7 +277,7 @@ function visitIndirection(
   visitExpression(node.A_Indirection.arg, place, analysis);
   for (const step of node.A_Indirection.indirection ?? []) {
     // `(row).name` may be a function call.
-    if ('String' in step) inspectName(null, step.String.sval ?? '', analysis);
+    if ('String' in step) inspectName(null, step.String.sval ?? '', null, analysis);
     else visitExpression(step, place, analysis);
   }
 }

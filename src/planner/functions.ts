@@ -2,51 +2,21 @@ import type { FuncCall } from '@pgsql/types';
 import type { Catalog } from '../keyspace/catalog.js';
 import type { Analysis, Place } from './analysis.js';
 import { qualifiedName } from './ast.js';
+import {
+  catalogFunctions,
+  differsByShard,
+  extensionFunctions,
+  harmlessVolatile,
+  readsNamedTables,
+  serverReports,
+  sessionLocks,
+  transactionLocks,
+} from './builtin-functions.js';
+import { useFunction } from './function-use.js';
 import { Entry, type Level } from './model.js';
 import { refuse } from './refusals.js';
 import { sequenceArgument } from './sequence-names.js';
 import { recordSetting } from './setting-calls.js';
-
-/**
- * Volatile built-ins without effects: each call gives another value, on whichever shard it runs.
- */
-const harmlessVolatile = new Set(
-  (
-    'random random_normal clock_timestamp timeofday gen_random_uuid uuidv4 uuidv7 array_sample ' +
-    'array_shuffle current_query pg_sleep pg_sleep_for pg_sleep_until'
-  ).split(' '),
-);
-
-/**
- * Volatile built-ins that only report on the server they run on: asked on the catalog shard, as
- * psql does.
- */
-const serverReports =
-  /^(pg_(table|relation|total_relation|indexes|database|tablespace)_size|pg_stat_get_.*|pg_is_.*|pg_jit_available|pg_blocking_pids|pg_safe_snapshot_blocking_pids|pg_partition_(tree|ancestors)|pg_current_wal_.*|pg_last_.*|pg_lock_status|pg_show_.*|pg_prepared_xact|pg_get_multixact_members|pg_xact_status|txid_status|pg_collation_actual_version|pg_database_collation_actual_version|pg_sequence_last_value|pg_notification_queue_usage|pg_current_logfile|pg_hba_file_rules|pg_ident_file_mappings)$/;
-
-/** Functions that take SQL text or table names and read whatever they name. */
-const readsNamedTables =
-  /^((table|query|schema|database|cursor)_to_xml(schema|_and_xmlschema)?|ts_stat|ts_rewrite|dblink.*|lo_.*|loread|lowrite|crosstab.*|connectby)$/;
-
-/**
- * Functions of well-known extensions (uuid-ossp, pgcrypto, unaccent, pg_trgm) that only compute.
- */
-const extensionFunctions =
-  /^(uuid_.*|gen_salt|gen_random_bytes|gen_random_uuid|pgp_.*|unaccent|show_limit|show_trgm|(strict_)?(word_)?similarity(_.*)?)$/;
-
-const sessionLocks = /^pg_(try_)?advisory_(lock|unlock)(_shared|_all)?$/;
-const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
-
-/** Functions whose result names objects by OID or describes the catalog or the server. */
-const catalogFunctions =
-  /^(pg_.*|has_.*_privilege|to_reg.*|format_type|(obj|col|shobj)_description|row_security_active|txid_.*|inet_.*)$/;
-
-/**
- * Stable functions whose value differs between shards, so that the copies of a reference table
- * would differ.
- */
-const differsByShard =
-  /^(now|statement_timestamp|transaction_timestamp|age|pg_.*|txid_.*|inet_.*|to_reg.*)$/;
 
 /**
  * Whether a function of this name only computes, from its arguments, settings and the time. `equally`:
@@ -73,7 +43,7 @@ export function inspectFunction(call: FuncCall, place: Place, analysis: Analysis
     catalog.aggregates.has(name) || overloads.some((overload) => overload.kind === 'a');
   if (call.over !== undefined) place.scope.level.windows = true;
   else if (aggregate || call.agg_within_group === true) place.scope.level.aggregates = true;
-  inspectName(schema, name, analysis);
+  inspectName(schema, name, place.scope.level, analysis);
   if (overloads.length > 0 || (schema !== null && schema !== 'pg_catalog')) return;
   if (name === 'nextval' || name === 'setval') useSequence(name, call, place, analysis);
   else if (name === 'set_config') recordSetting(call, analysis);
@@ -91,20 +61,21 @@ export function isAggregate(call: FuncCall, analysis: Analysis): boolean {
   );
 }
 
-/** The checks that need the name only: calls written `row.function` reach functions too. */
-export function inspectName(schema: string | null, name: string, analysis: Analysis): void {
+/**
+ * The checks that need the name only: calls written `row.function` reach functions too.
+ * @param level where it is called; null: unknown
+ */
+export function inspectName(
+  schema: string | null,
+  name: string,
+  level: Level | null,
+  analysis: Analysis,
+): void {
   for (const overload of analysis.names.userFunctions(schema, name)) {
-    if (overload.volatility !== 'i') {
-      if (overload.language === 'c' && extensionFunctions.test(name)) {
-        analysis.volatileFunction ??= name;
-        continue;
-      }
-      refuse(
-        `function "${name}" is not supported: it is not IMMUTABLE, so it may read or write tables ` +
-          'of other shards',
-        'Declare it IMMUTABLE if it only computes from its arguments, or run its statements one by one.',
-      );
-    }
+    if (overload.volatility === 'i') continue;
+    analysis.volatileFunction ??= name;
+    if (overload.language === 'c' && extensionFunctions.test(name)) continue;
+    useFunction(overload, level, analysis);
   }
   if (schema !== null && schema !== 'pg_catalog' && schema !== 'information_schema') return;
   if (schema === null && isUserMade(name, analysis)) return;

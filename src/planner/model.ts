@@ -89,6 +89,8 @@ export interface Occurrence {
   readonly table: Table | null;
   /** The target of an INSERT, UPDATE, DELETE or MERGE; else it is only read. */
   readonly written: boolean;
+  /** A function that the statement calls uses it. */
+  readonly inFunction?: true;
 }
 
 export interface OutputColumn {

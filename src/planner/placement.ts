@@ -62,6 +62,7 @@ export function tablesOf(analysis: Analysis): Tables {
     }
     if (table.keyspace.sharded || occurrence.written) checkReadable(occurrence, analysis);
   }
+  assertFunctionsReach(analysis);
   if (analysis.meetsOthers) assertLocksMeet([...sharded, ...reference, ...unsharded], analysis);
   return { sharded, reference, unsharded, system };
 }
@@ -77,6 +78,20 @@ function assertLocksMeet(users: readonly Occurrence[], analysis: Analysis): void
   refuse(
     'advisory locks and pg_notify in statements that use tables of other shards are not supported',
     'Call them in a SELECT without FROM, so that all sessions meet at one place.',
+  );
+}
+
+/** What functions use is on one server, and so must everything else be. */
+function assertFunctionsReach({ occurrences }: Analysis): void {
+  const inside = occurrences.find(({ inFunction }) => inFunction === true);
+  if (inside === undefined) return;
+  const home = inside.table!.keyspace;
+  const stranger = occurrences.find(({ table }) => table !== null && table.keyspace !== home);
+  if (stranger === undefined) return;
+  refuse(
+    `a function that uses table "${inside.relation.name}" beside table "${stranger.relation.name}" ` +
+      `of keyspace "${stranger.table!.keyspace.name}" is not supported`,
+    'Call the function in a statement of its own.',
   );
 }
 

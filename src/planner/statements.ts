@@ -1,5 +1,6 @@
 import type { Node } from '@pgsql/types';
 import { bodyOf, forEachChild, kindOf } from './ast.js';
+import { planCall } from './call-plans.js';
 import { planCopy } from './copy-plans.js';
 import { planDdl } from './ddl.js';
 import { planDo } from './do-blocks.js';
@@ -157,6 +158,7 @@ export function dispatch(node: Node, context: StatementContext): Plan {
     return routePlan('utility', true, CATALOG_ROUTE);
   }
   if ('DoStmt' in node) return planDo(node.DoStmt, context);
+  if ('CallStmt' in node) return planCall(node.CallStmt, context);
   if ('ConstraintsSetStmt' in node) {
     const named = node.ConstraintsSetStmt.constraints !== undefined;
     return localPlan('set', { kind: 'constraints', named });

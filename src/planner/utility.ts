@@ -144,7 +144,6 @@ export function unknownTable(verb: string, range: RangeVar, context: StatementCo
 const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: string]>> = {
   CheckPointStmt: ['CHECKPOINT', 'Run it on a direct connection to each server.'],
   LoadStmt: ['LOAD', 'Set shared_preload_libraries or session_preload_libraries on the servers.'],
-  CallStmt: ['CALL', "Run the procedure's statements one by one, so that each can be routed."],
   RefreshMatViewStmt: ['REFRESH MATERIALIZED VIEW', 'Use an ordinary table.'],
   CreateTableAsStmt: [
     'CREATE TABLE AS and CREATE MATERIALIZED VIEW',

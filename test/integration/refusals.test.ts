@@ -215,7 +215,7 @@ describe('what belongs to one server session is refused, since clients share tho
     ['SET client_encoding = latin1'],
     ['SET standard_conforming_strings = off'],
     ["LOAD 'auto_explain'"],
-    ["DO 'BEGIN PERFORM 1; END'"],
+    ["DO 'BEGIN PERFORM 1 FROM customers; END'"],
     ["PREPARE TRANSACTION 'x'"],
     ['CREATE DATABASE elsewhere'],
     ['ALTER SYSTEM SET work_mem = 1'],

@@ -73,7 +73,7 @@ function isPlainFunction(funcname: readonly Node[] | undefined, analysis: Analys
   if (analysis.names.userFunctions(schema, name).length > 0) return false;
   const { names, params, constants, walker, parser } = analysis;
   const own = new Analysis(names, params, constants, walker, parser);
-  inspectName(schema, name, own);
+  inspectName(schema, name, null, own);
   return own.volatileFunction === null && !own.readsCatalog && !own.writes;
 }
 

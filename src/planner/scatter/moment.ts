@@ -15,24 +15,27 @@ const FILTERS = new Set(['whereClause', 'quals']);
  */
 export function tellsMoment(query: Node, analysis: Analysis): boolean {
   if (analysis.volatileFunction === null && analysis.clockText === null) return false;
-  return inValue(query);
+  return inValue(query, analysis.tellsMoment);
 }
 
-function inValue(value: unknown): boolean {
+/** @param tellers functions of the user that tell it too */
+function inValue(value: unknown, tellers: ReadonlySet<string>): boolean {
   if (value === null || typeof value !== 'object') return false;
-  if (Array.isArray(value)) return value.some(inValue);
-  if (isMoment(value as Node)) return true;
-  return Object.entries(value).some(([name, field]) => !FILTERS.has(name) && inValue(field));
+  if (Array.isArray(value)) return value.some((item) => inValue(item, tellers));
+  if (isMoment(value as Node, tellers)) return true;
+  return Object.entries(value).some(
+    ([name, field]) => !FILTERS.has(name) && inValue(field, tellers),
+  );
 }
 
-function isMoment(node: Node): boolean {
+function isMoment(node: Node, tellers: ReadonlySet<string>): boolean {
   switch (kindOf(node)) {
     case 'SQLValueFunction':
       return /DATE|TIME/.test(String(bodyOf(node)['op']));
     case 'FuncCall': {
       const { funcname, args } = bodyOf(node) as { funcname?: Node[]; args?: unknown[] };
       const { name } = qualifiedName(funcname);
-      return MOMENTS.test(name) || (name === 'age' && args?.length === 1);
+      return MOMENTS.test(name) || tellers.has(name) || (name === 'age' && args?.length === 1);
     }
     case 'A_Const':
       return clockWords.test(constOf(node)?.sval?.sval ?? '');
