@@ -44,7 +44,7 @@ export class DescribeTexts extends QuietOperation {
     for (const text of texts) {
       backend.statements.parseUnnamed(unnamedText(text, paramTypes), DROP);
       backend.out.begin(Frontend.describe).byte(0x53).byte(0).end();
-      backend.expect(Expect.describeStatement, CAPTURE);
+      backend.expect(Expect.describe, CAPTURE);
     }
     backend.requestFlush();
     return new DescribeTexts(texts.length, onDone);

@@ -28,6 +28,19 @@ export function readRowDescription(buffer: Buffer, start: number, end: number): 
   return columns;
 }
 
+/** Whether two results have the same columns: name, type and modifier. `null`: no rows at all. */
+export function sameColumns(a: Buffer | null, b: Buffer | null): boolean {
+  if (a === null || b === null) return a === b;
+  const [ours, theirs] = [a, b].map((message) => readRowDescription(message, 0, message.length));
+  return (
+    ours!.length === theirs!.length &&
+    ours!.every(({ name, type, typmod }, i) => {
+      const other = theirs![i]!;
+      return name === other.name && type === other.type && typmod === other.typmod;
+    })
+  );
+}
+
 /** Whether two results have columns of the same types, as far as servers agree on their OIDs. */
 export function sameTypes(a: readonly ResultColumn[], b: readonly ResultColumn[]): boolean {
   const common = ({ type }: ResultColumn): number => Math.min(type, FIRST_USER_OID);

@@ -20,6 +20,8 @@ export interface ClientStatement {
   /** The literals of `text`. */
   literals: Literals;
   readonly prepared: PreparedText;
+  /** The schema has changed since clients were told its columns: they may be others now. */
+  inDoubt: boolean;
   /** All parameter types as a shard inferred them; known once they were needed. */
   inferredTypes: readonly number[] | null;
   /** The text lacks values that the proxy makes: the one that runs in its place. */

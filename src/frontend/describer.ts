@@ -47,7 +47,7 @@ export class Describer {
     parses.sendTo(backend);
     const serverName = parses.nameOn(backend, statement);
     backend.out.begin(Frontend.describe).byte(0x53).bytes(serverName).byte(0).end();
-    backend.expect(Expect.describeStatement, PASS);
+    backend.statements.describe(statement.prepared);
     return true;
   }
 
@@ -69,7 +69,8 @@ export class Describer {
     if (backend !== null) {
       if (!pipeline.switchToHolder(backend)) return false;
       backend.out.bytes(buffer, start, end);
-      backend.expect(Expect.describePortal, PASS);
+      if (statement === null) backend.expect(Expect.describe, PASS);
+      else backend.statements.describe(statement.prepared);
       return true;
     }
     const { result } = portal;
@@ -120,7 +121,7 @@ export class Describer {
     backend.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
     backend.expect(Expect.bind, DROP);
     backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
-    backend.expect(Expect.describePortal, PASS);
+    backend.statements.describe(statement.prepared);
   }
 
   private describingBackend(portal: Portal, plan: ShardPlan): BackendConnection | null {

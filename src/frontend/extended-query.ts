@@ -17,6 +17,7 @@ import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
 import { duplicatePortal, Portals } from './portals.js';
+import { ResultTypes } from './result-types.js';
 import { countRoute } from './route-metrics.js';
 import { applyEffects, restoreSettings } from './setting-effects.js';
 import type { Session } from './session.js';
@@ -47,6 +48,7 @@ export class ExtendedQuery {
   private readonly parses: ParseQueue;
   private readonly runner: PortalRunner;
   private readonly describer: Describer;
+  private readonly resultTypes: ResultTypes;
   /** COMMIT, ROLLBACK or a setting has been passed on: its effect must be known before anything but Sync. */
   private awaitsControl = false;
   /** An error of our own that earlier answers of the pipeline go before. */
@@ -63,6 +65,7 @@ export class ExtendedQuery {
     this.parses = new ParseQueue(session, this.pipeline);
     this.runner = new PortalRunner(session, this.pipeline);
     this.describer = new Describer(this.pipeline, this.parses, this.portals);
+    this.resultTypes = new ResultTypes(session, this, this.pipeline, this.parses);
     const { context } = session;
     this.statements = new ClientStatements(() => context.config.limits.preparedStatementsPerClient);
     this.sqlStatements = new SqlStatements(session, this.statements, this.factory);
@@ -95,6 +98,7 @@ export class ExtendedQuery {
     const portalName = from === to ? '' : buffer.toString('utf8', from, to);
     assertValueCount(statement, layout.valueCount);
     if (!this.factory.refresh(statement) || !this.makeRoom(portalName)) return false;
+    if (statement.inDoubt && !this.resultTypes.hold(statement, false)) return this.skipping;
     if (statement.filled === null) return this.bindStatement(statement, portalName, buffer, end);
     session.control.refuseWhereFailed(onlyPlan(statement.planned));
     const filled = session.planning.ids.bindMessage(statement.filled.slots, buffer, end);
@@ -174,6 +178,7 @@ export class ExtendedQuery {
     }
     const statement = this.statements.named(name);
     if (!this.factory.refresh(statement)) return false;
+    if (statement.inDoubt && !this.resultTypes.hold(statement, true)) return this.skipping;
     const plan = onlyPlan(runnable(statement).planned);
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
@@ -422,9 +427,8 @@ export class ExtendedQuery {
   }
 
   onSettled(_backend: BackendConnection): void {
-    const { session } = this;
     if (this.awaitsControl) this.controlDone();
-    session.resumeSoon();
+    this.session.resumeSoon();
   }
 
   takeBack(backend: BackendConnection): boolean {
@@ -534,7 +538,8 @@ export class ExtendedQuery {
     else this.fail(outcome.error);
   }
 
-  private fail(error: Buffer): void {
+  /** An error of a shard that was not passed on: the client skips to Sync. */
+  fail(error: Buffer): void {
     this.skipping = true;
     this.parses.clear();
     this.session.writeFailure(error);
@@ -571,7 +576,7 @@ export class ExtendedQuery {
   }
 
   /** A message of a pipeline is handled. */
-  private enter(): void {
+  enter(): void {
     if (this.inBatch) return;
     this.inBatch = true;
     this.statements.trust();

@@ -208,7 +208,7 @@ export class PortalRunner {
     this.pipeline.execute(backend);
     backend.statements.parseUnnamed(statement.prepared, DROP);
     backend.out.begin(Frontend.describe).byte(0x53).byte(0).end();
-    backend.expect(Expect.describeStatement, CAPTURE);
+    backend.expect(Expect.describe, CAPTURE);
     backend.requestFlush();
     session.busy = true;
     session.operation = new DescribeParameters((outcome) => {

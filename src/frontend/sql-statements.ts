@@ -169,7 +169,7 @@ export class SqlStatements {
   ): void {
     backend.statements.parseUnnamed(statement.prepared, DROP);
     backend.out.begin(Frontend.describe).byte(0x53).byte(0).end();
-    backend.expect(Expect.describeStatement, CAPTURE);
+    backend.expect(Expect.describe, CAPTURE);
     this.ask(backend, sync || !this.session.inPipeline, onDone);
   }
 

@@ -76,6 +76,7 @@ export class StatementFactory {
       searchPathKey: session.planning.searchPathKey,
       literals: unique ? NO_LITERALS : literals.copy(),
       prepared: known.prepared,
+      inDoubt: false,
       inferredTypes: null,
       filled: null,
     });
@@ -92,6 +93,7 @@ export class StatementFactory {
       statement.planned = again;
       statement.searchPathKey = planning.searchPathKey;
       statement.filled = null;
+      statement.inDoubt = statement.prepared.described !== null;
     }
     return this.fill(statement);
   }

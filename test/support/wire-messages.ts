@@ -116,14 +116,14 @@ export function texts(message: WireMessage): string[] {
 
 /** What a server calls its tables and types, by OID: other numbers on each server. */
 export interface OidNames {
-  table(oid: number): string;
-  type(oid: number): string;
+  table(oid: number): string | boolean;
+  type(oid: number): string | number;
 }
 
 /** Tells only whether a column comes from a table, and types by their OID: enough for built-in types. */
 export const NO_NAMES: OidNames = {
-  table: (oid) => (oid === 0 ? '' : 'a table'),
-  type: (oid) => String(oid),
+  table: (oid) => oid !== 0,
+  type: (oid) => oid,
 };
 
 /** One line per message, for comparing two servers: type and what a client can tell apart. */
@@ -158,6 +158,7 @@ export function parameterTypes({ body }: WireMessage): number[] {
   return Array.from({ length: body.readUInt16BE(0) }, (_, i) => body.readUInt32BE(2 + 4 * i));
 }
 
-function comparableField({ tableOid, typeOid, ...field }: WireField, names: OidNames): object {
-  return { ...field, table: names.table(tableOid), type: names.type(typeOid) };
+function comparableField(field: WireField, names: OidNames): object {
+  const { tableOid, typeOid } = field;
+  return { ...field, tableOid: names.table(tableOid), typeOid: names.type(typeOid) };
 }

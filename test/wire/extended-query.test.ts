@@ -492,6 +492,62 @@ tell('wire_extended', [
   ]),
 
   // Prepared statements and what becomes of their tables
+  story('a statement whose table has changed: the result type must not', [
+    asks('CREATE TABLE changed (a int, b text)', "INSERT INTO changed VALUES (1, 'x')"),
+    batch(parse('SELECT * FROM changed', 's'), describe('S', 's')),
+    batch(bind({ statement: 's' }), describe('P'), execute()),
+    asks('ALTER TABLE changed ADD c int'),
+    batch(bind({ statement: 's' }), execute()),
+    batch(describe('S', 's')),
+    asks('ALTER TABLE changed DROP c'),
+    batch(bind({ statement: 's' }), execute()),
+    asks('ALTER TABLE changed ALTER a TYPE text'),
+    batch(bind({ statement: 's' }), execute()),
+    asks('DROP TABLE changed'),
+    batch(bind({ statement: 's' }), execute()),
+    batch(describe('S', 's')),
+    batch(parse('SELECT * FROM changed', 't')),
+  ]),
+  story(
+    'a statement on one shard whose table has changed',
+    [
+      batch(parse('SELECT * FROM items WHERE id = $1', 's'), describe('S', 's')),
+      batch(bind({ statement: 's', values: ['3'] }), execute()),
+      asks('ALTER TABLE items ADD extra int'),
+      batch(bind({ statement: 's', values: ['3'] }), execute()),
+      batch(describe('S', 's')),
+      batch(
+        parse('SELECT * FROM items WHERE id = $1', 't'),
+        bind({ statement: 't', values: ['4'] }),
+        describe('P'),
+        execute(),
+      ),
+      asks('ALTER TABLE items DROP extra'),
+      batch(bind({ statement: 's', values: ['3'] }), describe('P'), execute()),
+      batch(bind({ statement: 't', values: ['3'] }), describe('P'), execute()),
+    ],
+    { deliveries: ['whole'] },
+  ),
+  story(
+    'a statement on several shards whose table has changed',
+    [
+      batch(parse('SELECT * FROM items WHERE price > $1 ORDER BY id', 's'), describe('S', 's')),
+      batch(bind({ statement: 's', values: ['12'] }), execute()),
+      asks('ALTER TABLE items ADD extra int'),
+      batch(bind({ statement: 's', values: ['12'] }), execute()),
+      batch(describe('S', 's')),
+      batch(
+        parse('SELECT * FROM items WHERE price > $1 ORDER BY id', 't'),
+        bind({ statement: 't', values: ['12'] }),
+        describe('P'),
+        execute(),
+      ),
+      asks('ALTER TABLE items DROP extra'),
+      batch(bind({ statement: 's', values: ['12'] }), describe('P'), execute()),
+      batch(bind({ statement: 't', values: ['12'] }), describe('P'), execute()),
+    ],
+    { deliveries: ['whole'] },
+  ),
   story(
     'a statement prepared under another search path',
     [

@@ -1,6 +1,6 @@
-import { Frontend } from '../../protocol/codes.js';
+import { Backend, Frontend } from '../../protocol/codes.js';
 import type { BackendConnection } from './connection.js';
-import { CAPTURE, DROP, Expect, type ReplyAction } from './expected-replies.js';
+import { CAPTURE, DROP, Expect, PASS, type ReplyAction } from './expected-replies.js';
 import { writeParse, type PreparedText } from './prepared-text.js';
 
 /** What one backend has prepared: texts under their shared names, and the unnamed statement. */
@@ -14,6 +14,9 @@ export class BackendStatements {
   /** Texts of the Parse messages that are not answered yet, in order; and whether under their shared name. */
   private readonly parsing: PreparedText[] = [];
   private readonly parsingNamed: boolean[] = [];
+  /** Texts that a client waits for the description of, in order. */
+  private readonly describing: PreparedText[] = [];
+  private parameterTypes: Buffer | null = null;
   /** Texts that Close messages of our own are on their way for, in order. */
   private readonly closing: PreparedText[] = [];
 
@@ -81,7 +84,7 @@ export class BackendStatements {
     this.bindUnnamed(rest);
     if (describe) {
       backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
-      backend.expect(Expect.describePortal, CAPTURE);
+      backend.expect(Expect.describe, CAPTURE);
     }
     backend.out.begin(Frontend.execute).byte(0).int32(rowsMax).end();
     backend.expect(Expect.execute, CAPTURE);
@@ -91,6 +94,31 @@ export class BackendStatements {
   parsed(): void {
     this.parsingNamed.shift();
     this.parsing.shift()!.validated = true;
+  }
+
+  /** Announces the answer of a client's Describe, of a statement or of its portal. */
+  describe(text: PreparedText): void {
+    const known = text.described !== null;
+    if (!known) this.describing.push(text);
+    this.backend.expect(known ? Expect.describe : Expect.describeNoted, PASS);
+  }
+
+  /** ParameterDescription of the statement that is being described. */
+  parameters(buffer: Buffer, start: number, end: number): void {
+    this.parameterTypes = Buffer.from(buffer.subarray(start, end));
+  }
+
+  /** The description is complete; `type` tells whether there are rows. */
+  described(type: number, buffer: Buffer, start: number, end: number): void {
+    const rows = type === Backend.noData ? null : Buffer.from(buffer.subarray(start, end));
+    this.describing.shift()!.described ??= { parameters: this.parameterTypes, rows };
+    this.parameterTypes = null;
+  }
+
+  /** It has failed or was skipped. */
+  notDescribed(): void {
+    this.describing.shift();
+    this.parameterTypes = null;
   }
 
   /** The next text has been closed. */

@@ -479,13 +479,15 @@ export class BackendConnection implements TransportHandler {
         break;
       case Backend.rowDescription:
       case Backend.noData:
-        if (kind === Expect.describePortal || kind === Expect.describeStatement) expected.pop();
+        if (kind === Expect.describe || kind === Expect.describeNoted) expected.pop();
         else if (kind !== Expect.query) return this.unexpected(type);
         if (this.owner.oids !== null && type === Backend.rowDescription)
           mapRowDescription(buffer, start, end, this.owner.oids);
+        if (kind === Expect.describeNoted) this.statements.described(type, buffer, start, end);
         break;
       case Backend.parameterDescription:
         if (this.owner.oids !== null) mapParameterDescription(buffer, start, end, this.owner.oids);
+        if (kind === Expect.describeNoted) this.statements.parameters(buffer, start, end);
         break;
       case Backend.commandComplete:
       case Backend.emptyQueryResponse:
@@ -579,6 +581,7 @@ export class BackendConnection implements TransportHandler {
     const kind = expected.pop();
     if (kind === Expect.parse) this.statements.refused();
     else if (kind === Expect.close && ours) this.statements.notClosed();
+    else if (kind === Expect.describeNoted) this.statements.notDescribed();
   }
 
   private onReady(status: number): void {

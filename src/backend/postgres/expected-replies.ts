@@ -5,8 +5,10 @@
 export const Expect = {
   parse: 1,
   bind: 2,
-  describeStatement: 3,
-  describePortal: 4,
+  /** Of a statement or portal. */
+  describe: 3,
+  /** The first one of a text: what the client is told is noted. */
+  describeNoted: 4,
   execute: 5,
   close: 6,
   sync: 7,

@@ -17,6 +17,16 @@ export interface PreparedText {
   readonly namesUserTypes: boolean;
   /** A backend has accepted this text, so a later Parse of it can be answered at once. */
   validated: boolean;
+  /** What clients have been told of it; null: none has asked. */
+  described: Description | null;
+}
+
+/** The messages of a statement's description. */
+export interface Description {
+  /** Null: only a portal has been described. */
+  readonly parameters: Buffer | null;
+  /** Null: NoData. */
+  readonly rows: Buffer | null;
 }
 
 /** A client's text, kept, and the PreparedText that it shares with others. */
@@ -56,6 +66,7 @@ export class PreparedTexts {
       parseRest: Buffer.from(parseRest),
       namesUserTypes: namesUserTypes(parseRest),
       validated: false,
+      described: null,
     };
   }
 }
@@ -75,6 +86,7 @@ export function unnamedText(
     parseRest: rest,
     namesUserTypes: paramTypes.some((oid) => oid >= FIRST_USER_OID),
     validated: false,
+    described: null,
   };
 }
 

@@ -40,7 +40,7 @@ export class PortalPart {
   describe(): void {
     const { backend, name } = this;
     backend.out.begin(Frontend.describe).byte(PORTAL).cstring(name).end();
-    backend.expect(Expect.describePortal, CAPTURE);
+    backend.expect(Expect.describe, CAPTURE);
   }
 
   /** Asks for so many rows, 0 for all. PortalSuspended follows them, or CommandComplete: these were the last. */

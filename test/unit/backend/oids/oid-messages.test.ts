@@ -93,7 +93,7 @@ describe('a backend whose server has other OIDs', () => {
     const backend = transport.backend(sink);
     const text = texts.intern(parseRest('a', 20001), '');
     backend.statements.parse(text, PASS);
-    backend.expect(Expect.describeStatement, PASS);
+    backend.expect(Expect.describe, PASS);
     backend.flush();
     expect(transport.written).toContain(parseRest('a', 30001).toString('latin1'));
     const answer = [replies.parseComplete, parameters(30001), rows(30003, 30002)];

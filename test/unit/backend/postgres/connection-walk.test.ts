@@ -116,8 +116,9 @@ const answers: Record<string, fc.Arbitrary<readonly Buffer[]>> = {
   [Expect.parse]: fc.constant([replies.parseComplete]),
   [Expect.bind]: fc.constant([replies.bindComplete]),
   [Expect.close]: fc.constant([replies.closeComplete]),
-  [Expect.describePortal]: fc.constantFrom([replies.rowDescription], [replies.noData]),
-  [Expect.describeStatement]: fc.constantFrom(
+  [Expect.describe]: fc.constantFrom(
+    [replies.rowDescription],
+    [replies.noData],
     [replies.parameterDescription, replies.rowDescription],
     [replies.parameterDescription, replies.noData],
   ),
@@ -143,11 +144,8 @@ function batches(actions: readonly ReplyAction[]): fc.Arbitrary<Step[]> {
         synthetic: fc.option(fc.constant(Buffer.from('<own>')), { nil: null, freq: 4 }),
       }),
     );
-  const { parse, bind, close, describePortal, describeStatement, execute, sync, query } = Expect;
-  const extended = fc.array(
-    step([parse, bind, close, describePortal, describeStatement, execute]),
-    { maxLength: 5 },
-  );
+  const { parse, bind, close, describe: described, execute, sync, query } = Expect;
+  const extended = fc.array(step([parse, bind, close, described, execute]), { maxLength: 5 });
   const batch = fc.oneof(
     fc.tuple(extended, step([sync])).map(([steps, end]) => [...steps, end]),
     step([query]).map((one) => [one]),
