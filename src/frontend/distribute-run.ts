@@ -15,7 +15,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import { ROW_NUMBER, type DistributeSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { keptMerge } from './fan-out-run.js';
-import { refuseTextSettings } from './gather-run.js';
+import { refuseTextSettings } from './text-settings.js';
 import type { Session } from './session.js';
 import { lossOf, SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
 import {

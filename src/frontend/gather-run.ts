@@ -16,6 +16,7 @@ import type { GatherSpec } from '../planner/plan.js';
 import { typeSql } from '../planner/type-names.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
+import { changedSetting, refuseTextSettings } from './text-settings.js';
 import { candidatesOf, chooseShard, readersOf } from './shard-choice.js';
 import {
   describeFor,
@@ -226,24 +227,4 @@ function refuseMoment(): never {
       hint: 'SELECT now() first and give it as a parameter, or run the statement outside a transaction.',
     },
   );
-}
-
-/** Settings under which text does not give back the value that it was written from. */
-const TEXT_SETTINGS = ['extra_float_digits', 'array_nulls', 'datestyle', 'intervalstyle'];
-
-/** Throws SqlError 0A000 where values may not travel in their text form. */
-export function refuseTextSettings(session: Session): void {
-  const changed = changedSetting(session, TEXT_SETTINGS);
-  if (changed === undefined) return;
-  throw sqlError(
-    'feature_not_supported',
-    `values of a type without a binary form cannot be brought together while ${changed} is set`,
-    { hint: `RESET ${changed}, or leave out columns of such types.` },
-  );
-}
-
-/** One of these settings that the session has set, for itself or for its transaction. */
-function changedSetting({ settings, work }: Session, names: readonly string[]): string | undefined {
-  const joining = work.explicit ? work.joinSql().toLowerCase() : '';
-  return names.find((name) => settings.get(name) !== undefined || joining.includes(name));
 }

@@ -16,7 +16,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { FinalPiece, MoveSpec } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
-import { refuseTextSettings } from './gather-run.js';
+import { refuseTextSettings } from './text-settings.js';
 import type { Session } from './session.js';
 import { readersOf, refusalError } from './shard-choice.js';
 import { lossOf, RowIntake, withoutPlace } from './source-reader.js';

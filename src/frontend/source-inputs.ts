@@ -19,7 +19,7 @@ import { typeNode } from '../planner/type-names.js';
 import { Writer } from '../protocol/writer.js';
 import type { Outcome } from '../transaction/operation.js';
 import { assert } from '../util/assert.js';
-import { refuseTextSettings } from './gather-run.js';
+import { refuseTextSettings } from './text-settings.js';
 import type { Session } from './session.js';
 import { SourceReader, type ChooseRun } from './source-reader.js';
 

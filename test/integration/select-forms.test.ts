@@ -1,5 +1,5 @@
 /* Forms of SELECT that random statements seldom have. None may be answered otherwise than by one Postgres. */
-import { describe } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { selectSuite } from '../support/select-suite.js';
 
 const suite = selectSuite('select_forms');
@@ -251,4 +251,26 @@ describe('what means something on one server only is refused, or right', () => {
     'SELECT id FROM users ORDER BY id LIMIT (SELECT 3)',
     'SELECT id FROM users ORDER BY id OFFSET (SELECT count(*) - 2 FROM users)',
   ]);
+});
+
+test('types without a binary form are brought together under what drivers set', async () => {
+  const sql = 'SELECT s.es, count(*) FROM sales s JOIN users u ON u.a = s.n GROUP BY 1 ORDER BY 1';
+  const settings = [
+    'SET extra_float_digits = 3',
+    `SET datestyle = 'ISO, DMY'`,
+    `SET intervalstyle = 'iso_8601'`,
+  ];
+  const both = [suite.proxy(), suite.oracle()];
+  const answers = await Promise.all(
+    both.map(async (session) => {
+      for (const setting of settings) await session.must(setting);
+      await session.must('BEGIN READ ONLY');
+      return await session.run(sql, 'text', []);
+    }),
+  );
+  expect(answers[0]!.rows).toEqual(answers[1]!.rows);
+  expect(answers[0]!.rows.length).toBeGreaterThan(1);
+  await suite.proxy().must('ROLLBACK; SET extra_float_digits = 0; BEGIN READ ONLY');
+  expect((await suite.proxy().run(sql, 'text', [])).error?.state).toBe('0A000');
+  for (const session of both) await session.must('ROLLBACK; RESET ALL');
 });
