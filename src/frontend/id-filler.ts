@@ -6,7 +6,10 @@ import { nextValuesSql } from '../executor/ids/sequence-values.js';
 import type { FillPlan, FillSlot, IdSource } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
+import { sqlError } from '../errors/sql-error.js';
+import { quoteQualified } from '../sql/quote.js';
 import { askBackend } from './ask-backend.js';
+import { boundValue, type BoundValue } from './bound-value.js';
 import { sendSignal } from './process-signals.js';
 import { SequenceMemory } from './sequence-memory.js';
 import type { Session } from './session.js';
@@ -97,10 +100,26 @@ export class IdFiller {
       else if (source.kind === 'lastval') values[place] = sequences.lastval();
       else if (source.kind === 'currval') {
         values[place] = sequences.currval(source.name, source.bareName);
+      } else if (source.kind === 'currvalOf') {
+        values[place] = this.currvalOf(boundValue(session.source, bind, source.index));
       } else if (source.kind === 'ownPid') values[place] = String(session.listening.pid);
       else if (source.kind === 'signal') values[place] = sendSignal(session, source, bind);
     });
     return values;
+  }
+
+  /** Where there is no such sequence, the shard that runs the statement says so. */
+  private currvalOf(named: BoundValue | null): string {
+    if (named?.binary === true) {
+      throw sqlError('feature_not_supported', 'currval of an OID is not supported', {
+        hint: 'Give the name of the sequence as text.',
+      });
+    }
+    const text = named?.bytes.toString('utf8') ?? '';
+    const sequence = this.session.planning.sequenceNamed(text);
+    if (sequence === null) return '0';
+    const { schema, name } = sequence;
+    return this.sequences.currval(quoteQualified(schema, name), name);
   }
 
   private async fetchAll(wishes: readonly Wish[]): Promise<void> {

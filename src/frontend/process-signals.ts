@@ -1,6 +1,7 @@
 import { sqlError } from '../errors/sql-error.js';
 import type { IdSource } from '../planner/plan.js';
 import { writeNotice } from '../protocol/backend-messages.js';
+import { boundValue } from './bound-value.js';
 import type { Session } from './session.js';
 
 type Signal = Extract<IdSource, { readonly kind: 'signal' }>;
@@ -67,18 +68,11 @@ function isAdmin({ context, user }: Session): boolean {
 
 /** Null: the parameter is NULL, or no int4. */
 function readPid({ source }: Session, index: number, bind: Buffer | null): number | null {
-  if (bind === null) {
-    throw sqlError(
-      'feature_not_supported',
-      'EXECUTE of a statement that ends a query or session of its parameter is not supported',
-      { hint: 'Send it as a statement of its own.' },
-    );
-  }
-  const { layout } = source;
-  const [start, end] = [layout.valueStart[index] ?? -1, layout.valueEnd[index] ?? -1];
-  if (start < 0) return null;
-  if (layout.isBinary(bind, index)) return end - start === 4 ? bind.readInt32BE(start) : null;
-  const text = bind.toString('latin1', start, end).trim();
+  const value = boundValue(source, bind, index);
+  if (value === null) return null;
+  const { bytes, binary } = value;
+  if (binary) return bytes.length === 4 ? bytes.readInt32BE(0) : null;
+  const text = bytes.toString('latin1').trim();
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
 

@@ -1,3 +1,6 @@
+import type { CatalogRelation } from '../keyspace/catalog.js';
+import { Names } from '../planner/names.js';
+import { sequenceNamed } from '../planner/sequence-names.js';
 import type { PlanContext } from '../planner/planner.js';
 import type { PlannedText, Refusal } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
@@ -68,6 +71,18 @@ export class SessionPlanning {
       paramTypesKey: '',
     };
     return this.context;
+  }
+
+  /** The sequence of this name, as regclass input reads it; null: there is none. Temporary ones are refused: 0A000. */
+  sequenceNamed(text: string): CatalogRelation | null {
+    const { searchPath, temporary = null } = this.current();
+    const { topology } = this.session.context.config;
+    const names = new Names(topology, this.planner.catalog, searchPath, temporary);
+    const sequence = sequenceNamed(text, names);
+    if (sequence?.temporary !== true) return sequence;
+    throw sqlError('feature_not_supported', 'currval of a temporary sequence is not supported', {
+      hint: 'Use RETURNING.',
+    });
   }
 
   /** The plan of a text; null: wait, the message is handled again. Throws SqlError (42601 and the like). */

@@ -70,6 +70,8 @@ function useSnapshot(
   plan: Plan,
 ): void {
   if (plan.kind === 'route' && plan.shards.kind === 'any' && plan.shards.keyspace === null) return;
+  // LOCK TABLE takes no snapshot, wherever it runs; pg_dump begins with it.
+  if (plan.verb === 'lock') return;
   const [shard, ...more] = shards;
   if (shard !== undefined && more.length === 0) {
     const { name, keyspace } = work.snapshotOf ?? shard;

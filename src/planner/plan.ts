@@ -586,6 +586,8 @@ export type IdSource =
   | { readonly kind: 'sequence'; readonly shard: Shard; readonly name: string }
   /** The value that the session got last, of this sequence or of any. `bareName`: for messages. */
   | { readonly kind: 'currval'; readonly name: string; readonly bareName: string }
+  /** The same of the sequence that parameter `index` (0-based) names. */
+  | { readonly kind: 'currvalOf'; readonly index: number }
   | { readonly kind: 'lastval' }
   /** The process id that the client was given at login. */
   | { readonly kind: 'ownPid' }

@@ -5,7 +5,7 @@ import type { Edit } from './fill-plan.js';
 import { sequenceSource } from './id-sources.js';
 import type { IdSource } from './plan.js';
 import { refuse } from './refusals.js';
-import { findSequence, sequenceArgument } from './sequence-names.js';
+import { findSequence, sequenceArgument, withoutCasts } from './sequence-names.js';
 import type { StatementContext } from './statement-context.js';
 
 /** Calls of a statement whose values the proxy knows, and what to write in their place. */
@@ -91,7 +91,13 @@ class Search implements SequenceCalls {
     }
     const alias = naming === 'own' ? ` AS ${name}` : '';
     const start = call.location ?? 0;
-    const pieces = [{ source }, `::pg_catalog.int8${alias}`];
+    let [before, behind] = ['', `::pg_catalog.int8${alias}`];
+    if (source.kind === 'currvalOf') {
+      // A shard says whether there is such a sequence.
+      before = `CASE WHEN $${source.index + 1}::pg_catalog.regclass IS NULL THEN NULL ELSE `;
+      behind = `::pg_catalog.int8 END${alias}`;
+    }
+    const pieces = [before, { source }, behind];
     this.edits.push({ start, end: this.#endOf(start), pieces });
     this.calls.add(call);
     return true;
@@ -102,13 +108,17 @@ class Search implements SequenceCalls {
     const once = name === 'nextval' && this.#once.has(call);
     if (!once && name !== 'currval') return null;
     const { constants, names } = this.#context;
+    const argument = withoutCasts(call.args?.[0]);
+    if (!once && argument !== null && 'ParamRef' in argument) {
+      return { kind: 'currvalOf', index: (argument.ParamRef.number ?? 1) - 1 };
+    }
     const path = sequenceArgument(call, constants, names);
     const sequence = path === null ? null : findSequence(path, names);
     if (sequence === null) {
       if (once) return null;
       refuse(
         path === null
-          ? 'function "currval" is only supported with a constant sequence name'
+          ? 'function "currval" is only supported with a constant or a parameter'
           : `relation "${path.name}" does not exist`,
         "Write currval('sequence_name').",
         path === null ? 'feature_not_supported' : 'undefined_table',

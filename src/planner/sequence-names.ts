@@ -51,7 +51,7 @@ function serialSequence(
   return { schema: found.schema, name: found.name };
 }
 
-function withoutCasts(node: Node | undefined): Node | null {
+export function withoutCasts(node: Node | undefined): Node | null {
   if (node === undefined) return null;
   return 'TypeCast' in node ? withoutCasts(node.TypeCast.arg) : node;
 }
@@ -59,6 +59,11 @@ function withoutCasts(node: Node | undefined): Node | null {
 function textOf(node: Node | null, constants: TextConstants): string | null {
   const constant: A_Const | null = node === null ? null : constOf(node);
   return constant?.sval === undefined ? null : constants.pinned(constant);
+}
+
+/** The sequence that a regclass is the text of; null: there is none. */
+export function sequenceNamed(text: string, names: Names): CatalogRelation | null {
+  return findSequence(regclassName(text), names);
 }
 
 /** Splits `schema."Name"` as regclass input does; unquoted parts fold to lower case. */

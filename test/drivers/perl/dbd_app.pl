@@ -60,6 +60,8 @@ attempt('crud', sub {
     say_('updated', $db->do('UPDATE customers SET active = true WHERE id > ?', undef, 6));
     say_('none', $db->do('DELETE FROM customers WHERE id = 999'));
     say_('serial', $db->selectrow_arrayref('INSERT INTO notes (body) VALUES (?) RETURNING id', undef, 'first'));
+    say_('last id', $db->last_insert_id(undef, undef, 'notes', undef));
+    say_('own process', $db->selectrow_array('SELECT pg_backend_pid()') == $db->{pg_pid});
 });
 attempt('batch', sub {
     my $insert = $db->prepare('INSERT INTO orders VALUES (?, ?, ?)');

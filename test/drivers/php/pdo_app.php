@@ -101,7 +101,8 @@ function crud(PDO $db): void
 function identities(PDO $db): void
 {
     $db->prepare('INSERT INTO notes (body) VALUES (?)')->execute(['first']);
-    say('last id', $db->lastInsertId());
+    say('last id', [$db->lastInsertId(), $db->lastInsertId('notes_id_seq')]);
+    say('own process', $db->pgsqlGetPid() === $db->query('SELECT pg_backend_pid()')->fetchColumn());
     $returning = $db->prepare('INSERT INTO notes (body) VALUES (?) RETURNING id');
     $returning->execute(['second']);
     say('returning', $returning->fetchColumn());
