@@ -120,17 +120,15 @@ function checkPassword(
     reader.report(userPath, `a user without a password cannot log in by ${method}`, cure);
     return;
   }
-  const scram = SCRAM_VERIFIER.test(password);
-  if (scram && parseVerifier(password) === null) {
+  if (SCRAM_VERIFIER.test(password) && parseVerifier(password) === null) {
     const cure = 'copy it from pg_authid.rolpassword, whole';
     reader.report(path, 'a SCRAM-SHA-256 verifier that cannot be read', cure);
     return;
   }
-  const fitting = scram ? 'scram-sha-256' : MD5_VERIFIER.test(password) ? 'md5' : null;
-  if (fitting !== null && !asking.includes(fitting)) {
-    const kind = scram ? 'a SCRAM-SHA-256' : 'an md5';
+  // A SCRAM verifier fits both: with md5 its user is asked by SCRAM.
+  if (MD5_VERIFIER.test(password) && !asking.includes('md5')) {
     const cure = `write the plain password or a verifier for ${method}`;
-    reader.report(path, `${kind} verifier cannot be used with method ${method}`, cure);
+    reader.report(path, `an md5 verifier cannot be used with method ${method}`, cure);
   }
 }
 

@@ -48,7 +48,10 @@ export function describeConfig(config: Config): string {
     `elsewhere    tables not listed below: ${topology.defaultKeyspace?.name ?? 'refused'}`,
   ];
   const open = listen.hosts.filter((host) => !isLoopback(host));
-  const trusting = auth.rules.some(({ method, type }) => method === 'trust' && type !== 'local');
+  const trusting = auth.rules.some(
+    ({ method, type, addresses }) =>
+      method === 'trust' && type !== 'local' && addresses.includes('all'),
+  );
   if (trusting && open.length > 0) {
     lines.push(`note         trust on ${open.join(', ')}: everybody who can reach it is let in`);
   }

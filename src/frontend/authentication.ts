@@ -48,6 +48,7 @@ export class Authentication {
   readonly entry: UserConfig | null;
   private readonly password: string | null;
   private readonly rule: AuthRule;
+  private readonly method: AuthRule['method'];
   private readonly known: boolean;
   private readonly salt = randomBytes(4);
   private scram: ScramServer | null = null;
@@ -61,6 +62,9 @@ export class Authentication {
     // An expired password lets in nobody, and is not told from a wrong one.
     const expired = (entry?.validUntil ?? Infinity) <= Date.now();
     this.password = expired ? null : (entry?.password ?? null);
+    // Of a SCRAM verifier no md5 challenge can be checked: such users get SCRAM, as in Postgres.
+    const upgraded = rule.method === 'md5' && parseVerifier(this.password ?? '') !== null;
+    this.method = upgraded ? 'scram-sha-256' : rule.method;
     this.known = entry !== null || (rule.method === 'trust' && users.size === 0);
     this.channel = channel;
   }
@@ -70,7 +74,7 @@ export class Authentication {
     if (rule.clientCert !== null && channel.certificateName === null) {
       return this.refused('connection requires a valid client certificate');
     }
-    switch (rule.method) {
+    switch (this.method) {
       case 'reject':
         throw new Error('a rejected client is not asked for anything');
       case 'trust':
@@ -95,7 +99,7 @@ export class Authentication {
 
   /** Takes a password message's content (`p`, behind its length). */
   answer(content: Buffer): AuthStep {
-    if (this.rule.method === 'md5') return this.answerMd5(content);
+    if (this.method === 'md5') return this.answerMd5(content);
     try {
       return this.answerScram(content);
     } catch (error) {

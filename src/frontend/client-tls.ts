@@ -47,7 +47,7 @@ function makeContext({ cert, key, clientCa, minVersion }: TlsConfig): SecureCont
     key,
     minVersion,
     ...(clientCa !== null && { ca: clientCa }),
-    // As PostgreSQL: a resumed session would skip the check of the client's certificate.
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    // As PostgreSQL: a resumed session would skip the check of the client's certificate, a renegotiation repeat it.
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   });
 }

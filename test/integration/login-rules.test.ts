@@ -221,13 +221,23 @@ test('a reload changes rules, users and certificates, and drops nobody', async (
   await stays.connect();
   const auth = { method: 'scram-sha-256', users: [users[0]], rules: [{ type: 'host' }] };
   const changed = configuration({ auth });
-  const listen = { ...(changed['listen'] as object), port: proxy.port };
-  writeFileSync(proxy.configFile, JSON.stringify({ ...changed, listen }));
+  const reload = (more: object = {}): void => {
+    const listen = { ...(changed['listen'] as object), port: proxy.port, ...more };
+    writeFileSync(proxy.configFile, JSON.stringify({ ...changed, listen }));
+  };
+  reload();
   const outcome = (): Promise<unknown> => ask({ user: 'postgres', password: 'wrong' });
   await expect.poll(outcome, { timeout: 10_000 }).toMatch(/^28P01/);
   expect(await ask({ user: 'ann', host: folder })).toMatch(
     /no auth.rules entry for host "\[local\]"/,
   );
+  reload({ min_protocol: '3.2' });
+  await expect
+    .poll(outcome, { timeout: 10_000 })
+    .toBe('0A000 unsupported frontend protocol 3.0: server supports 3.2 to 3.2');
+  const base = { host: '127.0.0.1', port: proxy.port, dbname: DATABASE, user: 'postgres' };
+  const login = await newestLibpq?.({ ...base, password: 'secret', min_protocol_version: '3.2' });
+  expect(login ?? '1').toBe('1');
   expect((await stays.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
   await stays.end();
 });

@@ -199,6 +199,9 @@ describe('SCRAM-SHA-256', () => {
       const login = authentication('scram-sha-256', 'ann', { ann: password });
       expect((await exchange(login, 'pencil')).kind).toBe('accepted');
     }
+    // Where md5 is the method, such a user is asked by SCRAM all the same.
+    const upgraded = authentication('md5', 'ann', { ann: verifier });
+    expect((await exchange(upgraded, 'pencil')).kind).toBe('accepted');
     // Whoever has stolen the verifier cannot log in with it.
     const stolen = authentication('scram-sha-256', 'ann', { ann: verifier });
     expect(refusal(await exchange(stolen, verifier))).toBe(wrong('ann'));
