@@ -3,7 +3,7 @@ import { Frontend } from '../protocol/codes.js';
 import { readInt32 } from '../protocol/framing.js';
 
 /** Signature, no flags, no header extension (PostgreSQL 18, COPY, Binary Format). */
-const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+export const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 /** Pieces up to this are copied into the next write; larger ones are written from where they are. */
 const COPIED_MAX = 4096;
 

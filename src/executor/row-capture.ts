@@ -21,12 +21,15 @@ const HEAD_BYTES = 5;
 export class RowCapture implements OperationHost {
   private readonly client: OperationHost;
   private readonly take: TakeRow;
+  private readonly described: TakeRow | null;
   /** Messages that have not come to their end, by who sends them. */
   private readonly open = new Map<BackendConnection | null, OpenMessage>();
 
-  constructor(client: OperationHost, take: TakeRow) {
+  /** `described` gets each RowDescription, as `take` gets rows. */
+  constructor(client: OperationHost, take: TakeRow, described: TakeRow | null = null) {
     this.client = client;
     this.take = take;
+    this.described = described;
   }
 
   /** Takes everything at once: the bytes are the caller's again. */
@@ -98,6 +101,7 @@ export class RowCapture implements OperationHost {
   ): void {
     const type = buffer[start];
     if (type === Backend.dataRow) this.take(backend, buffer, start, end);
+    else if (type === Backend.rowDescription) this.described?.(backend, buffer, start, end);
     else if (type === Backend.noticeResponse || type === Backend.parameterStatus) {
       this.client.passToClient(null, Buffer.from(buffer.subarray(start, end)), 0, end - start);
     }

@@ -6,6 +6,7 @@ import { Literals } from '../sql/literals.js';
 import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
 import { ConcatRun } from './concat-run.js';
+import { CopyOutRun } from './copy-out-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { LockingRun } from './locking-run.js';
@@ -32,6 +33,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   if (many?.kind === 'distribute')
     return new DistributeRun(session, request, many.distribute, statementRun);
   if (many?.kind === 'ship') return new ShipRun(session, request, many.ship, statementRun);
+  if (many?.kind === 'copyRows') return new CopyOutRun(session, request, many, statementRun);
   if (many?.kind === 'spread') return new SpreadRun(session, request, many.spread, statementRun);
   if (many?.kind === 'move') return new MoveRun(session, request, many.move);
   if (many?.kind === 'replan') return replannedRun(session, request);

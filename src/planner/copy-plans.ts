@@ -4,14 +4,17 @@ import type { Analysis } from './analysis.js';
 import { stringsOf } from './ast.js';
 import { checkDefaults, defaultKind } from './column-defaults.js';
 import { copyFormat } from './copy-options.js';
+import { copyOutFormat } from './copy-out-options.js';
+import { sourceQuery, sourceText } from './distribute/source-query.js';
 import { visitExpression } from './expressions.js';
 import { baseTable } from './from-clause.js';
 import type { Occurrence } from './model.js';
+import { Params } from './params.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
 import type { CopyFormat, CopyFromPlan, ManyShards, Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { newLevel } from './queries.js';
-import { refusal, refuse } from './refusals.js';
+import { refusal, Refused, refuse } from './refusals.js';
 import { routeQuery } from './routing.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { planSelect } from './select-plans.js';
@@ -40,16 +43,39 @@ export function planCopy(statement: CopyStmt, context: StatementContext): Plan {
 
 function copyQuery(statement: CopyStmt, query: Node, context: StatementContext): Plan {
   if (!('SelectStmt' in query)) {
-    refuse(
-      'COPY of a data-modifying statement is not supported',
-      'Run the statement with RETURNING, without COPY.',
-    );
+    if (!hasReturning(query)) {
+      refuse('COPY query must have a RETURNING clause', 'Add RETURNING to the statement.');
+    }
+    return { ...copyRows(statement, query, context), writes: true };
   }
-  const plan = planSelect(query.SelectStmt, { ...context, scatters: false });
+  let plan: RoutePlan;
+  try {
+    plan = planSelect(query.SelectStmt, { ...context, scatters: false });
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return copyRows(statement, query, context);
+  }
   if (plan.effects !== null) {
     refuse('set_config in COPY is not supported', 'Run it as a statement of its own.');
   }
-  return { ...plan, verb: 'copy', copy: 'out', many: together(plan.many, statement) };
+  return { ...plan, verb: 'copy', copy: 'out', many: manyCopies(plan.many, statement, context) };
+}
+
+/** The query is answered as by itself, and its rows are written as copy data. Throws Refused. */
+function copyRows(statement: CopyStmt, query: Node, context: StatementContext): RoutePlan {
+  const format = copyOutFormat(statement.options);
+  const params = new Params(context.paramTypes, context.outerParams);
+  const source = sourceQuery(sourceText(query, context), params, context);
+  const many = { kind: 'copyRows', source, format } as const;
+  return {
+    ...routePlan('copy', source.plan.writes, { shards: { kind: 'nowhere' }, many }),
+    copy: 'out',
+  };
+}
+
+function hasReturning(query: Node): boolean {
+  const [statement] = Object.values(query) as [{ readonly returningClause?: unknown }];
+  return statement.returningClause !== undefined;
 }
 
 function copyTable(statement: CopyStmt, context: StatementContext): Plan {
@@ -63,15 +89,20 @@ function copyTable(statement: CopyStmt, context: StatementContext): Plan {
   return { ...plan, copy: 'out', many: together(plan.many, statement) };
 }
 
+/** What several shards do for a query that one shard could answer alone. */
+function manyCopies(many: ManyShards, statement: CopyStmt, context: StatementContext): ManyShards {
+  if (many.kind !== 'refuse' && many.kind !== 'counts') return together(many, statement);
+  try {
+    return copyRows(statement, statement.query!, context).many;
+  } catch (error) {
+    // One shard may still do.
+    if (error instanceof Refused) return { kind: 'refuse', refusal: error.refusal };
+    throw error;
+  }
+}
+
 /** Copy data of several shards: one stream, with one header. */
 function together(many: ManyShards, statement: CopyStmt): ManyShards {
-  if (many.kind === 'counts') {
-    const problem = refusal(
-      'an aggregate function in COPY over several shards is not supported',
-      'Run the SELECT without COPY, or bind the shard key to a value.',
-    );
-    return { kind: 'refuse', refusal: problem };
-  }
   if (many.kind !== 'concat') return many;
   const { kind, header } = toOptions(statement);
   return { kind: 'copyConcat', format: kind, header };

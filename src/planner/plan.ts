@@ -183,7 +183,29 @@ export type ManyShards =
       readonly format: 'text' | 'csv' | 'binary';
       readonly header: boolean;
     }
+  /** COPY of a query TO STDOUT: its rows, as the query alone gives them, are written as copy data. */
+  | { readonly kind: 'copyRows'; readonly source: SourceQuery; readonly format: CopyOutFormat }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
+
+/** How COPY TO writes rows; characters and texts as bytes of UTF-8. */
+export type CopyOutFormat =
+  | { readonly kind: 'binary' }
+  | {
+      readonly kind: 'text';
+      readonly delimiter: number;
+      readonly nullText: Uint8Array;
+      readonly header: boolean;
+    }
+  | {
+      readonly kind: 'csv';
+      readonly delimiter: number;
+      readonly quote: number;
+      readonly escape: number;
+      readonly nullText: Uint8Array;
+      readonly header: boolean;
+      /** Quotes stand around every value but NULL. */
+      readonly quotesAll: boolean;
+    };
 
 /** A streaming merge of sorted shards; memory does not grow with the result. */
 export interface MergeSpec {

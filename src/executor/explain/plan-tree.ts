@@ -74,6 +74,7 @@ const titles: Readonly<
   counts: 'Sum Counts',
   addTags: 'Scatter',
   copyConcat: 'Concatenate Copies',
+  copyRows: 'Copy Rows',
   explain: 'Explain',
   refuse: 'Refuse',
   replan: 'Several Shards',

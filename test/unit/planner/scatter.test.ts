@@ -189,9 +189,13 @@ describe('a query inside another statement', () => {
     expect(route(`declare c cursor for ${sum}`).shards.kind).toBe('keys');
   });
 
-  it('is not merged into a COPY', () => {
+  it('is merged and gathered for COPY as by itself, where its rows cannot be joined as they come', () => {
     const copy = (query: string) => plan(`copy (${query}) to stdout`).whole;
-    expect(copy('select id from orders order by id')).toMatchObject({ kind: 'refuse' });
+    const source = (many: object): object => ({
+      many: { kind: 'copyRows', source: { plan: { many } } },
+    });
+    expect(copy('select id from orders order by id')).toMatchObject(source({ kind: 'merge' }));
+    expect(copy('select count(*) from orders')).toMatchObject(source({ kind: 'counts' }));
     expect(copy('select id from orders')).toMatchObject({ many: { kind: 'copyConcat' } });
   });
 });

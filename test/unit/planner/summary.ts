@@ -124,6 +124,8 @@ function manySummary(many: ManyShards): Summary {
       return { many: `refuse: ${many.refusal.message}` };
     case 'copyConcat':
       return { many: `copyConcat ${many.format}${many.header ? ' header' : ''}` };
+    case 'copyRows':
+      return { many: `copyRows ${many.format.kind} of ${Buffer.from(many.source.sql).toString()}` };
     case 'gather':
       return { many: gatherSummary(many.gather) };
     case 'merge':
