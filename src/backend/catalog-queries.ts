@@ -153,8 +153,8 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND ${relationsOf[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
 /**
- * schema, name, kind, volatility, language, body of one for triggers, body. An aggregate is as volatile as the functions
- * it is made of.
+ * schema, name, kind, volatility, language, body of one for triggers, body. An aggregate is as volatile as the
+ * functions it is made of.
  */
 export const functionsQuery = `
 SELECT n.nspname, p.proname, p.prokind,
