@@ -5,23 +5,17 @@ import type {
   Constraint,
   CreateStmt,
   IndexStmt,
-  RangeVar,
 } from '@pgsql/types';
-import type { Table } from '../keyspace/topology.js';
 import { rangeVarText, stringsOf } from './ast.js';
+import { checkAddedColumn, checkPartition, sameHome } from './ddl-rows.js';
+import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
 import type { ShardedTable } from './plan.js';
 import { refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
-/** A table that DDL names, by what the configuration says of it; it need not exist yet. */
-interface Subject {
-  readonly name: string;
-  readonly table: Table | null;
-}
-
 /** Refuses constraints that no shard could keep by itself. */
 export function checkCreateTable(statement: CreateStmt, context: StatementContext): void {
-  const subject = subjectOf(statement.relation, context);
+  const subject = createdSubject(statement, context);
   for (const node of statement.tableElts ?? []) {
     if ('Constraint' in node) checkConstraint(node.Constraint, null, subject, context);
     if ('ColumnDef' in node) checkColumn(node.ColumnDef, subject, context);
@@ -30,6 +24,22 @@ export function checkCreateTable(statement: CreateStmt, context: StatementContex
   for (const node of statement.constraints ?? []) {
     if ('Constraint' in node) checkConstraint(node.Constraint, null, subject, context);
   }
+}
+
+/** A partition of a sharded table is one too. */
+function createdSubject(statement: CreateStmt, context: StatementContext): Subject {
+  const own = subjectOf(statement.relation, context);
+  const [parent] = statement.inhRelations ?? [];
+  if (statement.partbound === undefined || parent === undefined || !('RangeVar' in parent)) {
+    return own;
+  }
+  const whole = subjectOf(parent.RangeVar, context);
+  if (own.table === null || whole.table === null) return { ...whole, name: own.name };
+  if (sameHome(own.table, whole.table)) return own;
+  return refuse(
+    `table "${own.name}" as a partition of table "${whole.name}", whose rows the configuration spreads in another way, is not supported`,
+    `Leave "${own.name}" out of the configuration.`,
+  );
 }
 
 export function checkAlterTable(statement: AlterTableStmt, context: StatementContext): void {
@@ -45,14 +55,6 @@ export function checkIndex(statement: IndexStmt, context: StatementContext): voi
     'IndexElem' in node ? (node.IndexElem.name ?? '') : '',
   );
   checkUnique('a unique index', columns, subjectOf(statement.relation, context));
-}
-
-function subjectOf(range: RangeVar | undefined, context: StatementContext): Subject {
-  const name = range?.relname ?? '';
-  const { names } = context;
-  const found = names.find(range?.schemaname ?? null, name);
-  const schema = range?.schemaname ?? found?.schema ?? names.creationSchema();
-  return { name, table: names.topology.tables.get(`${schema}.${name}`) ?? null };
 }
 
 function shardedOf(subject: Subject): ShardedTable | null {
@@ -163,16 +165,6 @@ function checkForeignKey(
   );
 }
 
-/**
- * Where the rows of a table live; the default keyspace for tables that the configuration does not
- * name.
- */
-function homeOf(subject: Subject, context: StatementContext): Table | null {
-  if (subject.table !== null) return subject.table;
-  const keyspace = context.names.topology.defaultKeyspace;
-  return keyspace === null ? null : { type: 'unsharded', keyspace, schema: '', name: subject.name };
-}
-
 function checkCommand(command: AlterTableCmd, subject: Subject, context: StatementContext): void {
   const { subtype, def, name } = command;
   if (subtype === 'AT_AddConstraint' && def !== undefined && 'Constraint' in def) {
@@ -180,6 +172,10 @@ function checkCommand(command: AlterTableCmd, subject: Subject, context: Stateme
   }
   if (subtype === 'AT_AddColumn' && def !== undefined && 'ColumnDef' in def) {
     checkColumn(def.ColumnDef, subject, context);
+    checkAddedColumn(def.ColumnDef, subject, context);
+  }
+  if (def !== undefined && 'PartitionCmd' in def) {
+    checkPartition(subtype === 'AT_AttachPartition', def.PartitionCmd, subject, context);
   }
   const table = shardedOf(subject);
   if (table === null || name !== table.shardKey) return;

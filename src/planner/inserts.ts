@@ -160,7 +160,8 @@ function manyOf(
   const { target } = insertion;
   // What a WITH query changes in the target would be seen here.
   const beside = analysis.occurrences.some(
-    (other) => other.entry !== target.entry && other.relation === target.relation,
+    (other) =>
+      other.entry !== target.entry && analysis.names.shareRows(other.relation, target.relation),
   );
   const changed = analysis.nestedWrites > 0 && beside;
   if (!context.scatters || changed || analysis.effects.length > 0) {

@@ -181,11 +181,13 @@ export class Names {
     const key = `${relation.schema}.${relation.name}`;
     const configured = this.topology.tables.get(key);
     if (configured !== undefined) return configured;
-    const ancestor = this.#configuredAncestor(relation);
-    if (ancestor !== null) {
+    const whole = this.wholeOf(relation);
+    if (whole !== null) {
+      const { schema, name } = relation;
+      if (whole.partitioned) return { ...whole.table, schema, name };
       refuse(
-        `table "${relation.name}" is a part of table "${ancestor.name}" and cannot be used by its own name`,
-        `Use table "${ancestor.name}" instead; its parts follow it on every shard.`,
+        `table "${name}" is a part of table "${whole.table.name}" and cannot be used by its own name`,
+        'Use declarative partitioning, or shard the tables one by one.',
       );
     }
     const keyspace = this.topology.defaultKeyspace;
@@ -254,16 +256,42 @@ export class Names {
     return overloads.filter((overload) => this.#path.includes(overload.schema));
   }
 
-  #configuredAncestor(relation: CatalogRelation): Table | null {
-    let parent = relation.parent;
-    // Bounded, since a broken catalog must not hang the session; partition trees are a few levels
-    // deep.
-    for (let depth = 0; parent !== null && depth < 32; depth++) {
-      const table = this.topology.tables.get(parent);
-      if (table !== undefined) return table;
-      parent = this.catalog.relations.get(parent)?.parent ?? null;
+  /**
+   * The configured table whose rows a relation's rows are too; null: there is none.
+   * `partitioned`: it is a partition, and has all of its columns.
+   */
+  wholeOf(
+    relation: CatalogRelation,
+  ): { readonly table: Table; readonly partitioned: boolean } | null {
+    for (const parent of this.#parentsOf(relation)) {
+      const table = this.topology.tables.get(`${parent.schema}.${parent.name}`);
+      if (table !== undefined) return { table, partitioned: parent.kind === 'p' };
     }
     return null;
+  }
+
+  /** Whether two relations may have rows in common: one is a part of the other, or of the same whole. */
+  shareRows(a: CatalogRelation, b: CatalogRelation): boolean {
+    return a === b || this.#rootOf(a) === this.#rootOf(b);
+  }
+
+  #rootOf(relation: CatalogRelation): CatalogRelation {
+    return this.#parentsOf(relation).at(-1) ?? relation;
+  }
+
+  /** The nearest first. */
+  #parentsOf(relation: CatalogRelation): CatalogRelation[] {
+    const out: CatalogRelation[] = [];
+    let { parent } = relation;
+    // Bounded, since a broken catalog must not hang the session; partition trees are a few levels
+    // deep.
+    while (parent !== null && out.length < 32) {
+      const next = this.catalog.relations.get(parent);
+      if (next === undefined) break;
+      out.push(next);
+      parent = next.parent;
+    }
+    return out;
   }
 
   #refuseKind(range: RangeVar, relation: CatalogRelation): never {

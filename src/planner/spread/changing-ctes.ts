@@ -103,7 +103,9 @@ function refuseSeen(own: readonly CommonTableExpr[], analysis: Analysis): void {
     if (!written) continue;
     // What refers to its rows may be changed along with them.
     const cascades = relation.isReferenced !== false;
-    const seen = others!.find((other) => cascades || other.relation === relation);
+    const seen = others!.find(
+      (other) => cascades || analysis.names.shareRows(other.relation, relation),
+    );
     if (seen === undefined) continue;
     refuse(
       `table "${relation.name}" is changed by a WITH query beside another use of table "${seen.relation.name}", which is not supported over several shards`,

@@ -1,0 +1,91 @@
+import type { ColumnDef, Node, PartitionCmd } from '@pgsql/types';
+import type { Table } from '../keyspace/topology.js';
+import { bodyOf, contains, qualifiedName } from './ast.js';
+import { differsByShard } from './builtin-functions.js';
+import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
+import { refuse } from './refusals.js';
+import type { StatementContext } from './statement-context.js';
+
+const serials = /^(big|small)?serial[248]?$/;
+
+/** A new column gets its values where the rows are, as each shard makes them by itself. */
+export function checkAddedColumn(
+  column: ColumnDef,
+  { table }: Subject,
+  context: StatementContext,
+): void {
+  if (table?.keyspace.sharded !== true) return;
+  const constraints = (column.constraints ?? []).flatMap((node) =>
+    'Constraint' in node ? [node.Constraint] : [],
+  );
+  const given = constraints.find(({ contype }) => contype === 'CONSTR_DEFAULT')?.raw_expr;
+  const counts =
+    serials.test(qualifiedName(column.typeName?.names).name) ||
+    constraints.some(({ contype }) => contype === 'CONSTR_IDENTITY') ||
+    (given !== undefined && callsAny(given, (name) => name === 'nextval'));
+  const name = `"${table.name}.${column.colname ?? ''}"`;
+  if (counts) {
+    refuse(
+      `adding column ${name} with values of a sequence is not supported: each shard would count its rows by itself`,
+      'Add it without, fill it in, and then ALTER COLUMN ... ADD GENERATED or SET DEFAULT.',
+    );
+  }
+  if (table.type !== 'reference' || given === undefined || !differs(given, context)) return;
+  refuse(
+    `adding column ${name} of a reference table with a default that changes is not supported: its copies would differ`,
+    'Add it without, fill it in, and then SET DEFAULT.',
+  );
+}
+
+/** Whether a value may be another one on each shard. */
+function differs(value: Node, { names }: StatementContext): boolean {
+  if (contains(value, 'SQLValueFunction')) return true;
+  const { catalog } = names;
+  return callsAny(value, (name) => {
+    const overloads = catalog.functions.get(name) ?? [];
+    if (overloads.some(({ volatility }) => volatility !== 'i')) return true;
+    return catalog.volatileBuiltins.has(name) || differsByShard.test(name);
+  });
+}
+
+function callsAny(value: Node, test: (name: string) => boolean): boolean {
+  return contains(value, 'FuncCall', (call) => {
+    const { funcname } = bodyOf(call) as { funcname?: Node[] };
+    return test(qualifiedName(funcname).name);
+  });
+}
+
+/**
+ * ATTACH and DETACH PARTITION: rows stay on the shards where they are, so the partition must be at
+ * home there by itself.
+ */
+export function checkPartition(
+  attaches: boolean,
+  { name: range }: PartitionCmd,
+  subject: Subject,
+  context: StatementContext,
+): void {
+  const { names } = context;
+  const found = names.find(range?.schemaname ?? null, range?.relname ?? '');
+  if (found === null) return;
+  const own = names.topology.tables.get(`${found.schema}.${found.name}`) ?? null;
+  const part = homeOf({ name: found.name, table: own }, context);
+  const whole = homeOf(attaches ? subject : subjectOf(range, context), context);
+  if (part === null || whole === null || sameHome(part, whole)) return;
+  const verb = attaches ? 'attaching' : 'detaching';
+  refuse(
+    `${verb} table "${found.name}" of keyspace "${part.keyspace.name}", ${attaches ? 'to' : 'from'} table ` +
+      `"${subject.name}" whose rows are spread in another way, is not supported`,
+    attaches
+      ? 'CREATE TABLE ... PARTITION OF, then INSERT the rows.'
+      : `DROP it, or list "${found.name}" in the configuration beside "${subject.name}".`,
+  );
+}
+
+/** Whether the rows of two tables are spread alike. */
+export function sameHome(a: Table, b: Table): boolean {
+  if (a.keyspace !== b.keyspace) return false;
+  if (!a.keyspace.sharded) return true;
+  if (a.type !== 'sharded' || b.type !== 'sharded') return a.type === b.type;
+  return a.shardKey === b.shardKey && a.vindex === b.vindex;
+}
