@@ -9,8 +9,11 @@ import { OrderedRows, type KeptRows } from '../executor/ordered-rows.js';
 import { orderOf, splitRows, textOfRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
+import { offsetOf } from '../sql/position.js';
+import { quoteIdentifier } from '../sql/quote.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
+import { refuseOwnSequence } from './copy-fill.js';
 import { receiveCopy } from './copy-run.js';
 import type { ShardPlan } from './shard-choice.js';
 import { routeKind } from './route-metrics.js';
@@ -43,7 +46,7 @@ export class FanOutRun implements StatementRun {
     } else {
       this.shards = [...shards];
       this.order = null;
-      this.texts = [text.subarray(from, to)];
+      this.texts = [filledText(request) ?? text.subarray(from, to)];
     }
     this.route = routeKind(plan, this.shards.length);
     // Which of them it has changed rows on shows when it has run.
@@ -53,6 +56,10 @@ export class FanOutRun implements StatementRun {
   }
 
   prepare(): 'ready' {
+    const { plan } = this.request;
+    if (plan.kind === 'copyFrom' && plan.fill !== undefined) {
+      refuseOwnSequence(this.session, plan.fill);
+    }
     return 'ready';
   }
 
@@ -145,6 +152,15 @@ function startFanOut(
     copyIn === null ? null : () => receiveCopy(session, copyIn, fanOut, backends),
   );
   startOperation(session, fanOut);
+}
+
+/** A COPY with the columns that the proxy makes values for; null for everything else. */
+function filledText({ plan, text, from, to, literals }: RunRequest): Buffer | null {
+  if (plan.kind !== 'copyFrom' || plan.fill === undefined) return null;
+  const { columns, at } = plan.fill;
+  const place = offsetOf(at, literals);
+  const names = columns.map(({ name }) => `, ${quoteIdentifier(name)}`).join('');
+  return Buffer.concat([text.subarray(from, place), Buffer.from(names), text.subarray(place, to)]);
 }
 
 /** An UPDATE, DELETE or INSERT ... SELECT that every shard runs over its own rows. */

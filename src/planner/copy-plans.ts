@@ -3,11 +3,13 @@ import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { stringsOf } from './ast.js';
 import { checkDefaults, defaultKind } from './column-defaults.js';
+import { copiedIds, copyFill } from './copy-fills.js';
 import { copyFormat } from './copy-options.js';
 import { copyOutFormat } from './copy-out-options.js';
 import { sourceQuery, sourceText } from './distribute/source-query.js';
 import { visitExpression } from './expressions.js';
 import { baseTable } from './from-clause.js';
+import type { IdColumn } from './id-sources.js';
 import type { Occurrence } from './model.js';
 import { Params } from './params.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
@@ -122,7 +124,7 @@ function copyFrom(statement: CopyStmt, context: StatementContext): Plan {
     const scope = { level, items, parent: null };
     visitExpression(statement.whereClause, { scope, ctes: null }, walk);
     const occurrence = walk.tables.get(entries[0]!)!;
-    noteDefaults(statement, occurrence, walk);
+    noteDefaults(statement, occurrence, copiedIds(statement, occurrence, context), walk);
     return occurrence;
   });
   const placement = placementOf(analysis);
@@ -138,13 +140,19 @@ function copyFrom(statement: CopyStmt, context: StatementContext): Plan {
     } as const;
     return { ...routePlan('copy', true, { shards, many }), copy: 'in' };
   }
-  return splitCopy(statement, target, placement, analysis);
+  return splitCopy(statement, target, placement, analysis, context);
 }
 
 /** Columns that the data does not bring. */
-function noteDefaults(statement: CopyStmt, occurrence: Occurrence, analysis: Analysis): void {
+function noteDefaults(
+  statement: CopyStmt,
+  occurrence: Occurrence,
+  ids: readonly IdColumn[],
+  analysis: Analysis,
+): void {
   if (statement.attlist === undefined) return;
-  const given = new Set(stringsOf(statement.attlist));
+  const made = ids.map(({ column }) => column.name);
+  const given = new Set([...stringsOf(statement.attlist), ...made]);
   for (const column of occurrence.relation.columns) {
     if (!given.has(column.name)) analysis.defaulted.push({ occurrence, column });
   }
@@ -155,12 +163,14 @@ function splitCopy(
   target: Occurrence,
   placement: Placement,
   analysis: Analysis,
+  context: StatementContext,
 ): CopyFromPlan {
   const { relation } = target;
+  const ids = copiedIds(statement, target, context);
   const columns =
     statement.attlist === undefined
       ? relation.columns.filter((column) => !column.generated).map((column) => column.name)
-      : stringsOf(statement.attlist);
+      : [...stringsOf(statement.attlist), ...ids.map(({ column }) => column.name)];
   const sharded = placement.sharded[0];
   if (sharded === undefined) checkCopies(target, analysis);
   else checkDefaults(analysis);
@@ -175,15 +185,17 @@ function splitCopy(
     writes: true,
     keyspace: placement.keyspace!,
     table: relation.name,
-    key: sharded === undefined ? null : copiedKey(sharded, columns, format),
+    key: sharded === undefined ? null : copiedKey(sharded, columns, ids.length, format),
     columnCount: columns.length,
     format,
+    ...(ids.length === 0 ? {} : { fill: copyFill(statement, ids, format, context) }),
   };
 }
 
 function copiedKey(
   target: ShardedOccurrence,
   columns: readonly string[],
+  madeCount: number,
   format: CopyFormat,
 ): NonNullable<CopyFromPlan['key']> {
   const { table, relation } = target;
@@ -203,7 +215,9 @@ function copiedKey(
       'Insert the rows instead.',
     );
   }
-  return { field, mapper, columnType: column.type, column: `${table.name}.${table.shardKey}` };
+  const name = `${table.name}.${table.shardKey}`;
+  const made = field >= columns.length - madeCount;
+  return { field, mapper, columnType: column.type, column: name, ...(made ? { made } : {}) };
 }
 
 function refuseDefaultOption(target: Occurrence): void {

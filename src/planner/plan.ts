@@ -539,9 +539,20 @@ export interface CopyFromPlan extends PlanBase {
     readonly mapper: KeyMapper;
     readonly columnType: number;
     readonly column: string;
+    /** Its values are the proxy's own (`fill`). */
+    readonly made?: boolean;
   } | null;
+  /** Those of `fill` included. */
   readonly columnCount: number;
   readonly format: CopyFormat;
+  /** Columns that the data leaves out: shards are sent values behind those of each row. */
+  readonly fill?:
+    | {
+        readonly columns: readonly { readonly name: string; readonly source: IdSource }[];
+        /** Where the list of columns ends in the text. */
+        readonly at: TextPosition;
+      }
+    | undefined;
 }
 
 export type CopyFormat =

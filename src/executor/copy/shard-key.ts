@@ -33,6 +33,7 @@ export class ShardKey {
   }
 
   nullError(): Error {
+    if (this.key.made === true) return extraDataError();
     return storeError(-1, this.key.column);
   }
 
@@ -52,6 +53,7 @@ export class ShardKey {
     end: number,
     binary: boolean,
   ): Shard {
+    if (outcome !== MAPPED && this.key.made === true) throw extraDataError();
     if (outcome === INVALID) {
       const type = this.key.columnType;
       throw inputError({ type, bytes, start, end, binary, parameter: 0, position: undefined });
@@ -59,4 +61,9 @@ export class ShardKey {
     if (outcome !== MAPPED) throw storeError(outcome, this.key.column);
     return this.keyspace.shardOf(this.id.hi, this.id.lo);
   }
+}
+
+/** What stands in the place of a value of our own is a field too many. */
+function extraDataError(): Error {
+  return sqlError('bad_copy_file_format', 'extra data after last expected column');
 }

@@ -51,6 +51,7 @@ export function summarizePlan(plan: Plan): Summary {
         key: plan.key === null ? null : `field ${plan.key.field}`,
         columns: plan.columnCount,
         format: plan.format.kind,
+        ...(plan.fill === undefined ? {} : { made: plan.fill.columns.map(({ name }) => name) }),
       };
     case 'broadcast':
       return {

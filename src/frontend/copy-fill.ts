@@ -1,0 +1,147 @@
+import { sqlError, SqlError } from '../errors/sql-error.js';
+import { LineFills } from '../executor/copy/line-fills.js';
+import type { NewIdSource } from '../executor/ids/ids.js';
+import { assert } from '../util/assert.js';
+import type { CopyFromPlan } from '../planner/plan.js';
+import type { Session } from './session.js';
+
+type Fill = NonNullable<CopyFromPlan['fill']>;
+
+/** The values of one row, in the order of the columns. */
+type Row = readonly string[];
+
+/** What a COPY does with its data once it is whole. */
+export interface CopyFillTarget {
+  /** Gets the data in order; an error where values cannot be had. */
+  take(filled: Buffer | SqlError): void;
+  /** All has been taken. */
+  end(): void;
+  /** The COPY has failed: nothing is taken any more. */
+  isOver(): boolean;
+}
+
+/**
+ * Gives the rows of a COPY the values that its data leaves out. What one read has brought is one batch, though clients
+ * send a message a row; the session waits while values are fetched.
+ */
+export class CopyFill {
+  private readonly session: Session;
+  private readonly fill: Fill;
+  private readonly lines: LineFills;
+  private readonly target: CopyFillTarget;
+  private batch: Buffer[] = [];
+
+  constructor(
+    session: Session,
+    fill: Fill,
+    format: CopyFromPlan['format'],
+    csvEndMarker: boolean,
+    target: CopyFillTarget,
+  ) {
+    assert(format.kind !== 'binary', 'binary COPY data cannot be filled');
+    this.session = session;
+    this.fill = fill;
+    this.target = target;
+    this.lines = new LineFills(format, csvEndMarker);
+  }
+
+  /** A piece of the data; the bytes are the caller's again. */
+  data(bytes: Buffer, start: number, end: number): void {
+    this.batch.push(Buffer.from(bytes.subarray(start, end)));
+    if (this.batch.length > 1) return;
+    queueMicrotask(() => {
+      if (this.batch.length > 0 && !this.isOver) this.work(false);
+    });
+  }
+
+  /** There is no more data. Throws SqlError where it ends in the middle of a character. */
+  done(): void {
+    this.work(true);
+  }
+
+  private get isOver(): boolean {
+    return this.session.over || this.target.isOver();
+  }
+
+  private work(isLast: boolean): void {
+    const { lines, target } = this;
+    const data = Buffer.concat(this.batch);
+    this.batch = [];
+    const ended = lines.scan(data, 0, data.length);
+    const count = isLast && lines.endsInRow ? ended + 1 : ended;
+    const take = (rows: readonly Row[]): void => {
+      target.take(lines.fill(data, 0, data.length, rows.slice(0, ended)));
+      if (count > ended) target.take(lines.lastFields(rows[ended]!));
+      if (isLast) target.end();
+    };
+    const rows = this.rowsAtOnce(count);
+    if (rows === null) this.later(count, isLast, take);
+    else take(rows);
+  }
+
+  private rowsAtOnce(count: number): readonly Row[] | null {
+    if (count === 0) return [];
+    const { ids } = this.session.context;
+    const columns: (readonly string[])[] = [];
+    for (const source of this.sources) {
+      const values = ids.take(source, count);
+      if (values === null) return null;
+      columns.push(values);
+    }
+    return this.rowsOf(columns, count);
+  }
+
+  private later(count: number, isLast: boolean, take: (rows: readonly Row[]) => void): void {
+    const { session, target } = this;
+    session.busy = true;
+    const { ids } = session.context;
+    const fetchAll = async (): Promise<readonly Row[]> => {
+      const columns: (readonly string[])[] = [];
+      for (const source of this.sources) columns.push(await ids.fetch(source, count));
+      return this.rowsOf(columns, count);
+    };
+    const goOn = (rows: readonly Row[]): void => {
+      if (this.isOver) return;
+      take(rows);
+      // The end is waited for, and so is that of a COPY that has failed.
+      if (isLast || this.isOver) return;
+      session.busy = false;
+      session.pump();
+    };
+    const fail = (error: unknown): void => {
+      if (this.isOver) return;
+      target.take(
+        error instanceof SqlError ? error : sqlError('internal_error', 'no ids: ' + String(error)),
+      );
+    };
+    void fetchAll().then(goOn, fail);
+  }
+
+  private rowsOf(columns: readonly (readonly string[])[], count: number): readonly Row[] {
+    const { sequences } = this.session.planning.ids;
+    this.sources.forEach((source, column) => {
+      if (source.kind === 'sequence') sequences.note(source.name, columns[column]!.at(-1)!);
+    });
+    return Array.from({ length: count }, (_, row) => columns.map((values) => values[row]!));
+  }
+
+  private get sources(): readonly NewIdSource[] {
+    return this.fill.columns.map(({ source }) => source as NewIdSource);
+  }
+}
+
+/**
+ * A sequence that the transaction has made or altered is known to its own backend alone, which takes copy data then.
+ * Throws SqlError 0A000.
+ */
+export function refuseOwnSequence({ catalogStale, work }: Session, { columns }: Fill): void {
+  const own = columns.find(
+    ({ source }) => source.kind === 'sequence' && work.participant(source.shard) !== null,
+  );
+  if (!catalogStale || own === undefined) return;
+  throw sqlError(
+    'feature_not_supported',
+    `COPY without values for column "${own.name}" in a transaction that has changed the schema is not supported`,
+    { hint: 'COMMIT first, or give values in the data.' },
+  );
+}
