@@ -19,15 +19,25 @@ import { Writer } from '../protocol/writer.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { readersOf } from './shard-choice.js';
 import type { Session } from './session.js';
+import { leasedFor } from './source-inputs.js';
+import { lossOf, RowIntake, withoutPlace, type ChooseRun } from './source-reader.js';
 import { withSourceText } from './source-values.js';
 import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
 
+/** What a statement that was run for EXPLAIN ANALYZE gave. */
+interface Ran {
+  rows: number;
+  bytes: number;
+  milliseconds: number;
+}
+
 /**
- * EXPLAIN of a statement over several shards: our own tree, with what the shards say of their parts. ANALYZE runs what
- * is pushed to the shards, and there only: no rows travel.
+ * EXPLAIN of a statement over several shards: our own tree, with what the shards say of their parts. ANALYZE runs the
+ * statement as it would run by itself, counts its rows, and then asks the shards to analyze what each of them runs.
  */
 export class ExplainRun implements StatementRun {
-  readonly shards: readonly Shard[];
+  shards: readonly Shard[] = [];
+  readonly leavesOpen?: true;
   readonly route = RouteKind.scatter;
   readonly needsTypes = true;
   private readonly session: Session;
@@ -36,8 +46,18 @@ export class ExplainRun implements StatementRun {
   private readonly tree: PlanNode;
   /** The nodes whose statements shards are asked about. */
   private readonly asked: readonly PlanNode[];
+  /** The statement itself, for ANALYZE; null: it is not run. */
+  private run: StatementRun | null = null;
+  private readonly ran: Ran = { rows: 0, bytes: 0, milliseconds: 0 };
+  private problem: () => Buffer | null = none;
 
-  constructor(session: Session, request: RunRequest, plan: RoutePlan, spec: ExplainSpec) {
+  constructor(
+    session: Session,
+    request: RunRequest,
+    plan: RoutePlan,
+    spec: ExplainSpec,
+    choose: ChooseRun,
+  ) {
     this.session = session;
     this.request = request;
     this.spec = spec;
@@ -46,12 +66,44 @@ export class ExplainRun implements StatementRun {
       return source === undefined ? find() : withSourceText(session, source, find);
     });
     this.asked = withPushed(this.tree);
-    const shards = this.asked.flatMap((node) => node.pushed!.shards);
-    this.shards = [...new Set(shards)].sort(byIndex);
+    if (spec.analyze) {
+      this.leavesOpen = true;
+      this.run = this.statement(plan, choose);
+    }
+    this.findShards();
   }
 
-  prepare(): 'ready' {
-    return 'ready';
+  /** Its rows are counted, and go nowhere. */
+  private statement(plan: RoutePlan, choose: ChooseRun): StatementRun {
+    const { session, request, spec, ran } = this;
+    const intake = new RowIntake(session, (_backend, _buffer, start, end) => {
+      ran.rows++;
+      ran.bytes += end - start;
+    });
+    this.problem = () => intake.problem;
+    const text = Buffer.from(spec.sql);
+    const own = { ...request, text, from: 0, to: text.length, host: intake.host };
+    const explained = { ...plan, many: spec.of };
+    return choose(session, { ...own, plan: explained, describe: false, endsWithSync: false });
+  }
+
+  private findShards(): void {
+    const shards = this.asked.flatMap((node) => node.pushed!.shards);
+    this.shards = [...new Set([...shards, ...(this.run?.shards ?? [])])].sort(byIndex);
+  }
+
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' | StatementRun {
+    if (this.run === null) return 'ready';
+    const own = leasedFor(this.shards, backends)(this.run.shards);
+    const prepared = this.run.prepare(own, paramTypes, onFailed);
+    if (typeof prepared === 'string') return prepared;
+    this.run = prepared;
+    this.findShards();
+    return this;
   }
 
   start(
@@ -59,15 +111,41 @@ export class ExplainRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
+    if (this.run === null) {
+      this.ask(backends, paramTypes, onDone);
+      return;
+    }
+    const started = performance.now();
+    const own = leasedFor(this.shards, backends)(this.run.shards);
+    this.run.start(own, paramTypes, (outcome) => {
+      this.ran.milliseconds = Math.round((performance.now() - started) * 1000) / 1000;
+      const problem = this.problem();
+      const loss = lossOf(backends);
+      if (problem !== null) onDone({ ok: false, error: problem });
+      else if (!outcome.ok) onDone(withoutPlace(outcome));
+      else if (loss !== null) onDone(loss);
+      else this.ask(backends, paramTypes, onDone);
+    });
+  }
+
+  /** Asks the shards for their plans of what they run. */
+  private ask(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
     const { session, request, spec, asked } = this;
+    const endsWithSync = request.endsWithSync && !spec.analyze;
+    const serializes =
+      Number.parseInt(backends[0]?.parameters.get('server_version') ?? '', 10) >= 17;
     const questions = asked.flatMap((node) => {
       const { sql, shards } = node.pushed!;
-      const text = unnamedText(Buffer.from(questionText(spec, sql)), paramTypes);
+      const text = unnamedText(Buffer.from(questionText(spec, sql, serializes)), paramTypes);
       return shards.map((shard) => ({ backend: backends[this.shards.indexOf(shard)]!, text }));
     });
     const plans = new ShardPlans(questions, {
       bind: new BindParts(request.bind ?? NO_VALUES).withResults('text'),
-      endsWithSync: request.endsWithSync,
+      endsWithSync,
       onDone: (answers) => {
         if (Buffer.isBuffer(answers)) {
           onDone({ ok: false, error: answers });
@@ -89,6 +167,10 @@ export class ExplainRun implements StatementRun {
         lines: answers[next++]!,
       }));
       facts.set(node, nodeFacts(this.spec, told));
+    }
+    if (this.run !== null) {
+      const own = facts.get(this.tree) ?? NO_FACTS;
+      facts.set(this.tree, { ...own, properties: [...own.properties, ...ranFacts(this.ran)] });
     }
     return (node) => facts.get(node) ?? NO_FACTS;
   }
@@ -115,6 +197,18 @@ export class ExplainRun implements StatementRun {
     const bytes = answer.take();
     host.passToClient(null, bytes, 0, bytes.length);
   }
+}
+
+function ranFacts({ rows, bytes, milliseconds }: Ran): NodeFacts['properties'] {
+  return [
+    ['Actual Rows', rows],
+    ['Actual Bytes', bytes],
+    ['Actual Milliseconds', milliseconds],
+  ];
+}
+
+function none(): null {
+  return null;
 }
 
 function withPushed(node: PlanNode): PlanNode[] {

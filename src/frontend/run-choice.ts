@@ -28,7 +28,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   }
   const many = plan.kind === 'route' && shards.length !== 1 ? plan.many : null;
   if (plan.kind === 'route' && many?.kind === 'explain') {
-    return new ExplainRun(session, request, plan, many.explain);
+    return new ExplainRun(session, request, plan, many.explain, statementRun);
   }
   if (many?.kind === 'distribute')
     return new DistributeRun(session, request, many.distribute, statementRun);

@@ -105,6 +105,41 @@ describe('over several shards', () => {
     expect(counts.reduce((a, b) => a + b)).toBe(200);
   });
 
+  test.each([
+    ['SELECT * FROM orders', 'Concatenate', 200],
+    ['SELECT count(*) FROM orders', 'Sum Counts', 1],
+    [
+      'SELECT id FROM orders WHERE customer_id < 100 ORDER BY amount, id LIMIT 7',
+      'Merge Sorted',
+      7,
+    ],
+    ['SELECT amount, count(*), avg(id) FROM orders GROUP BY amount', 'Gather', 7],
+    ['SELECT a.id FROM orders a JOIN orders b ON a.amount = b.id', 'Gather', 200],
+    ['SELECT v, count(*) FROM orders JOIN settings ON k = amount GROUP BY v', 'Gather', 1],
+  ])('ANALYZE runs %s to its end and tells how much came', async (sql, way, rows) => {
+    const plan = await explainJson(`EXPLAIN (ANALYZE, FORMAT json) ${sql}`);
+    expect(plan['Node Type']).toBe(way);
+    expect(plan['Actual Rows']).toBe(rows);
+    expect(plan['Actual Bytes']).toBeGreaterThan(rows * 8);
+    expect(plan['Actual Milliseconds']).toBeGreaterThan(0);
+    const read = plan.Plans?.[0] ?? plan;
+    expect(String(read['Actual Per Shard'])).toMatch(/s0 \d+ rows in [\d.]+ ms, \d+ kB/);
+  });
+
+  test('ANALYZE fails as the statement does, and leaves the session usable', async () => {
+    const failing =
+      'EXPLAIN ANALYZE SELECT a.id / (b.id - 3) FROM orders a JOIN orders b ON a.amount = b.id';
+    await expect(client.query(failing)).rejects.toMatchObject({ code: '22012' });
+    await client.query('BEGIN');
+    const lines = await explain(
+      'EXPLAIN ANALYZE SELECT id FROM orders WHERE customer_id < $1',
+      [5],
+    );
+    expect(lines).toContain('  Actual Rows: 5');
+    await client.query('COMMIT');
+    await expect(client.query('SELECT 1')).resolves.toMatchObject({ rowCount: 1 });
+  });
+
   test("VERBOSE shows PostgreSQL's own plans beneath", async () => {
     const lines = await explain('EXPLAIN (VERBOSE, COSTS off) SELECT id FROM orders');
     for (const shard of ['s0', 's1', 's2', 's3']) expect(lines).toContain(`  On ${shard}:`);

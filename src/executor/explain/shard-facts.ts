@@ -2,10 +2,13 @@ import type { ExplainSpec } from '../../planner/plan.js';
 import type { PropertyValue } from './plan-tree.js';
 import type { NodeFacts } from './render.js';
 
-/** The question to a shard about a statement that it runs. */
-export function questionText(spec: ExplainSpec, sql: string): string {
+/** The question to a shard about a statement that it runs. `serializes`: it can tell how large the rows are. */
+export function questionText(spec: ExplainSpec, sql: string, serializes: boolean): string {
   const options = [`FORMAT ${spec.format === 'json' ? 'JSON' : 'TEXT'}`];
   if (spec.options !== '') options.push(spec.options);
+  if (serializes && spec.analyze && !/\bserialize\b/i.test(spec.options)) {
+    options.push('SERIALIZE BINARY');
+  }
   return `EXPLAIN (${options.join(', ')}) ${sql}`;
 }
 
@@ -14,6 +17,8 @@ interface ShardFacts {
   readonly estimatedRows: number | undefined;
   readonly actualRows: number | undefined;
   readonly milliseconds: number | undefined;
+  /** Of its rows. */
+  readonly kilobytes: number | undefined;
   readonly plan: unknown;
 }
 
@@ -36,7 +41,8 @@ export function nodeFacts(
       'Actual Per Shard',
       facts.map((fact) => {
         const time = fact.milliseconds === undefined ? '' : ` in ${fact.milliseconds} ms`;
-        return `${fact.shard} ${fact.actualRows ?? '?'} rows${time}`;
+        const size = fact.kilobytes === undefined ? '' : `, ${fact.kilobytes} kB`;
+        return `${fact.shard} ${fact.actualRows ?? '?'} rows${time}${size}`;
       }),
     ]);
   }
@@ -56,11 +62,13 @@ function sum(values: readonly (number | undefined)[]): number | undefined {
 /** PostgreSQL's first line is `Sort  (cost=1.0..2.0 rows=5 width=4) (actual time=0.1..0.2 rows=5.00 loops=1)`. */
 function fromText(lines: readonly string[]): ShardFacts {
   const first = lines[0] ?? '';
+  const size = lines.map((line) => /^Serialization: .*output=(\d+)kB/.exec(line)).find(Boolean);
   const time = lines.map((line) => /^Execution Time: ([\d.]+) ms/.exec(line)).find(Boolean);
   return {
     estimatedRows: numberIn(/cost=[\d.]+ rows=(\d+)/.exec(first)),
     actualRows: numberIn(/\(actual [^)]*rows=([\d.]+)/.exec(first)),
     milliseconds: numberIn(time ?? null),
+    kilobytes: numberIn(size ?? null),
     plan: lines,
   };
 }
@@ -72,6 +80,7 @@ function fromJson(text: string): ShardFacts {
     estimatedRows: plan['Plan Rows'] as number | undefined,
     actualRows: plan['Actual Rows'] as number | undefined,
     milliseconds: document['Execution Time'] as number | undefined,
+    kilobytes: (document['Serialization'] as Record<string, number> | undefined)?.['Output Volume'],
     plan,
   };
 }
