@@ -109,10 +109,10 @@ export function noteRun(
 
 /**
  * Whether the statement leaves something that a commit must bring to all of its shards or to none: not upkeep such as
- * ANALYZE, nor what PostgreSQL forbids in a transaction, which commits by itself.
+ * ANALYZE or table locks, nor what PostgreSQL forbids in a transaction, which commits by itself.
  */
 function isCommitted(plan: Plan): boolean {
-  if (!plan.writes) return false;
+  if (!plan.writes || plan.verb === 'lock') return false;
   return plan.kind !== 'broadcast' || (plan.transactional && plan.verb !== 'utility');
 }
 

@@ -36,6 +36,7 @@ export const drivers: readonly Driver[] = [
   python('Django', 'django, psycopg2', 'python/django_app.py'),
   python('ODBC', 'pyodbc; assert "PostgreSQL Unicode" in pyodbc.drivers()', 'odbc/odbc_app.py'),
   { name: 'JDBC', command: buildJava },
+  script('ruby-pg', 'ruby', ['-e', 'require "pg"'], 'ruby/pg_app.rb'),
   script(
     'ActiveRecord',
     'ruby',
@@ -47,6 +48,7 @@ export const drivers: readonly Driver[] = [
   { name: 'lib/pq', command: (scratch) => buildGo(scratch, 'pq', 'github.com/lib/pq') },
   { name: 'pgx', command: (scratch) => buildGo(scratch, 'pgx', 'github.com/jackc/pgx') },
   ...['pg', 'postgres', 'knex', 'kysely', 'drizzle', 'sequelize', 'typeorm'].map(node),
+  { name: 'Prisma', command: generatePrisma },
 ];
 
 async function succeeds(file: string, args: readonly string[]): Promise<boolean> {
@@ -88,6 +90,22 @@ function node(name: string): Driver {
     name: name === 'postgres' ? 'postgres.js' : name,
     command: () => Promise.resolve(command),
   };
+}
+
+/** Its client is generated; engines that npm does not have are not needed for that. */
+async function generatePrisma(): Promise<Command | null> {
+  const folder = at('node');
+  const tool = join(folder, 'node_modules', 'prisma', 'build', 'index.js');
+  if (!existsSync(tool)) return null;
+  const environment = {
+    DATABASE_URL: 'postgresql://',
+    PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true',
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+  };
+  const args = [tool, 'generate', '--schema', join(folder, 'prisma', 'schema.prisma')];
+  await execute(process.execPath, args, { cwd: folder, env: { ...process.env, ...environment } });
+  return { file: process.execPath, args: [join(folder, 'prisma.mjs')] };
 }
 
 async function buildJava(scratch: string): Promise<Command | null> {

@@ -63,9 +63,12 @@ describe('a transaction on one shard', () => {
   test('keeps its snapshot there, whatever it asks that reads no table', async () => {
     for (const id of [1, 2, 3, 4]) {
       await same('BEGIN ISOLATION LEVEL REPEATABLE READ', 'SHOW transaction_isolation', 'SELECT 1');
+      await same('LOCK TABLE items IN ACCESS SHARE MODE');
       await same(`SELECT * FROM items WHERE id = ${id}`, 'SHOW server_version_num');
       await same(`UPDATE items SET name = name WHERE id = ${id}`, 'COMMIT');
     }
+    await same('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', 'LOCK TABLE items IN SHARE MODE');
+    await same('ROLLBACK', 'BEGIN READ ONLY', 'LOCK TABLE items IN ACCESS SHARE MODE', 'COMMIT');
     await same('BEGIN ISOLATION LEVEL SERIALIZABLE', 'SELECT 1');
     await comparison.expectRefused('SELECT * FROM items ORDER BY id');
   });
