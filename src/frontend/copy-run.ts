@@ -99,16 +99,50 @@ export function receiveCopy(
 
 function sinkOf({ keyspace }: CopyFromPlan, backends: readonly BackendConnection[]): CopySink {
   const byShard = new Map(keyspace.shards.map((shard, i) => [shard, backends[i]!]));
-  const write = (backend: BackendConnection, bytes: Uint8Array, from: number, to: number): void => {
-    backend.out.begin(Frontend.copyData).bytes(bytes, from, to).end();
-    if (backend.out.size >= COPY_WRITE_BYTES) backend.flush();
-  };
   return {
     toShard: (shard, bytes, from, to) => {
-      write(byShard.get(shard)!, bytes, from, to);
+      writeData(byShard.get(shard)!, bytes, from, to);
     },
     toAll: (bytes, from, to) => {
-      for (const backend of backends) write(backend, bytes, from, to);
+      for (const backend of backends) writeData(backend, bytes, from, to);
     },
   };
+}
+
+/** One shard waits for data, among other statements of a Query: every row is its own. */
+export function receiveWholeCopy(session: Session, backend: BackendConnection): void {
+  const end = (): void => {
+    session.busy = true;
+    backend.requestFlush();
+    backend.flush();
+  };
+  session.copyTarget = {
+    raw: false,
+    data: (buffer, from, to) => {
+      writeData(backend, buffer, from, to);
+    },
+    done: () => {
+      backend.out.begin(Frontend.copyDone).end();
+      backend.copyingIn = false;
+      end();
+    },
+    fail: (reason) => {
+      backend.failCopy(reason);
+      end();
+    },
+    abort: () => {
+      backend.failCopy('protocol violation');
+      backend.flush();
+    },
+    cutOff: () => {
+      // The shard gets whole messages only.
+    },
+  };
+  session.busy = false;
+  session.pump();
+}
+
+function writeData(backend: BackendConnection, bytes: Uint8Array, from: number, to: number): void {
+  backend.out.begin(Frontend.copyData).bytes(bytes, from, to).end();
+  if (backend.out.size >= COPY_WRITE_BYTES) backend.flush();
 }

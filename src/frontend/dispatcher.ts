@@ -100,7 +100,6 @@ export class Dispatcher {
     session.copyTarget = null;
     if (type === Frontend.copyDone) target.done();
     else if (type === Frontend.copyFail) target.fail(buffer.toString('utf8', start + 5, end - 1));
-    else if (type === Frontend.terminate) session.hangUp();
     else {
       target.abort();
       const what = `unexpected message type 0x${type.toString(16)} during COPY from stdin`;

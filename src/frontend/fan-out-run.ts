@@ -14,7 +14,7 @@ import { quoteIdentifier } from '../sql/quote.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { refuseOwnSequence } from './copy-fill.js';
-import { receiveCopy } from './copy-run.js';
+import { receiveCopy, receiveWholeCopy } from './copy-run.js';
 import type { ShardPlan } from './shard-choice.js';
 import { routeKind } from './route-metrics.js';
 import type { Session } from './session.js';
@@ -131,7 +131,7 @@ function startFanOut(
     if (options.endsWithSync) backend.sync(CAPTURE);
     else backend.requestFlush();
   };
-  const copyIn = plan.kind === 'copyFrom' ? plan : null;
+  const takesData = plan.kind === 'copyFrom' || (plan.kind === 'route' && plan.copy === 'in');
   const fanOut = new FanOut(
     options.host,
     backends,
@@ -145,11 +145,14 @@ function startFanOut(
           for (const backend of fanOut.changed) session.work.noteWrite(backend);
         }
         // What the client still sends is data of a COPY that has failed.
-        if (copyIn !== null) session.copyTarget = null;
+        if (takesData) session.copyTarget = null;
         onDone(outcome);
       },
     },
-    copyIn === null ? null : () => receiveCopy(session, copyIn, fanOut, backends),
+    () => {
+      if (plan.kind === 'copyFrom') receiveCopy(session, plan, fanOut, backends);
+      else receiveWholeCopy(session, backends[0]!);
+    },
   );
   startOperation(session, fanOut);
 }

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancelRequest } from '../../support/frontend-bytes.js';
 import { WireClient } from '../../support/wire-client.js';
-import { texts, type WireMessage } from '../../support/wire-messages.js';
+import { cstring, errorFields, texts, type WireMessage } from '../../support/wire-messages.js';
 import { deliverMessages, summaries, type Delivery } from '../../support/wire-pair.js';
 import type { ServerNames } from './server-names.js';
 import type { CancelKey, Step, Story } from './story.js';
@@ -67,8 +67,10 @@ class Player {
         continue;
       }
       await names.learn(entry.messages);
-      const own = entry.messages.map((message) => this.withoutPid(message));
-      const { anyOrder, codesOnly } = this.story;
+      const { anyOrder, anyContext, codesOnly } = this.story;
+      const own = entry.messages
+        .map((message) => this.withoutPid(message))
+        .map((message) => (anyContext ? withoutContext(message) : message));
       for (const line of summaries(own, { unordered: anyOrder, codesOnly }, names)) {
         lines.push(`${entry.client} ${line}`);
       }
@@ -181,4 +183,11 @@ class Player {
     const sender = [...this.actors].find(([, { key }]) => key?.readInt32BE(0) === pid)?.[0];
     return { ...message, body: Buffer.from(`from ${sender ?? 'nobody'}: ${channel} ${payload}`) };
   }
+}
+
+function withoutContext(message: WireMessage): WireMessage {
+  if (message.type !== 'E') return message;
+  const { W: _where, ...fields } = errorFields(message);
+  const parts = Object.entries(fields).map(([letter, text]) => cstring(letter + text));
+  return { ...message, body: Buffer.concat([...parts, Buffer.from([0])]) };
 }

@@ -12,6 +12,8 @@ export interface Story {
   readonly anyOrder: boolean;
   /** Only SQLSTATE and severity of errors and notices are compared: why must be said where it is set. */
   readonly codesOnly: boolean;
+  /** The context of errors (W) is not compared: it counts the lines of a COPY, and those of a shard are its own. */
+  readonly anyContext: boolean;
   /** The client `A` is in when the story begins; else it is only connected. */
   readonly loggedIn: boolean;
   /** Further startup parameters of clients that are in when they come. */
@@ -46,6 +48,7 @@ export function story(title: string, steps: readonly Step[], options: StoryOptio
     steps,
     anyOrder: false,
     codesOnly: false,
+    anyContext: false,
     loggedIn: true,
     login: {},
     deliveries: ['whole', 'coalesced', 'bytes'],
