@@ -177,7 +177,7 @@ tell('wire_copy', [
   story(
     'rows that cannot be stored',
     [
-      ...['x\ty\n', '1\n', '1\t2\t3\n', '504\ttoo \\x\n', '\n'].flatMap((row) => [
+      ...['x\ty\n', '1\n', '1\t2\t3\n', '\n'].flatMap((row) => [
         copies('items (id, name)', copyData(`500\tone\n${row}`), copyDone()),
         ready(),
       ]),
