@@ -26,6 +26,7 @@ export const usage = `Usage: npm run bench -- [options]
   --rounds N         runs of each; medians are shown (default 3)
   --clients LIST     pgbench clients (default 1,8,32)
   --scale N          size of the pgbench data (default 10)
+  --idle N           idle clients whose memory is measured (default 2000, below 10000)
   --out FILE         write the report to a file as well
   --profile FOLDER   write CPU profiles of Shardgate (node --cpu-prof) there; its figures get worse
   --help`;
@@ -49,6 +50,7 @@ export function readOptions(args) {
         rounds: { type: 'string' },
         clients: { type: 'string' },
         scale: { type: 'string' },
+        idle: { type: 'string' },
         out: { type: 'string' },
         profile: { type: 'string' },
         help: { type: 'boolean', default: false },
@@ -66,7 +68,7 @@ export function readOptions(args) {
     clients: (values.clients ?? '1,8,32').split(',').map((text) => count('--clients', text, 1)),
     scale: count('--scale', values.scale, quick ? 2 : 10),
     streamBytes: quick ? GB / 4 : GB,
-    idleClients: quick ? 500 : 2_000,
+    idleClients: count('--idle', values.idle, quick ? 500 : 2_000),
     out: values.out ?? null,
     profile: values.profile ?? null,
   };

@@ -96,7 +96,9 @@ function readUsers(
     const validUntil = user.valid_until ?? null;
     // Where nobody is asked for it, keeping the password would only be a way to lose it.
     const kept = asked ? (password ?? null) : null;
-    users.set(name, Object.freeze({ name, password: kept, role, databases, settings, validUntil }));
+    const maxClients = user.max_clients ?? null;
+    const own = { name, password: kept, role, databases, settings, validUntil, maxClients };
+    users.set(name, Object.freeze(own));
   });
   return users;
 }

@@ -133,6 +133,8 @@ export interface UserConfig {
   readonly settings: ReadonlyMap<string, string>;
   /** ms since 1970; the password is good until then. Null: for ever. */
   readonly validUntil: number | null;
+  /** Sessions at a time; null: no limit of its own. */
+  readonly maxClients: number | null;
 }
 
 export interface ShardServers {

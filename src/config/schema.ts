@@ -121,6 +121,10 @@ const user = object({
     new Map(),
   ),
   valid_until: optional(moment(), 'When the password expires; left out: never'),
+  max_clients: optional(
+    integer(limits.maxClients, 'a number of clients'),
+    'Sessions of this user at a time; left out: limits.max_clients is all there is',
+  ),
 });
 
 const namePattern = (what: string) => text({ what });

@@ -38,6 +38,8 @@ export interface LoginHost {
   readonly tls: () => TlsOffer | null;
   /** Why no more clients may come now; null: come in. */
   readonly refusal: () => SqlError | null;
+  /** Why this user may have no more sessions; null: come in. */
+  readonly userRefusal: (user: string) => SqlError | null;
   /** A session stands; called before its first message. */
   readonly onSession: (session: Session) => void;
   readonly onSessionClosed: (session: Session) => void;
@@ -328,7 +330,9 @@ export class ClientLogin implements TransportHandler {
     const { parameters, minor } = this.startup!;
     const user = parameters.get('user')!;
     const { entry } = this.authentication!;
-    const refusal = databaseRefusal(wantedDatabase(this.startup!), context.config, entry);
+    const refusal =
+      this.host.userRefusal(user) ??
+      databaseRefusal(wantedDatabase(this.startup!), context.config, entry);
     const settings = refusal ?? startupSettings(parameters, entry?.settings);
     if (settings instanceof SqlError) {
       this.transport.write(authenticationOk);

@@ -88,6 +88,11 @@ export class Listener {
           hint: 'Raise limits.max_clients.',
         });
       },
+      userRefusal: (user) => {
+        const max = this.context.config.auth.users.get(user)?.maxClients ?? null;
+        if (max === null || this.sessionsOf(user) < max) return null;
+        return sqlError('too_many_connections', `too many connections for role "${user}"`);
+      },
       onSession: (session) => {
         this.sessions.add(session);
       },
@@ -99,6 +104,13 @@ export class Listener {
         this.gone();
       },
     };
+  }
+
+  /** Counted when it is asked for: few users have a limit. */
+  private sessionsOf(user: string): number {
+    let count = 0;
+    for (const session of this.sessions) if (session.user === user) count++;
+    return count;
   }
 
   private gone(): void {

@@ -228,6 +228,25 @@ describe('sizes and numbers', () => {
     await alone();
   });
 
+  test('a user may have so many sessions of its own', async () => {
+    const config = clusterConfig(scene.databases, TABLES, {
+      auth: { method: 'trust', users: [{ name: 'postgres' }, { name: 'few', max_clients: 2 }] },
+    });
+    const proxy = await startProxy({ config });
+    const options = { port: proxy.port, database: scene.databases.name, user: 'few' };
+    const sessions = [await WireClient.login(options), await WireClient.login(options)];
+    const third = await WireClient.open(options);
+    third.startup(options);
+    const { words } = await ending(third);
+    expect(words).toBe('FATAL 53300 too many connections for role "few"');
+    const other = await WireClient.login({ ...options, user: 'postgres' });
+    sessions.pop()!.terminate();
+    await expect.poll(() => metric(proxy, 'shardgate_clients_connected')).toBe(2);
+    sessions.push(await WireClient.login(options));
+    for (const client of [...sessions, other]) client.terminate();
+    await proxy.stop();
+  });
+
   test('logins that drip in byte by byte end in time', async () => {
     const socket = connect(strict.port, '127.0.0.1');
     const start = performance.now();

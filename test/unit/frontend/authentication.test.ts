@@ -19,7 +19,8 @@ function authentication(
   facts: Facts = {},
 ): Authentication {
   const { map = null, clientCert = null, validUntil = null } = facts;
-  const more = { role: 'app', databases: null, settings: new Map(), validUntil } as const;
+  const own = { databases: null, settings: new Map(), validUntil, maxClients: null };
+  const more = { role: 'app', ...own } as const;
   const entries = Object.entries(users).map(
     ([name, password]) => [name, { name, password, ...more }] as const,
   );
