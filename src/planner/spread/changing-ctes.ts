@@ -2,6 +2,7 @@ import type { CommonTableExpr, Node, WithClause } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
 import { levelsBelow } from '../gather/pushed-queries.js';
+import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Tokens } from '../../sql/tokens.js';
 import type { Level } from '../model.js';
 import { refuse } from '../refusals.js';
@@ -102,7 +103,8 @@ function refuseSeen(own: readonly CommonTableExpr[], analysis: Analysis): void {
   for (const { relation, written } of done!) {
     if (!written) continue;
     // What refers to its rows may be changed along with them.
-    const cascades = relation.isReferenced !== false;
+    const cascades =
+      relation.isReferenced !== false && own.some((cte) => mayCascade(cte, relation));
     const seen = others!.find(
       (other) => cascades || analysis.names.shareRows(other.relation, relation),
     );
@@ -112,6 +114,21 @@ function refuseSeen(own: readonly CommonTableExpr[], analysis: Analysis): void {
       'Run them as statements of their own, or bind the shard key so that one shard can answer.',
     );
   }
+}
+
+/** Whether what a WITH query does may change values that foreign keys refer to, as far as it is the relation's. */
+function mayCascade({ ctequery }: CommonTableExpr, { uniqueColumns }: CatalogRelation): boolean {
+  if (ctequery === undefined || selectOf(ctequery) !== null) return false;
+  const set =
+    'InsertStmt' in ctequery
+      ? (ctequery.InsertStmt.onConflictClause?.targetList ?? [])
+      : 'UpdateStmt' in ctequery
+        ? ctequery.UpdateStmt.targetList
+        : undefined;
+  if (set === undefined || uniqueColumns === undefined) return true;
+  return set.some(
+    (node) => !('ResTarget' in node) || uniqueColumns.includes(node.ResTarget.name ?? ''),
+  );
 }
 
 function withCtes(
