@@ -44,7 +44,8 @@ export class FanOutRun implements StatementRun {
       this.order = plan.returning ? orderOf(split) : null;
       this.texts = split.rows.map((rows) => textOfRows(plan, text, from, to, literals, rows));
     } else {
-      this.shards = [...shards];
+      const answers = plan.kind === 'broadcast' ? plan.answers : undefined;
+      this.shards = answers === undefined ? [...shards] : withFirst(answers, shards);
       this.order = null;
       this.texts = [filledText(request) ?? text.subarray(from, to)];
     }
@@ -79,6 +80,12 @@ export class FanOutRun implements StatementRun {
   }
 }
 
+/** The same shards, this one in front: its answer stands for all. */
+function withFirst(first: Shard, shards: readonly Shard[]): Shard[] {
+  const others = shards.filter(({ index }) => index !== first.index);
+  return [...shards.filter(({ index }) => index === first.index), ...others];
+}
+
 type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> & {
   readonly paramTypes: readonly number[];
   readonly host: OperationHost;
@@ -91,11 +98,12 @@ export function runInPipeline(
   sql: string,
   backends: readonly BackendConnection[],
   onDone: (outcome: Outcome) => void,
+  more: Partial<FanOutRunOptions> & { readonly firstLeads?: boolean } = {},
 ): void {
   const plan: ShardPlan = {
     kind: 'broadcast',
     verb: 'utility',
-    writes: false,
+    writes: more.firstLeads === true,
     keyspace: null,
     ddl: false,
     transactional: true,
@@ -107,6 +115,7 @@ export function runInPipeline(
     endsWithSync: false,
     host: session,
     order: null,
+    ...more,
   };
   session.touch(backends);
   startFanOut(session, plan, [Buffer.from(sql)], backends, options, onDone);

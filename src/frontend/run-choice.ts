@@ -5,6 +5,7 @@ import { CloseRun, FetchRun } from './fetch-run.js';
 import { Literals } from '../sql/literals.js';
 import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
+import { CreateAsRun } from './create-as-run.js';
 import { ConcatRun } from './concat-run.js';
 import { CopyOutRun } from './copy-out-run.js';
 import { FanOutRun } from './fan-out-run.js';
@@ -23,6 +24,9 @@ import type { RunRequest, StatementRun } from './statement-run.js';
 export function statementRun(session: Session, request: RunRequest): StatementRun {
   const { plan } = request;
   const shards = shardsOf(session, plan);
+  if (plan.kind === 'broadcast' && plan.created !== undefined) {
+    return new CreateAsRun(session, request, plan.created, shards, statementRun);
+  }
   if (plan.kind === 'route' && plan.cursor !== null && shards.length !== 1) {
     return cursorRun(session, request, plan, plan.cursor, shards);
   }

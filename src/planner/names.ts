@@ -136,9 +136,11 @@ export class Names {
       if (sessionViews.has(relation.name)) refuseSessionView(relation.name);
       return { kind: 'system', relation };
     }
-    if (!'rpS'.includes(relation.kind)) this.#refuseKind(range, relation);
+    if (!'rpmS'.includes(relation.kind)) this.#refuseKind(range, relation);
     if (relation.kind === 'S') return this.#sequence(relation);
-    return { kind: 'table', relation, table: this.tableOf(relation) };
+    const table = this.tableOf(relation);
+    if (relation.kind === 'm' && table.keyspace.sharded) this.#refuseKind(range, relation);
+    return { kind: 'table', relation, table };
   }
 
   /** The view, made by users, that a name in a statement stands for; null: anything else. */

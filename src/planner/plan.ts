@@ -586,9 +586,19 @@ export interface BroadcastPlan extends PlanBase {
   readonly ddl: boolean;
   /** False: Postgres forbids it inside a transaction (CREATE INDEX CONCURRENTLY, VACUUM). */
   readonly transactional: boolean;
-  /**
-   * Writes to a reference table answer with one shard's tag and rows; sharded TRUNCATE and DDL too.
-   */
+  /** Whose answer the client gets; absent: the first shard's. */
+  readonly answers?: Shard;
+  /** The shards run this in place of the text. */
+  readonly created?: CreatedTable;
+}
+
+/** CREATE TABLE AS. */
+export interface CreatedTable {
+  /** Makes the table without rows. */
+  readonly ddl: string;
+  /** The rows that it begins with, planned once it is there; null: none. */
+  readonly insert: string | null;
+  readonly ifNotExists: boolean;
 }
 
 /**

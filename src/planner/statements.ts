@@ -2,6 +2,7 @@ import type { Node } from '@pgsql/types';
 import { bodyOf, forEachChild, kindOf } from './ast.js';
 import { planCall } from './call-plans.js';
 import { planCopy } from './copy-plans.js';
+import { planIntoTable, planRefresh, planTableAs } from './created-tables.js';
 import { planDdl } from './ddl.js';
 import { planDo } from './do-blocks.js';
 import { planExplain } from './explain-plans.js';
@@ -112,16 +113,22 @@ export function dispatch(node: Node, context: StatementContext): Plan {
     }
   }
   if ('SelectStmt' in node) {
-    return planSelectInto(node.SelectStmt, context) ?? planSelect(node.SelectStmt, context);
+    const { SelectStmt: select } = node;
+    if (select.intoClause === undefined) return planSelect(select, context);
+    countParameters(node, context);
+    return planSelectInto(select, context) ?? planIntoTable(select, context);
   }
   if ('CreateTableAsStmt' in node) {
-    return planCreateTableAs(node.CreateTableAsStmt, context) ?? refuseStatement(node);
+    const { CreateTableAsStmt: statement } = node;
+    countParameters(node, context);
+    return planCreateTableAs(statement, context) ?? planTableAs(statement, context);
   }
   if ('UpdateStmt' in node) return planUpdate(node.UpdateStmt, context);
   if ('DeleteStmt' in node) return planDelete(node.DeleteStmt, context);
   if ('TransactionStmt' in node) return planTransaction(node.TransactionStmt);
   if ('VariableSetStmt' in node) return planSet(node.VariableSetStmt);
   if ('VariableShowStmt' in node) return anyPlan('show');
+  if ('RefreshMatViewStmt' in node) return planRefresh(node.RefreshMatViewStmt, context);
   if ('CopyStmt' in node) return planCopy(node.CopyStmt, context);
   if ('DeclareCursorStmt' in node) return planDeclare(node.DeclareCursorStmt, context);
   if ('FetchStmt' in node) return planFetch(node.FetchStmt, context);

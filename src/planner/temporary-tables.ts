@@ -133,7 +133,7 @@ export function planCreateTableAs(
 }
 
 /** In front of WITH DATA or WITH NO DATA. */
-function queryEnd(tokens: Tokens, end: number): number {
+export function queryEnd(tokens: Tokens, end: number): number {
   let at = tokens.count - 1;
   if (!tokens.is(at, 'data')) return end;
   at--;

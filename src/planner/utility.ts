@@ -144,11 +144,6 @@ export function unknownTable(verb: string, range: RangeVar, context: StatementCo
 const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: string]>> = {
   CheckPointStmt: ['CHECKPOINT', 'Run it on a direct connection to each server.'],
   LoadStmt: ['LOAD', 'Set shared_preload_libraries or session_preload_libraries on the servers.'],
-  RefreshMatViewStmt: ['REFRESH MATERIALIZED VIEW', 'Use an ordinary table.'],
-  CreateTableAsStmt: [
-    'CREATE TABLE AS and CREATE MATERIALIZED VIEW',
-    'Create the table first, then use INSERT ... SELECT.',
-  ],
   CreatedbStmt: ['CREATE DATABASE', 'Create it on each server.'],
   DropdbStmt: ['DROP DATABASE', 'Drop it on each server.'],
   AlterDatabaseStmt: ['ALTER DATABASE', 'Run it on each server.'],
