@@ -8,6 +8,7 @@ import type { Operation, OperationHost } from '../transaction/operation.js';
 import { distinctValues } from './array-parameter.js';
 import { readRowDescription, sameTypes } from './described-columns.js';
 import { withoutPosition } from '../protocol/error-position.js';
+import { GatherAnswer } from './gather-answer.js';
 import type { GatherBranch } from './gather-branch.js';
 import { GatherBranches } from './gather-branches.js';
 import type { GatherFeed } from './gather-feed.js';
@@ -40,6 +41,7 @@ export class Gather implements Operation {
   private readonly options: GatherOptions;
   private readonly home: GatherBranch;
   private readonly branches: GatherBranches;
+  private readonly answer: GatherAnswer;
   /** Of the COPY that is open, or was last. */
   private feed: GatherFeed | null = null;
   private collecting: boolean;
@@ -56,16 +58,12 @@ export class Gather implements Operation {
   /** The branch whose row the COPY has half of. */
   private owner: GatherBranch | null = null;
   private bytes = 0;
-  /** Bytes still to come of a row that the client has the beginning of. */
-  private rowRemaining = 0;
   /** The final statement's. */
   private tag: string | null = null;
   private error: Buffer | null = null;
   private ended = false;
   /** Some shard has planned its input, and executed it. */
   private executed = false;
-  /** The client has the RowDescription, where it is owed one. */
-  private described = false;
 
   constructor(host: OperationHost, options: GatherOptions) {
     this.host = host;
@@ -78,6 +76,7 @@ export class Gather implements Operation {
     });
     this.branches = new GatherBranches(home, sources);
     this.home = this.branches.home;
+    this.answer = new GatherAnswer(host, home, options.result, options.describe);
   }
 
   /** Sends the requests; this must be the session's operation already. */
@@ -142,10 +141,10 @@ export class Gather implements Operation {
         branch.steps.shift();
         break;
       case Backend.noticeResponse:
-        this.passMessage(buffer, start, end);
+        this.tell(buffer, start, end);
         break;
       case Backend.parameterStatus:
-        if (branch === this.home) this.passMessage(buffer, start, end);
+        if (branch === this.home) this.tell(buffer, start, end);
         break;
       default:
         break;
@@ -156,7 +155,8 @@ export class Gather implements Operation {
     const branch = this.branches.of(backend);
     const step = branch.steps[0];
     if (step?.kind === 'final') {
-      this.passRows(backend, buffer, start, end);
+      // After an error a row that was begun goes out to its end.
+      if (this.error === null || this.answer.isInsideRow) this.answer.rows(buffer, start, end);
       return true;
     }
     if (this.error !== null || step?.kind !== 'input') return true;
@@ -189,7 +189,7 @@ export class Gather implements Operation {
   lost(backend: BackendConnection, error: BackendError): void {
     const branch = this.branches.find(backend);
     if (branch === null) return;
-    if (branch === this.home && this.rowRemaining > 0) this.host.clientStreamBroken();
+    if (branch === this.home && this.answer.isInsideRow) this.host.clientStreamBroken();
     branch.steps.length = 0;
     branch.syncing = false;
     this.fail(errorBytes(error.toSqlError()), branch);
@@ -396,34 +396,13 @@ export class Gather implements Operation {
       const told = sameTypes(readRowDescription(buffer, start, end), result.columns);
       if (!told) this.fail(shapeError(), null);
       else if (script.opensPortal) this.tag = 'OPEN';
-      else this.describe();
+      else this.answer.describe();
     }
     this.finishIfOver();
   }
 
-  private describe(): void {
-    const { result, describe } = this.options;
-    const { message } = result;
-    if (describe && message !== null && !this.described) this.pass(message, 0, message.length);
-    this.described = true;
-  }
-
-  private passRows(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
-    // After an error a row that was begun goes out to its end.
-    if (this.error !== null && this.rowRemaining === 0) return;
-    this.rowRemaining = backend.dataBytesRemaining - (end - start);
-    this.pass(buffer, start, end);
-  }
-
-  private pass(buffer: Buffer, start: number, end: number): void {
-    const { backend } = this.home;
-    if (!this.host.passToClient(backend, buffer, start, end)) backend.pauseReading();
-  }
-
-  /** Something between rows. */
-  private passMessage(buffer: Buffer, start: number, end: number): void {
-    if (this.error !== null || this.rowRemaining > 0) return;
-    this.pass(Buffer.from(buffer.subarray(start, end)), 0, end - start);
+  private tell(buffer: Buffer, start: number, end: number): void {
+    if (this.error === null) this.answer.message(buffer, start, end);
   }
 
   // ---------------------------------------------------------------- errors and the end
@@ -456,7 +435,7 @@ export class Gather implements Operation {
   private report(): void {
     const { onDone } = this.options;
     // One server would have failed at run time too: behind its RowDescription, not in front of it.
-    if (this.executed) this.describe();
+    if (this.executed) this.answer.describe();
     if (this.error !== null) onDone({ ok: false, error: this.error });
     else onDone({ ok: true, tag: this.tag! });
   }
