@@ -7,7 +7,7 @@ import { ready } from '../protocol/backend-messages.js';
 import { Backend, Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import type { ClientStatement, Portal } from './client-statement.js';
-import { isShardPlan, type ShardPlan } from './shard-choice.js';
+import { isShardPlan, usesTemporary, type ShardPlan } from './shard-choice.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Portals } from './portals.js';
 import type { Pipeline } from './pipeline.js';
@@ -126,7 +126,7 @@ export class Describer {
 
   private describingBackend(portal: Portal, plan: ShardPlan): BackendConnection | null {
     const [shard] = portal.shards;
-    if (shard === undefined) return this.parses.home(plan);
+    if (shard === undefined || usesTemporary(plan)) return this.parses.home(plan);
     const backend = this.pipeline.backendFor(shard, null);
     return backend !== null && this.pipeline.switchTo(backend) ? backend : null;
   }

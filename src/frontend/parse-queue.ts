@@ -4,7 +4,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
 import { runnable, type ClientStatement } from './client-statement.js';
-import type { ShardPlan } from './shard-choice.js';
+import { usesTemporary, type ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import type { Session } from './session.js';
 
@@ -101,6 +101,7 @@ export function homeShard(
 ): Shard {
   const { topology } = session.context.config;
   let candidates: readonly Shard[];
+  if (usesTemporary(plan)) return topology.catalogShard;
   if (plan.kind === 'route') {
     const { shards } = plan;
     if (shards.kind === 'shard') return shards.shard;

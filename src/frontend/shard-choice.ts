@@ -29,6 +29,11 @@ export function isShardPlan(plan: Plan): plan is ShardPlan {
   );
 }
 
+/** Whether a statement uses temporary tables, of which only the catalog shard knows. */
+export function usesTemporary({ touches }: ShardPlan): boolean {
+  return touches?.includes('temporary') === true;
+}
+
 /** Whether a shard must accept the statement's text before its client is told that it is well. */
 export function isJudgedByShard(plan: Plan): boolean {
   return isShardPlan(plan) || plan.kind === 'fill';

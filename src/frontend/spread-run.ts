@@ -8,7 +8,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { SpreadSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
-import { readersOf } from './shard-choice.js';
+import { readersOf, usesTemporary } from './shard-choice.js';
 import {
   inputColumns,
   inputRelations,
@@ -69,7 +69,9 @@ export class SpreadRun implements StatementRun {
     if (inputs === null) {
       if (learntOf.has(spec)) return new SpreadRun(session, request, spec, choose);
       const made = spec.inputs.map(({ source }) => Buffer.from(source.sql).toString());
-      describeFor(session, request, backends[0]!, made, paramTypes, onFailed, ([, ...inputs]) => {
+      const [judge] = this.backendsOf(backends)(this.judges());
+      const backend = judge ?? backends[0]!;
+      describeFor(session, request, backend, made, paramTypes, onFailed, ([, ...inputs]) => {
         learntOf.set(spec, inputColumns(inputs, session.planning.planner.catalog));
       });
       return 'wait';
@@ -95,9 +97,16 @@ export class SpreadRun implements StatementRun {
   private findShards(): void {
     const { targets, spec } = this;
     const sources = this.inputs?.shards ?? [];
-    this.shards = [...new Set([...sources.flat(), ...targets])].sort(byIndex);
+    const judges = this.inputs === null ? this.judges() : [];
+    this.shards = [...new Set([...sources.flat(), ...targets, ...judges])].sort(byIndex);
     const writing = sources.filter((_, input) => spec.inputs[input]!.source.plan.writes);
     this.writers = [...new Set([...writing.flat(), ...(spec.writes ? targets : [])])];
+  }
+
+  /** The shard that alone can tell what the inputs give; none: any can. */
+  private judges(): readonly Shard[] {
+    const { topology } = this.session.context.config;
+    return usesTemporary(this.request.plan) ? [topology.catalogShard] : [];
   }
 
   private backendsOf(backends: readonly BackendConnection[]): BackendsOf {

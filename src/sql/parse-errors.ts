@@ -41,7 +41,17 @@ const exceptions: readonly GrammarError[] = [
     hint: 'Use separate LIMIT and OFFSET clauses.',
   },
   { pattern: /not yet implemented$/, state: 'feature_not_supported' },
-  { pattern: / constraints cannot be marked /, state: 'feature_not_supported' },
+  { pattern: / constraints cannot be (marked|altered to be) /, state: 'feature_not_supported' },
+  { pattern: /^a column list with .* is only supported for /, state: 'feature_not_supported' },
+  { pattern: / is no longer (supported|required)$/, state: 'feature_not_supported' },
+  { pattern: /^CREATE SCHEMA IF NOT EXISTS cannot include /, state: 'feature_not_supported' },
+  { pattern: /^current database cannot be changed$/, state: 'feature_not_supported' },
+  { pattern: /^aggregates cannot have output arguments$/, state: 'feature_not_supported' },
+  {
+    pattern: /^WITH CHECK OPTION not supported on recursive views$/,
+    state: 'feature_not_supported',
+  },
+  { pattern: /^column number must be in range /, state: 'invalid_parameter_value' },
   { pattern: /^precision for type float must be /, state: 'invalid_parameter_value' },
 ];
 

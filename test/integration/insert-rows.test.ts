@@ -292,6 +292,18 @@ describe('INSERT into tables that are not sharded', () => {
   });
 });
 
+test('one row of VALUES may call functions that give several rows', async () => {
+  await same(
+    'INSERT INTO orders (customer_id, id) VALUES (generate_series(30001, 30009), 1) RETURNING customer_id',
+  );
+  await same(
+    'INSERT INTO orders (customer_id, id) VALUES (unnest($1::int8[]), generate_series(2, 3)) ON CONFLICT DO NOTHING',
+    ['{30001,30002}'],
+  );
+  await same('SELECT * FROM orders WHERE customer_id > 30000 ORDER BY customer_id, id');
+  await same('DELETE FROM orders WHERE customer_id > 30000');
+});
+
 describe('in a transaction', () => {
   test('an INSERT from elsewhere commits and rolls back with the others', async () => {
     await comparison.both('BEGIN');

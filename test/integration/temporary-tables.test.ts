@@ -54,6 +54,36 @@ async function left(): Promise<unknown> {
   return counts.flat(2).reduce((sum, count) => (sum as number) + (count as number), 0);
 }
 
+test('statements of several shards with a temporary table, in both protocols', async () => {
+  const pair = await open();
+  await same(pair, 'CREATE TEMP TABLE picked (id int8)', 'INSERT INTO picked VALUES (2), (5), (9)');
+  const statements: readonly (readonly [sql: string, values?: readonly string[]])[] = [
+    ['SELECT i.id, p.id FROM items i LEFT JOIN picked p USING (id) WHERE i.price > $1', ['20']],
+    ['SELECT c.code, p.id FROM countries c, picked p WHERE p.id < $1', ['6']],
+    ['SELECT count(*) FROM items WHERE id IN (SELECT id FROM picked)'],
+    ['UPDATE items SET price = price + 1 FROM picked p WHERE p.id = items.id RETURNING items.id'],
+    ['UPDATE picked SET id = id + $1 FROM countries WHERE id = 9 AND code = $2', ['1', 'at']],
+    ['DELETE FROM items WHERE id IN (SELECT id FROM picked WHERE id > $1) RETURNING *', ['5']],
+    ["INSERT INTO items SELECT id, 'ten', 90 FROM picked WHERE id = $1 RETURNING *", ['10']],
+    ['INSERT INTO picked SELECT id FROM items WHERE price > 90 RETURNING id'],
+    ['SELECT missing FROM picked, countries'],
+  ];
+  for (const [sql, values = []] of statements) {
+    const write = (client: WireClient): void => {
+      client.parse(sql);
+      client.describe('S');
+      client.bind({ values });
+      client.describe('P');
+      client.execute();
+      client.sync();
+    };
+    await pair.expectSame(write, { unordered: true });
+    if (values.length === 0) await same(pair, sql);
+  }
+  await same(pair, 'SELECT id, price FROM items ORDER BY id', 'DROP TABLE picked');
+  await same(pair, 'UPDATE items SET price = (id - 1) * 10, name = concat($$n$$, id)');
+});
+
 describe('a temporary table', () => {
   test('is its session own, until that drops it', async () => {
     const [a, b] = [await open(), await open()];

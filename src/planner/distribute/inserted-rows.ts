@@ -1,8 +1,8 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
-import type { CatalogColumn } from '../../keyspace/catalog.js';
+import type { Catalog, CatalogColumn } from '../../keyspace/catalog.js';
 import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
-import { contains, selectOf } from '../ast.js';
+import { bodyOf, contains, qualifiedName, selectOf } from '../ast.js';
 import type { Insertion } from '../insertions.js';
 import { columnOf } from '../modifications.js';
 import {
@@ -119,19 +119,22 @@ export function valueRows(
   const given = all.flatMap((_, place) =>
     rows.every((row) => isDefault(row, place)) ? [] : [place],
   );
-  const lists = rows.map((row): Node => {
-    const items = given.map((place): Node => {
+  const lists = rows.map((row) =>
+    given.map((place): Node => {
       const column = all[place]!;
       const arg = isDefault(row, place) && !hasDefault(column) ? NULL : row[place];
       if (arg === undefined || 'SetToDefault' in arg) refuseMixed(insertion, column.name);
       const typeName = typeNode(column.type, catalog);
       return typeName === null ? arg : { TypeCast: { arg, typeName } };
-    });
-    return { List: { items } };
-  });
+    }),
+  );
   const { withClause } = statement;
+  // A row alone may call functions that give several, as the list of a SELECT may.
+  const makesRows = lists.length === 1 && callsSet(lists[0]!, catalog);
   const select: SelectStmt = {
-    valuesLists: lists,
+    ...(makesRows
+      ? { targetList: lists[0]!.map((val) => ({ ResTarget: { val } })) }
+      : { valuesLists: lists.map((items) => ({ List: { items } })) }),
     limitOption: 'LIMIT_OPTION_DEFAULT',
     op: 'SETOP_NONE',
     ...(withClause === undefined ? {} : { withClause }),
@@ -141,6 +144,15 @@ export function valueRows(
 }
 
 const NULL: Node = { A_Const: { isnull: true } };
+
+/** Whether values may call a function that returns a set. */
+function callsSet(values: readonly Node[], catalog: Catalog): boolean {
+  return contains(values, 'FuncCall', (call) => {
+    const { funcname } = bodyOf(call) as { funcname?: Node[] };
+    const { name } = qualifiedName(funcname);
+    return catalog.setReturning.has(name) || catalog.functions.has(name);
+  });
+}
 
 function hasDefault({ hasDefault: own, generated, identity }: CatalogColumn): boolean {
   return own || generated || identity !== '';
