@@ -84,6 +84,12 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
     cursor: atHome ? 'home' : 'forward',
   });
   refuseEffect(plan, 'a cursor');
+  if (plan.many.kind === 'spread') {
+    refuse(
+      'DECLARE CURSOR must not contain data-modifying statements in WITH',
+      'Run them as a statement of their own.',
+    );
+  }
   // So the plan is good for these literals only.
   context.constants.dependOnAll();
   return {

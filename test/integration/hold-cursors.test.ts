@@ -228,6 +228,19 @@ test('an error in its rows ends the statement, or undoes the transaction', async
 });
 
 test('what Postgres does not take', async () => {
+  const changing = 'WITH gone AS (DELETE FROM items RETURNING id) SELECT id FROM gone';
+  for (const sql of [
+    `DECLARE c CURSOR WITH HOLD FOR ${changing}`,
+    `BEGIN; DECLARE c CURSOR FOR ${changing}`,
+  ]) {
+    const { proxy, oracle } = pair;
+    const states = [proxy, oracle].map(async (client) => {
+      client.query(`${sql}; ROLLBACK`);
+      return sqlStates(await client.until('Z'));
+    });
+    expect(await Promise.all(states)).toEqual([['0A000'], ['0A000']]);
+    await queries('ROLLBACK', 'SELECT count(*) FROM items');
+  }
   await queries(
     `DECLARE c CURSOR WITH HOLD FOR ${ONE} FOR UPDATE`,
     'DECLARE c CURSOR WITH HOLD FOR SELECT nothing FROM items WHERE id = 1',
