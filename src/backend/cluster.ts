@@ -76,9 +76,14 @@ export class Cluster {
     this.options = options;
     this.addresses = addresses;
     this.pools = config.topology.shards.map((shard, i) => {
-      const known = sameOptions ? old.get(poolKey(shard, addresses[i]!)) : undefined;
-      if (known === undefined) return this.makePool(shard);
-      old.delete(poolKey(shard, addresses[i]!));
+      const key = poolKey(shard, addresses[i]!);
+      const known = old.get(key);
+      if (known === undefined || !sameOptions) {
+        const pool = this.makePool(shard);
+        if (known !== undefined) pool.inherit(known);
+        return pool;
+      }
+      old.delete(key);
       known.rename(shard);
       return known;
     });
@@ -86,7 +91,7 @@ export class Cluster {
       // Transactions that run on it go on there: they must find their backends under the shard's new value.
       const shard = config.topology.shards.find((other) => isSame(other, pool.shard));
       if (shard !== undefined) pool.rename(shard);
-      void pool.close();
+      void pool.close(shard === undefined ? null : this.pools[shard.index]);
     }
   }
 

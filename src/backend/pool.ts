@@ -79,6 +79,8 @@ export class Pool implements BackendOwner {
   /** Milliseconds since the epoch at the last sweep: reading a clock at every release would cost more than it tells. */
   private now = Date.now();
   private closing = false;
+  /** Serves whoever wants a backend of this pool while it closes. */
+  private successor: Pool | null = null;
   private onEmpty: (() => void) | null = null;
 
   constructor(
@@ -145,7 +147,7 @@ export class Pool implements BackendOwner {
    */
   wait(waiter: BackendWaiter, urgent = false): void {
     if (this.closing) {
-      waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
+      this.passOn(waiter, urgent);
       return;
     }
     if (this.lastError !== null && this.size === 0 && Date.now() < this.retryAt) {
@@ -161,6 +163,7 @@ export class Pool implements BackendOwner {
   /** A waiter that no longer wants one. */
   giveUp(waiter: BackendWaiter): void {
     this.waiting = this.waiting.filter((entry) => entry.waiter !== waiter);
+    this.successor?.giveUp(waiter);
   }
 
   /** Takes back a backend that is between statements, outside a transaction. */
@@ -215,18 +218,34 @@ export class Pool implements BackendOwner {
     this.openWhereNeeded();
   }
 
-  /** No new leases; resolves when every backend is back and closed. */
-  close(): Promise<void> {
+  /**
+   * No new leases; resolves when every backend is back and closed. Who waits is served by `successor`, the pool that a
+   * reload has made of the same shard.
+   */
+  close(successor: Pool | null = null): Promise<void> {
     this.closing = true;
+    this.successor = successor;
     clearInterval(this.sweeper);
     for (const backend of this.idle.splice(0)) this.terminate(backend);
-    for (const { waiter } of this.waiting.splice(0)) {
-      waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
-    }
+    // Later: whoever goes on at once would find a reload half done.
+    setImmediate(() => {
+      for (const { waiter, urgent } of this.waiting.splice(0)) this.passOn(waiter, urgent);
+    });
     return new Promise((resolve) => {
       this.onEmpty = resolve;
       this.checkEmpty();
     });
+  }
+
+  private passOn(waiter: BackendWaiter, urgent: boolean): void {
+    const { successor } = this;
+    if (successor === null) {
+      waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
+      return;
+    }
+    const backend = successor.tryLease();
+    if (backend !== null) waiter.onBackend(backend);
+    else successor.wait(waiter, urgent);
   }
 
   /** Closes everything now. */
@@ -234,6 +253,11 @@ export class Pool implements BackendOwner {
     this.closing = true;
     clearInterval(this.sweeper);
     for (const backend of [...this.members]) this.discard(backend);
+  }
+
+  /** The server of another pool is this one's as well: it can be reached if it could. */
+  inherit(other: Pool): void {
+    this.everReached = other.everReached;
   }
 
   /** Opens a first backend, to learn whether the shard can be reached. */

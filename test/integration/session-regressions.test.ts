@@ -215,18 +215,43 @@ describe('who gets a backend next', () => {
     expect(sqlStates(await ask(client, 'SELECT 1'))).toEqual([]);
   });
 
+  /** Every pool is made anew, with another queue timeout. */
+  async function reloadPools(): Promise<void> {
+    const { configFile } = scene.proxy;
+    const applied = (): number => scene.proxy.logs().split('configuration applied').length;
+    const count = applied();
+    const text = readFileSync(configFile, 'utf8');
+    const [, seconds] = /"queue_timeout": "(\d+)s"/.exec(text)!;
+    const next = `"queue_timeout": "${Number(seconds) + 1}s"`;
+    writeFileSync(configFile, text.replace(/"queue_timeout": "\d+s"/, next));
+    for (let tries = 0; applied() === count && tries < 100; tries++) await sleep(50);
+    expect(applied()).toBe(count + 1);
+  }
+
+  test('reloads of the pool fail nobody, those who wait in its queue included', async () => {
+    const key = keyOn('s1');
+    await scene.databases.query('s1', `INSERT INTO items VALUES (${key}, '0')`);
+    let over = false;
+    const work = async (statement: string): Promise<string[]> => {
+      const client = await login();
+      const states: string[] = [];
+      while (!over) states.push(...sqlStates(await ask(client, statement)));
+      return states;
+    };
+    const busy = Array.from({ length: 4 * POOL_SIZE }, (_, i) =>
+      work(i % 2 === 0 ? `UPDATE items SET v = v WHERE id = ${key}` : 'SELECT count(*) FROM items'),
+    );
+    for (let i = 0; i < 3; i++) await reloadPools();
+    over = true;
+    expect((await Promise.all(busy)).flat()).toEqual([]);
+  });
+
   test('a transaction finds its own writes after a reload of the pool', async () => {
     const key = keyOn('s0');
     const client = await login();
     await ask(client, 'BEGIN');
     await ask(client, `INSERT INTO items VALUES (${key}, 'mine')`);
-    const { configFile } = scene.proxy;
-    const before = readFileSync(configFile, 'utf8');
-    const applied = (): number => scene.proxy.logs().split('configuration applied').length;
-    const count = applied();
-    writeFileSync(configFile, before.replace('"queue_timeout": "1s"', '"queue_timeout": "2s"'));
-    for (let tries = 0; applied() === count && tries < 100; tries++) await sleep(50);
-    expect(applied()).toBe(count + 1);
+    await reloadPools();
     const answer = await ask(client, `SELECT v FROM items WHERE id = ${key}`);
     expect(rowTexts(answer.find(({ type }) => type === 'D')!)).toEqual(['mine']);
     expect(sqlStates(await ask(client, 'COMMIT'))).toEqual([]);

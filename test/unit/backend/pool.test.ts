@@ -446,6 +446,31 @@ test('closing: no new leases, waiters are told, those who have a backend may fin
   expect(server.connections).toHaveLength(2);
 });
 
+test('closing with a successor: who waits, or comes late, is served by that one', async () => {
+  const { pool } = await rig({ size: 1 });
+  const { pool: next } = await rig({ size: 1 });
+  const backend = await lease(pool);
+  const waiting = lease(pool);
+  const given: BackendConnection[] = [];
+  const goesAway = {
+    onBackend: (late: BackendConnection) => given.push(late),
+    onBackendError() {},
+  };
+  pool.wait(goesAway);
+  const closed = pool.close(next);
+  pool.giveUp(goesAway);
+  const served = await waiting;
+  expect(served).not.toBe(backend);
+  next.release(served);
+  const late = await lease(pool);
+  expect(late).toBe(served);
+  next.release(late);
+  pool.release(backend);
+  await closed;
+  expect([pool.size, next.size, given.length]).toEqual([0, 1, 0]);
+  await next.close();
+});
+
 test('settings of the pool are sent at login; metrics count', async () => {
   const { pool, server, metrics } = await rig();
   const backend = await lease(pool);
