@@ -11,6 +11,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { offsetOf } from '../sql/position.js';
 import { quoteIdentifier } from '../sql/quote.js';
+import { withoutCopyLine } from '../protocol/copy-context.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { refuseOwnSequence } from './copy-fill.js';
@@ -75,7 +76,11 @@ export class FanOutRun implements StatementRun {
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
       // Texts that were cut by row have places of their own.
       if (outcome.ok || this.texts.length > 1) onDone(outcome);
-      else onDone({ ok: false, error: toldError(this.request, outcome.error) });
+      else {
+        const error = toldError(this.request, outcome.error);
+        const isSplit = plan.kind === 'copyFrom' && plan.key !== null;
+        onDone({ ok: false, error: isSplit ? withoutCopyLine(error) : error });
+      }
     });
   }
 }
