@@ -174,7 +174,8 @@ export class DistributeRun implements StatementRun {
     const rows = this.rows!;
     const targets = shardsOf(destination);
     const copies = destination.kind === 'copies';
-    const places = copies ? targets.map((_, place) => place) : rows.places;
+    const everywhere = copies || spec.apply.everywhere === true;
+    const places = everywhere ? targets.map((_, place) => place) : rows.places;
     // Without rows one shard says what comes of that.
     if (places.length === 0) places.push(0);
     const text = this.applyText(paramTypes);
@@ -192,7 +193,7 @@ export class DistributeRun implements StatementRun {
         backend.statements.runUnnamed(text, values, describe);
         backend.requestFlush();
       },
-      firstLeads: copies,
+      firstLeads: everywhere,
       endsWithSync: false,
       onDone: (outcome) => onDone(withoutPlace(outcome)),
     });

@@ -474,7 +474,7 @@ export type Destination =
 /** The column of the rows' numbers in what shards run over them. */
 export const ROW_NUMBER = 'sg_row';
 
-/** What shards do with their rows; those without rows are left out, but for one where none has any. */
+/** What shards do with their rows. */
 export interface ApplySpec {
   /**
    * With the client's parameters; piece `input` 0 is the relation of the rows. Columns of types that
@@ -495,6 +495,8 @@ export interface ApplySpec {
    * of the row, which it finds in an int4 column `ROW_NUMBER` behind those of the source.
    */
   readonly returning: 'none' | 'rows' | 'each' | 'numbered';
+  /** Shards without rows run it too; else they are left out, but for one where none has any. */
+  readonly everywhere?: boolean;
 }
 
 export interface Refusal {

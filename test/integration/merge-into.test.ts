@@ -87,11 +87,24 @@ test('into tables that are not sharded', async () => {
   );
 });
 
+test.each([
+  `MERGE INTO stock s USING deliveries d ON s.item = d.item WHEN NOT MATCHED BY SOURCE THEN DELETE`,
+  `MERGE INTO stock s USING (SELECT id, item FROM deliveries WHERE id = 1) d ON s.item = d.item
+     WHEN MATCHED THEN UPDATE SET amount = 77 WHEN NOT MATCHED BY SOURCE THEN UPDATE SET amount = s.amount + 1
+     RETURNING merge_action(), s.item, s.amount, d.id`,
+  `MERGE INTO stock s USING (SELECT id, item FROM deliveries WHERE false) d ON s.item = d.item
+     WHEN NOT MATCHED BY SOURCE AND s.item % 2 = 0 THEN DELETE RETURNING merge_action(), s.*`,
+])('rows that no source row matches, on every shard: %s', async (sql) => {
+  await comparison.both('BEGIN');
+  await comparison.expectSame(sql, undefined, { ordered: false });
+  await comparison.expectSame('SELECT * FROM stock ORDER BY item');
+  await comparison.both('ROLLBACK');
+});
+
 test('refuses what rows on other shards would have a say in', async () => {
   for (const sql of [
     `MERGE INTO stock s USING deliveries d ON s.amount = d.amount WHEN MATCHED THEN DELETE`,
     `MERGE INTO stock s USING deliveries d ON s.item = d.item OR d.id = 1 WHEN MATCHED THEN DELETE`,
-    `MERGE INTO stock s USING deliveries d ON s.item = d.item WHEN NOT MATCHED BY SOURCE THEN DELETE`,
     `MERGE INTO stock s USING deliveries d ON s.item = d.item WHEN NOT MATCHED THEN INSERT VALUES (d.id, 1, '')`,
     `MERGE INTO stock s USING deliveries d ON s.item = d.item WHEN MATCHED THEN UPDATE SET item = 5`,
     `MERGE INTO stock s USING deliveries d ON s.item = d.item AND EXISTS (SELECT FROM stock) WHEN MATCHED THEN DELETE`,

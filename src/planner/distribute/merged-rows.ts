@@ -70,6 +70,7 @@ export function distributeMerge(
       columns: names,
       types: source.columns.map(({ type }) => type),
       returning: merging.returning ? 'rows' : 'none',
+      everywhere: looksAtAll(statement),
     },
     inTurns: false,
   };
@@ -229,6 +230,15 @@ function columnPath(node: Node | undefined): string[] {
   return names.length === fields.length ? names : [];
 }
 
+/** Whether rows of the target that no source row matches are changed; all that could are on their shard. */
+function looksAtAll({ mergeWhenClauses }: MergeStmt): boolean {
+  return (mergeWhenClauses ?? []).some(
+    (node) =>
+      'MergeWhenClause' in node &&
+      node.MergeWhenClause.matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE',
+  );
+}
+
 /** A row that is inserted must belong where its source row was sent. */
 function checkInserts(
   statement: MergeStmt,
@@ -239,13 +249,7 @@ function checkInserts(
 ): void {
   for (const node of statement.mergeWhenClauses ?? []) {
     if (!('MergeWhenClause' in node)) continue;
-    const { matchKind, commandType, targetList, values = [] } = node.MergeWhenClause;
-    if (matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE') {
-      refuse(
-        `WHEN NOT MATCHED BY SOURCE in MERGE into sharded table "${name}" is not supported`,
-        'Change those rows by an UPDATE or DELETE of their own.',
-      );
-    }
+    const { commandType, targetList, values = [] } = node.MergeWhenClause;
     if (commandType !== 'CMD_INSERT') continue;
     const columns =
       targetList?.map((item) => ('ResTarget' in item ? item.ResTarget.name : undefined)) ??

@@ -166,6 +166,7 @@ function distributeSummary({ source, destination, apply }: DistributeSpec): Summ
     to,
     apply: text.join(''),
     ...(apply.returning === 'none' ? {} : { returning: apply.returning }),
+    ...(apply.everywhere === true ? { everywhere: true } : {}),
   };
 }
 
