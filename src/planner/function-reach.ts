@@ -107,7 +107,8 @@ class BodyReader {
       if (problem !== null) return problem;
     }
     const strings = this.words.has('nextval');
-    for (const word of strings ? this.#withStrings() : this.words) {
+    if (strings) this.#addStrings();
+    for (const word of this.words) {
       for (const relation of relationsNamed(this.#catalog, word)) {
         if (relation.kind === 'S' && !strings) continue;
         this.relations.add(relation);
@@ -146,17 +147,14 @@ class BodyReader {
     return `calls ${name}()`;
   }
 
-  /** The words, with those that strings hold: sequences are named in them. */
-  #withStrings(): Set<string> {
-    const out = new Set(this.words);
+  /** The words that strings hold: sequences are named in them. */
+  #addStrings(): void {
     for (const token of this.#tokens) {
       if (!/^(e?'|\$)/i.test(token)) continue;
       for (const [word] of token.matchAll(/[\p{L}_][\p{L}\p{N}_$]*/gu)) {
-        out.add(word);
-        out.add(word.toLowerCase());
+        this.words.add(word).add(word.toLowerCase());
       }
     }
-    return out;
   }
 }
 

@@ -27,6 +27,12 @@ export function planTemporaryDdl(node: Node, context: StatementContext): Plan | 
     return null;
   }
   if (temporary.length < named.length || 'ViewStmt' in node) refuseMixed();
+  if ('RuleStmt' in node) {
+    refuse(
+      'CREATE RULE is not supported',
+      'Rules rewrite statements behind the router; change the statements.',
+    );
+  }
   return onPin(context);
 }
 
@@ -49,13 +55,19 @@ function onPin({ names }: StatementContext): RoutePlan {
   return routePlan('ddl', true, CATALOG_ROUTE);
 }
 
+const ofTables = new Set(['OBJECT_TRIGGER', 'OBJECT_RULE', 'OBJECT_POLICY']);
+
 /** The relations that DDL names, wherever it does. */
 function namedRelations(node: Node): readonly RangeVar[] {
   const found: RangeVar[] = [];
   collectRanges(bodyOf(node), found);
   if ('DropStmt' in node) {
-    for (const object of node.DropStmt.objects ?? []) {
-      if ('List' in object) found.push(rangeOf(stringsOf(object.List.items)));
+    const { objects = [], removeType = '' } = node.DropStmt;
+    for (const object of objects) {
+      const parts = 'List' in object ? stringsOf(object.List.items) : [];
+      // Triggers and their like are named behind their table.
+      if (ofTables.has(removeType)) parts.pop();
+      if (parts.length > 0) found.push(rangeOf(parts));
     }
   }
   if ('CommentStmt' in node) {

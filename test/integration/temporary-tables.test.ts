@@ -84,6 +84,24 @@ test('statements of several shards with a temporary table, in both protocols', a
   await same(pair, 'UPDATE items SET price = (id - 1) * 10, name = concat($$n$$, id)');
 });
 
+test('triggers of temporary tables come and go; rules, which might lead elsewhere, are refused', async () => {
+  const pair = await open();
+  await same(
+    pair,
+    `CREATE FUNCTION shouts() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN NEW.name := upper(NEW.name); RETURN NEW; END $$`,
+    'CREATE TEMP TABLE loud (id int8, name text)',
+    'CREATE TRIGGER shout BEFORE INSERT ON loud FOR EACH ROW EXECUTE FUNCTION shouts()',
+    "INSERT INTO loud VALUES (1, 'a') RETURNING *",
+    'DROP TRIGGER shout ON loud',
+    "INSERT INTO loud VALUES (2, 'b') RETURNING *",
+  );
+  const rule = 'CREATE RULE r AS ON INSERT TO loud DO ALSO INSERT INTO items (id) VALUES (NEW.id)';
+  pair.proxy.query(rule);
+  expect(sqlStates(await pair.proxy.until('Z'))).toEqual(['0A000']);
+  await same(pair, 'DROP TABLE loud', 'DROP FUNCTION shouts()');
+});
+
 describe('a temporary table', () => {
   test('is its session own, until that drops it', async () => {
     const [a, b] = [await open(), await open()];
