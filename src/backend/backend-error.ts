@@ -26,6 +26,11 @@ export class BackendError extends Error {
     return new BackendError(shard, 'connection_failure', message, fields);
   }
 
+  /** A server that does not follow the protocol. */
+  static violation(shard: string, what: string): BackendError {
+    return new BackendError(shard, 'connection_failure', `protocol violation: ${what}`);
+  }
+
   /** As a client is told: which shard, what happened, what to do. */
   toSqlError(): SqlError {
     return sqlError(this.state, `shard "${this.shard}": ${this.message}`, {

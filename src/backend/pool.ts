@@ -7,6 +7,7 @@ import type { Logger } from '../util/logger.js';
 import { settingDurationMs } from '../util/setting-duration.js';
 import { BackendError } from './backend-error.js';
 import type { OidMap } from './oids/oid-map.js';
+import { SharedReads, type BatchPool } from './shared-reads.js';
 import type { BackendOwner } from './postgres/backend-sink.js';
 import { BackendConnection } from './postgres/connection.js';
 import { DROP } from './postgres/expected-replies.js';
@@ -26,6 +27,8 @@ export interface PoolOptions {
   readonly connectTimeoutMs: number;
   readonly healthCheckIntervalMs: number;
   readonly preparedStatementsMax: number;
+  /** How many reads of different sessions may travel together. */
+  readonly batchMax: number;
   /** Settings that every backend starts with. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -53,7 +56,7 @@ const CANCEL_AGAIN_MS = 1000;
  *                              |-> abandoned        its session vanished: cancelled, drained, then as above
  *   any -> closed
  */
-export class Pool implements BackendOwner {
+export class Pool implements BackendOwner, BatchPool {
   shard: Shard;
   oids: OidMap | null = null;
   /** Gets a backend before any is lent, and releases it; null: nothing is to do. */
@@ -75,6 +78,8 @@ export class Pool implements BackendOwner {
   private retryAt = 0;
   private lastError: BackendError | null = null;
   private everReached = false;
+  /** Statements of several sessions in one write. */
+  readonly reads: SharedReads;
   private readonly sweeper: NodeJS.Timeout;
   /** Milliseconds since the epoch at the last sweep: reading a clock at every release would cost more than it tells. */
   private now = Date.now();
@@ -97,6 +102,7 @@ export class Pool implements BackendOwner {
     this.pins = { count: 0, max: Math.max(1, options.size - 1) };
     this.metrics = metrics;
     this.logger = logger;
+    this.reads = new SharedReads(this, options.batchMax, metrics);
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.sweeper.unref();
   }
@@ -138,6 +144,28 @@ export class Pool implements BackendOwner {
       if (backend.alive) return backend;
       this.members.delete(backend);
     }
+  }
+
+  /** A backend at once that has these settings already; null: there is none, or others wait. */
+  tryLeaseWith(settingsKey: string): BackendConnection | null {
+    const next = this.idle.at(-1);
+    if (this.waiting.length > 0 || next?.alive !== true || next.settingsKey !== settingsKey) {
+      return null;
+    }
+    this.idle.pop();
+    return next;
+  }
+
+  get isBusy(): boolean {
+    return this.members.size > this.idle.length + this.checking.size;
+  }
+
+  get backends(): Iterable<BackendConnection> {
+    return this.members;
+  }
+
+  get clock(): number {
+    return this.now;
   }
 
   /**
@@ -226,6 +254,7 @@ export class Pool implements BackendOwner {
     this.closing = true;
     this.successor = successor;
     clearInterval(this.sweeper);
+    this.reads.close();
     for (const backend of this.idle.splice(0)) this.terminate(backend);
     // Later: whoever goes on at once would find a reload half done.
     setImmediate(() => {
@@ -252,6 +281,7 @@ export class Pool implements BackendOwner {
   destroy(): void {
     this.closing = true;
     clearInterval(this.sweeper);
+    this.reads.close();
     for (const backend of [...this.members]) this.discard(backend);
   }
 

@@ -16,6 +16,8 @@ export interface Config {
   readonly pool: {
     /** Backends per shard and role. */
     readonly size: number;
+    /** How many reads of different sessions may travel together. */
+    readonly batchMax: number;
     readonly queueTimeoutMs: number;
     readonly idleTimeoutMs: number;
     readonly maxLifetimeMs: number;

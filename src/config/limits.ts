@@ -26,6 +26,8 @@ export const limits = {
   nameBytes: { min: 1, max: 63 },
   /** MAX_BACKENDS of PostgreSQL 18 (postmaster.h): 2^18 - 1 connections per server. */
   poolSize: { min: 1, max: 2 ** 18 - 1 },
+  /** Who is last waits for all the others; more would save little. */
+  poolBatch: { min: 1, max: 64 },
   /** fs.nr_open of Linux is 2^20 by default: no process has more sockets. */
   maxClients: { min: 1, max: 2 ** 20 },
   /**
@@ -69,6 +71,7 @@ export const defaults = {
   /** What psql and most tools connect to when nobody told them anything else. */
   database: 'postgres',
   poolSize: 10,
+  poolBatch: 8,
   queueTimeout: '5s',
   idleTimeout: '10m',
   maxLifetime: '1h',

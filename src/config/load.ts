@@ -105,6 +105,7 @@ function build(
     auth,
     pool: {
       size: pool.size,
+      batchMax: pool.batch,
       queueTimeoutMs: pool.queue_timeout,
       idleTimeoutMs: pool.idle_timeout,
       maxLifetimeMs: pool.max_lifetime,

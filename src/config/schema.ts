@@ -201,6 +201,11 @@ const pool = object({
     'Backends per shard and role',
     defaults.poolSize,
   ),
+  batch: defaulted(
+    integer(limits.poolBatch, 'a number of statements'),
+    'How many short reads of different clients go to one backend in one write; 1: none together',
+    defaults.poolBatch,
+  ),
   queue_timeout: defaulted(
     duration(limits.timeout),
     'How long a statement waits for a free backend',

@@ -108,6 +108,31 @@ export class ClientInput {
     } else if (this.at < this.end || this.rest !== null || this.mustNotRead()) this.pause();
   }
 
+  /** Messages are handed out before everything that waits. They were its own, or what of them has no answer yet. */
+  replay(messages: Buffer): void {
+    if (this.at < this.end) {
+      assert(this.rest === null, 'two chunks wait');
+      this.rest = { buffer: this.buffer, at: this.at, end: this.end };
+    }
+    this.set(messages, 0, messages.length);
+  }
+
+  /**
+   * Whether what `replay` would get could be handed out again, and where a pipeline ends that goes on at `at` with
+   * Execute and Sync for the unnamed portal, maybe Describe before them, and then with nothing more; -1: it is none.
+   */
+  endOfPipeline(buffer: Buffer, at: number): number {
+    const { end } = this;
+    if (this.rest !== null || buffer !== this.buffer) return -1;
+    let from = at;
+    if (end - from === DESCRIBE.length + EXECUTE.length + SYNC.length) {
+      if (!startsWith(buffer, from, DESCRIBE)) return -1;
+      from += DESCRIBE.length;
+    } else if (end - from !== EXECUTE.length + SYNC.length) return -1;
+    if (!startsWith(buffer, from, EXECUTE)) return -1;
+    return startsWith(buffer, from + EXECUTE.length, SYNC) ? end : -1;
+  }
+
   /** Terminate is the last of the messages that wait, and no copy data is awaited in front of it. */
   get endsWithTerminate(): boolean {
     if (this.handler.copyTarget !== null) return false;
@@ -225,5 +250,13 @@ function isFrontend(type: number): boolean {
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
-/** The whole message. */
+/** Whole messages; portals are unnamed, and all rows are asked for. */
 const TERMINATE = Buffer.from([Frontend.terminate, 0, 0, 0, 4]);
+const DESCRIBE = Buffer.from([Frontend.describe, 0, 0, 0, 6, 0x50, 0]);
+const EXECUTE = Buffer.from([Frontend.execute, 0, 0, 0, 9, 0, 0, 0, 0, 0]);
+const SYNC = Buffer.from([Frontend.sync, 0, 0, 0, 4]);
+
+function startsWith(buffer: Buffer, at: number, bytes: Buffer): boolean {
+  for (let i = 0; i < bytes.length; i++) if (buffer[at + i] !== bytes[i]) return false;
+  return true;
+}

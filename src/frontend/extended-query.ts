@@ -44,7 +44,7 @@ export class ExtendedQuery {
   private readonly statements: ClientStatements;
   private readonly factory: StatementFactory;
   readonly portals = new Portals();
-  private readonly pipeline: Pipeline;
+  readonly pipeline: Pipeline;
   private readonly parses: ParseQueue;
   private readonly runner: PortalRunner;
   private readonly describer: Describer;
@@ -155,7 +155,8 @@ export class ExtendedQuery {
     const bound = withBoundEffect(plan, source);
     const shards = shardsOf(session, bound);
     if (shards.length === 1 && (plan.kind === 'route' || plan.kind === 'insertSplit')) {
-      const backend = this.pipeline.backendFor(shards[0]!, bound);
+      const { parses, pipeline } = this;
+      const backend = pipeline.backendToBind(shards[0]!, bound, statement, parses, buffer, end);
       if (backend === null) return false;
       return this.bindOn(backend, statement, bound, portalName, buffer, end);
     }
@@ -164,6 +165,12 @@ export class ExtendedQuery {
     this.portals.addScattered(portalName, statement, plan, shards, bind, session.work);
     this.pipeline.reply(ready.bindComplete);
     return true;
+  }
+
+  /** A pipeline of one statement is to be handled again, from its Bind on. */
+  runAgain(parse: ClientStatement | null): void {
+    this.portals.remove('');
+    if (parse !== null) this.parses.add(parse);
   }
 
   describe(buffer: Buffer, start: number, end: number): boolean {
@@ -267,6 +274,7 @@ export class ExtendedQuery {
       this.startBatch();
       session.busy = true;
       only.sync(PASS);
+      session.ride.sync();
       return true;
     }
     const { backends } = this.pipeline;
@@ -385,7 +393,7 @@ export class ExtendedQuery {
     }
     this.skipRest();
     // What waited for this backend's answers, or for another backend, goes on and is dropped.
-    if (session.busy && !session.stopWaiting()) session.resumeSoon();
+    if (session.busy && !session.leases.stopWaiting()) session.resumeSoon();
   }
 
   private skipRest(): void {
@@ -402,7 +410,7 @@ export class ExtendedQuery {
     this.statements.doubt();
     if (this.inBatch) {
       this.skipRest();
-      if (!session.stopWaiting()) session.goOn();
+      if (!session.leases.stopWaiting()) session.goOn();
       return;
     }
     this.restoreSettings();
@@ -416,10 +424,6 @@ export class ExtendedQuery {
     if (this.inBatch && this.pipeline.needs(backend)) this.loss ??= error.toSqlError();
   }
 
-  forgetReturning(backend: BackendConnection): boolean {
-    return this.pipeline.forgetReturning(backend);
-  }
-
   /** The backend is gone, and its portals with it. */
   forget(backend: BackendConnection): void {
     this.pipeline.lost(backend);
@@ -429,10 +433,6 @@ export class ExtendedQuery {
   onSettled(_backend: BackendConnection): void {
     if (this.awaitsControl) this.controlDone();
     this.session.resumeSoon();
-  }
-
-  takeBack(backend: BackendConnection): boolean {
-    return this.pipeline.takeBack(backend);
   }
 
   /** The session ends. */

@@ -147,6 +147,11 @@ export class Leases implements BackendWaiter {
     return true;
   }
 
+  /** The statement that is handled next fails with this where it wants a backend. */
+  refuse(error: SqlError): void {
+    this.error = error;
+  }
+
   /** The waiting statement fails with this. */
   fail(error: SqlError): void {
     this.error = error;

@@ -12,7 +12,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import { endBatchOn } from './batch-end.js';
 import { runInPipeline } from './fan-out-run.js';
-import { applyEffect } from './setting-effects.js';
+import { applyEffect, markApplied } from './setting-effects.js';
 import type { Session } from './session.js';
 import { CROSS_SHARD, refusedSetting, settingStatements } from './session-settings.js';
 
@@ -206,7 +206,7 @@ function savepoint(
         session.pins.rolledBack();
         session.settings.restore(state.settings);
         // Each participant has taken its own back, since it made its changes inside the transaction.
-        for (const backend of work.participants) session.markApplied(backend);
+        for (const backend of work.participants) markApplied(session, backend);
         if (work.participants.length === 0) tellParameters(session, state.toldBefore);
         work.failed = false;
       }
@@ -306,7 +306,7 @@ function constraints(
 /** Settings that every participant has made. */
 function applyToAll(session: Session, effects: readonly SettingEffect[]): void {
   for (const effect of effects) applyEffect(session, effect);
-  for (const backend of session.work.participants) session.markApplied(backend);
+  for (const backend of session.work.participants) markApplied(session, backend);
 }
 
 /** A setting of the session outside a transaction, or before its first statement: it must not begin one. */

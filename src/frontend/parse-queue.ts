@@ -27,6 +27,10 @@ export class ParseQueue {
     return this.waiting.length === 0;
   }
 
+  isOnly(statement: ClientStatement): boolean {
+    return this.waiting.length === 1 && this.waiting[0] === statement;
+  }
+
   add(statement: ClientStatement): void {
     this.waiting.push(statement);
   }

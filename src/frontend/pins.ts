@@ -30,6 +30,10 @@ export class Pins {
     this.session = session;
   }
 
+  get none(): boolean {
+    return this.pins.length === 0;
+  }
+
   /** The idle pinned backend of a shard, which is idle no more; null: there is none. */
   take(shard: Shard): BackendConnection | null {
     if (this.pins.length === 0) return null;

@@ -2,6 +2,8 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DROP } from '../backend/postgres/expected-replies.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
+import type { ClientStatement } from './client-statement.js';
+import type { ParseQueue } from './parse-queue.js';
 import type { Session } from './session.js';
 import { assertMayUse } from './shard-use.js';
 
@@ -50,6 +52,22 @@ export class Pipeline {
     }
     if (plan !== null) assertMayUse(session, [shard], plan);
     return held ?? session.lease(shard);
+  }
+
+  /** The backend for a statement whose Bind message ends at `end`, maybe of a batch; null: wait. */
+  backendToBind(
+    shard: Shard,
+    plan: Plan,
+    statement: ClientStatement,
+    parses: ParseQueue,
+    buffer: Buffer,
+    end: number,
+  ): BackendConnection | null {
+    if (this.current === null) {
+      const shared = this.session.ride.bind(plan, shard, statement, parses, buffer, end);
+      if (shared !== null) return shared;
+    }
+    return this.backendFor(shard, plan);
   }
 
   /** Makes a backend the one that the next messages go to; false: another one must answer first. */

@@ -26,6 +26,7 @@ import { HeldBackends } from './held-backends.js';
 import { Leases, type LeaseHost } from './leases.js';
 import { Listening } from './listening.js';
 import { Pins } from './pins.js';
+import { Ride } from './ride.js';
 import type { SessionContext } from './session-context.js';
 import { SessionSettings } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
@@ -72,14 +73,15 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private readonly dispatcher: Dispatcher;
   private readonly simple: SimpleQuery;
   readonly extended: ExtendedQuery;
-  private readonly input: ClientInput;
-  private readonly leases = new Leases(this);
+  readonly input: ClientInput;
+  readonly leases = new Leases(this);
   over = false;
   /** Grows whenever the session goes on, which makes void what was waited for before. */
   turn = 0;
   private readonly held = new HeldBackends();
   readonly planning = new SessionPlanning(this);
   readonly pins = new Pins(this);
+  readonly ride = new Ride(this);
   readonly listening = new Listening(this);
   private statementFailed = false;
   /** Null: before `welcome`. */
@@ -209,6 +211,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.over = true;
     this.timers.close();
     this.leases.giveUp();
+    this.ride.leave();
     this.extended.abandon();
     this.operation = null;
     abandonAll(this, this.copyTarget?.raw === true && this.input.copyBytesMissing > 0);
@@ -416,7 +419,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.onStatementEnd(backend, status);
       return;
     }
-    if (this.extended.takeBack(backend)) return;
+    if (this.extended.pipeline.takeBack(backend)) return;
     this.operation?.ready(backend, status);
   }
 
@@ -429,8 +432,13 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** ReadyForQuery of the one backend whose answer the client got as it was. */
   private onStatementEnd(backend: BackendConnection, status: number): void {
-    const { work } = this;
     backend.observeLatency();
+    this.onAnswered(backend, status);
+  }
+
+  /** `backend` null: it is not this session's any more, and has changed nothing. */
+  onAnswered(backend: BackendConnection | null, status: number): void {
+    const { work } = this;
     if (this.pendingEffects !== null) applyEffects(this, this.pendingEffects, backend);
     this.copyTarget = null;
     const wasExplicit = work.explicit;
@@ -474,6 +482,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.operation = null;
     this.statementFailed = false;
     this.control.reset();
+    this.ride.end();
     this.listening.deliver();
     this.pump();
   }
@@ -497,7 +506,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     if (this.timers.endBy(error)) return;
-    if (this.extended.forgetReturning(backend)) return;
+    if (this.extended.pipeline.forgetReturning(backend)) return;
     const { work } = this;
     // Its answer, where it owes one, is the error; else the client is not waiting for it now.
     const owes = this.operation !== null || !backend.quiet;
@@ -536,6 +545,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** A cancel request with this session's key. */
   cancel(delivered: () => void = () => undefined): void {
+    if (this.ride.cancel(delivered)) return;
     const backends = [...this.work.participants];
     if (this.leases.giveUp()) {
       this.leases.fail(sqlError('query_canceled', 'canceling statement due to user request'));
@@ -571,16 +581,6 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.operation = null;
       this.pump();
     });
-  }
-
-  /** What the message that is handled now waits for is void; true: something must end first, and then goes on. */
-  stopWaiting(): boolean {
-    return this.leases.stopWaiting();
-  }
-
-  markApplied(backend: BackendConnection): void {
-    backend.settings = this.settings.current;
-    backend.settingsKey = this.settings.key;
   }
 
   /** Commits every participant of the explicit transaction. */

@@ -11,14 +11,14 @@ export function applyEffects(
 ): void {
   session.pendingEffects = null;
   for (const effect of effects) applyEffect(session, effect);
-  if (backend !== null) session.markApplied(backend);
+  if (backend !== null) markApplied(session, backend);
 }
 
 /** The same for one that ran on every participant. */
 export function applyEffectsOf(session: Session, plan: Plan): void {
   if (plan.kind !== 'route' || plan.effects === null) return;
   applyEffects(session, plan.effects, null);
-  for (const backend of session.work.participants) session.markApplied(backend);
+  for (const backend of session.work.participants) markApplied(session, backend);
 }
 
 export function applyEffect(session: Session, effect: SettingEffect): void {
@@ -39,4 +39,10 @@ export function restoreSettings(session: Session, before: ReadonlyMap<string, st
   settings.restore(before);
   // What they ran inside the transaction has been undone there as well, but not what came with the lease.
   for (const backend of work.participants) backend.settingsKey = null;
+}
+
+/** The backend has all of the session's settings. */
+export function markApplied({ settings }: Session, backend: BackendConnection): void {
+  backend.settings = settings.current;
+  backend.settingsKey = settings.key;
 }

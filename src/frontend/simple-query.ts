@@ -198,6 +198,11 @@ export class SimpleQuery {
       if (shards.length !== 1) return null;
       const shard = shards[0]!;
       assertMayUse(session, shards, plan);
+      const isAlone = planned.statements.length === 1 && this.filled === null;
+      if (plan.kind === 'route' && isAlone && session.ride.query(plan, shard, buffer, start, end)) {
+        countRoute(context.metrics, plan, 1);
+        return true;
+      }
       backend = session.lease(shard);
       if (backend === null) return false;
       session.pins.noteUse(backend, plan, plan.writes);

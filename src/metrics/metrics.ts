@@ -31,6 +31,11 @@ export class ShardMetrics {
   connects = 0;
   connectFailures = 0;
   closes = 0;
+  /** Reads of several sessions in one write, and the statements in them. */
+  batches = 0;
+  batchedStatements = 0;
+  /** Batches whose statements ran again, since one of them took long. */
+  batchesDisbanded = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -192,6 +197,17 @@ const families: readonly FamilySpec<Metrics>[] = [
     (shard) => shard.connectFailures,
   ),
   perShard('backend_closes_total', 'Backends closed', (shard) => shard.closes),
+  perShard('batches_total', 'Reads of several clients sent in one write', (shard) => shard.batches),
+  perShard(
+    'batched_statements_total',
+    'Statements in such writes',
+    (shard) => shard.batchedStatements,
+  ),
+  perShard(
+    'batches_disbanded_total',
+    'Such writes whose statements were sent again, since one of them took long',
+    (shard) => shard.batchesDisbanded,
+  ),
   shardHistogram(
     'shard_latency_seconds',
     'From sending a statement to a shard to its last byte',

@@ -19,7 +19,7 @@ import { newLevel } from './queries.js';
 import { refusal, Refused, refuse } from './refusals.js';
 import { routeQuery } from './routing.js';
 import { analyse, type StatementContext } from './statement-context.js';
-import { planSelect } from './select-plans.js';
+import { planQuery } from './select-plans.js';
 import { unknownTable } from './utility.js';
 
 /**
@@ -52,7 +52,7 @@ function copyQuery(statement: CopyStmt, query: Node, context: StatementContext):
   }
   let plan: RoutePlan;
   try {
-    plan = planSelect(query.SelectStmt, { ...context, scatters: false });
+    plan = planQuery(query.SelectStmt, { ...context, scatters: false });
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return copyRows(statement, query, context);

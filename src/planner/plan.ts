@@ -3,6 +3,7 @@ import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
+import type { Pace } from '../util/pace.js';
 
 /**
  * Where one statement goes. Immutable, shared by every execution of its shape: values are named
@@ -66,6 +67,11 @@ export interface RoutePlan extends PlanBase {
   readonly cursor: CursorUse | null;
   /** The statement runs COPY, so that the answer switches to copy mode. */
   readonly copy: 'none' | 'in' | 'out';
+  /**
+   * It reads few rows, changes nothing and may run twice, so that it may share a batch with statements of other
+   * sessions; absent: it does not.
+   */
+  readonly pace?: Pace;
 }
 
 export type CursorUse =

@@ -10,9 +10,20 @@ import { routeQuery } from './routing.js';
 import { checkSettingCalls } from './setting-calls.js';
 import { ScatteredSelect } from './scatter/scattered-select.js';
 import { analyse, type StatementContext } from './statement-context.js';
+import { Pace } from '../util/pace.js';
 
-/** Plans a SELECT, VALUES or TABLE statement. */
+/** Plans a SELECT, VALUES or TABLE statement that stands by itself. */
 export function planSelect(statement: SelectStmt, context: StatementContext): RoutePlan {
+  const [plan, analysis] = planRead(statement, context);
+  return isShort(plan, analysis) ? { ...plan, pace: new Pace() } : plan;
+}
+
+/** Plans the query of another statement. */
+export function planQuery(statement: SelectStmt, context: StatementContext): RoutePlan {
+  return planRead(statement, context)[0];
+}
+
+function planRead(statement: SelectStmt, context: StatementContext): [RoutePlan, Analysis] {
   const [analysis, level] = analyse(context, (walk) =>
     analyseQuery(statement, null, null, null, walk),
   );
@@ -23,7 +34,22 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Ro
   const route = routeQuery(level, analysis, context.scatters ? together : null);
   checkSettingCalls(statement, analysis);
   const effects = analysis.effects.length === 0 ? null : analysis.effects;
-  return { ...routePlan('select', writesOf(analysis), route), effects };
+  return [{ ...routePlan('select', writesOf(analysis), route), effects }, analysis];
+}
+
+/** It reads what one key value has of one table, or no table, and does nothing else. */
+function isShort({ writes, effects, shards }: RoutePlan, analysis: Analysis): boolean {
+  const { levels, names, views, cteRanges, unknownRelations } = analysis;
+  const [level] = levels;
+  if (level === undefined || levels.length > 1 || writes || effects !== null) return false;
+  if (analysis.volatileFunction !== null || analysis.readsCatalog || analysis.meetsOthers) {
+    return false;
+  }
+  if (views.size > 0 || cteRanges.size > 0 || unknownRelations.length > 0) return false;
+  if (names.touched.size > 0 || level.entries.some(({ kind }) => kind !== 'table')) return false;
+  if (shards.kind === 'any') return level.entries.length === 0;
+  const [group, ...groups] = shards.kind === 'keys' ? shards.groups : [];
+  return group?.length === 1 && groups.length === 0 && level.entries.length === 1;
 }
 
 /** One row comes out, and nothing is done with it. */
@@ -76,7 +102,7 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
   const scrolls = (options & CURSOR_SCROLL) !== 0;
   const hold = (options & CURSOR_HOLD) !== 0;
   const atHome = scrolls || hold;
-  const plan = planSelect(query.SelectStmt, {
+  const plan = planQuery(query.SelectStmt, {
     ...context,
     start: start ?? context.start,
     scatters: start !== null,

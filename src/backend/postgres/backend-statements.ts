@@ -29,6 +29,11 @@ export class BackendStatements {
     return this.named.has(text);
   }
 
+  /** The server has it, whatever becomes of what is on its way. */
+  isSafe(text: PreparedText): boolean {
+    return this.parsing.length === 0 && this.named.has(text);
+  }
+
   /** Marks as recently used, so that it is closed last. */
   touch(text: PreparedText): void {
     if (this.named.size < this.max / 2) return;

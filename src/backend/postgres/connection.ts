@@ -8,6 +8,7 @@ import { withPosition } from '../../protocol/error-position.js';
 import { Framer, isReadyForQuery, readInt32 } from '../../protocol/framing.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
+import type { SharedBatch } from '../shared-batch.js';
 import { mapParameterDescription, mapRowDescription } from '../oids/oid-messages.js';
 import {
   CAPTURE,
@@ -67,6 +68,8 @@ export class BackendConnection implements TransportHandler {
   positionOf: ((position: number) => number) | null = null;
   /** Set by whoever leases it: the statement's start, for the latency metric. */
   startedAt = 0;
+  /** In which it runs statements of several sessions; null: it never has. */
+  batch: SharedBatch | null = null;
   private readonly transport: SocketTransport;
   private readonly address: ServerAddress;
   private readonly secret: number;
@@ -612,12 +615,7 @@ export class BackendConnection implements TransportHandler {
     this.passRun(this.at);
     this.closed = true;
     this.transport.destroy();
-    const error = new BackendError(
-      this.shard.name,
-      'connection_failure',
-      `protocol violation: ${what}`,
-    );
-    this.sink.closed(this, error);
+    this.sink.closed(this, BackendError.violation(this.shard.name, what));
   }
 }
 

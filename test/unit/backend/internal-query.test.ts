@@ -31,6 +31,7 @@ async function poolOf(...answers: readonly Buffer[][]): Promise<Pool> {
     connectTimeoutMs: 1000,
     healthCheckIntervalMs: 0,
     preparedStatementsMax: 10,
+    batchMax: 8,
     settings: {},
   };
   const metrics = new ShardMetrics('s0');

@@ -33,6 +33,7 @@ const defaults: PoolOptions = {
   connectTimeoutMs: 1000,
   healthCheckIntervalMs: 0,
   preparedStatementsMax: 10,
+  batchMax: 8,
   settings: { application_name: 'shardgate' },
 };
 

@@ -19,6 +19,7 @@ describe('a file that holds keyspaces only', () => {
       maxLifetimeMs: 3_600_000,
       connectTimeoutMs: 5_000,
       healthCheckIntervalMs: 30_000,
+      batchMax: 8,
       preparedStatementsMax: 200,
     });
     expect(config.limits).toEqual({

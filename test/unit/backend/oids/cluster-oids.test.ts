@@ -38,6 +38,7 @@ class MoodServer {
       connectTimeoutMs: 1000,
       healthCheckIntervalMs: 0,
       preparedStatementsMax: 10,
+      batchMax: 8,
       settings: {},
     };
     const { address } = this.server;

@@ -1,0 +1,135 @@
+import { performance } from 'node:perf_hooks';
+import type { ShardMetrics } from '../metrics/metrics.js';
+import type { Pace } from '../util/pace.js';
+import type { BackendConnection } from './postgres/connection.js';
+import type { PreparedText } from './postgres/prepared-text.js';
+import { SharedBatch } from './shared-batch.js';
+
+/** What batches need of their pool. */
+export interface BatchPool {
+  /** Some backend is busy. */
+  readonly isBusy: boolean;
+  readonly backends: Iterable<BackendConnection>;
+  /** Milliseconds since the epoch, a quarter of a second old at most. */
+  readonly clock: number;
+  /** Leases an idle backend with these settings; null: the one that would be next is none. */
+  tryLeaseWith(settingsKey: string): BackendConnection | null;
+}
+
+/** Nobody waits longer than this, and as much again, for another one's statement. */
+const SLOW_MS = 50;
+
+/**
+ * The batches of one pool. Reads that arrive in one turn of the event loop while the pool has other work go to one
+ * backend in one write: system calls and wake-ups are most of what a short statement costs. Without company a
+ * statement takes the usual way.
+ */
+export class SharedReads {
+  private readonly pool: BatchPool;
+  private readonly sizeMax: number;
+  private readonly metrics: ShardMetrics;
+  /** Takes more members until the end of this turn. */
+  private open: SharedBatch | null = null;
+  private isScheduled = false;
+  private watch: NodeJS.Timeout | null = null;
+  private watchedAt = 0;
+  private usedSince = false;
+
+  /** @param sizeMax statements in one batch; 1: there are no batches */
+  constructor(pool: BatchPool, sizeMax: number, metrics: ShardMetrics) {
+    this.pool = pool;
+    this.metrics = metrics;
+    this.sizeMax = sizeMax;
+  }
+
+  /**
+   * A batch that takes one more statement now; whoever gets it writes the statement to its backend and joins. Null: it
+   * goes by itself.
+   * @param prepared the text under whose shared name it is bound; null: none
+   */
+  board(settingsKey: string, pace: Pace, prepared: PreparedText | null): SharedBatch | null {
+    const { open, pool } = this;
+    if (this.sizeMax === 1 || pace.slowUntil > pool.clock) return null;
+    if (open !== null && open.size < this.sizeMax) {
+      const { backend } = open;
+      if (backend.settingsKey !== settingsKey || !backend.alive) return null;
+      // A Parse of another member might fail.
+      if (prepared !== null && !backend.statements.isSafe(prepared)) return null;
+      backend.statements.unnamed = null;
+      return open;
+    }
+    return pool.isBusy ? this.begin(settingsKey) : null;
+  }
+
+  close(): void {
+    if (this.watch !== null) clearInterval(this.watch);
+    this.watch = null;
+  }
+
+  private begin(settingsKey: string): SharedBatch | null {
+    const backend = this.pool.tryLeaseWith(settingsKey);
+    if (backend === null) return null;
+    // The one before is full.
+    if (this.open !== null) this.send(this.open);
+    const batch = (backend.batch ??= new SharedBatch(backend, this.shut));
+    backend.sink = batch;
+    this.open = batch;
+    if (!this.isScheduled) {
+      this.isScheduled = true;
+      setImmediate(this.sendOpen);
+    }
+    this.usedSince = true;
+    if (this.watch === null) this.startWatch();
+    return batch;
+  }
+
+  private readonly sendOpen = (): void => {
+    this.isScheduled = false;
+    const { open } = this;
+    this.open = null;
+    if (open !== null) this.send(open);
+  };
+
+  private send(batch: SharedBatch): void {
+    const { size } = batch;
+    if (size > 1) {
+      this.metrics.batches++;
+      this.metrics.batchedStatements += size;
+    }
+    batch.send();
+  }
+
+  private readonly shut = (batch: SharedBatch): void => {
+    if (this.open === batch) this.open = null;
+  };
+
+  private startWatch(): void {
+    this.watchedAt = performance.now();
+    this.watch = setInterval(() => this.look(), SLOW_MS);
+    this.watch.unref();
+  }
+
+  private look(): void {
+    if (!this.usedSince) {
+      this.close();
+      return;
+    }
+    this.usedSince = false;
+    const now = performance.now();
+    const pausedMs = now - this.watchedAt - SLOW_MS;
+    this.watchedAt = now;
+    // The process was busy: answers may be there that nobody has read.
+    if (pausedMs > SLOW_MS / 2) {
+      this.usedSince = true;
+      return;
+    }
+    for (const { batch } of this.pool.backends) {
+      if (batch === null || batch.size === 0) continue;
+      this.usedSince = true;
+      if (!batch.isLate(now - SLOW_MS)) continue;
+      this.metrics.batchesDisbanded++;
+      batch.first?.pace.keptWaiting(Date.now());
+      batch.disband();
+    }
+  }
+}

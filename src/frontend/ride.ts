@@ -1,0 +1,173 @@
+import type { BackendError } from '../backend/backend-error.js';
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
+import type { BatchMember, SharedBatch } from '../backend/shared-batch.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { Shard } from '../keyspace/topology.js';
+import type { Plan, RoutePlan } from '../planner/plan.js';
+import { Pace } from '../util/pace.js';
+import type { ClientStatement } from './client-statement.js';
+import type { ParseQueue } from './parse-queue.js';
+import type { Session } from './session.js';
+
+/** The session's place in a batch of reads that goes to one backend in one write. */
+export class Ride implements BatchMember {
+  pace: Pace = NO_PACE;
+  private readonly session: Session;
+  /** Null: its statements go by themselves. */
+  private batch: SharedBatch | null = null;
+  /** It has written messages for the batch, and goes on until Sync. */
+  private boarding = false;
+  /** What ran in a batch is to run again, by itself. */
+  private alone = false;
+  /** The client's messages, for that case. */
+  private messages: Buffer = NO_BYTES;
+  private length = 0;
+  /** A Parse in front of them that the batch was to answer. */
+  private parse: ClientStatement | null = null;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** Sends a Query with a batch; false: it goes by itself. */
+  query(plan: RoutePlan, shard: Shard, buffer: Buffer, start: number, end: number): boolean {
+    const batch = this.find(plan, shard, end - start, null);
+    if (batch === null) return false;
+    this.keep(buffer, start, end, null);
+    batch.query(buffer, start, end);
+    this.depart(batch);
+    return true;
+  }
+
+  /**
+   * The backend of a batch for a pipeline whose one Bind ends at `end`; null: it goes by itself. The backend is a
+   * participant until `sync`.
+   */
+  bind(
+    plan: Plan,
+    shard: Shard,
+    statement: ClientStatement,
+    parses: ParseQueue,
+    buffer: Buffer,
+    end: number,
+  ): BackendConnection | null {
+    if (plan.kind !== 'route' || plan.pace === undefined) return null;
+    const { session } = this;
+    const { portalStart, portalEnd } = session.source.layout;
+    const parse = parses.empty ? null : statement;
+    if (portalStart !== portalEnd || (parse !== null && !parses.isOnly(parse))) return null;
+    const stop = session.input.endOfPipeline(buffer, end);
+    if (stop < 0) return null;
+    const start = portalStart - BIND_HEAD;
+    const prepared = statement.name === '' ? null : statement.prepared;
+    const batch = this.find(plan, shard, stop - start, prepared);
+    if (batch === null) return null;
+    this.keep(buffer, start, stop, parse);
+    this.batch = batch;
+    this.boarding = true;
+    this.session.work.participants.push(batch.backend);
+    return batch.backend;
+  }
+
+  /** Sync has been written for the backend. */
+  sync(): void {
+    if (!this.boarding) return;
+    this.boarding = false;
+    this.session.work.participants.pop();
+    this.depart(this.batch!);
+  }
+
+  /** A statement has been answered. */
+  end(): void {
+    this.alone = false;
+  }
+
+  /** The client wants its statement cancelled; false: it is in no batch. */
+  cancel(delivered: () => void): boolean {
+    const { batch } = this;
+    if (batch === null) return false;
+    batch.cancel(this, sqlError('query_canceled', 'canceling statement due to user request'));
+    whenAllDelivered([batch.backend], delivered);
+    return true;
+  }
+
+  /** The session ends. */
+  leave(): void {
+    const { batch } = this;
+    this.batch = null;
+    batch?.leave(this);
+  }
+
+  private find(
+    { pace }: RoutePlan,
+    shard: Shard,
+    length: number,
+    prepared: ClientStatement['prepared'] | null,
+  ): SharedBatch | null {
+    if (pace === undefined || this.alone || length > LENGTH_MAX) return null;
+    const { work, pins, listening, settings, context } = this.session;
+    if (work.explicit || work.participants.length > 0) return null;
+    if (!pins.none || listening.mustCatchUp) return null;
+    this.pace = pace;
+    return context.cluster.pool(shard).reads.board(settings.key, pace, prepared);
+  }
+
+  private keep(buffer: Buffer, start: number, end: number, parse: ClientStatement | null): void {
+    if (this.messages.length === 0) this.messages = Buffer.allocUnsafeSlow(LENGTH_MAX);
+    this.length = buffer.copy(this.messages, 0, start, end);
+    this.parse = parse;
+  }
+
+  private depart(batch: SharedBatch): void {
+    this.batch = batch;
+    this.session.busy = true;
+    batch.join(this);
+  }
+
+  // ---------------------------------------------------------------- batch side
+
+  pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
+    return this.session.pass(backend, buffer, start, end);
+  }
+
+  failed(
+    backend: BackendConnection,
+    action: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    // Also where a Parse of ours failed: the client is owed an answer behind it.
+    this.session.failed(backend, action, buffer, start, end);
+  }
+
+  closed(backend: BackendConnection, error: BackendError): void {
+    this.batch = null;
+    this.session.closed(backend, error);
+  }
+
+  answered(status: number): void {
+    this.batch = null;
+    this.session.onAnswered(null, status);
+  }
+
+  runAgain(error: SqlError | null): void {
+    const { session, parse, messages, length } = this;
+    this.batch = null;
+    this.alone = true;
+    session.extended.runAgain(parse);
+    if (error !== null) session.leases.refuse(error);
+    session.input.replay(messages.subarray(0, length));
+    session.turn++;
+    session.busy = false;
+    session.pump();
+  }
+}
+
+/** A longer statement is not a short one, and costs more than what it would save. */
+const LENGTH_MAX = 1024;
+/** Type and length of a Bind message, in bytes. */
+const BIND_HEAD = 5;
+const NO_BYTES: Buffer = Buffer.alloc(0);
+const NO_PACE = new Pace();
