@@ -63,7 +63,7 @@ export class Authentication {
     const expired = (entry?.validUntil ?? Infinity) <= Date.now();
     this.password = expired ? null : (entry?.password ?? null);
     // Of a SCRAM verifier no md5 challenge can be checked: such users get SCRAM, as in Postgres.
-    const upgraded = rule.method === 'md5' && parseVerifier(this.password ?? '') !== null;
+    const upgraded = rule.method === 'md5' && parseVerifier(entry?.password ?? '') !== null;
     this.method = upgraded ? 'scram-sha-256' : rule.method;
     this.known = entry !== null || (rule.method === 'trust' && users.size === 0);
     this.channel = channel;
