@@ -32,6 +32,8 @@ export interface FanOutOptions {
    * same things on every shard take them in one order this way, so that two of them cannot wait for each other.
    */
   readonly firstLeads: boolean;
+  /** An error of a shard as of the client's text, where the shard ran another one. */
+  readonly told?: ((error: Buffer, position: number) => Buffer) | undefined;
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;
   readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
@@ -206,7 +208,9 @@ export class FanOut implements Operation {
   }
 
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
-    this.fail(this.branchOf(backend), Buffer.from(buffer.subarray(start, end)));
+    const branch = this.branchOf(backend);
+    const error = Buffer.from(buffer.subarray(start, end));
+    this.fail(branch, this.options.told?.(error, this.branches.indexOf(branch)) ?? error);
   }
 
   lost(backend: BackendConnection, error: BackendError): void {

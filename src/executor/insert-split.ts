@@ -50,15 +50,54 @@ export function textOfRows(
   literals: Literals,
   rows: readonly number[],
 ): Buffer {
-  const at = (place: TextPosition): number => offsetOf(place, literals);
-  const parts: Uint8Array[] = [text.subarray(from, at(plan.rows[0]!.start))];
-  rows.forEach((row, i) => {
-    if (i > 0) parts.push(COMMA);
-    const { start, end } = plan.rows[row]!;
-    parts.push(text.subarray(at(start), at(end)));
+  const parts: Uint8Array[] = [];
+  piecesOf(plan, from, to, literals, rows).forEach(([start, end], i) => {
+    if (i > 1 && i <= rows.length) parts.push(COMMA);
+    parts.push(text.subarray(start, end));
   });
-  parts.push(text.subarray(at(plan.rows.at(-1)!.end), to));
   return Buffer.concat(parts);
+}
+
+/**
+ * Where a position in such a text (characters from 1) is in the whole of `text`, for errors.
+ * @param rows those of the text that was made
+ */
+export function positionInWhole(
+  plan: InsertSplitPlan,
+  text: Buffer,
+  from: number,
+  to: number,
+  literals: Literals,
+  rows: readonly number[],
+  position: number,
+): number {
+  const pieces = piecesOf(plan, from, to, literals, rows);
+  let left = position - 1;
+  for (const [i, [start, end]] of pieces.entries()) {
+    if (i > 1 && i <= rows.length) left -= COMMA.length;
+    const characters = [...text.toString('utf8', start, end)];
+    if (left < characters.length || i === pieces.length - 1) {
+      return [...text.toString('utf8', 0, start)].length + Math.max(0, left) + 1;
+    }
+    left -= characters.length;
+  }
+  return position;
+}
+
+/** What is in front of the first row, these rows, and what is behind the last, as places in the whole. */
+function piecesOf(
+  plan: InsertSplitPlan,
+  from: number,
+  to: number,
+  literals: Literals,
+  rows: readonly number[],
+): (readonly [start: number, end: number])[] {
+  const at = (place: TextPosition): number => offsetOf(place, literals);
+  return [
+    [from, at(plan.rows[0]!.start)],
+    ...rows.map((row) => [at(plan.rows[row]!.start), at(plan.rows[row]!.end)] as const),
+    [at(plan.rows.at(-1)!.end), to],
+  ];
 }
 
 const COMMA = Buffer.from(', ');

@@ -4,9 +4,16 @@ import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
 import { CountSums } from '../executor/count-sums.js';
-import { FanOut, type Merge } from '../executor/fan-out.js';
+import { FanOut, type FanOutOptions, type Merge } from '../executor/fan-out.js';
 import { OrderedRows, type KeptRows } from '../executor/ordered-rows.js';
-import { orderOf, splitRows, textOfRows } from '../executor/insert-split.js';
+import {
+  orderOf,
+  positionInWhole,
+  splitRows,
+  textOfRows,
+  type SplitRows,
+} from '../executor/insert-split.js';
+import { withPosition } from '../protocol/error-position.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { offsetOf } from '../sql/position.js';
@@ -31,6 +38,8 @@ export class FanOutRun implements StatementRun {
   protected readonly request: RunRequest;
   /** The text of each shard; one entry where all get the same. */
   private readonly texts: readonly Buffer[];
+  /** The rows of each shard, where the text is cut by row. */
+  private readonly rows: SplitRows['rows'] | null = null;
   /** The place of each row's shard, where rows are told in their order; null: they are not. */
   private readonly order: readonly number[] | null;
 
@@ -43,6 +52,7 @@ export class FanOutRun implements StatementRun {
       const split = splitRows(plan, session.source, session.targets);
       this.shards = split.shards;
       this.order = plan.returning ? orderOf(split) : null;
+      this.rows = split.rows;
       this.texts = split.rows.map((rows) => textOfRows(plan, text, from, to, literals, rows));
     } else {
       const answers = plan.kind === 'broadcast' ? plan.answers : undefined;
@@ -72,10 +82,10 @@ export class FanOutRun implements StatementRun {
   ): void {
     const { plan, bind, describe, endsWithSync, host = this.session } = this.request;
     const { order } = this;
-    const options = { bind, paramTypes, describe, endsWithSync, host, order };
+    const told = this.rows === null ? undefined : this.toldOfRows;
+    const options = { bind, paramTypes, describe, endsWithSync, host, order, told };
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
-      // Texts that were cut by row have places of their own.
-      if (outcome.ok || this.texts.length > 1) onDone(outcome);
+      if (outcome.ok || this.rows !== null) onDone(outcome);
       else {
         const error = toldError(this.request, outcome.error);
         const isSplit = plan.kind === 'copyFrom' && plan.key !== null;
@@ -83,6 +93,16 @@ export class FanOutRun implements StatementRun {
       }
     });
   }
+
+  /** The error of the shard that has the rows at `position`. */
+  private readonly toldOfRows = (error: Buffer, position: number): Buffer => {
+    const { plan, text, from, to, literals } = this.request;
+    const rows = this.rows?.[position];
+    if (plan.kind !== 'insertSplit' || rows === undefined) return error;
+    return withPosition(error, 0, error.length, (place) =>
+      positionInWhole(plan, text, from, to, literals, rows, place),
+    );
+  };
 }
 
 /** The same shards, this one in front: its answer stands for all. */
@@ -95,6 +115,7 @@ type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> &
   readonly paramTypes: readonly number[];
   readonly host: OperationHost;
   readonly order: readonly number[] | null;
+  readonly told?: FanOutOptions['told'];
 };
 
 /** Runs a statement without rows on backends as part of what is open there, without Sync. */
@@ -154,6 +175,7 @@ function startFanOut(
       send,
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
       endsWithSync: options.endsWithSync,
+      told: options.told,
       onDone: (outcome) => {
         if (outcome.ok && addsTags(plan)) {
           for (const backend of fanOut.changed) session.work.noteWrite(backend);
