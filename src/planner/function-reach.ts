@@ -1,4 +1,5 @@
 import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
+import { skipBlanks } from '../sql/lexer.js';
 import { Tokens } from '../sql/tokens.js';
 import {
   catalogFunctions,
@@ -82,6 +83,8 @@ class BodyReader {
   readonly #own: CatalogFunction | null;
   readonly #body: string;
   readonly #tokens: readonly string[];
+  /** It has been cut into tokens up to its end. */
+  readonly #whole: boolean;
 
   constructor(body: string, catalog: Catalog, own: CatalogFunction | null) {
     this.#catalog = catalog;
@@ -89,6 +92,8 @@ class BodyReader {
     this.#body = body;
     const bytes = Buffer.from(body, 'utf8');
     const tokens = new Tokens(bytes, 0, 0, bytes.length);
+    const end = tokens.count === 0 ? 0 : tokens.end(tokens.count - 1);
+    this.#whole = skipBlanks(bytes, end, bytes.length) === bytes.length;
     this.#tokens = Array.from({ length: tokens.count }, (_, i) =>
       plainWord(tokens.text(tokens.start(i), tokens.end(i))),
     );
@@ -96,13 +101,15 @@ class BodyReader {
 
   /** Null: what it touches is known. */
   read(): string | null {
+    if (!this.#whole) return 'cannot be read here';
     for (const symbol of this.#catalog.operators) {
       if (this.#body.includes(symbol)) return `may call the function of operator ${symbol}`;
     }
     let declares = false;
     for (const [index, word] of this.#tokens.entries()) {
       this.words.add(word);
-      if (word === 'declare' || word === 'begin') declares = word === 'declare';
+      if (word === 'begin') declares = false;
+      else if (word === 'declare') declares = starts.has(this.#tokens[index - 1] ?? '');
       const problem = this.#wordProblem(word, index, declares);
       if (problem !== null) return problem;
     }
