@@ -1,7 +1,7 @@
 import { sqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { LocalCommand, SettingEffect } from '../planner/plan.js';
-import { TRANSACTION_SETTINGS } from '../planner/settings.js';
+import { TRANSACTION_SETTINGS } from '../planner/setting-rules.js';
 import { Backend } from '../protocol/codes.js';
 import { writeNotice, writeParameterStatus } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';

@@ -13,7 +13,7 @@ import type {
   ShardSelector,
 } from '../planner/plan.js';
 import { cursorShards } from './cursor-shards.js';
-import { TRANSACTION_SETTINGS } from '../planner/settings.js';
+import { TRANSACTION_SETTINGS } from '../planner/setting-rules.js';
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 

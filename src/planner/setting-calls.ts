@@ -2,7 +2,7 @@ import type { FuncCall, Node, SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { bodyOf, constOf, forEachChild, qualifiedName } from './ast.js';
 import { refuse } from './refusals.js';
-import { checkSetting, TRANSACTION_SETTINGS } from './settings.js';
+import { checkSetting, TRANSACTION_SETTINGS } from './setting-rules.js';
 
 /** set_config(name, value, is_local): kept as the statement's effect, applied once it succeeded. */
 export function recordSetting(call: FuncCall, analysis: Analysis): void {

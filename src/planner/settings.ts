@@ -3,6 +3,7 @@ import { constOf, constText, defElemText } from './ast.js';
 import type { Plan, SettingEffect } from './plan.js';
 import { localPlan } from './plans.js';
 import { refuse } from './refusals.js';
+import { checkSetting, TRANSACTION_SETTINGS } from './setting-rules.js';
 import { quoteIdentifier } from '../sql/quote.js';
 
 /**
@@ -16,13 +17,6 @@ const quotedLists = new Set([
   'session_preload_libraries',
   'shared_preload_libraries',
   'unix_socket_directories',
-]);
-
-/** What SET TRANSACTION sets: each transaction begins with its default. */
-export const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set([
-  'transaction_isolation',
-  'transaction_read_only',
-  'transaction_deferrable',
 ]);
 
 /** SET, SET LOCAL, RESET, SET TRANSACTION and SET SESSION CHARACTERISTICS. */
@@ -107,51 +101,4 @@ function intervalOffset(node: Node): string | null {
   const [range, precision] = (typeName?.typmods ?? []).map((mod) => constOf(mod)?.ival?.ival);
   if (!/^[+-]?\d{1,2}:\d{2}$/.test(text) || precision !== undefined) return null;
   return range === undefined || range === HOUR_TO_MINUTE ? `INTERVAL '${text}'` : null;
-}
-
-/** Encodings in which text keeps the bytes that Shardgate and the shards see alike. */
-const clientEncodings = new Set(['utf8', 'unicode', 'sqlascii']);
-
-/**
- * Refuses settings under which the proxy would read statements or keys in another way than the
- * shards.
- */
-export function checkSetting(effect: SettingEffect): void {
-  const { name, value } = effect;
-  if (name === 'session_authorization') {
-    refuse(
-      'SET SESSION AUTHORIZATION is not supported: clients share server sessions',
-      'Use SET ROLE, or connect as the other user.',
-    );
-  }
-  if (value === null) return;
-  if (name === 'seed') {
-    refuse(
-      'setting "seed" is not supported: it belongs to a server session, which clients share',
-      'Generate repeatable random numbers in the client.',
-    );
-  }
-  if (
-    name === 'standard_conforming_strings' &&
-    !/^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(value)
-  ) {
-    refuse(
-      'standard_conforming_strings = off is not supported: strings would end elsewhere than Shardgate reads',
-      "Write backslash escapes as E'...'.",
-    );
-  }
-  if (name === 'client_encoding' && !clientEncodings.has(plainEncoding(value))) {
-    refuse(
-      `client_encoding "${value}" is not supported: shard keys are mapped by their UTF-8 bytes`,
-      'Use client_encoding UTF8.',
-    );
-  }
-}
-
-/**
- * Encoding names compare without case and punctuation (PostgreSQL 18, encnames.c
- * clean_encoding_name).
- */
-function plainEncoding(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '');
 }
