@@ -19,6 +19,7 @@ import type { RouteKind } from '../metrics/metrics.js';
 import { offsetOf } from '../sql/position.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { withoutCopyLine } from '../protocol/copy-context.js';
+import { withHint } from '../protocol/error-hint.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { refuseOwnSequence } from './copy-fill.js';
@@ -176,13 +177,13 @@ function startFanOut(
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
       endsWithSync: options.endsWithSync,
       told: options.told,
-      onDone: (outcome) => {
+      onDone: (outcome, succeeded) => {
         if (outcome.ok && addsTags(plan)) {
           for (const backend of fanOut.changed) session.work.noteWrite(backend);
         }
         // What the client still sends is data of a COPY that has failed.
         if (takesData) session.copyTarget = null;
-        onDone(outcome);
+        onDone(options.endsWithSync ? toldInPart(plan, outcome, succeeded) : outcome);
       },
     },
     () => {
@@ -191,6 +192,21 @@ function startFanOut(
     },
   );
   startOperation(session, fanOut);
+}
+
+/** DDL that commits by itself on each shard, and failed where others had succeeded. */
+function toldInPart(
+  plan: ShardPlan,
+  outcome: Outcome,
+  succeeded: readonly BackendConnection[],
+): Outcome {
+  const partly = plan.kind === 'broadcast' && plan.ddl && succeeded.length > 0;
+  if (outcome.ok || !partly) return outcome;
+  const names = succeeded.map(({ shard }) => `"${shard.name}"`).join(', ');
+  const hint =
+    `It has been done on ${names}, not or in part on the other shards.` +
+    ' Where it made something, drop that with IF EXISTS; then repeat it.';
+  return { ok: false, error: withHint(outcome.error, hint) };
 }
 
 /** A COPY with the columns that the proxy makes values for; null for everything else. */

@@ -175,3 +175,22 @@ test('materialized views of tables of one unsharded keyspace', async () => {
   await expect(sharded).rejects.toMatchObject({ code: '0A000' });
   await client.end();
 });
+
+test('an index that is built shard by shard and fails on one of them: the error tells where it is', async () => {
+  const client = await connectPg(scene.proxy.url);
+  const [key] = (
+    await scene.databases.query('s3', 'SELECT id::int FROM items ORDER BY id LIMIT 1')
+  )[0]!;
+  const build = 'CREATE UNIQUE INDEX CONCURRENTLY built ON items (id, (1 / (length(name) - 2)))';
+  // Two characters divide by zero; only this row has so many.
+  await client.query(`UPDATE items SET name = 'long ' || id`);
+  await client.query(`UPDATE items SET name = 'ab' WHERE id = ${String(key)}`);
+  await expect(client.query(build)).rejects.toMatchObject({
+    code: '22012',
+    hint: expect.stringMatching(/^It has been done on "main".* not or in part/) as string,
+  });
+  await client.query('DROP INDEX CONCURRENTLY IF EXISTS built');
+  await client.query(`UPDATE items SET name = 'abc' WHERE id = ${String(key)}`);
+  await client.query(build);
+  await client.end();
+});
