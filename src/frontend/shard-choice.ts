@@ -134,10 +134,18 @@ function settingShards(
       });
     }
   }
-  const { explicit, participants } = session.work;
-  if (!explicit || participants.length < 2) return shardsOfRoute(session, plan);
-  const { topology } = session.context.config;
-  return topology.shards.filter((shard) => session.work.participant(shard) !== null);
+  const { work, context } = session;
+  const shards = shardsOfRoute(session, plan);
+  const others = work.participants.some(({ shard }) => !shards.includes(shard));
+  if (!others) return shards;
+  if (plan.shards.kind !== 'any') {
+    throw sqlError(
+      'feature_not_supported',
+      'set_config beside what only one shard tells is not supported where others take part',
+      { hint: 'Run SELECT set_config(...) as a statement of its own.' },
+    );
+  }
+  return context.config.topology.shards.filter((shard) => work.participant(shard) !== null);
 }
 
 function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
