@@ -19,6 +19,7 @@ export interface BatchMember {
     end: number,
   ): void;
   closed(backend: BackendConnection, error: BackendError): void;
+  crashed(backend: BackendConnection, error: unknown): void;
   /** ReadyForQuery: the answer is complete, and the backend somebody else's. */
   answered(status: number): void;
   /**
@@ -93,7 +94,7 @@ export class SharedBatch implements BackendSink {
     for (const member of behind) member?.runAgain(null);
   }
 
-  /** The one that keeps others waiting, if anybody does. */
+  /** The one that is answered now; null: nobody, or its client has gone. */
   get first(): BatchMember | null {
     return this.members[this.next] ?? null;
   }
@@ -146,12 +147,21 @@ export class SharedBatch implements BackendSink {
   }
 
   closed(backend: BackendConnection, error: BackendError): void {
-    const first = this.members[this.next] ?? null;
+    this.end(backend, (first) => first.closed(backend, error));
+  }
+
+  crashed(backend: BackendConnection, error: unknown): void {
+    this.end(backend, (first) => first.crashed(backend, error));
+  }
+
+  /** The connection is gone, which is told to the one that it was answering. */
+  private end(backend: BackendConnection, tell: (first: BatchMember) => void): void {
+    const { first } = this;
     const behind = this.members.splice(this.next + 1);
     if (!this.isSent) this.onShut(this);
     this.reset();
     if (first === null) backend.owner.lost(backend);
-    else first.closed(backend, error);
+    else tell(first);
     for (const member of behind) member?.runAgain(null);
   }
 

@@ -92,8 +92,11 @@ export function watchConfig(
   /** Watches these files in place of those before. */
   function follow(next: FileDigests): void {
     for (const path of files.keys()) if (!next.has(path)) unwatchFile(path, onStat);
-    for (const path of next.keys()) if (!files.has(path)) watchOne(path);
+    const added = [...next.keys()].filter((path) => !files.has(path));
+    for (const path of added) watchOne(path);
     files = next;
+    // They may have changed between their reading and the first look at their status.
+    if (added.length > 0) onStat();
   }
 
   function watchOne(path: string): void {

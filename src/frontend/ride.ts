@@ -6,6 +6,8 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, RoutePlan } from '../planner/plan.js';
 import { Pace } from '../util/pace.js';
+import { Frontend } from '../protocol/codes.js';
+import { endAtFault } from './abandon.js';
 import type { ClientStatement } from './client-statement.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Session } from './session.js';
@@ -147,16 +149,32 @@ export class Ride implements BatchMember {
     this.session.closed(backend, error);
   }
 
+  crashed(backend: BackendConnection, error: unknown): void {
+    this.batch = null;
+    endAtFault(this.session, backend, error);
+  }
+
   answered(status: number): void {
     this.batch = null;
-    this.session.onAnswered(null, status);
+    const { session } = this;
+    try {
+      session.onAnswered(null, status);
+    } catch (error) {
+      // The backend is somebody else's already, who must not hear of it.
+      session.logger.error({ err: error }, 'session failed');
+      session.fatal('internal_error', 'internal error; the session ends');
+    }
   }
 
   runAgain(error: SqlError | null): void {
     const { session, parse, messages, length } = this;
     this.batch = null;
     this.alone = true;
-    session.extended.runAgain(parse);
+    if (messages[0] === Frontend.bind) {
+      // What stood in front of its Bind has been done, and an error undoes it.
+      session.extended.inBatch = true;
+      session.extended.runAgain(parse);
+    }
     if (error !== null) session.leases.refuse(error);
     session.input.replay(messages.subarray(0, length));
     session.turn++;

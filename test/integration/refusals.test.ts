@@ -206,7 +206,6 @@ describe('what belongs to one server session is refused, since clients share tho
     [`SELECT pg_notify('news', name) FROM customers`],
     ['CREATE TEMP VIEW v AS SELECT 1'],
     ['SELECT * INTO TEMP t FROM customers'],
-    ['SELECT * INTO t FROM customers'],
     ['SELECT * FROM pg_prepared_statements'],
     ['SELECT * FROM pg_cursors'],
     ['SELECT pg_advisory_lock(id) FROM customers WHERE id = 1'],

@@ -42,7 +42,8 @@ afterAll(() => scene.close());
 async function login(): Promise<WireClient> {
   const { port } = scene.proxy;
   const client = await WireClient.open({ port });
-  client.startup({ port, database: 'batches' });
+  const parameters = { options: '-c statement_timeout=7s' };
+  client.startup({ port, database: 'batches', parameters });
   const greeting = await client.until('Z');
   keys.set(client, greeting.find(({ type }) => type === 'K')!.body);
   return client;
@@ -224,6 +225,28 @@ test.each(['simple', 'extended'])('a slow one keeps nobody waiting (%s)', async 
     const types = answer.map(({ type }) => type).join('');
     expect(types).toBe(protocol === 'simple' ? 'TDCZ' : '12DCZ');
     expect(rowOf(answer)).toBe('70');
+  }
+});
+
+test('a pipeline that runs again undoes what stood in front of its statement', async () => {
+  const locker = await lockTable();
+  await together(() => {
+    for (const client of clients) {
+      client.parse('SET statement_timeout = 0');
+      client.bind();
+      client.execute();
+      client.parse('SELECT 1 / (n - 70) FROM locked WHERE tenant = 7');
+      client.bind();
+      client.execute();
+      client.sync();
+    }
+  });
+  await sleep(150);
+  await unlock(locker);
+  for (const client of clients) {
+    expect(codeOf(await client.until('Z'))).toBe('22012');
+    client.query('SHOW statement_timeout');
+    expect(rowOf(await client.until('Z'))).toBe('7s');
   }
 });
 
