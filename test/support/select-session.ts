@@ -31,6 +31,10 @@ export interface SelectError {
 /** FirstNormalObjectId */
 const FIRST_USER_OID = 16384;
 const ANSWER_MS = 60_000;
+/** A random join may give more rows than this process can hold. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+/** The state of the error that stands for such an answer. */
+export const TOO_LARGE = 'large';
 /** Where the OID of the element type stands in a binary array. */
 const ELEMENT_OID_AT = 8;
 /** No test server has made more objects; what is larger is text. */
@@ -81,13 +85,31 @@ export class SelectSession {
       client.sync();
     }
     try {
-      return outcome(await client.until('Z', ANSWER_MS));
+      const messages = await this.#answer();
+      if (messages !== null) return outcome(messages);
+      await this.#connectAnew();
+      return failure(TOO_LARGE, `more than ${ANSWER_BYTES_MAX} bytes`);
     } catch (error) {
-      client.destroy();
-      this.#client = await WireClient.login({ port: this.#port, database: this.#database });
-      const message = error instanceof Error ? error.message : String(error);
-      return { columns: [], rows: [], tag: null, error: { state: 'lost', message, hint: null } };
+      await this.#connectAnew();
+      return failure('lost', error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** Null: it is too large. */
+  async #answer(): Promise<WireMessage[] | null> {
+    const messages: WireMessage[] = [];
+    for (let bytes = 0; bytes < ANSWER_BYTES_MAX;) {
+      const message = await this.#client.next(ANSWER_MS);
+      messages.push(message);
+      if (message.type === 'Z') return messages;
+      bytes += message.body.length;
+    }
+    return null;
+  }
+
+  async #connectAnew(): Promise<void> {
+    this.#client.destroy();
+    this.#client = await WireClient.login({ port: this.#port, database: this.#database });
   }
 
   /** Columns as Parse and Describe tell them, in text format. */
@@ -103,6 +125,10 @@ export class SelectSession {
     const { error } = await this.run(sql);
     if (error !== null) throw new Error(`${error.state} ${error.message}: ${sql}`);
   }
+}
+
+function failure(state: string, message: string): SelectOutcome {
+  return { columns: [], rows: [], tag: null, error: { state, message, hint: null } };
 }
 
 function outcome(messages: readonly WireMessage[]): SelectOutcome {
