@@ -8,18 +8,9 @@ import type { BackendSink } from './postgres/backend-sink.js';
 import type { BackendConnection } from './postgres/connection.js';
 
 /** A session whose statement runs in a batch. Everything said of a backend concerns its own statement only. */
-export interface BatchMember {
+export interface BatchMember
+  extends Pick<BackendSink, 'pass' | 'failed' | 'closed'>, Required<Pick<BackendSink, 'crashed'>> {
   readonly pace: Pace;
-  pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean;
-  failed(
-    backend: BackendConnection,
-    action: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void;
-  closed(backend: BackendConnection, error: BackendError): void;
-  crashed(backend: BackendConnection, error: unknown): void;
   /** ReadyForQuery: the answer is complete, and the backend somebody else's. */
   answered(status: number): void;
   /**
@@ -90,7 +81,10 @@ export class SharedBatch implements BackendSink {
       this.send();
     }
     const behind = this.members.splice(this.next + 1);
-    if (this.members[this.next] === null) this.abandon();
+    if (this.first === null) {
+      this.reset();
+      this.backend.owner.abandon(this.backend);
+    }
     for (const member of behind) member?.runAgain(null);
   }
 
@@ -183,11 +177,6 @@ export class SharedBatch implements BackendSink {
 
   settled(): void {
     // Nobody waits for it.
-  }
-
-  private abandon(): void {
-    this.reset();
-    this.backend.owner.abandon(this.backend);
   }
 
   private reset(): void {

@@ -24,10 +24,15 @@ export function endAtFault(session: Session, backend: BackendConnection, error: 
   session.dropParticipant(backend);
   backend.owner.lost(backend);
   if (!(error instanceof SqlError)) {
-    session.logger.error({ err: error }, 'session failed');
-    session.fatal('internal_error', 'internal error; the session ends');
+    endByFault(session, error);
     return;
   }
   const { state, message, detail, hint } = error;
   session.sendFatal(sqlError(state, message, { detail, hint, severity: 'FATAL' }));
+}
+
+/** Ends a session, and nobody else's, for a fault of ours. */
+export function endByFault(session: Session, error: unknown): void {
+  session.logger.error({ err: error }, 'session failed');
+  session.fatal('internal_error', 'internal error; the session ends');
 }

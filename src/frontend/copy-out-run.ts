@@ -5,12 +5,16 @@ import { RowCapture } from '../executor/row-capture.js';
 import type { Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { CopyOutFormat, SourceQuery } from '../planner/plan.js';
-import { withoutPosition } from '../protocol/error-position.js';
 import { Writer } from '../protocol/writer.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
-import { withoutPlace, type ChooseRun } from './source-reader.js';
-import { withSourceText } from './source-values.js';
+import {
+  noteWriters,
+  prepareSource,
+  sourceRun,
+  withoutPlace,
+  type ChooseRun,
+} from './source-reader.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** Binds without values, from behind the statement's name: results in text, and in binary. */
@@ -36,13 +40,8 @@ export class CopyOutRun implements StatementRun {
     this.session = session;
     this.source = source;
     this.host = new CopyOutHost(request.host ?? session, format);
-    const { sql, literals, plan } = source;
-    const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
     const bind = format.kind === 'binary' ? BINARY_RESULTS : TEXT_RESULTS;
-    const own = { plan, text, from: 0, to: text.length, literals, bind, host: this.host };
-    this.run = withSourceText(session, source, () =>
-      choose(session, { ...own, describe: true, endsWithSync: false }),
-    );
+    this.run = sourceRun(session, source, bind, this.host, choose);
   }
 
   get shards(): readonly Shard[] {
@@ -58,9 +57,8 @@ export class CopyOutRun implements StatementRun {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | StatementRun {
-    const prepared = this.run.prepare(backends, paramTypes, (error) => {
-      onFailed(withoutPosition(error, 0, error.length));
-    });
+    const { session, source, run } = this;
+    const prepared = prepareSource(session, source, run, backends, paramTypes, onFailed);
     if (typeof prepared === 'string') return prepared;
     this.run = prepared;
     return this;
@@ -71,8 +69,7 @@ export class CopyOutRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    if (this.source.plan.writes)
-      for (const backend of backends) this.session.work.writers.add(backend);
+    noteWriters(this.session, this.source, backends);
     this.run.start(backends, paramTypes, (outcome) => {
       onDone(outcome.ok ? { ok: true, tag: `COPY ${this.host.finish()}` } : withoutPlace(outcome));
     });

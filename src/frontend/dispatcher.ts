@@ -1,6 +1,7 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { writeError } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
+import { endByFault } from './abandon.js';
 import type { CopyTarget } from './client-input.js';
 import type { ExtendedQuery } from './extended-query.js';
 import type { Session } from './session.js';
@@ -36,8 +37,7 @@ export class Dispatcher {
   onThrown(type: number, error: unknown): boolean {
     const { session } = this;
     if (!(error instanceof SqlError)) {
-      session.logger.error({ err: error }, 'session failed');
-      session.fatal('internal_error', 'internal error; the session ends');
+      endByFault(session, error);
       return true;
     }
     if (error.severity === 'FATAL') {

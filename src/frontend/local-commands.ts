@@ -12,7 +12,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import { endBatchOn } from './batch-end.js';
 import { runInPipeline } from './fan-out-run.js';
-import { applyEffect, markApplied } from './setting-effects.js';
+import { applyToAll, markApplied } from './setting-effects.js';
 import type { Session } from './session.js';
 import { CROSS_SHARD, refusedSetting, settingStatements } from './session-settings.js';
 
@@ -301,12 +301,6 @@ function constraints(
   if (work.participants.length === 0) finish({ ok: true, tag });
   else runOnParticipants(session, [sql], finish);
   return true;
-}
-
-/** Settings that every participant has made. */
-function applyToAll(session: Session, effects: readonly SettingEffect[]): void {
-  for (const effect of effects) applyEffect(session, effect);
-  for (const backend of session.work.participants) markApplied(session, backend);
 }
 
 /** A setting of the session outside a transaction, or before its first statement: it must not begin one. */

@@ -1,4 +1,5 @@
 import { sqlError } from '../errors/sql-error.js';
+import { cancelError } from '../executor/gather-errors.js';
 import type { IdSource } from '../planner/plan.js';
 import { writeNotice } from '../protocol/backend-messages.js';
 import { boundValue } from './bound-value.js';
@@ -77,9 +78,7 @@ function readPid({ source }: Session, index: number, bind: Buffer | null): numbe
 }
 
 function ownEnd(signal: Signal['signal']): Error {
-  if (signal === 'cancel') {
-    return sqlError('query_canceled', 'canceling statement due to user request');
-  }
+  if (signal === 'cancel') return cancelError();
   const message = 'terminating connection due to administrator command';
   return sqlError('admin_shutdown', message, { severity: 'FATAL' });
 }

@@ -2,12 +2,13 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 import type { BatchMember, SharedBatch } from '../backend/shared-batch.js';
-import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { SqlError } from '../errors/sql-error.js';
+import { cancelError } from '../executor/gather-errors.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, RoutePlan } from '../planner/plan.js';
 import { Pace } from '../util/pace.js';
 import { Frontend } from '../protocol/codes.js';
-import { endAtFault } from './abandon.js';
+import { endAtFault, endByFault } from './abandon.js';
 import type { ClientStatement } from './client-statement.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Session } from './session.js';
@@ -89,7 +90,7 @@ export class Ride implements BatchMember {
   cancel(delivered: () => void): boolean {
     const { batch } = this;
     if (batch === null) return false;
-    batch.cancel(this, sqlError('query_canceled', 'canceling statement due to user request'));
+    batch.cancel(this, cancelError());
     whenAllDelivered([batch.backend], delivered);
     return true;
   }
@@ -156,13 +157,11 @@ export class Ride implements BatchMember {
 
   answered(status: number): void {
     this.batch = null;
-    const { session } = this;
     try {
-      session.onAnswered(null, status);
+      this.session.onAnswered(null, status);
     } catch (error) {
       // The backend is somebody else's already, who must not hear of it.
-      session.logger.error({ err: error }, 'session failed');
-      session.fatal('internal_error', 'internal error; the session ends');
+      endByFault(this.session, error);
     }
   }
 

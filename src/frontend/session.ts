@@ -4,6 +4,7 @@ import { PASS } from '../backend/postgres/expected-replies.js';
 import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 import type { SqlError } from '../errors/sql-error.js';
 import { sqlError } from '../errors/sql-error.js';
+import { cancelError } from '../executor/gather-errors.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
 import type { SettingEffect } from '../planner/plan.js';
@@ -548,7 +549,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (this.ride.cancel(delivered)) return;
     const backends = [...this.work.participants];
     if (this.leases.giveUp()) {
-      this.leases.fail(sqlError('query_canceled', 'canceling statement due to user request'));
+      this.leases.fail(cancelError());
     } else if (this.operation?.cancel !== undefined) this.operation.cancel();
     // Between two steps no backend has anything to be cancelled.
     else for (const backend of backends) if (!backend.quiet) backend.cancel();

@@ -17,7 +17,13 @@ export function applyEffects(
 /** The same for one that ran on every participant. */
 export function applyEffectsOf(session: Session, plan: Plan): void {
   if (plan.kind !== 'route' || plan.effects === null) return;
-  applyEffects(session, plan.effects, null);
+  session.pendingEffects = null;
+  applyToAll(session, plan.effects);
+}
+
+/** Settings that every participant has made. */
+export function applyToAll(session: Session, effects: readonly SettingEffect[]): void {
+  for (const effect of effects) applyEffect(session, effect);
   for (const backend of session.work.participants) markApplied(session, backend);
 }
 

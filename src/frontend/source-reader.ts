@@ -10,7 +10,7 @@ import { RowCapture, type TakeRow } from '../executor/row-capture.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { SourceQuery } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
-import type { Outcome } from '../transaction/operation.js';
+import type { OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import { withSourceText } from './source-values.js';
 import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
@@ -61,7 +61,7 @@ export class SourceReader {
     this.session = session;
     this.source = source;
     this.intake = new RowIntake(session, take);
-    this.run = this.choose(bind, choose);
+    this.run = sourceRun(session, source, bind, this.intake.host, choose);
   }
 
   /** In the order of their index; others may come after `prepare`. */
@@ -75,11 +75,8 @@ export class SourceReader {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | 'moved' {
-    const failed = (error: Buffer): void => onFailed(withoutPosition(error, 0, error.length));
-    // Another run may be found, by key values of the source's own text.
-    const prepared = withSourceText(this.session, this.source, () =>
-      this.run.prepare(backends, paramTypes, failed),
-    );
+    const { session, source, run } = this;
+    const prepared = prepareSource(session, source, run, backends, paramTypes, onFailed);
     if (typeof prepared === 'string') return prepared;
     this.run = prepared;
     return 'moved';
@@ -136,26 +133,51 @@ export class SourceReader {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    if (this.source.plan.writes)
-      for (const backend of backends) this.session.work.writers.add(backend);
+    noteWriters(this.session, this.source, backends);
     this.run.start(backends, paramTypes, (outcome) => {
       const { problem } = this.intake;
       if (problem !== null) onDone({ ok: false, error: problem });
       else onDone(withoutPlace(outcome));
     });
   }
+}
 
-  /** Its literals stand in its own text. */
-  private choose(bind: Buffer, choose: ChooseRun): StatementRun {
-    const { session } = this;
-    const { sql, literals, plan } = this.source;
-    const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
-    const { host } = this.intake;
-    const own = { plan, text, from: 0, to: text.length, literals, bind, host };
-    return withSourceText(session, this.source, () =>
-      choose(session, { ...own, describe: true, endsWithSync: false }),
-    );
-  }
+/** The run of a source, described, with its rows for `host`. Its literals stand in its own text. */
+export function sourceRun(
+  session: Session,
+  source: SourceQuery,
+  bind: Buffer,
+  host: OperationHost,
+  choose: ChooseRun,
+): StatementRun {
+  const { sql, literals, plan } = source;
+  const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
+  const own = { plan, text, from: 0, to: text.length, literals, bind, host };
+  return withSourceText(session, source, () =>
+    choose(session, { ...own, describe: true, endsWithSync: false }),
+  );
+}
+
+/** Prepares it, with errors of no place; another run may be found, by key values of the source's own text. */
+export function prepareSource(
+  session: Session,
+  source: SourceQuery,
+  run: StatementRun,
+  backends: readonly BackendConnection[],
+  paramTypes: readonly number[],
+  onFailed: (error: Buffer) => void,
+): ReturnType<StatementRun['prepare']> {
+  const failed = (error: Buffer): void => onFailed(withoutPosition(error, 0, error.length));
+  return withSourceText(session, source, () => run.prepare(backends, paramTypes, failed));
+}
+
+/** A source that writes is about to run on these backends. */
+export function noteWriters(
+  { work }: Session,
+  { plan }: SourceQuery,
+  backends: readonly BackendConnection[],
+): void {
+  if (plan.writes) for (const backend of backends) work.writers.add(backend);
 }
 
 /** Ends what the session runs now, when it has passed on what it is passing on. */

@@ -8,15 +8,15 @@ import type {
 import type { Table } from '../keyspace/topology.js';
 import { Tokens } from '../sql/tokens.js';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.js';
-import { contains, kindOf, rangeVarText, selectOf } from './ast.js';
+import { contains, rangeVarText } from './ast.js';
 import type { BroadcastPlan, Plan } from './plan.js';
 import { broadcastPlan, routePlan } from './plans.js';
 import { refuse } from './refusals.js';
 import { checkReserved } from './reserved-schema.js';
 import { CATALOG_ROUTE } from './routing.js';
-import { planSelect } from './select-plans.js';
+import { planQuery } from './select-plans.js';
 import type { StatementContext } from './statement-context.js';
-import { queryEnd } from './temporary-tables.js';
+import { queryEnd, selectAs } from './temporary-tables.js';
 
 /**
  * CREATE TABLE AS, and SELECT INTO: the table is made without rows on every shard, by the text of
@@ -26,14 +26,7 @@ import { queryEnd } from './temporary-tables.js';
 export function planTableAs(statement: CreateTableAsStmt, context: StatementContext): Plan {
   checkReserved({ CreateTableAsStmt: statement }, context.names);
   const { into = {}, query, if_not_exists } = statement;
-  const select = selectOf(query);
-  if (select === null) {
-    const kind = query === undefined ? '' : kindOf(query).replace(/Stmt$/, '').toUpperCase();
-    refuse(
-      `CREATE TABLE AS ${kind} is not supported`,
-      'Create the table first, then insert the rows.',
-    );
-  }
+  const select = selectAs(query);
   const { tokens, from, to } = queryOf(context);
   const head = tokens.text(context.start, from);
   const body = tokens.text(from, to);
@@ -132,7 +125,7 @@ function planView(
 ): BroadcastPlan {
   const { keyspace } = assertPlaced(rel, context);
   const [shard] = keyspace.shards;
-  const { shards, effects, writes } = planSelect(select, {
+  const { shards, effects, writes } = planQuery(select, {
     ...context,
     start,
     end,

@@ -7,6 +7,8 @@ import {
   harmlessVolatile,
   readsNamedTables,
 } from './builtin-functions.js';
+import { relationsNamed } from './relation-names.js';
+import { plainName } from './triggers/trigger-body.js';
 
 /** What code of a user, run by a server, may touch beside its arguments. */
 export interface Reach {
@@ -117,7 +119,8 @@ class BodyReader {
     if (strings) this.#addStrings();
     for (const word of this.words) {
       for (const relation of relationsNamed(this.#catalog, word)) {
-        if (relation.kind === 'S' && !strings) continue;
+        // Types have no rows.
+        if (relation.kind === 'c' || (relation.kind === 'S' && !strings)) continue;
         this.relations.add(relation);
       }
     }
@@ -167,25 +170,6 @@ class BodyReader {
 
 /** A name as the catalog has it; strings stay as they are. */
 function plainWord(token: string): string {
-  if (token.startsWith('"')) return token.slice(1, -1).replaceAll('""', '"');
-  return /^[\p{L}_]/u.test(token) && !token.includes("'") ? token.toLowerCase() : token;
-}
-
-const systemSchemas = new Set(['pg_catalog', 'information_schema']);
-const byName = new WeakMap<Catalog, ReadonlyMap<string, CatalogRelation[]>>();
-
-/** Relations of users, whatever their schema; types have no rows. */
-function relationsNamed(catalog: Catalog, name: string): readonly CatalogRelation[] {
-  let known = byName.get(catalog);
-  if (known === undefined) {
-    const made = new Map<string, CatalogRelation[]>();
-    for (const relation of catalog.relations.values()) {
-      if (systemSchemas.has(relation.schema) || relation.kind === 'c') continue;
-      const same = made.get(relation.name);
-      if (same === undefined) made.set(relation.name, [relation]);
-      else same.push(relation);
-    }
-    byName.set(catalog, (known = made));
-  }
-  return known.get(name) ?? [];
+  const isName = token.startsWith('"') || (/^[\p{L}_]/u.test(token) && !token.includes("'"));
+  return isName ? plainName(token) : token;
 }

@@ -108,6 +108,17 @@ function refuseMixed(): never {
   );
 }
 
+/** The query of a CREATE TABLE AS. Throws Refused for EXECUTE and the like. */
+export function selectAs(query: Node | undefined): SelectStmt {
+  const select = selectOf(query);
+  if (select !== null) return select;
+  const kind = query === undefined ? '' : kindOf(query).replace(/Stmt$/, '').toUpperCase();
+  refuse(
+    `CREATE TABLE AS ${kind} is not supported`,
+    'Create the table first, then insert the rows.',
+  );
+}
+
 /**
  * CREATE TEMPORARY TABLE AS, and SELECT INTO: where its query can be answered on the catalog shard,
  * as it stands; else the query is gathered there. Null: the table is not temporary.
@@ -118,14 +129,7 @@ export function planCreateTableAs(
 ): Plan | null {
   const { into, query, objtype } = statement;
   if (!isTemporary(into?.rel) || objtype === 'OBJECT_MATVIEW') return null;
-  const select = selectOf(query);
-  if (select === null) {
-    const kind = query === undefined ? '' : kindOf(query).replace(/Stmt$/, '').toUpperCase();
-    refuse(
-      `CREATE TABLE AS ${kind} is not supported`,
-      'Create the table first, then insert the rows.',
-    );
-  }
+  const select = selectAs(query);
   const { bytes, textStart, start, end } = context;
   const tokens = new Tokens(bytes, textStart, start, end);
   let as = 0;

@@ -1,7 +1,8 @@
-import type { Catalog, CatalogRelation, TriggerFunction } from '../../keyspace/catalog.js';
+import type { CatalogRelation, TriggerFunction } from '../../keyspace/catalog.js';
 import type { Keyspace, Table } from '../../keyspace/topology.js';
 import { Tokens } from '../../sql/tokens.js';
 import type { Names } from '../names.js';
+import { relationsNamed } from '../relation-names.js';
 import { plainName } from './trigger-body.js';
 
 /**
@@ -34,6 +35,7 @@ export function relationsElsewhere(
 ): string | null {
   for (const name of namesIn(trigger) ?? []) {
     for (const relation of relationsNamed(names.catalog, name)) {
+      if (relation.kind === 'S') continue;
       const key = `${relation.schema}.${relation.name}`;
       if (seen.has(key)) continue;
       seen.add(key);
@@ -86,23 +88,4 @@ function homeOf(relation: CatalogRelation, { topology }: Names): Keyspace | null
   const table = topology.tables.get(`${relation.schema}.${relation.name}`);
   const parent = relation.parent === null ? undefined : topology.tables.get(relation.parent);
   return (table ?? parent)?.keyspace ?? topology.defaultKeyspace;
-}
-
-const byName = new WeakMap<Catalog, ReadonlyMap<string, CatalogRelation[]>>();
-const systemSchemas = new Set(['pg_catalog', 'information_schema']);
-
-/** Tables and views of users, whatever their schema. */
-function relationsNamed(catalog: Catalog, name: string): readonly CatalogRelation[] {
-  let known = byName.get(catalog);
-  if (known === undefined) {
-    const made = new Map<string, CatalogRelation[]>();
-    for (const relation of catalog.relations.values()) {
-      if (systemSchemas.has(relation.schema) || relation.kind === 'S') continue;
-      const same = made.get(relation.name);
-      if (same === undefined) made.set(relation.name, [relation]);
-      else same.push(relation);
-    }
-    byName.set(catalog, (known = made));
-  }
-  return known.get(name) ?? [];
 }

@@ -1,21 +1,6 @@
 # ActiveRecord and ruby-pg: migrations, models, transactions, batches, raw results.
 require 'active_record'
-
-$failed = false
-
-def say(label, value)
-  puts "#{label}: #{value.inspect}"
-end
-
-# A step that fails says so, and the script goes on with the next one.
-def attempt(label)
-  return if ENV.fetch('SKIPPED_STEPS', '').split(',').include?(label)
-
-  yield
-rescue StandardError => e
-  $failed = true
-  say "#{label} failed", "#{e.class}: #{e.message}"
-end
+require_relative 'transcript'
 
 ActiveRecord::Base.establish_connection(ENV.fetch('DATABASE_URL').sub('postgres:', 'postgresql:'))
 ActiveRecord::Base.logger = nil

@@ -1,24 +1,10 @@
 # ruby-pg by itself: parameters, formats, prepared statements, single rows, COPY, pipelines, notifications, cancels.
 require 'pg'
+require_relative 'transcript'
 
-$failed = false
 ADDRESS = { host: ENV.fetch('PGHOST'), port: ENV.fetch('PGPORT'), dbname: ENV.fetch('PGDATABASE'), user: ENV.fetch('PGUSER') }.freeze
 $db = PG.connect(**ADDRESS)
 $db.set_notice_processor { |_| nil }
-
-def say(label, value)
-  puts "#{label}: #{value.inspect}"
-end
-
-# A step that fails says so, and the script goes on with the next one.
-def attempt(label)
-  return if ENV.fetch('SKIPPED_STEPS', '').split(',').include?(label)
-
-  yield
-rescue StandardError => e
-  $failed = true
-  say "#{label} failed", "#{e.class}: #{e.message}"
-end
 
 def fails(label)
   say label, yield
