@@ -1,5 +1,5 @@
 import type { Transport } from '../net/transport.js';
-import { Frontend, MESSAGE_BYTES_MAX } from '../protocol/codes.js';
+import { Frontend, MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX } from '../protocol/codes.js';
 import { Framer, readInt32 } from '../protocol/framing.js';
 import { assert } from '../util/assert.js';
 
@@ -185,7 +185,7 @@ export class ClientInput {
     if (end - at < 5)
       return isFrontend(type) ? this.keepRest() : handler.onMessage(type, buffer, at, end);
     const length = readInt32(buffer, at + 1);
-    if (length < 4 || length > MESSAGE_BYTES_MAX) {
+    if (length < 4 || (length > SMALL_MESSAGE_BYTES_MAX && length > bytesMaxOf(type))) {
       if (!isFrontend(type)) return handler.onMessage(type, buffer, at, end);
       handler.onOutOfSync();
       return false;
@@ -247,6 +247,20 @@ const TYPES: ReadonlySet<number> = new Set(Object.values(Frontend));
 
 function isFrontend(type: number): boolean {
   return TYPES.has(type);
+}
+
+/** Those that hold what may be as large as a client likes. */
+const LARGE: ReadonlySet<number> = new Set([
+  Frontend.query,
+  Frontend.parse,
+  Frontend.bind,
+  Frontend.functionCall,
+  Frontend.copyData,
+]);
+
+/** The largest length that PostgreSQL takes for one of a message; larger ones are no messages to it. */
+function bytesMaxOf(type: number): number {
+  return LARGE.has(type) ? MESSAGE_BYTES_MAX : SMALL_MESSAGE_BYTES_MAX;
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -1,11 +1,13 @@
 import { sqlError } from '../errors/sql-error.js';
 import { equalBytes } from '../protocol/framing.js';
+import { storedName } from '../protocol/stored-name.js';
 import type { ClientStatement } from './client-statement.js';
 import { isJudgedByShard } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 
 /** The statements that one client has prepared. */
 export class ClientStatements {
+  /** By what a server would know them by. */
   private readonly byName = new Map<string, ClientStatement>();
   private unnamed: ClientStatement | null = null;
   /** Parsed in the pipeline that is open or was the last. */
@@ -21,7 +23,7 @@ export class ClientStatements {
 
   /** Throws SqlError 42P05 where the name is taken. */
   assertFree(name: string): void {
-    const known = name === '' ? undefined : this.byName.get(name);
+    const known = name === '' ? undefined : this.byName.get(storedName(name));
     if (known !== undefined && !this.doubtful.has(known)) {
       throw sqlError('duplicate_prepared_statement', `prepared statement "${name}" already exists`);
     }
@@ -61,9 +63,10 @@ export class ClientStatements {
         { hint: 'Close statements that are no longer used, or raise limits.prepared_statements.' },
       );
     }
-    const before = this.byName.get(statement.name);
+    const name = storedName(statement.name);
+    const before = this.byName.get(name);
     if (before !== undefined) this.doubtful.delete(before);
-    this.byName.set(statement.name, statement);
+    this.byName.set(name, statement);
   }
 
   /** A new pipeline begins, so the statements of the one before are what they are. */
@@ -88,7 +91,7 @@ export class ClientStatements {
 
   /** Throws SqlError 26000 where there is none. */
   named(name: string): ClientStatement {
-    const statement = name === '' ? this.unnamed : this.byName.get(name);
+    const statement = name === '' ? this.unnamed : this.byName.get(storedName(name));
     if (statement !== null && statement !== undefined) return statement;
     throw missing(name);
   }
@@ -111,11 +114,12 @@ export class ClientStatements {
   }
 
   private remove(name: string): boolean {
-    const statement = this.byName.get(name);
+    const stored = storedName(name);
+    const statement = this.byName.get(stored);
     if (statement === undefined) return false;
     this.fresh.delete(statement);
     this.doubtful.delete(statement);
-    return this.byName.delete(name);
+    return this.byName.delete(stored);
   }
 }
 

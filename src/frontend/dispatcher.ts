@@ -1,6 +1,7 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { writeError } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
+import { readNothing } from '../protocol/frontend-messages.js';
 import { endByFault } from './abandon.js';
 import type { CopyTarget } from './client-input.js';
 import type { ExtendedQuery } from './extended-query.js';
@@ -65,9 +66,11 @@ export class Dispatcher {
       case Frontend.close:
         return extended.close(buffer, start, end);
       case Frontend.flush:
+        if (!extended.skipping) readNothing(start, end);
         return extended.flush();
       case Frontend.sync:
-        return extended.sync();
+        if (end - start > 5 && !extended.skipping) this.refuseSync(start, end);
+        return !session.busy && extended.sync();
       case Frontend.terminate:
         session.hangUp();
         return true;
@@ -87,6 +90,15 @@ export class Dispatcher {
     }
   }
 
+  /** What should be a Sync is an error of the pipeline, and ends it all the same. */
+  private refuseSync(start: number, end: number): void {
+    try {
+      readNothing(start, end);
+    } catch (error) {
+      this.onThrown(Frontend.sync, error);
+    }
+  }
+
   private dispatchInCopy(
     target: CopyTarget,
     type: number,
@@ -101,13 +113,29 @@ export class Dispatcher {
     if (type === Frontend.copyDone) target.done();
     else if (type === Frontend.copyFail) target.fail(buffer.toString('utf8', start + 5, end - 1));
     else {
-      target.abort();
       const what = `unexpected message type 0x${type.toString(16)} during COPY from stdin`;
-      writeError(session.local, sqlError('protocol_violation', what));
-      session.fatal(
-        'protocol_violation',
-        'terminating connection because protocol synchronization was lost',
-      );
+      this.breakOff(target, sqlError('protocol_violation', what));
     }
+  }
+
+  /** A message that cannot be one: where the next begins is not known. */
+  outOfSync(): void {
+    const { copyTarget } = this.session;
+    if (copyTarget === null) this.session.hangUp();
+    else {
+      const what = 'unexpected EOF on client connection with an open transaction';
+      this.breakOff(copyTarget, sqlError('connection_failure', what));
+    }
+  }
+
+  private breakOff(target: CopyTarget, error: SqlError): void {
+    const { session } = this;
+    session.copyTarget = null;
+    target.abort();
+    writeError(session.local, error);
+    session.fatal(
+      'protocol_violation',
+      'terminating connection because protocol synchronization was lost',
+    );
   }
 }

@@ -3,6 +3,7 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
+import { storedName } from '../protocol/stored-name.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { assert } from '../util/assert.js';
 import type { ClientStatement, Portal } from './client-statement.js';
@@ -11,6 +12,7 @@ import type { ClientStatement, Portal } from './client-statement.js';
 export class Portals {
   /** Apart from the others: a map that gains and loses one entry a statement is made anew every so often. */
   private unnamed: Portal | null = null;
+  /** By what a server would know them by. */
   private readonly byName = new Map<string, Portal>();
 
   /** Throws SqlError 34000 where there is none. */
@@ -22,7 +24,7 @@ export class Portals {
 
   /** Null: there is none. */
   find(name: string): Portal | null {
-    return name === '' ? this.unnamed : (this.byName.get(name) ?? null);
+    return name === '' ? this.unnamed : (this.byName.get(storedName(name)) ?? null);
   }
 
   /** Throws SqlError 54000 where a portal of this name would be one too many. */
@@ -59,7 +61,7 @@ export class Portals {
   }
 
   private add(portal: Portal): void {
-    if (portal.name !== '' && this.byName.has(portal.name)) throw duplicatePortal(portal.name);
+    if (portal.name !== '' && this.find(portal.name) !== null) throw duplicatePortal(portal.name);
     this.put(portal);
   }
 
@@ -105,13 +107,13 @@ export class Portals {
 
   remove(name: string): void {
     if (name === '') this.unnamed = null;
-    else this.byName.delete(name);
+    else this.byName.delete(storedName(name));
   }
 
   dropAllOf(backend: BackendConnection): void {
     if (this.unnamed?.backend === backend) this.unnamed = null;
-    for (const [name, portal] of this.byName) {
-      if (portal.backend === backend) this.byName.delete(name);
+    for (const [key, portal] of this.byName) {
+      if (portal.backend === backend) this.byName.delete(key);
     }
   }
 
@@ -133,7 +135,7 @@ export class Portals {
     if (!transactionOver) return;
     this.unnamed = null;
     for (const portal of this.byName.values()) {
-      if (portal.hold === 'no') this.byName.delete(portal.name);
+      if (portal.hold === 'no') this.remove(portal.name);
       else portal.hold = 'kept';
     }
   }
@@ -141,7 +143,7 @@ export class Portals {
   /** The transaction is rolled back: what it has declared WITH HOLD goes too. */
   rollBack(): void {
     for (const portal of this.byName.values()) {
-      if (portal.hold === 'open') this.byName.delete(portal.name);
+      if (portal.hold === 'open') this.remove(portal.name);
     }
   }
 
@@ -164,13 +166,13 @@ export class Portals {
   keepOnly(backend: BackendConnection, names: ReadonlySet<string>): void {
     for (const portal of this.byName.values()) {
       if (portal.backend !== backend || portal.hold === 'no') continue;
-      if (!names.has(portal.name)) this.byName.delete(portal.name);
+      if (!names.has(portal.name)) this.remove(portal.name);
     }
   }
 
   private put(portal: Portal): void {
     if (portal.name === '') this.unnamed = portal;
-    else this.byName.set(portal.name, portal);
+    else this.byName.set(storedName(portal.name), portal);
   }
 }
 

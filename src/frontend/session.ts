@@ -175,7 +175,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   onOutOfSync(): void {
-    this.hangUp();
+    this.dispatcher.outOfSync();
   }
 
   onTooLarge(bytes: number): void {

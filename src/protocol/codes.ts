@@ -57,3 +57,5 @@ export const CANCEL_REQUEST = 80877102;
 
 /** PostgreSQL's own bound of a message (PQ_LARGE_MESSAGE_LIMIT is MaxAllocSize - 1). */
 export const MESSAGE_BYTES_MAX = 0x3fffffff - 1;
+/** The bound of messages that hold no text, row or values of a client (PQ_SMALL_MESSAGE_LIMIT). */
+export const SMALL_MESSAGE_BYTES_MAX = 10_000;

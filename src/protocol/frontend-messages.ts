@@ -166,6 +166,11 @@ export function readExecute(
   return { portal, rowsMax: rowsMax < 0 ? 0 : rowsMax };
 }
 
+/** Sync and Flush hold nothing. */
+export function readNothing(start: number, end: number): void {
+  exactly(start + 5, end);
+}
+
 /** End of a Query's text: at its terminating zero byte. */
 export function queryTextEnd(buffer: Buffer, start: number, end: number): number {
   if (end - start < 6) throw sqlError('protocol_violation', 'invalid string in message');

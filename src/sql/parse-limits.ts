@@ -40,8 +40,11 @@ export const TREE_DEPTH_BYTES_MIN = TREE_DEPTH_MAX * 5;
 /** An instance whose memory has grown beyond this is replaced; WASM memory never shrinks. It starts with 128 MB. */
 export const ENGINE_MEMORY_MAX = 256 * 1024 * 1024;
 
-/** A statement may keep the worker busy this long before the worker is ended. */
-export const WORKER_TIME_MAX_MS = 5_000;
+/**
+ * A statement may keep the worker busy this long before the worker is ended. Some twenty times what the largest one
+ * takes, since the processor may have more to do.
+ */
+export const WORKER_TIME_MAX_MS = 20_000;
 
 /** Statements that wait for the worker; more are refused at once. Together they hold at most this many bytes. */
 export const WORKER_QUEUE_MAX = 64;

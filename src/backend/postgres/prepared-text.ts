@@ -37,26 +37,38 @@ export interface KnownText {
 
 /** Texts remembered over all clients; older ones are forgotten (and parsed again when needed). */
 const TEXTS_MAX = 10_000;
+/** Together they take some three times as much. A text that is larger holds values, and will hardly come again. */
+const TEXTS_BYTES_MAX = 32 * 1024 * 1024;
+const TEXT_BYTES_MAX = 64 * 1024;
 
 /** Finds the shared PreparedText of a text. Keys carry everything that changes what a text means. */
 export class PreparedTexts {
   private readonly byKey = new Map<string, PreparedText>();
+  /** Of the keys. */
+  private bytes = 0;
   private nextId = 1;
   /** By the plan of a text without literals: neither copied nor looked up by its bytes again. */
   readonly ofPlan = new WeakMap<object, KnownText>();
 
   /** `context` names the schema version, search path and the like. `parseRest` is copied when the text is new. */
   intern(parseRest: Buffer, context: string): PreparedText {
+    if (parseRest.length > TEXT_BYTES_MAX) return this.unshared(parseRest);
     const key = `${context}\0${parseRest.toString('latin1')}`;
     const known = this.byKey.get(key);
     if (known !== undefined) return known;
-    if (this.byKey.size >= TEXTS_MAX) {
-      const oldest = this.byKey.keys().next();
-      if (oldest.done !== true) this.byKey.delete(oldest.value);
-    }
     const text = this.unshared(parseRest);
     this.byKey.set(key, text);
+    this.bytes += key.length;
+    if (this.byKey.size > TEXTS_MAX || this.bytes > TEXTS_BYTES_MAX) this.forgetOldest();
     return text;
+  }
+
+  private forgetOldest(): void {
+    for (const key of this.byKey.keys()) {
+      if (this.byKey.size <= TEXTS_MAX && this.bytes <= TEXTS_BYTES_MAX) return;
+      this.byKey.delete(key);
+      this.bytes -= key.length;
+    }
   }
 
   /** One that no other client's Parse finds; `parseRest` is copied. */

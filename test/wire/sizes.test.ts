@@ -1,0 +1,152 @@
+import {
+  bind,
+  close,
+  copyData,
+  describe,
+  execute,
+  flush,
+  parse,
+  query,
+  sync,
+} from '../support/frontend-bytes.js';
+import { frame } from '../support/wire-messages.js';
+import { asks, batch, closed, reads, ready, run, send, story } from './kit/story.js';
+import { tell } from './kit/tell.js';
+
+const whole = { deliveries: ['whole'] } as const;
+const coalesced = { deliveries: ['coalesced'] } as const;
+
+/** Of a message that holds no text or values: 10,000 bytes are the most. */
+const LARGEST_NAME = 10_000 - 6;
+const [longName, likeIt] = ['n'.repeat(100), 'n'.repeat(99)];
+const [beyondAscii, likeThat] = ['é'.repeat(40), 'é'.repeat(39)];
+
+function numbered<T>(count: number, make: (n: number) => T): T[] {
+  return Array.from({ length: count }, (_, i) => make(i + 1));
+}
+
+tell('wire_sizes', [
+  // Names: the first 63 bytes tell them apart
+  story('names of statements and portals are cut', [
+    batch(
+      parse('SELECT $1::int', longName),
+      describe('S', likeIt),
+      bind({ statement: likeIt, portal: longName, values: ['1'] }),
+      describe('P', likeIt),
+      execute(longName),
+    ),
+    batch(parse('SELECT 2', likeIt)),
+    batch(close('S', likeIt)),
+    batch(bind({ statement: longName, values: ['1'] })),
+    batch(parse('SELECT 1', beyondAscii), bind({ statement: likeThat }), execute()),
+    batch(parse('SELECT 1', likeThat)),
+  ]),
+  story('names of portals of several shards are cut', [
+    batch(
+      parse('SELECT id FROM items ORDER BY id', longName),
+      bind({ statement: likeIt, portal: longName }),
+      describe('P', likeIt),
+      execute(likeIt, 3),
+      bind({ statement: likeIt, portal: likeIt }),
+    ),
+  ]),
+  story(
+    'names of ten thousand bytes',
+    [
+      batch(parse('SELECT 1', 'x'.repeat(20_000))),
+      batch(bind({ statement: 'x'.repeat(20_000), portal: 'y'.repeat(20_000) })),
+      batch(describe('S', 'x'.repeat(LARGEST_NAME))),
+      batch(close('S', 'x'.repeat(LARGEST_NAME))),
+      batch(describe('S', 'x'.repeat(63))),
+    ],
+    whole,
+  ),
+
+  // Messages
+  ...[
+    ['Close', close('S', 'x'.repeat(LARGEST_NAME + 1))] as const,
+    ['Describe', describe('S', 'x'.repeat(LARGEST_NAME + 1))] as const,
+    ['Execute', execute('x'.repeat(LARGEST_NAME))] as const,
+    ['Sync', frame('S', Buffer.alloc(9_997))] as const,
+    ['Flush', frame('H', Buffer.alloc(20_000))] as const,
+    ['CopyDone', frame('c', Buffer.alloc(20_000))] as const,
+    ['CopyFail', frame('f', Buffer.alloc(20_000))] as const,
+  ].map(([what, message]) =>
+    story(`a ${what} of more than ten thousand bytes`, [send(message), closed], whole),
+  ),
+  ...(['items (id, name)', 'countries', 'settings'] as const).map((table) =>
+    story(
+      `a Sync of more than ten thousand bytes within copy data of ${table}`,
+      [
+        send(query(`COPY ${table} FROM STDIN`), copyData('1\tx\n')),
+        reads('G'),
+        send(frame('S', Buffer.alloc(9_997))),
+        closed,
+      ],
+      { ...whole, anyContext: true },
+    ),
+  ),
+  story('Sync and Flush that hold something', [
+    send(frame('S', Buffer.from('x'))),
+    ready(),
+    send(frame('H', Buffer.from('x')), ...run('SELECT 1'), sync()),
+    ready(),
+    send(...run('INSERT INTO items (id) VALUES (800)'), frame('S', Buffer.from('xyz'))),
+    ready(),
+    asks('SELECT count(*) FROM items WHERE id = 800'),
+    send(...run('SELECT id FROM items ORDER BY id'), frame('S', Buffer.from('x'))),
+    ready(),
+    send(parse('SELEC'), flush(), frame('S')),
+    ready(),
+  ]),
+
+  // Numbers
+  story(
+    'as many columns as there may be, and one more',
+    [1664, 1665].flatMap((count) => [
+      asks(
+        `SELECT ${numbered(count, String).join()}`,
+        `SELECT ${numbered(count, () => 'id').join()} FROM items WHERE id = 3`,
+        `SELECT ${numbered(count, () => 'label').join()} FROM items ORDER BY id LIMIT 2`,
+      ),
+    ]),
+    whole,
+  ),
+  story(
+    'a thousand portals at once, on one shard and on several',
+    [
+      asks('BEGIN'),
+      batch(
+        parse('SELECT id FROM items WHERE id = 3', 'one'),
+        parse('SELECT id FROM items ORDER BY id', 'all'),
+        ...numbered(500, (n) => bind({ statement: 'one', portal: `o${n}` })),
+        ...numbered(500, (n) => bind({ statement: 'all', portal: `a${n}` })),
+        ...numbered(500, (n) => execute(`o${n}`, 1)),
+        ...numbered(500, (n) => execute(`a${n}`, 1)),
+      ),
+      batch(...numbered(500, (n) => execute(`a${n}`, 1))),
+      asks('COMMIT'),
+    ],
+    coalesced,
+  ),
+  story(
+    'ten thousand messages in front of one Sync',
+    [
+      batch(
+        parse('SELECT name FROM items WHERE id = $1', 'one'),
+        parse('SELECT id FROM items WHERE id >= $1 ORDER BY id LIMIT 2', 'all'),
+        parse('SELECT value FROM settings WHERE key = $1', 'else'),
+        ...numbered(2500, (n) => [
+          bind({
+            statement: n % 9 > 0 ? 'one' : n % 2 > 0 ? 'all' : 'else',
+            values: [`${n % 12}`],
+          }),
+          describe('P'),
+          execute(),
+          close('P'),
+        ]).flat(),
+      ),
+    ],
+    coalesced,
+  ),
+]);
