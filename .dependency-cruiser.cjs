@@ -10,6 +10,7 @@ const layers = [
   ['transaction'],
   ['executor', 'resharding'],
   ['frontend', 'admin'],
+  ['console'],
 ];
 
 /** [from, to] pairs that may meet within one layer. */

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runCheck } from './config/check.js';
@@ -8,6 +7,7 @@ import { loadConfig } from './config/load.js';
 import { ConfigError, formatProblem } from './config/problems.js';
 import { Server } from './server.js';
 import { createLogger } from './util/logger.js';
+import { packageVersion } from './util/package-version.js';
 
 /** Exit codes: 0 stopped as asked, 1 failed while running or starting, 2 wrong usage, 78 unusable configuration. */
 const ExitCode = { ok: 0, failed: 1, usage: 2, config: 78 } as const;
@@ -115,11 +115,6 @@ async function serve(file: string): Promise<number> {
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
   });
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 process.exitCode = await main();

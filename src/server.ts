@@ -9,6 +9,8 @@ import type { Config } from './config/config.js';
 import { differences } from './config/differences.js';
 import { formatProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
+import type { ConsoleContext } from './console/console-context.js';
+import { ConsoleSession } from './console/console-session.js';
 import { CancelKeys } from './frontend/cancel-keys.js';
 import { Listener } from './frontend/listener.js';
 import { Notifications } from './frontend/notifications.js';
@@ -21,6 +23,7 @@ import { OwnLinks } from './transaction/own-links.js';
 import { TwoPhase } from './transaction/two-phase.js';
 import type { UnitOfWork } from './transaction/unit-of-work.js';
 import { errorField, type Logger } from './util/logger.js';
+import { packageVersion } from './util/package-version.js';
 
 const CATALOG_TIMEOUT_MS = 30_000;
 /** DDL through this proxy is seen at once; what others do to the schema, within this time. */
@@ -100,7 +103,8 @@ export class Server {
     // Another release of the server may have other system schemas.
     this.catalogTimer = setInterval(() => void this.reloadCatalog(true), CATALOG_REFRESH_MS);
     this.catalogTimer.unref();
-    this.listener = new Listener(this.context);
+    const console = this.consoleContext(this.context);
+    this.listener = new Listener(this.context, (visitor) => new ConsoleSession(console, visitor));
     const port = await this.listener.listen();
     this.watch = watchConfig(
       this.file,
@@ -127,8 +131,10 @@ export class Server {
     );
   }
 
-  async reload(): Promise<void> {
-    await this.watch?.reload();
+  /** Resolves to what is wrong with the file, which then changes nothing. */
+  async reload(): Promise<readonly string[]> {
+    const error = (await this.watch?.reload()) ?? null;
+    return error === null ? [] : error.problems.map(formatProblem);
   }
 
   /** Lets transactions end within the drain timeout, then closes everything. */
@@ -230,6 +236,17 @@ export class Server {
         this.logger.error(errorField(error), 'the catalog cannot be loaded; the old one stays');
       }
     } while (this.loadAgain);
+  }
+
+  private consoleContext(proxy: SessionContext): ConsoleContext {
+    return {
+      proxy,
+      parser: this.parser!,
+      clients: () => this.listener?.clients() ?? [],
+      reload: () => this.reload(),
+      version: packageVersion(),
+      startedAt: Date.now(),
+    };
   }
 
   private readiness(): { ready: boolean; reasons: readonly string[] } {

@@ -30,6 +30,11 @@ export class Cluster {
     metrics.poolGauges = () => this.gauges();
   }
 
+  /** By `Shard.index`. */
+  get all(): readonly Pool[] {
+    return this.pools;
+  }
+
   /** Throws SqlError 08006 where a reload has removed the shard from the configuration. */
   pool(shard: Shard): Pool {
     const pool = this.pools[shard.index];

@@ -33,6 +33,18 @@ export interface PoolOptions {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+/** Numbers of backends and of those who wait for one. */
+export interface PoolCensus {
+  readonly active: number;
+  readonly idle: number;
+  readonly checking: number;
+  /** Their sessions have vanished. */
+  readonly canceled: number;
+  readonly connecting: number;
+  readonly waiting: number;
+  readonly longestWaitMs: number;
+}
+
 interface Waiting {
   readonly waiter: BackendWaiter;
   readonly since: number;
@@ -117,6 +129,35 @@ export class Pool implements BackendOwner, BatchPool {
 
   get size(): number {
     return this.members.size + this.connecting;
+  }
+
+  /** For people to look at: where its backends are, and how long the one has waited that waits longest. */
+  get census(): PoolCensus {
+    const { idle, checking, abandoned, connecting, waiting } = this;
+    const since = waiting.reduce((first, entry) => Math.min(first, entry.since), Infinity);
+    const canceled = [...abandoned.keys()].filter((backend) => !checking.has(backend)).length;
+    return {
+      active: this.members.size - idle.length - checking.size - canceled,
+      idle: idle.length,
+      checking: checking.size,
+      canceled,
+      connecting,
+      waiting: waiting.length,
+      longestWaitMs: waiting.length === 0 ? 0 : performance.now() - since,
+    };
+  }
+
+  /** Where a backend of this pool is. */
+  stateOf(backend: BackendConnection): 'idle' | 'tested' | 'active_cancel' | 'active' {
+    if (this.checking.has(backend)) return 'tested';
+    if (this.abandoned.has(backend)) return 'active_cancel';
+    return this.idle.includes(backend) ? 'idle' : 'active';
+  }
+
+  /** Milliseconds for which this one has waited; 0: it does not. */
+  waitedMs(waiter: BackendWaiter): number {
+    const since = this.waiting.find((entry) => entry.waiter === waiter)?.since;
+    return since === undefined ? 0 : performance.now() - since;
   }
 
   get gauge(): { active: number; idle: number; waiting: number; max: number } {

@@ -2,6 +2,9 @@ import type { Topology } from '../keyspace/topology.js';
 import type { Network } from '../net/address.js';
 import type { ConfigSource } from './source.js';
 
+/** The name of the console's own database, which no cluster may have (`psql shardgate`). */
+export const CONSOLE_DATABASE = 'shardgate';
+
 /**
  * The configuration file, validated, defaults filled in, secrets resolved. Deep-frozen. Durations
  * in ms, sizes in bytes.

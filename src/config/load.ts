@@ -3,16 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { makeTopology } from '../keyspace/topology-builder.js';
 import { readAuth, readTls } from './access.js';
-import type { Config, ListenConfig, TlsConfig } from './config.js';
+import { CONSOLE_DATABASE, type Config, type ListenConfig, type TlsConfig } from './config.js';
 import { parseYaml } from './document.js';
 import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
 import { ConfigError } from './problems.js';
 import { quoted, type Reader, type Surroundings } from './reader.js';
 import { configSpec, type RawConfig } from './schema.js';
 import { digestOf, type ConfigSource, type FileDigests } from './source.js';
-
-/** The name of the console's own database (`psql shardgate`). */
-const CONSOLE_DATABASE = 'shardgate';
 
 /** `version` becomes `Topology.version`; each reload gives a higher one. */
 export type LoadOptions = Surroundings & {

@@ -27,9 +27,9 @@ export interface WatchHandlers {
 export interface ConfigWatch {
   /**
    * Reads the file now, whether it changed or not (SIGHUP, RELOAD); resolves once a handler has
-   * run.
+   * run, to what is wrong with the file.
    */
-  reload(): Promise<void>;
+  reload(): Promise<ConfigError | null>;
   /** No handler is called afterwards. */
   close(): void;
 }
@@ -59,9 +59,9 @@ export function watchConfig(
   /** Readings follow each other, so that handlers see versions in order. */
   let queue: Promise<void> = Promise.resolve();
 
-  async function read(evenIfUnchanged: boolean): Promise<void> {
+  async function read(evenIfUnchanged: boolean): Promise<ConfigError | null> {
     const settled = await settledDigests(files.keys(), settleMs, () => closed);
-    if (closed || (sameDigests(settled, files) && !evenIfUnchanged)) return;
+    if (closed || (sameDigests(settled, files) && !evenIfUnchanged)) return null;
     let config: Config;
     try {
       config = await loadConfig(file, {
@@ -70,20 +70,24 @@ export function watchConfig(
       });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      if (closed) return;
+      if (closed) return null;
       follow(error.files);
       handlers.onProblems(error);
-      return;
+      return error;
     }
-    if (closed) return;
+    if (closed) return null;
     version++;
     follow(config.source.files);
     handlers.onConfig(config);
+    return null;
   }
 
-  function enqueue(evenIfUnchanged: boolean): Promise<void> {
+  function enqueue(evenIfUnchanged: boolean): Promise<ConfigError | null> {
     const reading = queue.then(() => read(evenIfUnchanged));
-    queue = reading.catch(() => undefined);
+    queue = reading.then(
+      () => undefined,
+      () => undefined,
+    );
     return reading;
   }
 

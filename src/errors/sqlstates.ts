@@ -49,6 +49,7 @@ export const sqlstates = {
   },
   generated_always: { code: '428C9', when: 'A value for a GENERATED ALWAYS column' },
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
+  undefined_column: { code: '42703', when: 'A column that a list of the console does not have' },
   undefined_parameter: { code: '42P02', when: 'A parameter that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   invalid_parameter_value: {
@@ -109,6 +110,7 @@ export const sqlstates = {
     code: '54001',
     when: 'A statement that is nested too deeply or too large to parse in time',
   },
+  config_file_error: { code: 'F0000', when: 'RELOAD of a configuration that cannot be used' },
   internal_error: { code: 'XX000', when: 'A fault in Shardgate; the session ends' },
 } as const satisfies Record<string, { code: string; when: string }>;
 

@@ -1,4 +1,4 @@
-import type { Config, UserConfig } from '../config/config.js';
+import { CONSOLE_DATABASE, type Config, type UserConfig } from '../config/config.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { SocketTransport, TransportHandler } from '../net/transport.js';
 import { secureServerTransport } from '../net/transport.js';
@@ -19,7 +19,9 @@ import {
 import { Writer } from '../protocol/writer.js';
 import type { Logger } from '../util/logger.js';
 import { Authentication, type AuthStep } from './authentication.js';
+import type { ClientInfo, ConnectionInfo } from './client-info.js';
 import { ALPN, type TlsOffer } from './client-tls.js';
+import { consoleRole, type ConsoleClient, type OpenConsole } from './console-door.js';
 import { ruleFor, turnedAway } from './host-rules.js';
 import { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
@@ -36,13 +38,16 @@ export interface LoginHost {
   readonly context: SessionContext;
   /** Null: TLS is off. */
   readonly tls: () => TlsOffer | null;
-  /** Why no more clients may come now; null: come in. */
-  readonly refusal: () => SqlError | null;
+  readonly openConsole: OpenConsole;
+  /** Why no more clients may come to a database now; null: come in. */
+  readonly refusal: (database: string) => SqlError | null;
   /** Why this user may have no more sessions; null: come in. */
   readonly userRefusal: (user: string) => SqlError | null;
   /** A session stands; called before its first message. */
-  readonly onSession: (session: Session) => void;
+  readonly onSession: (session: Session, info: ClientInfo) => void;
   readonly onSessionClosed: (session: Session) => void;
+  readonly onConsole: (console: ConsoleClient, info: ClientInfo) => void;
+  readonly onConsoleClosed: (console: ConsoleClient) => void;
   /** The connection ended before there was a session. */
   readonly onClosed: (refused: boolean) => void;
 }
@@ -57,6 +62,7 @@ export interface LoginHost {
 export class ClientLogin implements TransportHandler {
   private readonly host: LoginHost;
   private readonly logger: Logger;
+  private readonly connection: ConnectionInfo;
   /** Null: a Unix socket. */
   private readonly address: string | null;
   private transport: SocketTransport;
@@ -73,12 +79,18 @@ export class ClientLogin implements TransportHandler {
   /** Bytes that came while an answer was being made; they wait as they would in a server's socket. */
   private early: Buffer = NOTHING;
   /** Whoever has the connection now. */
-  private session: Session | null = null;
+  private session: Session | ConsoleClient | null = null;
   private readonly timer: NodeJS.Timeout;
 
-  constructor(transport: SocketTransport, address: string | null, host: LoginHost, logger: Logger) {
+  constructor(
+    transport: SocketTransport,
+    connection: ConnectionInfo,
+    host: LoginHost,
+    logger: Logger,
+  ) {
     this.transport = transport;
-    this.address = address;
+    this.connection = connection;
+    this.address = connection.address;
     this.host = host;
     this.logger = logger;
     this.timer = setTimeout(() => {
@@ -262,7 +274,7 @@ export class ClientLogin implements TransportHandler {
       );
       return;
     }
-    const refusal = this.host.refusal();
+    const refusal = this.host.refusal(wantedDatabase(packet));
     if (refusal !== null) {
       this.refuse(refusal);
       return;
@@ -330,6 +342,10 @@ export class ClientLogin implements TransportHandler {
     const { parameters, minor } = this.startup!;
     const user = parameters.get('user')!;
     const { entry } = this.authentication!;
+    if (wantedDatabase(this.startup!) === CONSOLE_DATABASE) {
+      this.enterConsole(authenticationOk, user, entry);
+      return;
+    }
     const refusal =
       this.host.userRefusal(user) ??
       databaseRefusal(wantedDatabase(this.startup!), context.config, entry);
@@ -339,8 +355,7 @@ export class ClientLogin implements TransportHandler {
       this.refuse(settings);
       return;
     }
-    clearTimeout(this.timer);
-    this.phase = 'over';
+    this.succeed();
     const session: Session = new Session(context, this.transport, user, this.logger, () => {
       context.cancels.withdraw(key.pid);
       this.host.onSessionClosed(session);
@@ -348,7 +363,7 @@ export class ClientLogin implements TransportHandler {
     const key = context.cancels.issue(session, minor >= 2 ? 32 : 4);
     session.listening.pid = key.pid;
     this.session = session;
-    this.host.onSession(session);
+    this.host.onSession(session, this.info(user));
     const { local } = session;
     local.bytes(authenticationOk);
     session.welcome(settings, (serverParameters) => {
@@ -356,6 +371,45 @@ export class ClientLogin implements TransportHandler {
       local.begin(Backend.backendKeyData).int32(key.pid).bytes(key.secret).end();
       writeReadyForQuery(local, TxStatus.idle);
     });
+  }
+
+  private enterConsole(authenticationOk: Buffer, user: string, entry: UserConfig | null): void {
+    const { context } = this.host;
+    const role = consoleRole(context.config, entry, this.address);
+    if (role instanceof SqlError) {
+      this.transport.write(authenticationOk);
+      this.refuse(role);
+      return;
+    }
+    this.succeed();
+    const info = this.info(user);
+    const { applicationName } = info;
+    const { transport, logger } = this;
+    const onClosed = (): void => {
+      context.cancels.withdraw(key.pid);
+      this.host.onConsoleClosed(client);
+    };
+    const visitor = { user, role, applicationName, transport, logger, onClosed };
+    const client = this.host.openConsole(visitor);
+    const key = context.cancels.issue(client, this.startup!.minor >= 2 ? 32 : 4);
+    this.session = client;
+    this.host.onConsole(client, info);
+    client.welcome(authenticationOk, key);
+  }
+
+  private succeed(): void {
+    clearTimeout(this.timer);
+    this.phase = 'over';
+  }
+
+  private info(user: string): ClientInfo {
+    return {
+      ...this.connection,
+      user,
+      database: wantedDatabase(this.startup!),
+      applicationName: this.startup!.parameters.get('application_name') ?? '',
+      tls: this.transport.encryption(),
+    };
   }
 
   private onThrown(error: unknown): void {

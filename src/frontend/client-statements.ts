@@ -21,6 +21,11 @@ export class ClientStatements {
     this.max = max;
   }
 
+  /** How many have a name. */
+  get count(): number {
+    return this.byName.size;
+  }
+
   /** Throws SqlError 42P05 where the name is taken. */
   assertFree(name: string): void {
     const known = name === '' ? undefined : this.byName.get(storedName(name));

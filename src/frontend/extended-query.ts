@@ -41,7 +41,7 @@ export class ExtendedQuery {
   inBatch = false;
   private readonly session: Session;
   readonly sqlStatements: SqlStatements;
-  private readonly statements: ClientStatements;
+  readonly statements: ClientStatements;
   private readonly factory: StatementFactory;
   readonly portals = new Portals();
   readonly pipeline: Pipeline;

@@ -87,6 +87,11 @@ export class Leases implements BackendWaiter {
     this.fail(error.toSqlError());
   }
 
+  /** Milliseconds for which a backend has been waited for; null: none is. */
+  get waitedMs(): number | null {
+    return this.waitingOn?.waitedMs(this) ?? null;
+  }
+
   isPreparing(backend: BackendConnection): boolean {
     return this.preparing === backend;
   }

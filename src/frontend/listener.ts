@@ -2,9 +2,12 @@ import type net from 'node:net';
 import { sqlError } from '../errors/sql-error.js';
 import { acceptTransport, type TransportHandler } from '../net/transport.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import { CONSOLE_DATABASE } from '../config/config.js';
 import { connectionLogger } from '../util/logger.js';
+import type { ClientInfo, ListedClient } from './client-info.js';
 import { ClientLogin, type LoginHost } from './client-login.js';
 import { ClientTls } from './client-tls.js';
+import type { ConsoleClient, OpenConsole } from './console-door.js';
 import { ListenSockets } from './listen-sockets.js';
 import type { Session } from './session.js';
 import type { SessionContext } from './session-context.js';
@@ -14,11 +17,16 @@ const DRAIN_POLL_MS = 50;
 /** So many clients above limits.max_clients are told that they are too many, at a time. */
 const REFUSED_AT_A_TIME = 500;
 
+/** So many consoles there may be when limits.max_clients is reached. */
+const CONSOLES_BEYOND_MAX = 10;
+
 /** Accepts clients and keeps count of them. */
 export class Listener {
   private readonly context: SessionContext;
   private readonly sockets: ListenSockets;
-  private readonly sessions = new Set<Session>();
+  private readonly openConsole: OpenConsole;
+  private readonly sessions = new Map<Session, ClientInfo>();
+  private readonly consoles = new Map<ConsoleClient, ClientInfo>();
   private connections = 0;
   private nextId = 1;
   private draining = false;
@@ -26,8 +34,9 @@ export class Listener {
 
   private readonly loginHost: LoginHost;
 
-  constructor(context: SessionContext) {
+  constructor(context: SessionContext, openConsole: OpenConsole) {
     this.context = context;
+    this.openConsole = openConsole;
     this.loginHost = this.makeLoginHost();
     this.sockets = new ListenSockets((socket, local) => this.accept(socket, local), context.logger);
   }
@@ -39,7 +48,13 @@ export class Listener {
 
   /** What every session has open. */
   *units(): Iterable<UnitOfWork> {
-    for (const session of this.sessions) yield session.work;
+    for (const session of this.sessions.keys()) yield session.work;
+  }
+
+  /** Everybody who is logged in. */
+  *clients(): Iterable<ListedClient> {
+    for (const [session, info] of this.sessions) yield { info, session, target: session };
+    for (const [client, info] of this.consoles) yield { info, session: null, target: client };
   }
 
   /** No new clients; idle sessions end now, others when their transaction is over, all after `timeoutMs`. */
@@ -49,11 +64,12 @@ export class Listener {
     const deadline = Date.now() + timeoutMs;
     while (this.sessions.size > 0) {
       const over = Date.now() >= deadline;
-      for (const session of [...this.sessions]) if (over || session.idle) session.shutDown();
+      for (const session of [...this.sessions.keys()]) if (over || session.idle) session.shutDown();
       if (this.sessions.size > 0) {
         await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
       }
     }
+    for (const client of [...this.consoles.keys()]) client.shutDown();
   }
 
   private accept(socket: net.Socket, local: boolean): void {
@@ -67,23 +83,34 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const address = local ? null : socket.remoteAddress!;
+    const id = this.nextId++;
+    const connection = {
+      id,
+      address: local ? null : socket.remoteAddress!,
+      port: socket.remotePort ?? 0,
+      localAddress: socket.localAddress ?? null,
+      localPort: socket.localPort ?? 0,
+      connectedAt: Date.now(),
+    };
     metrics.clientsAccepted++;
     metrics.clientsConnected++;
     this.connections++;
-    const log = connectionLogger(logger, this.nextId++);
+    const log = connectionLogger(logger, id);
     const transport = acceptTransport(socket, NOBODY);
-    transport.handler = new ClientLogin(transport, address, this.loginHost, log);
+    transport.handler = new ClientLogin(transport, connection, this.loginHost, log);
   }
 
   private makeLoginHost(): LoginHost {
     return {
       context: this.context,
       tls: () => this.tls.offerOf(this.context.config.listen.tls),
-      refusal: () => {
+      openConsole: this.openConsole,
+      refusal: (database) => {
         if (this.draining)
           return sqlError('cannot_connect_now', 'the database system is shutting down');
         if (this.connections <= this.context.config.limits.maxClients) return null;
+        // Whoever wants to see what is wrong must get in.
+        if (database === CONSOLE_DATABASE && this.consoles.size < CONSOLES_BEYOND_MAX) return null;
         return sqlError('too_many_connections', 'sorry, too many clients already', {
           hint: 'Raise limits.max_clients.',
         });
@@ -93,11 +120,17 @@ export class Listener {
         if (max === null || this.sessionsOf(user) < max) return null;
         return sqlError('too_many_connections', `too many connections for role "${user}"`);
       },
-      onSession: (session) => {
-        this.sessions.add(session);
+      onSession: (session, info) => {
+        this.sessions.set(session, info);
       },
       onSessionClosed: (session) => {
         if (this.sessions.delete(session)) this.gone();
+      },
+      onConsole: (client, info) => {
+        this.consoles.set(client, info);
+      },
+      onConsoleClosed: (client) => {
+        if (this.consoles.delete(client)) this.gone();
       },
       onClosed: (refused) => {
         if (refused) this.context.metrics.clientsRefused++;
@@ -109,7 +142,7 @@ export class Listener {
   /** Counted when it is asked for: few users have a limit. */
   private sessionsOf(user: string): number {
     let count = 0;
-    for (const session of this.sessions) if (session.user === user) count++;
+    for (const session of this.sessions.keys()) if (session.user === user) count++;
     return count;
   }
 

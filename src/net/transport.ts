@@ -222,6 +222,13 @@ export class SocketTransport implements Transport {
     return typeof agreed === 'string' ? agreed : null;
   }
 
+  /** Version and cipher of TLS, as `TLSv1.3/TLS_AES_256_GCM_SHA384`; null: there is none. */
+  encryption(): string | null {
+    const { socket } = this;
+    if (!(socket instanceof tls.TLSSocket)) return null;
+    return `${socket.getProtocol() ?? 'TLS'}/${socket.getCipher().standardName}`;
+  }
+
   /** Gives up the socket to a TLS layer above it: this transport reports nothing any more. */
   release(): net.Socket {
     this.handler = released;

@@ -11,6 +11,8 @@ export class Tokens {
   readonly #textStart: number;
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
+  /** False: the text ends within a string, a quoted name or a comment, which is no token. */
+  readonly isWhole: boolean;
 
   /** The tokens of `bytes[textStart + start, textStart + end)`. */
   constructor(bytes: Uint8Array, textStart: number, start: number, end: number) {
@@ -20,11 +22,12 @@ export class Tokens {
     let i = skipBlanks(bytes, textStart + start, last);
     while (i >= 0 && i < last) {
       const next = tokenEnd(bytes, i, last);
-      if (next < 0) return;
+      if (next < 0) break;
       this.#starts.push(i - textStart);
       this.#ends.push(next - textStart);
       i = skipBlanks(bytes, next, last);
     }
+    this.isWhole = i >= last;
   }
 
   get count(): number {

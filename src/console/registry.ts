@@ -1,0 +1,41 @@
+import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { ConsoleCommand, ConsoleRole } from './command.js';
+import type { CommandText } from './command-text.js';
+import { kill } from './commands/kill.js';
+import { reload } from './commands/reload.js';
+import { showClients } from './commands/show-clients.js';
+import { showHelp } from './commands/show-help.js';
+import { showPools } from './commands/show-pools.js';
+import { showVersion } from './commands/show-version.js';
+
+/** In the order of SHOW HELP. A new command is a file in `commands/` and a line here. */
+const listed: readonly ConsoleCommand[] = [showPools, showClients, showVersion, reload, kill];
+
+/** Every command of the console. */
+export const commands: readonly ConsoleCommand[] = [...listed, showHelp(listed)];
+
+/** The command that a text begins with. Throws SqlError: 0A000 where there is none, 42501. */
+export function findCommand(text: CommandText, role: ConsoleRole): ConsoleCommand {
+  let found: ConsoleCommand | null = null;
+  for (const command of commands) {
+    const longer = found === null || command.words.length > found.words.length;
+    if (longer && text.beginsWith(command.words)) found = command;
+  }
+  if (found === null) throw unknownCommand(text);
+  if (found.access === 'admin' && role !== 'admin') {
+    const name = found.words.join(' ');
+    throw sqlError('insufficient_privilege', `permission denied: ${name} is for admins`);
+  }
+  return found;
+}
+
+const SHOWN_CHARACTERS_MAX = 60;
+
+function unknownCommand(text: CommandText): SqlError {
+  const whole = text.from(0);
+  const shown =
+    whole.length > SHOWN_CHARACTERS_MAX ? `${whole.slice(0, SHOWN_CHARACTERS_MAX)}...` : whole;
+  return sqlError('feature_not_supported', `invalid command "${shown}"`, {
+    hint: 'This is the console of Shardgate, which takes no SQL; SHOW HELP lists its commands.',
+  });
+}

@@ -1,0 +1,121 @@
+/* The console: who gets in, both protocols, lists and commands. */
+import { execFileSync } from 'node:child_process';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectPg, openScene, type Scene } from '../support/scene.js';
+
+let scene: Scene;
+let url: string;
+
+beforeAll(async () => {
+  scene = await openScene('console', { shop: { orders: { shard_key: 'id' } } }, [
+    'CREATE TABLE orders (id int PRIMARY KEY, note text)',
+  ]);
+  url = consoleOf(scene.proxy.url);
+});
+
+afterAll(async () => {
+  await scene.close();
+});
+
+function consoleOf(proxyUrl: string): string {
+  const address = new URL(proxyUrl);
+  address.pathname = '/shardgate';
+  return address.href;
+}
+
+async function withConsole<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connectPg(url);
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+function show(sql: string, values?: unknown[]): Promise<pg.QueryResult<Record<string, unknown>>> {
+  return withConsole((client) => client.query(sql, values));
+}
+
+function psql(...commands: string[]): string {
+  const options = commands.flatMap((command) => ['-c', command]);
+  return execFileSync('psql', ['-XAtq', ...options, url], { encoding: 'utf8', stdio: 'pipe' });
+}
+
+describe('both protocols', () => {
+  test('psql runs commands, several in one text too', () => {
+    expect(psql('SHOW VERSION')).toMatch(/^Shardgate \d/);
+    expect(psql("SHOW VERSION; SHOW POOLS WHERE database = 's1'")).toMatch(
+      /^Shardgate [\d.]+\ns1\|postgres\|/,
+    );
+  });
+
+  test('what psql asks the catalog for is refused, and the session goes on', async () => {
+    await withConsole(async (client) => {
+      await expect(client.query('SELECT * FROM pg_catalog.pg_class')).rejects.toMatchObject({
+        code: '0A000',
+      });
+      expect((await client.query('SHOW VERSION')).command).toBe('SHOW');
+    });
+  });
+
+  test('prepared, with parameters, and run again', async () => {
+    await withConsole(async (client) => {
+      const query = { name: 'one', text: 'SHOW POOLS WHERE database = $1 LIMIT $2' };
+      for (const shard of ['s0', 's3']) {
+        const { rows } = await client.query(query.text, [shard, 5]);
+        expect(rows).toMatchObject([{ database: shard, keyspace: 'shop' }]);
+        const again = await client.query<{ database: string }>({ ...query, values: [shard, '5'] });
+        expect(again.rows.map(({ database }) => database)).toEqual([shard]);
+      }
+    });
+  });
+
+  test('an error in a pipeline skips to Sync only', async () => {
+    await withConsole(async (client) => {
+      await expect(client.query('SHOW NOTHING', [])).rejects.toMatchObject({ code: '0A000' });
+      await expect(client.query('SHOW POOLS WHERE maxwait = $1', ['x'])).rejects.toMatchObject({
+        code: '22P02',
+      });
+      expect((await client.query('SHOW POOLS')).rowCount).toBe(null);
+    });
+  });
+
+  test('an empty text is answered as such', async () => {
+    expect((await show(' ; ')).rows).toEqual([]);
+  });
+});
+
+describe('lists', () => {
+  test('HELP has every command once', async () => {
+    const { rows } = await show('SHOW HELP ORDER BY command');
+    const names = rows.map(({ command }) => command);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names).toContain('KILL client id');
+  });
+
+  test('CLIENTS shows who is there, and what they hold', async () => {
+    const client = await connectPg(scene.proxy.url, { application_name: 'holder' });
+    await client.query('BEGIN');
+    await client.query('SELECT * FROM orders WHERE id = 1');
+    const { rows } = await show("SHOW CLIENTS WHERE application_name = 'holder'");
+    expect(rows).toMatchObject([
+      { type: 'C', user: 'postgres', state: 'active', addr: '127.0.0.1', wait: 0 },
+    ]);
+    expect(rows[0]!['link']).toMatch(/^s\d-\d+$/);
+    await client.query('COMMIT');
+    await client.end();
+  });
+});
+
+describe('commands', () => {
+  test('KILL ends the session of a client', async () => {
+    const victim = await connectPg(scene.proxy.url, { application_name: 'victim' });
+    const ended = new Promise((resolve) => victim.once('error', resolve));
+    const { rows } = await show("SHOW CLIENTS WHERE application_name = 'victim'");
+    await show(`KILL ${String(rows[0]!['id'])}`);
+    expect(await ended).toMatchObject({ code: '57P01' });
+    await expect(show('KILL 999999')).rejects.toMatchObject({ code: '42704' });
+    await expect(show('KILL')).rejects.toMatchObject({ code: '42601' });
+  });
+});
