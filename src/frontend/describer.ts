@@ -1,5 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { DROP, Expect, PASS } from '../backend/postgres/expected-replies.js';
+import { DROP, Expect, PASS, type ReplyAction } from '../backend/postgres/expected-replies.js';
 import { BindParts } from '../executor/bind-parts.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Plan } from '../planner/plan.js';
@@ -7,7 +7,7 @@ import { ready } from '../protocol/backend-messages.js';
 import { Backend, Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import type { ClientStatement, Portal } from './client-statement.js';
-import { isShardPlan, usesTemporary, type ShardPlan } from './shard-choice.js';
+import { isShardPlan, type ShardPlan } from './shard-choice.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Portals } from './portals.js';
 import type { Pipeline } from './pipeline.js';
@@ -31,6 +31,7 @@ export class Describer {
   statement(statement: ClientStatement, plan: Plan): boolean {
     const { pipeline, parses } = this;
     if (!isShardPlan(plan)) {
+      if (!parses.answer()) return false;
       pipeline.reply(NO_PARAMETERS);
       pipeline.reply(ready.noData);
       return true;
@@ -58,7 +59,7 @@ export class Describer {
     if (backend === null) return false;
     parses.sendTo(backend);
     pipeline.reply(NO_PARAMETERS);
-    this.describeBound(backend, statement, bindRest(values, TEXT_RESULTS));
+    this.describeBound(backend, statement, bindRest(values, TEXT_RESULTS), '', DROP);
     return true;
   }
 
@@ -68,11 +69,13 @@ export class Describer {
     const { backend, plan, statement, bind } = portal;
     if (backend !== null) {
       if (!pipeline.switchToHolder(backend)) return false;
+      this.parses.sendTo(backend);
       backend.out.bytes(buffer, start, end);
       if (statement === null) backend.expect(Expect.describe, PASS);
       else backend.statements.describe(statement.prepared);
       return true;
     }
+    if (!this.parses.empty && !this.parses.answer()) return false;
     const { result } = portal;
     if (statement === null && result?.kind === 'open') {
       pipeline.reply(result.portal.describe());
@@ -88,9 +91,10 @@ export class Describer {
       return true;
     }
     // Any of its shards describes the rows: bound there for this only.
-    const one = this.describingBackend(portal, plan);
+    const one = this.parses.backendOf(portal);
     if (one === null) return false;
-    this.describeBound(one, statement!, bind);
+    const told = this.parses.takeBound(portal) ? PASS : DROP;
+    this.describeBound(one, statement!, bind, portal.name, told);
     return true;
   }
 
@@ -111,24 +115,20 @@ export class Describer {
     return result?.kind === 'open' ? result.portal : null;
   }
 
-  /** Binds a statement to the unnamed portal for its description only. */
+  /** Binds a statement to a portal of this name for its description only. */
   private describeBound(
     backend: BackendConnection,
     statement: ClientStatement,
     bind: Buffer,
+    portal: string,
+    told: ReplyAction,
   ): void {
-    const serverName = this.parses.nameOn(backend, statement);
-    backend.out.begin(Frontend.bind).byte(0).bytes(serverName).byte(0).bytes(bind).end();
-    backend.expect(Expect.bind, DROP);
-    backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
+    this.parses.bindOn(backend, statement, bind, portal, told);
+    backend.out.begin(Frontend.describe).byte(0x50).cstring(portal).end();
     backend.statements.describe(statement.prepared);
-  }
-
-  private describingBackend(portal: Portal, plan: ShardPlan): BackendConnection | null {
-    const [shard] = portal.shards;
-    if (shard === undefined || usesTemporary(plan)) return this.parses.home(plan);
-    const backend = this.pipeline.backendFor(shard, null);
-    return backend !== null && this.pipeline.switchTo(backend) ? backend : null;
+    if (portal === '') return;
+    backend.out.begin(Frontend.close).byte(0x50).cstring(portal).end();
+    backend.expect(Expect.close, DROP);
   }
 }
 

@@ -63,7 +63,7 @@ export class ExtendedQuery {
     this.factory = new StatementFactory(session);
     this.pipeline = new Pipeline(session);
     this.parses = new ParseQueue(session, this.pipeline);
-    this.runner = new PortalRunner(session, this.pipeline);
+    this.runner = new PortalRunner(session, this.pipeline, this.parses);
     this.describer = new Describer(this.pipeline, this.parses, this.portals);
     this.resultTypes = new ResultTypes(session, this, this.pipeline, this.parses);
     const { context } = session;
@@ -163,7 +163,7 @@ export class ExtendedQuery {
     const bind = Buffer.from(buffer.subarray(layout.restStart, end));
     if (!this.parses.answer()) return false;
     this.portals.addScattered(portalName, statement, plan, shards, bind, session.work);
-    this.pipeline.reply(ready.bindComplete);
+    this.parses.addBound(this.portals.named(portalName));
     return true;
   }
 
@@ -175,9 +175,9 @@ export class ExtendedQuery {
 
   describe(buffer: Buffer, start: number, end: number): boolean {
     if (this.skipping) return true;
-    if (!this.controlSettled()) return false;
     const { session } = this;
     const { kind, name } = readTarget(buffer, start, end);
+    if (!this.controlSettled(kind === 'portal' ? name : null)) return false;
     if (kind === 'portal') {
       const portal = this.portals.named(name);
       session.control.refuseWhereFailed(portal.plan);
@@ -199,8 +199,8 @@ export class ExtendedQuery {
 
   execute(buffer: Buffer, start: number, end: number): boolean {
     if (this.skipping) return true;
-    if (!this.controlSettled()) return false;
     const { portal: name, rowsMax } = readExecute(buffer, start, end);
+    if (!this.controlSettled(name)) return false;
     const portal = this.portals.named(name);
     const { plan, backend, statement } = portal;
     this.enter();
@@ -212,6 +212,7 @@ export class ExtendedQuery {
       return started;
     }
     if (!this.pipeline.switchToHolder(backend)) return false;
+    this.parses.sendTo(backend);
     countRoute(session.context.metrics, plan, 1);
     session.pins.noteUse(backend, plan, plan.writes);
     backend.out.bytes(buffer, start, end);
@@ -244,11 +245,13 @@ export class ExtendedQuery {
     } else {
       const portal = this.portals.find(name);
       const backend = portal?.backend ?? null;
-      if (backend !== null && !this.pipeline.switchToHolder(backend)) return false;
+      const { parses, pipeline } = this;
+      if (!(backend === null ? parses.answer() : pipeline.switchToHolder(backend))) return false;
       if (!this.runner.close(portal)) return false;
       this.portals.remove(name);
       if (backend !== null) {
         if (portal!.hold !== 'no') this.session.pins.noteClose(backend);
+        parses.sendTo(backend);
         backend.out.bytes(buffer, start, end);
         backend.expect(Expect.close, PASS);
         return true;
@@ -312,11 +315,6 @@ export class ExtendedQuery {
     };
     endBatchOn(session, backends, skipped, done);
     return true;
-  }
-
-  /** Something has been executed that no Sync has ended. */
-  get holds(): boolean {
-    return this.pipeline.holds;
   }
 
   /**
@@ -522,11 +520,6 @@ export class ExtendedQuery {
     return true;
   }
 
-  /** The backend executes something within this pipeline. */
-  touch(backend: BackendConnection): void {
-    this.pipeline.execute(backend);
-  }
-
   /** Ends an Execute that took several steps, once its outcome is there. */
   goOn(): void {
     const { session, refusal } = this;
@@ -547,13 +540,17 @@ export class ExtendedQuery {
 
   // ---------------------------------------------------------------- transaction control in a pipeline
 
-  /** False: a transaction command is on its way, and what follows depends on it. */
-  private controlSettled(): boolean {
+  /**
+   * False: a transaction command is on its way, and what follows depends on it; or a Bind must be answered first, but for
+   * one of the portal of this name.
+   */
+  private controlSettled(portal: string | null = null): boolean {
     const { loss } = this;
     if (loss !== null) {
       this.loss = null;
       throw loss;
     }
+    if (!this.parses.answerBindBut(portal)) return false;
     if (!this.awaitsControl) return true;
     if (!this.pipeline.settled()) return false;
     this.controlDone();

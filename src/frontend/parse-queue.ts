@@ -1,10 +1,11 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { DROP, PASS } from '../backend/postgres/expected-replies.js';
+import { DROP, Expect, PASS, type ReplyAction } from '../backend/postgres/expected-replies.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
-import { runnable, type ClientStatement } from './client-statement.js';
-import { usesTemporary, type ShardPlan } from './shard-choice.js';
+import { Frontend } from '../protocol/codes.js';
+import { runnable, type ClientStatement, type Portal } from './client-statement.js';
+import { isBoundByShards, usesTemporary, type ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import type { Session } from './session.js';
 
@@ -12,11 +13,16 @@ import type { Session } from './session.js';
  * Parse messages that the client has sent and that nobody has answered yet: the Bind or Describe behind them decides
  * which backend judges the text. A text that a backend has accepted before is answered at once where nothing follows,
  * since a client may wait for that answer while others hold every backend.
+ *
+ * A Bind of a statement over several shards waits too: the Describe or Execute behind it has some shard bind the values,
+ * which judges them. Where neither follows, one of its shards binds them for that only.
  */
 export class ParseQueue {
   private readonly session: Session;
   private readonly pipeline: Pipeline;
   private readonly waiting: ClientStatement[] = [];
+  /** Bound, and not answered; nothing else waits then. */
+  private bound: Portal | null = null;
 
   constructor(session: Session, pipeline: Pipeline) {
     this.session = session;
@@ -35,8 +41,27 @@ export class ParseQueue {
     this.waiting.push(statement);
   }
 
+  /** A portal of several shards is bound. */
+  addBound(portal: Portal): void {
+    if (isBoundByShards(portal.plan as ShardPlan)) this.bound = portal;
+    else this.pipeline.reply(ready.bindComplete);
+  }
+
+  /** Answers a Bind that waits, but for that of the portal of this name; false: wait. */
+  answerBindBut(name: string | null): boolean {
+    return this.bound === null || this.bound.name === name || this.answerBind(this.bound);
+  }
+
+  /** Whether the Bind of a portal waits; its answer is the caller's from now on. */
+  takeBound(portal: Portal): boolean {
+    if (this.bound !== portal) return false;
+    this.bound = null;
+    return true;
+  }
+
   /** An error makes them void. */
   clear(): void {
+    this.bound = null;
     while (this.waiting.length > 0) this.waiting.pop();
   }
 
@@ -58,7 +83,7 @@ export class ParseQueue {
   /** Answers them without a Bind: known texts at once, others by any backend that may judge them; false: wait. */
   answer(): boolean {
     const { waiting, pipeline } = this;
-    if (waiting.length === 0) return true;
+    if (waiting.length === 0) return this.bound === null || this.answerBind(this.bound);
     if (waiting.every((statement) => statement.prepared.validated)) {
       for (let i = 0; i < waiting.length; i++) pipeline.reply(ready.parseComplete);
       this.clear();
@@ -68,6 +93,37 @@ export class ParseQueue {
     if (backend === null) return false;
     this.sendTo(backend);
     return true;
+  }
+
+  private answerBind(portal: Portal): boolean {
+    const backend = this.backendOf(portal);
+    if (backend === null) return false;
+    this.bindOn(backend, portal.statement!, portal.bind!, portal.name, PASS);
+    backend.out.begin(Frontend.close).byte(0x50).cstring(portal.name).end();
+    backend.expect(Expect.close, DROP);
+    this.bound = null;
+    return true;
+  }
+
+  /** Binds values that came for several shards on one of them. */
+  bindOn(
+    backend: BackendConnection,
+    statement: ClientStatement,
+    bind: Buffer,
+    portal: string,
+    action: ReplyAction,
+  ): void {
+    const serverName = this.nameOn(backend, statement);
+    backend.out.begin(Frontend.bind).cstring(portal).bytes(serverName).byte(0).bytes(bind).end();
+    backend.expect(Expect.bind, action);
+  }
+
+  /** One of the backends of a portal over several shards, made the current one; null: wait. */
+  backendOf({ shards: [shard], plan }: Portal): BackendConnection | null {
+    const shardPlan = plan as ShardPlan;
+    if (shard === undefined || usesTemporary(shardPlan)) return this.home(shardPlan);
+    const backend = this.pipeline.backendFor(shard, null);
+    return backend !== null && this.pipeline.switchTo(backend) ? backend : null;
   }
 
   /** A backend that can parse and describe a statement, made the current one; null: wait. */

@@ -14,7 +14,9 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { ClientStatement, Portal, PortalResult } from './client-statement.js';
+import { BoundAnswer } from './bound-answer.js';
 import { runLocal } from './local-commands.js';
+import type { ParseQueue } from './parse-queue.js';
 import type { ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import { countRoute, countRun } from './route-metrics.js';
@@ -29,12 +31,15 @@ interface PendingRun {
   readonly run: StatementRun;
   /** Who gets its rows; null: the client. */
   readonly stored: StoredRows | null;
+  /** Null: the client knows that the portal is bound. */
+  readonly bound: BoundAnswer | null;
 }
 
 /** Executes portals that no single backend holds: commands of the session, and statements of several shards. */
 export class PortalRunner {
   private readonly session: Session;
   private readonly pipeline: Pipeline;
+  private readonly parses: ParseQueue;
   /** What the Execute that was started has come to. */
   private finished: Outcome | 'suspended' | null = null;
   /** A shard could not tell the parameter types of the Execute that is being handled. */
@@ -42,15 +47,17 @@ export class PortalRunner {
   /** The Execute that waits for something. */
   private pending: PendingRun | null = null;
 
-  constructor(session: Session, pipeline: Pipeline) {
+  constructor(session: Session, pipeline: Pipeline, parses: ParseQueue) {
     this.session = session;
     this.pipeline = pipeline;
+    this.parses = parses;
   }
 
   /** False: a backend must be waited for, call again. Else it has been started; `takeOutcome` tells the end. */
   run(portal: Portal, rowsMax: number): boolean {
     const { session } = this;
     const { plan, statement } = portal;
+    if (!this.parses.empty && !this.parses.answer()) return false;
     if (!this.pipeline.settled()) return false;
     if (plan.kind === 'empty') {
       session.local.bytes(ready.emptyQueryResponse);
@@ -151,7 +158,7 @@ export class PortalRunner {
     }
     refuseOldSnapshot(session.work, portal);
     for (;;) {
-      const { run, stored } = this.pendingOf(portal, rowsMax);
+      const { run, stored, bound } = this.pendingOf(portal, rowsMax);
       assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
@@ -170,7 +177,7 @@ export class PortalRunner {
         this.start(portal, rowsMax, backends, types);
         return true;
       }
-      this.pending = { portal, run: prepared, stored };
+      this.pending = { portal, run: prepared, stored, bound };
     }
   }
 
@@ -183,6 +190,7 @@ export class PortalRunner {
     const statement = portal.statement!;
     // COPY has no rows to be counted.
     const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.memoryBytesMax);
+    const bound = this.parses.takeBound(portal) ? new BoundAnswer(session, portal.name) : null;
     const { source } = session;
     if (bind !== null) source.readValues(bind);
     source.text = statement.text;
@@ -196,10 +204,10 @@ export class PortalRunner {
       literals: statement.literals,
       bind,
       describe: false,
-      host: stored ?? session,
+      host: stored ?? bound ?? session,
       endsWithSync: false,
     });
-    this.pending = { portal, run, stored };
+    this.pending = { portal, run, stored, bound };
     return this.pending;
   }
 
@@ -225,18 +233,20 @@ export class PortalRunner {
     paramTypes: readonly number[],
   ): void {
     const { session } = this;
-    const { run, stored } = this.pending!;
+    const { run, stored, bound } = this.pending!;
     const plan = portal.plan as ShardPlan;
     countRun(session.context.metrics, plan, run.route);
     noteRun(session, plan, run, backends);
     this.pending = null;
+    bound?.begin(backends);
     if (rowsMax > 0 && run.open !== undefined) {
       run.open(backends, paramTypes, newPart, (opened) => {
-        this.onOpen(portal, opened, rowsMax);
+        this.onOpen(portal, bound?.end(opened, backends) ?? opened, rowsMax);
       });
       return;
     }
-    run.start(backends, paramTypes, (outcome) => {
+    run.start(backends, paramTypes, (ended) => {
+      const outcome = bound?.end(ended, backends) ?? ended;
       if (outcome.ok) applyEffectsOf(session, plan);
       if (stored === null) this.finish(this.ran(portal, outcome));
       else this.finish(this.store(portal, stored, outcome, rowsMax));

@@ -570,7 +570,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** A part of a Query or pipeline has run already, or others belong to it. */
   get isPart(): boolean {
-    return this.extended.holds || this.simple.running;
+    return this.extended.pipeline.holds || this.simple.running;
   }
 
   /** Goes on when the bytes that are being walked now have been passed on. */
@@ -609,7 +609,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   touch(backends: readonly BackendConnection[]): void {
     // A Query's own steps are no pipeline's.
     if (!this.extended.inBatch) return;
-    for (const backend of backends) this.extended.touch(backend);
+    for (const backend of backends) this.extended.pipeline.execute(backend);
   }
 
   /** A Query or pipeline that the session answered itself is over. */

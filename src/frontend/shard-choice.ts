@@ -34,6 +34,15 @@ export function usesTemporary({ touches }: ShardPlan): boolean {
   return touches?.includes('temporary') === true;
 }
 
+const VALUED: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge']);
+
+/** Whether shards judge the values of a statement over several of them when they bind it to run it. */
+export function isBoundByShards(plan: ShardPlan): boolean {
+  if (plan.kind === 'route') return plan.cursor === null && plan.copy === 'none';
+  // Utility commands have no values.
+  return plan.kind === 'insertSplit' || (plan.kind === 'broadcast' && VALUED.has(plan.verb));
+}
+
 /** Whether a shard must accept the statement's text before its client is told that it is well. */
 export function isJudgedByShard(plan: Plan): boolean {
   return isShardPlan(plan) || plan.kind === 'fill';

@@ -1,6 +1,7 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { Frontend } from './codes.js';
 import { afterCString, readInt32, readUint16 } from './framing.js';
+import { portalContext } from './portal-context.js';
 
 /**
  * Messages that clients send, read in place: offsets into the buffer that holds the message, no copies. `start` is at
@@ -107,8 +108,7 @@ export class BindLayout {
     message: string,
   ): SqlError {
     const name = buffer.toString('utf8', this.portalStart, this.portalEnd);
-    const portal = name === '' ? 'unnamed portal' : `portal "${name}"`;
-    return sqlError(state, message, { where: `${portal} parameter $${index + 1}` });
+    return sqlError(state, message, { where: `${portalContext(name)} parameter $${index + 1}` });
   }
 
   /** Whether parameter `index` is in binary format. */
