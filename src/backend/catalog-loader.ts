@@ -139,10 +139,12 @@ function namesIn(json: string | null): readonly string[] | null {
 const defaultKinds = ['constant', 'changing', 'sequence', 'function'] as const;
 const identities = ['a', 'd'] as const;
 const collations = ['default', 'bytes', 'other'] as const;
+const moments = ['timestamptz', 'timestamp', 'date', 'timetz', 'time'] as const;
 
 function columnOf(row: CatalogRow): CatalogColumn {
   const kind = defaultKinds.find((candidate) => candidate === row[10]);
   const collation = collations.find((candidate) => candidate === row[11]) ?? 'other';
+  const moment = moments.find((candidate) => candidate === row[14]);
   return {
     name: text(row, 2),
     type: Number(row[3]),
@@ -156,6 +158,7 @@ function columnOf(row: CatalogRow): CatalogColumn {
     ...(kind === undefined ? {} : { defaultKind: kind }),
     ...given('collationName', row[12]),
     ...given('sequence', row[13]),
+    ...(moment === undefined ? {} : { moment }),
   };
 }
 

@@ -31,6 +31,20 @@ const NEXTVAL_OID = 1574;
 const ONLY_NEXTVAL =
   `d.tree ~ ('^([{](COERCEVIAIO|FUNCEXPR [^{]*:funcformat [12]) [^{]*)?' ||` +
   ` '[{]FUNCEXPR :funcid ${NEXTVAL_OID} [^{]*[{]CONST :consttype 2205 [^{}]*[}][^{}]*[}]([^{}]*[}])?$')`;
+/**
+ * The default `d` is the time of the transaction: the type that it has before it is cast to the column's. 1299 and 2647
+ * are now() and transaction_timestamp() (pg_proc.dat), operators those of SQLValueFunctionOp (primnodes.h).
+ */
+const ONLY_MOMENT = `CASE pg_catalog.substring(d.tree,
+    '^(?:[{](?:COERCEVIAIO|FUNCEXPR [^{]*:funcformat 2) [^{]*)?' ||
+    '[{](FUNCEXPR :funcid (?:1299|2647)|SQLVALUEFUNCTION :op [0-7]) [^{}]*[}](?:[^{}]*[}])?$')
+  WHEN 'FUNCEXPR :funcid 1299' THEN 'timestamptz'
+  WHEN 'FUNCEXPR :funcid 2647' THEN 'timestamptz'
+  WHEN 'SQLVALUEFUNCTION :op 0' THEN 'date'
+  WHEN 'SQLVALUEFUNCTION :op 1' THEN 'timetz'
+  WHEN 'SQLVALUEFUNCTION :op 3' THEN 'timestamptz'
+  WHEN 'SQLVALUEFUNCTION :op 5' THEN 'time'
+  WHEN 'SQLVALUEFUNCTION :op 7' THEN 'timestamp' END`;
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
 
@@ -88,7 +102,7 @@ WHERE ${relationsOf[schemas]}`;
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
- * default, collation, its name unless it is the default, sequence; in attnum order. A domain counts as its base type,
+ * default, collation, its name unless it is the default, sequence, time; in attnum order. A domain counts as its base type,
  * with the modifier nearest to the column; its own default counts as the worst kind.
  */
 export const columnsQuery = (schemas: Schemas): string => `
@@ -140,7 +154,8 @@ SELECT n.nspname, c.relname, a.attname,
            AND p.refclassid = 'pg_catalog.pg_class'::regclass
            AND CASE WHEN a.attidentity = '' THEN p.objid = d.oid
                     ELSE p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype = 'i' END
-         LIMIT 1) END
+         LIMIT 1) END,
+       ${ONLY_MOMENT}
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,14 +1,29 @@
-import type { FillPlan, FillSlot } from '../planner/plan.js';
+import type { FillPlan, FillSlot, IdSource } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import { offsetOf } from '../sql/position.js';
 
-/** The values that one execution of the plan needs, in the order of the text. */
+/**
+ * The values that one execution of the plan needs, in the order of the text. A time is one value,
+ * however often the text tells it.
+ */
 export function slotsOf(plan: FillPlan): FillSlot[] {
   const slots: FillSlot[] = [];
   for (const { pieces } of plan.edits) {
-    for (const piece of pieces) if (typeof piece !== 'string') slots.push(piece);
+    for (const piece of pieces) {
+      if (typeof piece !== 'string' && knownMoment(piece, slots) < 0) slots.push(piece);
+    }
   }
   return slots;
+}
+
+/** Where a time is among the values; -1: not yet, or it is no time. */
+function knownMoment({ source }: FillSlot, slots: readonly FillSlot[]): number {
+  return slots.findIndex((other) => isSameMoment(other.source, source));
+}
+
+/** Whether both are one time of an execution. */
+export function isSameMoment(a: IdSource, b: IdSource): boolean {
+  return a.kind === 'moment' && b.kind === 'moment' && a.of === b.of;
 }
 
 /** A statement's text with values filled in. */
@@ -27,7 +42,7 @@ interface Kept {
 
 /**
  * Fills values into the statement's text (`[from, to)` of `text`).
- * @param sqlOf what stands for value `index`
+ * @param sqlOf what stands for value `index` of `slotsOf`
  */
 export function fillText(
   plan: FillPlan,
@@ -40,7 +55,11 @@ export function fillText(
   const parts: Buffer[] = [];
   const kept: Kept[] = [];
   let size = 0;
-  let index = 0;
+  const slots: FillSlot[] = [];
+  const placeOf = (slot: FillSlot): number => {
+    const known = knownMoment(slot, slots);
+    return known >= 0 ? known : slots.push(slot) - 1;
+  };
   const keep = (start: number, end: number): void => {
     kept.push({ start, end, filledStart: size });
     parts.push(text.subarray(start, end));
@@ -51,7 +70,7 @@ export function fillText(
     keep(at, offsetOf(start, literals));
     let made = '';
     for (const piece of pieces) {
-      made += typeof piece === 'string' ? piece : sqlOf(piece, index++);
+      made += typeof piece === 'string' ? piece : sqlOf(piece, placeOf(piece));
     }
     const bytes = Buffer.from(made);
     parts.push(bytes);

@@ -1,17 +1,19 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { sqlError } from '../errors/sql-error.js';
+import { fillText } from '../executor/fill-text.js';
 import type { Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { CreatedTable } from '../planner/plan.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import { Literals } from '../sql/literals.js';
+import { quoteLiteral } from '../sql/quote.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { runInPipeline } from './fan-out-run.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError } from './shard-choice.js';
 import { withSourceText } from './source-values.js';
+import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 type Done = (outcome: Outcome) => void;
@@ -34,6 +36,8 @@ export class CreateAsRun implements StatementRun {
   /** What came of the DDL; null: it has not run. */
   private made: Outcome | null = null;
   private existed = false;
+  /** The INSERT, with values of the proxy once they are there; null: not looked at yet. */
+  private text: Buffer | null = null;
 
   constructor(
     session: Session,
@@ -59,21 +63,21 @@ export class CreateAsRun implements StatementRun {
       return 'wait';
     }
     if (!this.made.ok || this.existed || created.insert === null) return 'ready';
-    const text = Buffer.from(created.insert);
+    this.text ??= Buffer.from(created.insert);
     const literals = new Literals();
-    const planned = session.planning.plan(text, 0, text.length, paramTypes, literals);
+    const planned = session.planning.plan(this.text, 0, this.text.length, paramTypes, literals);
     if (planned === null) return 'wait';
     const plan = onlyPlan(planned);
-    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
-    if (!isShardPlan(plan)) {
-      throw sqlError(
-        'feature_not_supported',
-        'CREATE TABLE AS with new values of sequences is not supported',
-        {
-          hint: 'Create the table first, then use INSERT ... SELECT.',
-        },
-      );
+    const { text } = this;
+    if (plan.kind === 'fill') {
+      const values = session.planning.ids.valuesFor(plan);
+      if (values === null) return 'wait';
+      const sqlOf = (_slot: unknown, index: number): string => quoteLiteral(values[index]!);
+      this.text = fillText(plan, text, 0, text.length, literals, sqlOf).text;
+      return this.prepare(backends, paramTypes);
     }
+    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
+    assert(isShardPlan(plan), 'an INSERT needs shards');
     const request = { ...this.request, plan, text, from: 0, to: text.length, literals };
     const insert = withSourceText(session, { sql: text, literals }, () =>
       this.makeRun(session, request),

@@ -1,7 +1,8 @@
 import { BindParts } from '../executor/bind-parts.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { slotsOf } from '../executor/fill-text.js';
+import { isSameMoment, slotsOf } from '../executor/fill-text.js';
 import type { NewIdSource } from '../executor/ids/ids.js';
+import { momentSql } from '../executor/ids/moment.js';
 import { nextValuesSql } from '../executor/ids/sequence-values.js';
 import type { FillPlan, FillSlot, IdSource } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
@@ -46,6 +47,7 @@ export class IdFiller {
         return this.inOrder(fetched.wishes, slots, bind);
       }
     }
+    if (!this.joinFor(wishes)) return null;
     const { ids } = session.context;
     for (const wish of wishes) {
       if (this.ownBackend(wish) === null) wish.values = ids.take(wish.source, wish.places.length);
@@ -127,18 +129,43 @@ export class IdFiller {
     for (const wish of wishes) {
       const count = wish.places.length;
       const backend = this.ownBackend(wish);
-      if (backend === null) wish.values ??= await session.context.ids.fetch(wish.source, count);
-      else if (wish.source.kind === 'sequence') {
+      if (backend === null) {
+        // Outside of a transaction both of its times are one.
+        const other = wishes.find(({ source, values }) => values !== null && isBoth(source, wish));
+        if (other !== undefined) wish.values = [other.values![0]!];
+        wish.values ??= await session.context.ids.fetch(wish.source, count);
+      } else if (wish.source.kind === 'sequence') {
         const sql = nextValuesSql(wish.source.name, count, 0);
         const [rows] = await askBackend(session, backend, [sql]);
         wish.values = rows!.map(([value]) => value!);
+      } else if (wish.source.kind === 'moment') {
+        const [rows] = await askBackend(session, backend, [momentSql(wish.source)]);
+        wish.values = new Array<string>(count).fill(rows![0]![0]!);
       }
     }
   }
 
-  /** A transaction that has changed the schema may have made the sequence: only itself sees it then. */
+  /** A transaction of which the time is wanted begins on some shard, if it has on none; false: wait. */
+  private joinFor(wishes: readonly Wish[]): boolean {
+    const { session } = this;
+    const { work, context } = session;
+    if (!work.explicit || work.participants.length > 0) return true;
+    for (const { source } of wishes) {
+      if (source.kind !== 'moment') continue;
+      const { topology } = context.config;
+      const shards = source.shards.length > 0 ? source.shards : topology.shards;
+      return session.lease(context.cluster.pickAny(shards)) !== null;
+    }
+    return true;
+  }
+
+  /**
+   * A transaction that has changed the schema may have made the sequence: only itself sees it then.
+   * Its time is that of the first server that has joined it.
+   */
   private ownBackend({ source }: Wish): BackendConnection | null {
     const { catalogStale, work } = this.session;
+    if (source.kind === 'moment') return work.participants[0] ?? null;
     return catalogStale && source.kind === 'sequence' ? work.participant(source.shard) : null;
   }
 
@@ -168,18 +195,24 @@ interface Wish {
 
 function isMade(source: IdSource): source is NewIdSource {
   const { kind } = source;
-  return kind === 'snowflake' || kind === 'uuidv7' || kind === 'sequence';
+  return kind === 'snowflake' || kind === 'uuidv7' || kind === 'sequence' || kind === 'moment';
 }
 
 function wishesOf(slots: readonly FillSlot[]): Wish[] {
   const wishes: Wish[] = [];
   slots.forEach(({ source }, place) => {
     if (!isMade(source)) return;
-    const known = wishes.find((wish) => wish.source === source);
+    const known = wishes.find(
+      (wish) => wish.source === source || isSameMoment(wish.source, source),
+    );
     if (known === undefined) wishes.push({ source, places: [place], values: null });
     else known.places.push(place);
   });
   return wishes;
+}
+
+function isBoth(source: IdSource, other: Wish): boolean {
+  return source.kind === 'moment' && other.source.kind === 'moment';
 }
 
 /** Equal for equal wishes; a statement that is planned again has other objects. */

@@ -137,6 +137,11 @@ export interface CatalogColumn {
    * function does. Absent: not known.
    */
   readonly defaultKind?: 'constant' | 'changing' | 'sequence' | 'function';
+  /**
+   * The default is the time of the transaction as this built-in type, at most cast to the column's
+   * own. Absent: it is something else.
+   */
+  readonly moment?: 'timestamptz' | 'timestamp' | 'date' | 'timetz' | 'time';
   /** GENERATED ALWAYS AS (...) STORED or VIRTUAL. */
   readonly generated: boolean;
   /** '' none, 'a' ALWAYS, 'd' BY DEFAULT. */

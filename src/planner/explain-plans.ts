@@ -90,13 +90,15 @@ function explainRoute(
   return { ...explained, many: { kind: 'explain', explain } };
 }
 
-/** Nothing is inserted, so no ids are used up. */
+/** Nothing is inserted, so no ids are used up; what time it is may be told. */
 function valueless(plan: FillPlan): FillEdit[] {
   return plan.edits.map((edit) => ({
     ...edit,
     pieces: edit.pieces.map((piece) => {
       if (typeof piece === 'string') return piece;
-      return piece.source.kind === 'uuidv7' ? "'00000000-0000-7000-8000-000000000000'" : "'0'";
+      const { kind } = piece.source;
+      if (kind === 'moment') return piece;
+      return kind === 'uuidv7' ? "'00000000-0000-7000-8000-000000000000'" : "'0'";
     }),
   }));
 }

@@ -1,15 +1,22 @@
 import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
-import type { Table, TableIds } from '../keyspace/topology.js';
+import type { Shard, Table, TableIds } from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import { quoteQualified } from '../sql/quote.js';
 import type { Names } from './names.js';
-import type { IdSource } from './plan.js';
+import type { FillSlot, IdSource } from './plan.js';
 import { refuse } from './refusals.js';
 
 /** A column whose values the proxy makes, where an INSERT gives none. */
 export interface IdColumn {
   readonly column: CatalogColumn;
   readonly source: IdSource;
+  /** What stands behind the value; absent: nothing. */
+  readonly cast?: string;
+}
+
+/** The value of a column, as it stands in a text. */
+export function valueOf({ source, cast }: IdColumn): (string | FillSlot)[] {
+  return cast === undefined ? [{ source }] : [{ source }, cast];
 }
 
 /**
@@ -33,6 +40,19 @@ export function idColumns(relation: CatalogRelation, table: Table, names: Names)
     );
   }
   return found;
+}
+
+/**
+ * The columns whose default is the time of the transaction, for rows that several shards store: each
+ * has a time of its own.
+ */
+export function momentColumns(relation: CatalogRelation, shards: readonly Shard[]): IdColumn[] {
+  const source: IdSource = { kind: 'moment', of: 'transaction', shards };
+  return relation.columns.flatMap((column) => {
+    if (column.moment === undefined) return [];
+    const cast = column.moment === 'timestamptz' ? '' : `::pg_catalog.${column.moment}`;
+    return [{ column, source, cast: `::pg_catalog.timestamptz${cast}` }];
+  });
 }
 
 const idTypes: Readonly<Record<TableIds['from'], readonly number[]>> = {

@@ -1,9 +1,9 @@
 import type { InsertStmt, Node } from '@pgsql/types';
-import type { Table } from '../keyspace/topology.js';
+import type { Shard, Table } from '../keyspace/topology.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { Tokens } from '../sql/tokens.js';
-import { countsItself, idColumns, type IdColumn } from './id-sources.js';
-import { queryEdits, queryText } from './insert-select-fills.js';
+import { countsItself, idColumns, momentColumns, valueOf, type IdColumn } from './id-sources.js';
+import { queryEdits, queryText, takesColumns } from './insert-select-fills.js';
 import type { Insertion } from './insertions.js';
 import { fillPlan, type Edit } from './fill-plan.js';
 import type { FillPlan, FillSlot } from './plan.js';
@@ -11,20 +11,32 @@ import { Refused, refuse } from './refusals.js';
 import { findRows, type RowSpan } from './row-spans.js';
 import type { StatementContext } from './statement-context.js';
 
+/** What is to be filled in besides ids. */
+export interface OtherFills {
+  /** Edits of calls whose values the proxy knows. */
+  readonly calls: readonly Edit[];
+  /** The shards that may have to store one and the same time; null: one at most. */
+  readonly moments: readonly Shard[] | null;
+}
+
 /**
  * Plans an INSERT that leaves out values which the proxy makes, or says DEFAULT for them; null for
- * every other one. `calls`: further edits, of calls of sequence functions. The filled text gives them all, so
- * that it is planned as any other INSERT.
+ * every other one. The filled text gives them all, so that it is planned as any other INSERT.
  */
 export function planFill(
   statement: InsertStmt,
   insertion: Insertion,
-  calls: readonly Edit[],
+  { calls, moments }: OtherFills,
   context: StatementContext,
 ): FillPlan | null {
   const { target } = insertion;
   if (target.table === null) return null;
-  const made = idColumns(target.relation, target.table, context.names);
+  const tellsTime =
+    moments !== null && (insertion.select === null || takesColumns(insertion, context));
+  const made = [
+    ...idColumns(target.relation, target.table, context.names),
+    ...(tellsTime ? momentColumns(target.relation, moments) : []),
+  ];
   const omitted = made.filter(({ column }) => isOmitted(column.name, insertion));
   const defaulted = made.filter(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
@@ -108,10 +120,6 @@ function checkOverriding(
   );
 }
 
-function slot({ source }: IdColumn): FillSlot {
-  return { source };
-}
-
 /** `DEFAULT VALUES` -> `(id) VALUES (...)`. */
 function defaultValuesEdit(
   statement: InsertStmt,
@@ -124,7 +132,7 @@ function defaultValuesEdit(
   const pieces: (string | FillSlot)[] = [
     `(${nameList(omitted)})${overriding(statement, omitted)} `,
   ];
-  omitted.forEach((id, index) => pieces.push(index === 0 ? 'VALUES (' : ', ', slot(id)));
+  omitted.forEach((id, index) => pieces.push(index === 0 ? 'VALUES (' : ', ', ...valueOf(id)));
   return { start: tokens.start(at), end: tokens.end(at + 1), pieces: [...pieces, ')'] };
 }
 
@@ -155,13 +163,13 @@ function rowEdits(
     const span = spans[index];
     if (span !== undefined) {
       const at = span.start + 1;
-      edits.push({ start: at, end: at, pieces: omitted.flatMap((id) => [slot(id), ', ']) });
+      edits.push({ start: at, end: at, pieces: omitted.flatMap((id) => [...valueOf(id), ', ']) });
     }
     for (const id of defaulted) {
       const cell = row[insertion.columns.indexOf(id.column.name)];
       if (!isDefault(cell)) continue;
       const start = cell.SetToDefault.location ?? 0;
-      edits.push({ start, end: start + 'default'.length, pieces: [slot(id)] });
+      edits.push({ start, end: start + 'default'.length, pieces: valueOf(id) });
     }
   });
   return edits;

@@ -3,7 +3,7 @@ import { quoteLiteral } from '../sql/quote.js';
 import { constOf, contains, qualifiedName } from './ast.js';
 import { insertText, type InsertText } from './distribute/insert-text.js';
 import type { Edit } from './fill-plan.js';
-import type { IdColumn } from './id-sources.js';
+import { valueOf, type IdColumn } from './id-sources.js';
 import type { Insertion } from './insertions.js';
 import { refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
@@ -27,9 +27,15 @@ export function queryText(
   );
 }
 
+/** Whether further columns can be added to the query of an INSERT. */
+export function takesColumns(insertion: Insertion, context: StatementContext): boolean {
+  const select = insertion.select!;
+  return givesRowsAsRead(select, insertion, context) || !hasUntyped(select);
+}
+
 /**
  * INSERT ... SELECT without values for columns of sequences: the query itself takes them, one for
- * each row, on the server that counts.
+ * each row, on the server that counts. A time is one for all rows.
  */
 export function queryEdits(
   insertion: Insertion,
@@ -37,8 +43,10 @@ export function queryEdits(
   text: InsertText,
   context: StatementContext,
 ): Edit[] {
-  const calls = omitted.map(({ column, source }) => {
-    if (source.kind === 'sequence') return `pg_catalog.nextval(${quoteLiteral(source.name)}), `;
+  const calls = omitted.flatMap((id): Edit['pieces'] => {
+    const { column, source } = id;
+    if (source.kind === 'sequence') return [`pg_catalog.nextval(${quoteLiteral(source.name)}), `];
+    if (source.kind === 'moment') return [...valueOf(id), ', '];
     return refuse(
       `INSERT ... SELECT into table "${insertion.target.relation.name}" without values for "${column.name}" is not supported: ` +
         'Shardgate makes them row by row',
@@ -51,7 +59,7 @@ export function queryEdits(
     const at = first.ResTarget.location ?? 0;
     return [{ start: at, end: at, pieces: calls }];
   }
-  if (hasUntyped(select)) {
+  if (!takesColumns(insertion, context)) {
     refuse(
       'constants without a type in this query of an INSERT are not supported',
       "Cast them, as in 'x'::text, or give values for every column.",

@@ -1,5 +1,5 @@
 import type { InsertStmt } from '@pgsql/types';
-import type { Keyspace } from '../keyspace/topology.js';
+import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { contains } from './ast.js';
 import { checkCopiedDefaults, checkDefaults } from './column-defaults.js';
@@ -12,8 +12,10 @@ import {
   type InsertedRows,
 } from './distribute/inserted-rows.js';
 import { valueOf } from './key-values.js';
+import type { Edit } from './fill-plan.js';
 import { planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
+import { momentEdits, tellsTime } from './moment-calls.js';
 import { placementOf, tablesOf, type ShardedOccurrence } from './placement.js';
 import type {
   Destination,
@@ -48,7 +50,9 @@ export function planInsert(
   if (unknown !== null || insertion === null) return routePlan('insert', true, unknown!);
   const { table, relation } = insertion.target;
   if (table === null) refuseSystemTable(relation.name);
-  const fill = planFill(statement, insertion, calls?.edits ?? [], context);
+  const moments = momentShards(insertion, table);
+  const edits = [...(calls?.edits ?? []), ...momentCalls(statement, table, moments, context)];
+  const fill = planFill(statement, insertion, { calls: edits, moments }, context);
   if (fill !== null) return fill;
   const { sharded } = tablesOf(analysis);
   const inserting = { statement, insertion, analysis, context };
@@ -58,6 +62,26 @@ export function planInsert(
   checkKeyColumn(statement, insertion, target.table);
   checkDefaults(analysis);
   return insertSharded(target, inserting);
+}
+
+/** The shards that may have to store one and the same time; null: one at most. */
+function momentShards({ rows, select }: Insertion, table: Table): readonly Shard[] | null {
+  const { sharded, shards } = table.keyspace;
+  if (!sharded || shards.length === 1) return null;
+  const isMany = table.type === 'reference' || select !== null || (rows?.length ?? 1) > 1;
+  return isMany ? shards : null;
+}
+
+/** What stands in place of calls that tell the time; conditions matter where copies must be the same. */
+function momentCalls(
+  statement: InsertStmt,
+  table: Table,
+  shards: readonly Shard[] | null,
+  context: StatementContext,
+): readonly Edit[] {
+  const node = { InsertStmt: statement };
+  if (shards === null || !(table.type === 'reference' || tellsTime(node))) return [];
+  return momentEdits(node, shards, context);
 }
 
 /** An INSERT on its way through the planner. */

@@ -640,6 +640,16 @@ export type IdSource =
   /** The same of the sequence that parameter `index` (0-based) names. */
   | { readonly kind: 'currvalOf'; readonly index: number }
   | { readonly kind: 'lastval' }
+  /**
+   * The time at which the session's transaction or statement began, as text of a timestamptz: what the
+   * first server of the transaction says; where none has joined yet, one of these is asked (any shard
+   * for none).
+   */
+  | {
+      readonly kind: 'moment';
+      readonly of: 'transaction' | 'statement';
+      readonly shards: readonly Shard[];
+    }
   /** The process id that the client was given at login. */
   | { readonly kind: 'ownPid' }
   /** A client's query or session is ended, and it is told whether there is such a one: `t`, `f`. */

@@ -2,8 +2,9 @@ import type { FuncCall, Node, SelectStmt } from '@pgsql/types';
 import { Tokens } from '../sql/tokens.js';
 import { bodyOf, constOf, forEachChild, kindOf, qualifiedName } from './ast.js';
 import type { Edit } from './fill-plan.js';
+import { namesItself } from './output-naming.js';
 import type { FillSlot, ProcessPid } from './plan.js';
-import { isPlain, namesItself } from './sequence-calls.js';
+import { isPlain } from './sequence-calls.js';
 import type { StatementContext } from './statement-context.js';
 
 const words = /pg_(backend_pid|cancel_backend|terminate_backend)/i;

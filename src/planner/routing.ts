@@ -129,7 +129,7 @@ export function orRefusal(shards: ShardSelector, many: () => ManyShards): Route 
 }
 
 /** One value leads to one shard, whatever it is. */
-function isOneKey(shards: ShardSelector): boolean {
+export function isOneKey(shards: ShardSelector): boolean {
   if (shards.kind !== 'keys' || shards.groups.length !== 1) return false;
   const terms = shards.groups[0]!;
   return terms.length === 1 && terms[0]!.source.kind !== 'paramArray';

@@ -1,8 +1,9 @@
 import type { FuncCall, InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import { Tokens } from '../sql/tokens.js';
-import { bodyOf, forEachChild, kindOf, qualifiedName, selectOf } from './ast.js';
+import { bodyOf, forEachChild, qualifiedName, selectOf } from './ast.js';
 import type { Edit } from './fill-plan.js';
 import { sequenceSource } from './id-sources.js';
+import { namingInside, type Naming } from './output-naming.js';
 import type { IdSource } from './plan.js';
 import { refuse } from './refusals.js';
 import { findSequence, sequenceArgument, withoutCasts } from './sequence-names.js';
@@ -14,27 +15,8 @@ export interface SequenceCalls {
   readonly edits: readonly Edit[];
 }
 
-/** How an expression stands to the name of its output column. */
-type Naming =
-  /** It has none, or does not depend on it. */
-  | 'none'
-  /** The call itself gives the name. */
-  | 'own'
-  /** Something around it takes its name from the call. */
-  | 'inherited';
-
 const words = /(curr|last|next)val/i;
 const decoder = new TextDecoder();
-/** Expressions whose column is called something else than what stands in them. */
-export const namesItself = new Set([
-  'A_Expr',
-  'BoolExpr',
-  'FuncCall',
-  'CoalesceExpr',
-  'MinMaxExpr',
-  'NullTest',
-]);
-
 /**
  * Finds calls of currval and lastval, and of nextval where it is called exactly once: a value of
  * VALUES in an INSERT, or an output of a SELECT without FROM. Other calls of nextval are left to
@@ -64,16 +46,10 @@ class Search implements SequenceCalls {
 
   visit(node: Node, naming: Naming): void {
     if ('FuncCall' in node && this.#replaces(node.FuncCall, naming)) return;
-    const inner = this.#namingInside(node, naming);
+    const inner = namingInside(node, naming);
     forEachChild(bodyOf(node), (child) => {
       this.visit(child, inner);
     });
-  }
-
-  #namingInside(node: Node, naming: Naming): Naming {
-    if ('ResTarget' in node) return node.ResTarget.name === undefined ? 'own' : 'none';
-    if ('SelectStmt' in node || 'InsertStmt' in node || naming === 'none') return 'none';
-    return namesItself.has(kindOf(node)) ? 'none' : 'inherited';
   }
 
   #replaces(call: FuncCall, naming: Naming): boolean {

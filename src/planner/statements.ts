@@ -17,6 +17,7 @@ import { planDeclare, planSelect } from './select-plans.js';
 import { planExecute, planPrepare } from './prepared-statements.js';
 import { processCalls } from './process-calls.js';
 import { sequenceCalls } from './sequence-calls.js';
+import { momentEdits, momentPlan } from './moment-calls.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
 import { planCreateTableAs, planSelectInto } from './temporary-tables.js';
@@ -68,13 +69,29 @@ export function planStatement(node: Node, context: StatementContext): Plan {
   touched.clear();
   try {
     const plan = dispatch(node, context);
-    return touched.size === 0 ? plan : touching(plan, [...touched]);
+    const filled = momentPlan(node, plan, context);
+    if (filled !== null) countParameters(node, context);
+    return touched.size === 0 ? (filled ?? plan) : touching(filled ?? plan, [...touched]);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
+    const filled = copiedMoment(node, context);
+    if (filled !== null) return filled;
     // The parameters behind the refused place were not counted; such a plan is not worth keeping.
     outcome.cacheable = false;
     return refusePlan(verbOf(kind), error.refusal);
   }
+}
+
+/**
+ * What changes the copies of a reference table must be the same for each, the time included; so that
+ * may be all that an UPDATE or DELETE was refused for.
+ */
+function copiedMoment(node: Node, context: StatementContext): Plan | null {
+  if (!('UpdateStmt' in node || 'DeleteStmt' in node)) return null;
+  const edits = momentEdits(node, [], context);
+  if (edits.length === 0) return null;
+  countParameters(node, context);
+  return fillPlan(verbOf(kindOf(node)), edits, context);
 }
 
 /** A plan that its runners must know to use a server session's own. */

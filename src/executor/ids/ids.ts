@@ -5,11 +5,15 @@ import type { Shard } from '../../keyspace/topology.js';
 import type { IdSource } from '../../planner/plan.js';
 import type { Logger } from '../../util/logger.js';
 import { MachineLease } from './machine-lease.js';
-import { SequenceValues, type IdQuery } from './sequence-values.js';
+import { momentSql } from './moment.js';
+import { QUERY_TIMEOUT_MS, SequenceValues, type IdQuery } from './sequence-values.js';
 import { Uuid7Source } from './uuidv7.js';
 
 /** What makes values; the others of `IdSource` are known to the session. */
-export type NewIdSource = Extract<IdSource, { kind: 'snowflake' | 'uuidv7' | 'sequence' }>;
+export type NewIdSource = Extract<
+  IdSource,
+  { kind: 'snowflake' | 'uuidv7' | 'sequence' | 'moment' }
+>;
 
 /** How often it is looked whether the clock has caught up, and for how long. */
 const CLOCK_POLL_MS = 20;
@@ -20,10 +24,12 @@ export class Ids {
   private readonly query: IdQuery;
   private readonly uuids = new Uuid7Source();
   private readonly lease: MachineLease;
+  private readonly catalogShard: () => Shard;
   private readonly sequences = new Map<string, SequenceValues>();
 
   constructor(query: IdQuery, catalogShard: () => Shard, logger: Logger) {
     this.query = query;
+    this.catalogShard = catalogShard;
     this.lease = new MachineLease(query, catalogShard, logger);
   }
 
@@ -36,6 +42,8 @@ export class Ids {
         return this.snowflakes(count);
       case 'sequence':
         return this.sequence(source.shard, source.name).take(count);
+      case 'moment':
+        return null;
     }
   }
 
@@ -44,6 +52,11 @@ export class Ids {
     try {
       if (source.kind === 'sequence') {
         return await this.sequence(source.shard, source.name).fetch(count);
+      }
+      if (source.kind === 'moment') {
+        const shard = source.shards[0] ?? this.catalogShard();
+        const [row] = await this.query(shard, momentSql(source), QUERY_TIMEOUT_MS);
+        return new Array<string>(count).fill(row![0]!);
       }
       await this.lease.acquire();
     } catch (error) {

@@ -20,7 +20,7 @@ const QUIET_MS = 5000;
 const ROOM_MIN = 100_000;
 const WINDOW_MS = 1000;
 /** Another transaction may hold the sequence locked, as ALTER SEQUENCE does. */
-const QUERY_TIMEOUT_MS = 30_000;
+export const QUERY_TIMEOUT_MS = 30_000;
 
 /**
  * Values of one sequence, from the server that counts it. Under load they are reserved in blocks;

@@ -15,11 +15,17 @@ const FILTERS = new Set(['whereClause', 'quals']);
  */
 export function tellsMoment(query: Node, analysis: Analysis): boolean {
   if (analysis.volatileFunction === null && analysis.clockText === null) return false;
-  return inValue(query, analysis.tellsMoment);
+  const { tellsMoment: tellers, views } = analysis;
+  return (
+    inValue(query, tellers) || [...views.values()].some(({ select }) => inValue(select, tellers))
+  );
 }
 
-/** @param tellers functions of the user that tell it too */
-function inValue(value: unknown, tellers: ReadonlySet<string>): boolean {
+/**
+ * Whether a tree computes something with the time, but for what only chooses rows.
+ * @param tellers functions of the user that tell it too
+ */
+export function inValue(value: unknown, tellers: ReadonlySet<string>): boolean {
   if (value === null || typeof value !== 'object') return false;
   if (Array.isArray(value)) return value.some((item) => inValue(item, tellers));
   if (isMoment(value as Node, tellers)) return true;
