@@ -515,6 +515,9 @@ export class ExtendedQuery {
       .bytes(buffer, layout.statementEnd, end)
       .end();
     backend.expect(Expect.bind, PASS);
+    if (statement.prepared.described?.holdsOids === true) {
+      backend.statements.describeBound(buffer.subarray(layout.portalStart, layout.portalEnd));
+    }
     this.pipeline.execute(backend);
     this.portals.addRemote(portalName, statement, plan, backend);
     return true;

@@ -22,9 +22,7 @@ export interface Driver {
 }
 
 /** Steps of the scripts that Shardgate refuses yet. */
-export const refusedSteps: Readonly<Record<string, readonly string[]>> = {
-  asyncpg: ['types'],
-};
+export const refusedSteps: Readonly<Record<string, readonly string[]>> = {};
 
 const at = (...path: string[]): string => join(folder, ...path);
 

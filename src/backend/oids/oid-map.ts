@@ -1,4 +1,8 @@
-import type { ServerOids } from './server-oids.js';
+import type { Container, ServerOids } from './server-oids.js';
+
+/** Rows without a name, and arrays of them (pg_type.dat): what is in them may be of users' types. */
+export const RECORD = 2249;
+export const RECORD_ARRAY = 2287;
 
 /**
  * How one shard's OIDs of users' types and relations differ from those of the catalog shard, which
@@ -7,19 +11,20 @@ import type { ServerOids } from './server-oids.js';
  *   client  <-- catalogType, catalogRelation -- shard
  *   client  --         shardType            --> shard
  *
- * Values have OIDs in them too where arrays and composites are in binary format: those that a shard
- * gets need no mapping (array_recv and record_recv look at the OIDs of built-in types only), those
- * that it gives are passed as they are.
+ * Values have OIDs in them too where arrays and composites are in binary format (row-values.ts). Those
+ * that a shard gets need no mapping: array_recv and record_recv look at the OIDs of built-in types only.
  */
 export class OidMap {
   private readonly typesOut: ReadonlyMap<number, number>;
   private readonly typesIn: ReadonlyMap<number, number>;
   private readonly relationsOut: ReadonlyMap<number, number>;
+  private readonly containers: ReadonlyMap<number, Container>;
 
   private constructor(catalog: ServerOids, shard: ServerOids) {
     this.typesOut = differences(shard.types, catalog.types);
     this.typesIn = differences(catalog.types, shard.types);
     this.relationsOut = differences(shard.relations, catalog.relations);
+    this.containers = shard.containers;
   }
 
   /** Null: nothing differs. */
@@ -41,6 +46,13 @@ export class OidMap {
   /** What the catalog shard calls the shard's table or view. */
   catalogRelation(oid: number): number {
     return this.relationsOut.get(oid) ?? oid;
+  }
+
+  /** How binary values of the shard's type hold others; null: they hold none of users' types. */
+  containerOf(shardType: number): Container | null {
+    if (shardType === RECORD) return 'row';
+    if (shardType === RECORD_ARRAY) return 'array';
+    return this.containers.get(shardType) ?? null;
   }
 
   equals(other: OidMap | null): boolean {

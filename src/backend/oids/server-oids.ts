@@ -2,15 +2,15 @@ import { FIRST_USER_OID } from '../../keyspace/type-oids.js';
 
 const USER_OBJECTS = `n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
-/** kind (t type, r relation), schema, name (of the elements for an array type), is array type, OID */
+/** kind (t type, r relation), schema, name (of the elements for an array type), is array type, OID, is row type */
 export const serverOidsQuery = `
-SELECT 't', n.nspname, coalesce(e.typname, t.typname), e.oid IS NOT NULL, t.oid
+SELECT 't', n.nspname, coalesce(e.typname, t.typname), e.oid IS NOT NULL, t.oid, t.typtype = 'c'
 FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
 WHERE t.oid >= ${FIRST_USER_OID} AND ${USER_OBJECTS}
 UNION ALL
-SELECT 'r', n.nspname, c.relname, false, c.oid
+SELECT 'r', n.nspname, c.relname, false, c.oid, false
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid >= ${FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
@@ -20,16 +20,24 @@ WHERE c.oid >= ${FIRST_USER_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 export interface ServerOids {
   readonly types: ReadonlyMap<string, number>;
   readonly relations: ReadonlyMap<string, number>;
+  /** The types among them whose binary values have OIDs in them. */
+  readonly containers: ReadonlyMap<number, Container>;
 }
+
+/** How a value holds others. */
+export type Container = 'array' | 'row';
 
 /** Reads the rows of `serverOidsQuery`, in text format. */
 export function serverOidsOf(rows: readonly (readonly (string | null)[])[]): ServerOids {
   const types = new Map<string, number>();
   const relations = new Map<string, number>();
-  for (const [kind, schema, name, isArray, oid] of rows) {
+  const containers = new Map<number, Container>();
+  for (const [kind, schema, name, isArray, oid, isRow] of rows) {
     // No name has a zero byte in it.
     const key = `${schema}\0${name}${isArray === 't' ? '\0' : ''}`;
     (kind === 't' ? types : relations).set(key, Number(oid));
+    if (isArray === 't') containers.set(Number(oid), 'array');
+    else if (isRow === 't') containers.set(Number(oid), 'row');
   }
-  return { types, relations };
+  return { types, relations, containers };
 }

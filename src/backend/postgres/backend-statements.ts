@@ -1,4 +1,5 @@
 import { Backend, Frontend } from '../../protocol/codes.js';
+import { mayHoldOids, wantsBinary } from '../oids/row-values.js';
 import type { BackendConnection } from './connection.js';
 import { CAPTURE, DROP, Expect, PASS, type ReplyAction } from './expected-replies.js';
 import { writeParse, type PreparedText } from './prepared-text.js';
@@ -75,6 +76,18 @@ export class BackendStatements {
     const { backend } = this;
     backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(rest).end();
     backend.expect(Expect.bind, DROP);
+    if (wantsBinary(rest)) this.describeBound(NO_NAME);
+  }
+
+  /**
+   * A portal whose rows may come in binary has been bound: where OIDs in its values differ from the catalog shard's,
+   * the server must say which columns have such.
+   */
+  describeBound(portal: Buffer): void {
+    const { backend } = this;
+    if (backend.owner.oids === null) return;
+    backend.out.begin(Frontend.describe).byte(0x50).bytes(portal).byte(0).end();
+    backend.expect(Expect.describe, DROP);
   }
 
   /**
@@ -116,7 +129,8 @@ export class BackendStatements {
   /** The description is complete; `type` tells whether there are rows. */
   described(type: number, buffer: Buffer, start: number, end: number): void {
     const rows = type === Backend.noData ? null : Buffer.from(buffer.subarray(start, end));
-    this.describing.shift()!.described ??= { parameters: this.parameterTypes, rows };
+    const holdsOids = rows !== null && mayHoldOids(rows);
+    this.describing.shift()!.described ??= { parameters: this.parameterTypes, rows, holdsOids };
     this.parameterTypes = null;
   }
 

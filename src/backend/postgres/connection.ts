@@ -10,6 +10,7 @@ import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
 import type { SharedBatch } from '../shared-batch.js';
 import { mapParameterDescription, mapRowDescription } from '../oids/oid-messages.js';
+import { mappedColumns, mapRow, type MappedColumn } from '../oids/row-values.js';
 import {
   CAPTURE,
   DROP,
@@ -80,6 +81,8 @@ export class BackendConnection implements TransportHandler {
   /** Where the bytes begin that are to be passed in one piece. */
   private runStart = 0;
   private end = 0;
+  /** What is to be mapped in the rows that come, until the next Bind or description; null: nothing. */
+  private mapped: readonly MappedColumn[] | null = null;
   /** Bytes of a data message that are still to come; they follow the action of the message's head. */
   private dataRemaining = 0;
   private walking = false;
@@ -357,6 +360,13 @@ export class BackendConnection implements TransportHandler {
       return false;
     }
     const next = at + 1 + length;
+    if (type === Backend.dataRow && this.mapped !== null) {
+      if (next > end) return false;
+      mapRow(buffer, at, this.mapped, this.owner.oids!);
+      this.dataRemaining = next - at;
+      this.walkData(next);
+      return true;
+    }
     if (type === Backend.dataRow || type === Backend.copyData) {
       // The sink gets contiguous rows in one piece; a row that is cut off goes as far as it came.
       const whole = this.expected.headAction === CAPTURE ? this.dataRunEnd(at) : next;
@@ -474,6 +484,7 @@ export class BackendConnection implements TransportHandler {
       case Backend.bindComplete:
         if (kind !== Expect.bind) return this.unexpected(type);
         expected.pop();
+        this.mapped = null;
         break;
       case Backend.closeComplete:
         if (kind !== Expect.close) return this.unexpected(type);
@@ -484,8 +495,10 @@ export class BackendConnection implements TransportHandler {
       case Backend.noData:
         if (kind === Expect.describe || kind === Expect.describeNoted) expected.pop();
         else if (kind !== Expect.query) return this.unexpected(type);
-        if (this.owner.oids !== null && type === Backend.rowDescription)
+        if (this.owner.oids !== null && type === Backend.rowDescription) {
+          this.mapped = mappedColumns(buffer, start, end, this.owner.oids);
           mapRowDescription(buffer, start, end, this.owner.oids);
+        }
         if (kind === Expect.describeNoted) this.statements.described(type, buffer, start, end);
         break;
       case Backend.parameterDescription:

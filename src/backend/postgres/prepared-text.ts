@@ -27,6 +27,8 @@ export interface Description {
   readonly parameters: Buffer | null;
   /** Null: NoData. */
   readonly rows: Buffer | null;
+  /** Binary values of the rows may have OIDs of users' types in them. */
+  readonly holdsOids: boolean;
 }
 
 /** A client's text, kept, and the PreparedText that it shares with others. */

@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../../backend/postgres/connection.js';
+import { wantsBinary } from '../../backend/oids/row-values.js';
 import { CAPTURE, DROP, Expect } from '../../backend/postgres/expected-replies.js';
 import { unnamedText } from '../../backend/postgres/prepared-text.js';
 import { Frontend } from '../../protocol/codes.js';
@@ -34,6 +35,7 @@ export class PortalPart {
     backend.statements.parseUnnamed(unnamedText(text, types), DROP);
     backend.out.begin(Frontend.bind).cstring(name).byte(0).bytes(rest).end();
     backend.expect(Expect.bind, CAPTURE);
+    if (wantsBinary(rest)) backend.statements.describeBound(Buffer.from(name));
   }
 
   /** Answered by RowDescription. */
