@@ -515,9 +515,7 @@ export class ExtendedQuery {
       .bytes(buffer, layout.statementEnd, end)
       .end();
     backend.expect(Expect.bind, PASS);
-    if (statement.prepared.described?.holdsOids === true) {
-      backend.statements.describeBound(buffer.subarray(layout.portalStart, layout.portalEnd));
-    }
+    backend.statements.bound(statement.prepared, buffer, layout.portalStart, layout.portalEnd);
     this.pipeline.execute(backend);
     this.portals.addRemote(portalName, statement, plan, backend);
     return true;
@@ -544,8 +542,8 @@ export class ExtendedQuery {
   // ---------------------------------------------------------------- transaction control in a pipeline
 
   /**
-   * False: a transaction command is on its way, and what follows depends on it; or a Bind must be answered first, but for
-   * one of the portal of this name.
+   * False: a transaction command is on its way, and what follows depends on it; or a Bind must be answered first, but
+   * for one of the portal of this name.
    */
   private controlSettled(portal: string | null = null): boolean {
     const { loss } = this;

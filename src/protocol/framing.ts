@@ -1,4 +1,4 @@
-import { MESSAGE_BYTES_MAX, TxStatus } from './codes.js';
+import { Backend, MESSAGE_BYTES_MAX, TxStatus } from './codes.js';
 
 /** Big-endian signed 32 bits at `at`. */
 export function readInt32(bytes: Uint8Array, at: number): number {
@@ -119,4 +119,17 @@ export function isReadyForQuery(buffer: Buffer, start: number, end: number): boo
   const status = buffer[start + 5];
   const { idle, inTransaction, failed } = TxStatus;
   return end - start === 6 && (status === idle || status === inTransaction || status === failed);
+}
+
+/** End of the contiguous row or copy data messages at `at`, which may lie behind `end`, where the bytes end. */
+export function dataRunEnd(buffer: Uint8Array, at: number, end: number): number {
+  let stop = at;
+  while (end - stop >= 5) {
+    const type = buffer[stop]!;
+    if (type !== Backend.dataRow && type !== Backend.copyData) break;
+    const length = readInt32(buffer, stop + 1);
+    if (length < 4 || length > MESSAGE_BYTES_MAX) break;
+    stop += 1 + length;
+  }
+  return stop;
 }

@@ -3,7 +3,7 @@
  * the same one in all such statements of a transaction.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Comparison } from '../support/oracle.js';
+import type { Comparison } from '../support/oracle.js';
 import { openScene, type Scene } from '../support/scene.js';
 
 let scene: Scene;

@@ -90,6 +90,11 @@ export class BackendStatements {
     backend.expect(Expect.describe, DROP);
   }
 
+  /** A client's statement has been bound, to the portal that `[start, end)` names. */
+  bound(text: PreparedText, buffer: Buffer, start: number, end: number): void {
+    if (text.described?.holdsOids === true) this.describeBound(buffer.subarray(start, end));
+  }
+
   /**
    * Parses, binds and executes under no name. Rows and tag are captured, with the description of the rows where
    * `describe` asks for it. Neither Sync nor Flush is sent.

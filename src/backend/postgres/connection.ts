@@ -5,7 +5,7 @@ import type { SocketTransport, TransportHandler } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/codes.js';
 import { withPosition } from '../../protocol/error-position.js';
-import { Framer, isReadyForQuery, readInt32 } from '../../protocol/framing.js';
+import { dataRunEnd, Framer, isReadyForQuery, readInt32 } from '../../protocol/framing.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
 import type { SharedBatch } from '../shared-batch.js';
@@ -369,7 +369,7 @@ export class BackendConnection implements TransportHandler {
     }
     if (type === Backend.dataRow || type === Backend.copyData) {
       // The sink gets contiguous rows in one piece; a row that is cut off goes as far as it came.
-      const whole = this.expected.headAction === CAPTURE ? this.dataRunEnd(at) : next;
+      const whole = this.expected.headAction === CAPTURE ? dataRunEnd(buffer, at, end) : next;
       this.dataRemaining = whole - at;
       this.walkData(Math.min(whole, end));
       return true;
@@ -446,20 +446,6 @@ export class BackendConnection implements TransportHandler {
   private leaveOut(from: number): void {
     this.passRun(from);
     this.runStart = this.at;
-  }
-
-  /** End of the contiguous data messages at `at`, which may lie behind the bytes that have come. */
-  private dataRunEnd(at: number): number {
-    const { buffer, end } = this;
-    let stop = at;
-    while (end - stop >= 5) {
-      const type = buffer[stop]!;
-      if (type !== Backend.dataRow && type !== Backend.copyData) break;
-      const length = readInt32(buffer, stop + 1);
-      if (length < 4 || length > MESSAGE_BYTES_MAX) break;
-      stop += 1 + length;
-    }
-    return stop;
   }
 
   private passSynthetics(): void {
