@@ -32,6 +32,10 @@ export interface Config {
   readonly limits: {
     readonly maxClients: number;
     readonly gatherMemoryBytes: number;
+    /** 0: any number. */
+    readonly gatherRowsMax: number;
+    /** 0: none. */
+    readonly gatherTimeoutMs: number;
     /** 0: none. */
     readonly statementTimeoutMs: number;
     readonly loginTimeoutMs: number;

@@ -49,6 +49,8 @@ export const limits = {
   drainTimeout: { min: 0, max: LONGEST_MS },
   /** One frame of COPY data is 64 kB; a gather smaller than that cannot hold one. */
   gatherMemory: { min: 64 * KB, max: 1024 * GB },
+  /** 0 turns it off; the upper bound is what a table of 8 kB pages holds of the smallest rows. */
+  gatherRows: { min: 0, max: 10 ** 12 },
   /**
    * From the read buffer (a startup packet is at most 10,000 bytes) to what Postgres allocates: 1
    * GB - 1 (MaxAllocSize).
@@ -80,6 +82,8 @@ export const defaults = {
   preparedPerBackend: 200,
   maxClients: 10_000,
   gatherMemory: '64MB',
+  gatherRows: 0,
+  gatherTimeout: '0',
   statementTimeout: '0',
   loginTimeout: '15s',
   messageSize: '256MB',

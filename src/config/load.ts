@@ -113,6 +113,8 @@ function build(
     limits: {
       maxClients: bounds.max_clients,
       gatherMemoryBytes: bounds.gather_memory,
+      gatherRowsMax: bounds.gather_rows,
+      gatherTimeoutMs: bounds.gather_timeout,
       statementTimeoutMs: bounds.statement_timeout,
       loginTimeoutMs: bounds.login_timeout,
       messageBytesMax: bounds.message_size,

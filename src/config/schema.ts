@@ -255,6 +255,17 @@ const limitsOfClients = object({
     64 * 1024 ** 2,
     defaults.gatherMemory,
   ),
+  gather_rows: defaulted(
+    integer(limits.gatherRows, 'a number of rows'),
+    'How many rows these may be; 0: any number',
+    defaults.gatherRows,
+  ),
+  gather_timeout: defaulted(
+    duration(limits.timeoutOrNone),
+    'How long a statement that brings rows together may take; 0: as long as it needs',
+    0,
+    defaults.gatherTimeout,
+  ),
   statement_timeout: defaulted(
     duration(limits.timeoutOrNone),
     'Statements that take longer are cancelled; 0: none',

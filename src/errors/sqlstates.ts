@@ -99,13 +99,16 @@ export const sqlstates = {
   },
   out_of_memory: {
     code: '53200',
-    when: 'A statement would bring together more rows than limits.gather_memory',
+    when: 'A statement would bring together more rows than limits.gather_memory or limits.gather_rows',
   },
   object_not_in_prerequisite_state: {
     code: '55000',
     when: 'A portal that cannot be run again, a cursor that cannot go where it is sent, currval before nextval',
   },
-  program_limit_exceeded: { code: '54000', when: 'A message or answer above a configured limit' },
+  program_limit_exceeded: {
+    code: '54000',
+    when: 'A message or answer above a configured limit, or limits.gather_timeout is over',
+  },
   statement_too_complex: {
     code: '54001',
     when: 'A statement that is nested too deeply or too large to parse in time',

@@ -7,6 +7,7 @@ export type GatherStep =
   | { readonly kind: 'input'; readonly input: number }
   | { readonly kind: 'table'; readonly input: number }
   | { readonly kind: 'copy'; readonly input: number }
+  | { readonly kind: 'settings' }
   | { readonly kind: 'final' }
   /** Something about tables behind that, nobody waits for. */
   | { readonly kind: 'cleanUp' };

@@ -15,6 +15,22 @@ export function memoryError(bytesMax: number): SqlError {
   });
 }
 
+/** More rows than the configuration allows. */
+export function rowsError(rowsMax: number): SqlError {
+  return sqlError('out_of_memory', 'the rows that this statement brings together are too many', {
+    detail: `They exceed limits.gather_rows (${rowsMax}).`,
+    hint: 'Add conditions, join on the shard key, or raise limits.gather_rows.',
+  });
+}
+
+/** It has taken longer than the configuration allows. */
+export function timeError(timeMs: number): SqlError {
+  return sqlError('program_limit_exceeded', 'this statement takes too long to bring rows together', {
+    detail: `It exceeds limits.gather_timeout (${timeMs} ms).`,
+    hint: 'Add conditions, join on the shard key, or raise limits.gather_timeout.',
+  });
+}
+
 /** The final statement would not give what the client was told. */
 export function shapeError(): Buffer {
   return errorBytes(

@@ -58,7 +58,10 @@ export function unnestRelation(
 }
 
 /** An input of which the home has rows itself: `table` holds those of others; null: there are none. */
-export function inPlaceRelation(input: GatherInput, table: string | null): string {
+export function inPlaceRelation(
+  input: Pick<GatherInput, 'columns' | 'sql'>,
+  table: string | null,
+): string {
   const names = input.columns.map(quoteIdentifier).join(', ');
   // The line break ends a comment that the input may end with.
   const own = `SELECT * FROM (${input.sql}\n) AS sg_own (${names})`;

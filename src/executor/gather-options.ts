@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { DescribedText } from './describe-texts.js';
+import type { GatheredSize } from './gather-limits.js';
 import type { GatherScript } from './gather-script.js';
 
 /** What a gather is given. */
@@ -19,8 +20,8 @@ export interface GatherOptions {
   readonly result: DescribedText;
   /** The client is owed the RowDescription. */
   readonly describe: boolean;
-  /** Bytes that may be brought together. */
-  readonly memoryBytesMax: number;
+  /** What has been brought together; the gather adds to it. */
+  readonly size: GatheredSize;
   /** Each backend's part ends in Sync (true) or in Flush. */
   readonly endsWithSync: boolean;
   /** Large inputs: the home reads its own rows where they are, in joins by hash. */

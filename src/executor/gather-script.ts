@@ -43,6 +43,11 @@ export type TableWay = 'all' | 'others' | 'none';
  */
 export const HASH_JOIN_SETTINGS = ['enable_nestloop', 'enable_mergejoin', 'jit'] as const;
 
+/** Turns them off until the end of the transaction. */
+export const HASH_JOINS_SQL = `SELECT ${HASH_JOIN_SETTINGS.map(
+  (name) => `pg_catalog.set_config('${name}', 'off', true)`,
+).join(', ')}`;
+
 export interface GatherScriptOptions {
   readonly spec: GatherSpec;
   /** Columns of each input. */
@@ -226,10 +231,7 @@ export class GatherScript {
 
   /** Until the end of the transaction, or `endHashJoins`. */
   preferHashJoins(home: BackendConnection): void {
-    const settings = HASH_JOIN_SETTINGS.map(
-      (name) => `pg_catalog.set_config('${name}', 'off', true)`,
-    );
-    this.sendPlain(home, `SELECT ${settings.join(', ')}`);
+    this.sendPlain(home, HASH_JOINS_SQL);
   }
 
   /** Answers how many statements that takes. */

@@ -13,9 +13,10 @@ import type { GatherBranch } from './gather-branch.js';
 import { GatherBranches } from './gather-branches.js';
 import type { GatherFeed } from './gather-feed.js';
 import type { GatherRows } from './gather-rows.js';
-import { cancelError, memoryError, shapeError, tableError } from './gather-errors.js';
+import { cancelError, shapeError, tableError } from './gather-errors.js';
 import type { GatherOptions } from './gather-options.js';
 import type { TableWay } from './gather-script.js';
+import { rowsOf } from './portal/parts-in-turn.js';
 
 /** Inputs up to this size, all together, travel as parameters of the final statement. */
 const PARAMETER_BYTES_MAX = 256 * 1024;
@@ -57,7 +58,6 @@ export class Gather implements Operation {
   private copying = -1;
   /** The branch whose row the COPY has half of. */
   private owner: GatherBranch | null = null;
-  private bytes = 0;
   /** The final statement's. */
   private tag: string | null = null;
   private error: Buffer | null = null;
@@ -164,9 +164,11 @@ export class Gather implements Operation {
     if (branch === this.home && !this.collecting) return true;
     const rows = branch.rows[step.input]!;
     if (this.collecting || rows.missing > 0) {
+      const before = rows.rowCount;
       rows.push(buffer, start, end);
-      this.count(end - start);
-      const isLarge = rows.rowCount > PARAMETER_ROWS_MAX || this.bytes > PARAMETER_BYTES_MAX;
+      this.count(end - start, rows.rowCount - before);
+      const { size } = this.options;
+      const isLarge = rows.rowCount > PARAMETER_ROWS_MAX || size.bytes > PARAMETER_BYTES_MAX;
       if (isLarge && this.options.makesTables) this.spill();
       return true;
     }
@@ -222,6 +224,8 @@ export class Gather implements Operation {
   private onStepDone(branch: GatherBranch, tag: string): void {
     const step = branch.steps.shift();
     if (step?.kind === 'final') this.tag = tag;
+    // What a table was made with, of the home's own rows.
+    if (step?.kind === 'table' && tag.startsWith('SELECT')) this.count(0, rowsOf(tag));
     if (step?.kind === 'input') this.executed = true;
     if (step?.kind === 'input' && this.error === null) {
       this.readByValues();
@@ -322,7 +326,7 @@ export class Gather implements Operation {
     const readsInPlace = this.ways.some((way) => way !== 'all');
     if (readsInPlace) {
       script.preferHashJoins(backend);
-      steps.push({ kind: 'table', input: 0 });
+      steps.push({ kind: 'settings' });
     }
     script.finalOverTables(backend, this.ways);
     steps.push({ kind: 'final' });
@@ -347,12 +351,15 @@ export class Gather implements Operation {
 
   private copyRows(branch: GatherBranch, buffer: Buffer, start: number, end: number): void {
     const { backend } = branch;
-    this.count(end - start);
+    this.count(end - start, 0);
     if (this.error !== null) return;
+    const feed = this.feed!;
+    const before = feed.rowCount;
     const isRest = this.owner !== null;
     this.owner = backend.dataBytesRemaining > end - start ? branch : null;
-    if (!this.feed!.rows(buffer, start, end, isRest)) backend.pauseReading();
+    if (!feed.rows(buffer, start, end, isRest)) backend.pauseReading();
     else if (this.owner === null) this.branches.resumeShards(branch);
+    this.count(0, feed.rowCount - before);
   }
 
   /** When all rows of the input have come, its table is finished, and the next one is due. */
@@ -407,10 +414,9 @@ export class Gather implements Operation {
 
   // ---------------------------------------------------------------- errors and the end
 
-  private count(bytes: number): void {
-    this.bytes += bytes;
-    const { memoryBytesMax } = this.options;
-    if (this.bytes > memoryBytesMax) this.fail(errorBytes(memoryError(memoryBytesMax)), null);
+  private count(bytes: number, rows: number): void {
+    const error = this.options.size.add(bytes, rows);
+    if (error !== null) this.fail(errorBytes(error), null);
   }
 
   /** Breaks everything off; `origin` has ended by itself. */
@@ -419,8 +425,9 @@ export class Gather implements Operation {
       this.error = error;
       this.copying = -1;
       this.branches.stop(origin);
-      // Whoever waited for its turn is drained now.
-      this.branches.resumeShards();
+      // Whoever waited for its turn is drained now; what the home has not taken yet, when it has.
+      const { backend } = this.home;
+      if (!backend.alive || !backend.congested) this.branches.resumeShards();
     }
     this.finishIfOver();
   }

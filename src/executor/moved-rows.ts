@@ -4,7 +4,7 @@ import type { MoveSpec } from '../planner/plan.js';
 import { readInt32 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { ShardKey } from './copy/shard-key.js';
-import { memoryError } from './gather-errors.js';
+import type { GatheredSize } from './gather-limits.js';
 
 /** Rows by the shards that they are meant for, as DataRow messages back to back. */
 export class PlacedRows {
@@ -44,17 +44,16 @@ export class MovedRows {
   readonly arriving = new PlacedRows();
   private readonly spec: MoveSpec;
   private readonly key: ShardKey;
-  private readonly bytesMax: number;
-  private bytes = 0;
+  private readonly size: GatheredSize;
   /** Where rows were, which may come more than once. */
   private readonly seen = new Set<string>();
   /** How many rows of each old key make way for others; and the keys that rows come to, with their old ones. */
   private readonly freed = new Map<string, number>();
   private readonly taken: (readonly [oldKey: string, newKey: string])[] = [];
 
-  constructor(spec: MoveSpec, bytesMax: number) {
+  constructor(spec: MoveSpec, size: GatheredSize) {
     this.spec = spec;
-    this.bytesMax = bytesMax;
+    this.size = size;
     const { mapper, columnType, name: column } = spec.key;
     this.key = new ShardKey(spec.keyspace, {
       field: spec.key.new,
@@ -79,8 +78,8 @@ export class MovedRows {
     if (length < 0) throw this.key.nullError();
     const shard = this.key.ofBinary(buffer, from, from + length);
     this.count++;
-    this.bytes += end - start;
-    if (this.bytes > this.bytesMax) throw memoryError(this.bytesMax);
+    const error = this.size.add(end - start, 1);
+    if (error !== null) throw error;
     this.noteKeys(buffer, fields);
     if (shard === origin) {
       this.staying.add(origin, buffer, start, end);

@@ -7,7 +7,7 @@ import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
 import { addTags, FanOut, type Merge } from '../executor/fan-out.js';
-import { memoryError } from '../executor/gather-errors.js';
+import { GatheredSize } from '../executor/gather-limits.js';
 import { unnestRelation } from '../executor/gather-final.js';
 import { NumberedRows, OrderedRows } from '../executor/ordered-rows.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
@@ -16,6 +16,7 @@ import { ROW_NUMBER, type DistributeSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { keptMerge } from './fan-out-run.js';
 import { refuseTextSettings } from './text-settings.js';
+import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
 import { lossOf, SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
 import {
@@ -51,6 +52,8 @@ export class DistributeRun implements StatementRun {
   private readonly bind: BindParts;
   private readonly source: SourceReader;
   private rows: Distribution | null;
+  /** Of these rows. */
+  private size: GatheredSize;
 
   constructor(session: Session, request: RunRequest, spec: DistributeSpec, choose: ChooseRun) {
     this.session = session;
@@ -60,6 +63,7 @@ export class DistributeRun implements StatementRun {
     const shape = shapeOf.get(spec) ?? null;
     this.shape = shape === null ? null : checkedShape(session, spec, shape);
     this.rows = this.shape === null ? null : new Distribution(spec.destination, this.shape);
+    this.size = new GatheredSize(session.context.config.limits);
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     const bind = this.bind.withFormats(this.shape?.formats ?? []);
     this.source = new SourceReader(session, spec.source, bind, choose, (_backend, row, at, end) => {
@@ -103,9 +107,10 @@ export class DistributeRun implements StatementRun {
       });
       return;
     }
+    const done = withinGatherTime(this.session, onDone);
     source.start(from, paramTypes, (outcome) => {
-      if (outcome.ok) this.apply(backends, paramTypes, this.request.describe, onDone);
-      else onDone(outcome);
+      if (outcome.ok) this.apply(backends, paramTypes, this.request.describe, done);
+      else done(outcome);
     });
   }
 
@@ -122,6 +127,7 @@ export class DistributeRun implements StatementRun {
     let rowsMax = FIRST_ROWS;
     const read = (): void => {
       this.rows = new Distribution(spec.destination, this.shape!);
+      this.size = new GatheredSize({ gatherMemoryBytes, gatherRowsMax: 0 });
       source.next(rowsMax, (error, count) => {
         if (error !== null) onDone({ ok: false, error });
         else if (count === 0 && tags.length > 0) end();
@@ -157,10 +163,9 @@ export class DistributeRun implements StatementRun {
 
   /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
   private takeRow(buffer: Buffer, start: number, end: number): void {
-    const rows = this.rows!;
-    rows.add(buffer, start, end);
-    const { gatherMemoryBytes } = this.session.context.config.limits;
-    if (rows.bytes > gatherMemoryBytes) throw memoryError(gatherMemoryBytes);
+    this.rows!.add(buffer, start, end);
+    const error = this.size.add(end - start, 1);
+    if (error !== null) throw error;
   }
 
   private apply(

@@ -5,6 +5,7 @@ import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Gather, PARAMETER_ROWS_MAX } from '../executor/gather.js';
 import { finalText } from '../executor/gather-final.js';
+import { GatheredSize } from '../executor/gather-limits.js';
 import { shardsOfValues } from '../executor/value-shards.js';
 import { GatherScript, HASH_JOIN_SETTINGS } from '../executor/gather-script.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
@@ -15,6 +16,7 @@ import { combineAggregate } from '../planner/aggregates/index.js';
 import type { GatherSpec } from '../planner/plan.js';
 import { typeSql } from '../planner/type-names.js';
 import type { Outcome } from '../transaction/operation.js';
+import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
 import { changedSetting, refuseTextSettings } from './text-settings.js';
 import { candidatesOf, chooseShard, readersOf } from './shard-choice.js';
@@ -36,6 +38,12 @@ interface Learnt {
 
 /** By the plan's own specification, which is made anew when the schema changes. */
 const learntOf = new WeakMap<GatherSpec, Learnt>();
+
+/** What was learnt of a gather holds for one with relations of the same columns in other places. */
+export function learnFrom(known: GatherSpec, other: GatherSpec): void {
+  const learnt = learntOf.get(known);
+  if (learnt !== undefined) learntOf.set(other, learnt);
+}
 
 /** Tables of two statements of one transaction must not meet. */
 let tablesNamed = 0;
@@ -89,7 +97,7 @@ export class GatherRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    this.gather(backends, paramTypes, undefined, onDone);
+    this.gather(backends, paramTypes, undefined, withinGatherTime(this.session, onDone));
   }
 
   open(
@@ -98,17 +106,18 @@ export class GatherRun implements StatementRun {
     partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
+    const onOpened = withinGatherTime(this.session, onOpen);
     const part = partOf(this.backendOf(backends, this.home), 0);
     const { message, columns } = learntOf.get(this.spec)!.result;
     this.gather(backends, paramTypes, part, (outcome) => {
       if (!outcome.ok) {
-        onOpen(outcome);
+        onOpened(outcome);
         return;
       }
       const bind = new BindParts(this.request.bind ?? NO_VALUES);
       const formats = bind.resultFormats(columns.length);
       const options = { parts: [part], merge: null, description: message!, formats };
-      onOpen({ ok: true, portal: new ScatterPortal(options) });
+      onOpened({ ok: true, portal: new ScatterPortal(options) });
     });
   }
 
@@ -147,7 +156,7 @@ export class GatherRun implements StatementRun {
       startsSmall: script.fitsParameters && (this.seemsSmall || isReadOnly),
       result,
       describe: request.describe,
-      memoryBytesMax: context.config.limits.gatherMemoryBytes,
+      size: new GatheredSize(context.config.limits),
       endsWithSync: request.endsWithSync,
       readsInPlace: this.readsInPlace(home),
       // Those that an open portal reads live until the transaction ends.
@@ -179,23 +188,32 @@ export class GatherRun implements StatementRun {
     });
   }
 
-  /** Before PostgreSQL 18 a join that is switched off may still be taken for one that is not. */
   private readsInPlace(home: BackendConnection): boolean {
     if (this.spec.readsInPlace !== true) return false;
-    const version = Number.parseInt(home.parameters.get('server_version') ?? '', 10);
-    return version >= 18 && changedSetting(this.session, HASH_JOIN_SETTINGS) === undefined;
+    return mayPreferHashJoins(this.session, home);
   }
 
   /** The transaction says of itself that it makes no tables. */
   private get isReadOnly(): boolean {
-    const { work, settings } = this.session;
-    if (/^(on|t|y|1)/i.test(settings.get('default_transaction_read_only') ?? '')) return true;
+    const { work } = this.session;
+    if (isReadOnlyByDefault(this.session)) return true;
     return work.explicit && /read\s+only|read_only/i.test(work.joinSql());
   }
 
   private backendOf(backends: readonly BackendConnection[], shard: Shard): BackendConnection {
     return backends[this.shards.indexOf(shard)]!;
   }
+}
+
+/** Transactions of the session make no tables unless they say otherwise. */
+export function isReadOnlyByDefault({ settings }: Session): boolean {
+  return /^(on|t|y|1)/i.test(settings.get('default_transaction_read_only') ?? '');
+}
+
+/** Before PostgreSQL 18 a join that is switched off may still be taken for one that is not. */
+export function mayPreferHashJoins(session: Session, backend: BackendConnection): boolean {
+  const version = Number.parseInt(backend.parameters.get('server_version') ?? '', 10);
+  return version >= 18 && changedSetting(session, HASH_JOIN_SETTINGS) === undefined;
 }
 
 /** What makes partial results one. Throws SqlError 0A000 where their types do not allow it. */

@@ -10,6 +10,7 @@ import {
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { FanOut } from '../executor/fan-out.js';
 import { unnestRelation } from '../executor/gather-final.js';
+import { GatheredSize } from '../executor/gather-limits.js';
 import { MovedRows, type PlacedRows } from '../executor/moved-rows.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
@@ -17,6 +18,7 @@ import type { FinalPiece, MoveSpec } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { refuseTextSettings } from './text-settings.js';
+import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
 import { readersOf, refusalError } from './shard-choice.js';
 import { lossOf, RowIntake, withoutPlace } from './source-reader.js';
@@ -105,10 +107,11 @@ export class MoveRun implements StatementRun {
     this.paramTypes = paramTypes;
     const { session, spec } = this;
     const columns = columnsOf.get(spec)!;
-    const rows = new MovedRows(spec, session.context.config.limits.gatherMemoryBytes);
+    const rows = new MovedRows(spec, new GatheredSize(session.context.config.limits));
     const intake = new RowIntake(session, (backend, buffer, start, end) => {
       rows.add(backend!.shard, buffer, start, end);
     });
+    const done = withinGatherTime(session, onDone);
     const text = unnamedText(spec.lock, paramTypes);
     const bind = this.bind.withFormats(columns.map((column) => (column === TEXT_ARRAY ? 0 : 1)));
     this.fanOut(
@@ -117,13 +120,13 @@ export class MoveRun implements StatementRun {
       () => [text, bind, false],
       (outcome) => {
         if (!outcome.ok) {
-          onDone(withoutPlace(outcome));
+          done(withoutPlace(outcome));
           return;
         }
         const refused = this.refusal(rows);
         const error = intake.problem ?? (refused === null ? null : errorBytes(refused));
-        if (error !== null) onDone({ ok: false, error });
-        else this.apply(rows, onDone);
+        if (error !== null) done({ ok: false, error });
+        else this.apply(rows, done);
       },
     );
   }

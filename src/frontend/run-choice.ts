@@ -1,5 +1,6 @@
 import type { Shard } from '../keyspace/topology.js';
 import type { CursorUse, RoutePlan } from '../planner/plan.js';
+import { dealRun } from './deal-run.js';
 import { DeclareRun, queryOf } from './declare-run.js';
 import { CloseRun, FetchRun } from './fetch-run.js';
 import { Literals } from '../sql/literals.js';
@@ -37,6 +38,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   if (many?.kind === 'distribute')
     return new DistributeRun(session, request, many.distribute, statementRun);
   if (many?.kind === 'ship') return new ShipRun(session, request, many.ship, statementRun);
+  if (many?.kind === 'deal') return dealRun(session, request, many.deal);
   if (many?.kind === 'copyRows') return new CopyOutRun(session, request, many, statementRun);
   if (many?.kind === 'spread') return new SpreadRun(session, request, many.spread, statementRun);
   if (many?.kind === 'move') return new MoveRun(session, request, many.move);

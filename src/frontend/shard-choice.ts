@@ -193,6 +193,7 @@ const findsShards: ReadonlySet<ManyShards['kind']> = new Set([
   'gather',
   'merge',
   'ship',
+  'deal',
   'spread',
   'move',
   'replan',

@@ -10,6 +10,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { assert } from '../util/assert.js';
 import { GatherRun } from './gather-run.js';
 import { MergeRun } from './merge-run.js';
+import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
 import {
@@ -117,11 +118,12 @@ export class ShipRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    this.read(backends, paramTypes, onDone, (over, types) => {
+    const done = withinGatherTime(this.session, onDone);
+    this.read(backends, paramTypes, done, (over, types) => {
       const { host = this.session, describe } = this.request;
       const { description } = this.learnt!;
       if (describe) host.passToClient(null, description, 0, description.length);
-      over.run.start(over.backends, types, onDone);
+      over.run.start(over.backends, types, done);
     });
   }
 
@@ -131,11 +133,12 @@ export class ShipRun implements StatementRun {
     partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
+    const opened = withinGatherTime(this.session, onOpen);
     const failed = (outcome: Outcome): void => {
-      if (!outcome.ok) onOpen(outcome);
+      if (!outcome.ok) opened(outcome);
     };
     this.read(backends, paramTypes, failed, (over, types) => {
-      over.run.open!(over.backends, types, partOf, onOpen);
+      over.run.open!(over.backends, types, partOf, opened);
     });
   }
 

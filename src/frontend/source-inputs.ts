@@ -9,8 +9,8 @@ import {
 import type { BindParts } from '../executor/bind-parts.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
-import { memoryError } from '../executor/gather-errors.js';
 import { unnestRelation } from '../executor/gather-final.js';
+import { GatheredSize } from '../executor/gather-limits.js';
 import type { Catalog } from '../keyspace/catalog.js';
 import type { Shard } from '../keyspace/topology.js';
 import { stringsOf } from '../planner/ast.js';
@@ -51,15 +51,14 @@ export function leasedFor(
 }
 
 /**
- * Inputs of one execution, which are read one after the other, kept within limits.gather_memory, and
+ * Inputs of one execution, which are read one after the other, kept within the limits of gathers, and
  * given to other statements as array parameters.
  */
 export class SourceInputs {
-  private readonly session: Session;
   private readonly columns: InputColumns;
   private readonly sources: readonly SourceReader[];
   private readonly rows: readonly InputRows[];
-  private bytes = 0;
+  private readonly size: GatheredSize;
 
   /** Throws SqlError as the runs of the inputs do, and where settings of the session change texts. */
   constructor(
@@ -69,7 +68,7 @@ export class SourceInputs {
     bind: BindParts,
     choose: ChooseRun,
   ) {
-    this.session = session;
+    this.size = new GatheredSize(session.context.config.limits);
     this.columns = columns;
     if (columns.flat().some(isText)) refuseTextSettings(session);
     this.rows = inputs.map(() => ({ messages: new Writer(INITIAL_BYTES), count: 0 }));
@@ -131,9 +130,8 @@ export class SourceInputs {
     const rows = this.rows[input]!;
     rows.messages.bytes(buffer, start, end);
     rows.count++;
-    this.bytes += end - start;
-    const { gatherMemoryBytes } = this.session.context.config.limits;
-    if (this.bytes > gatherMemoryBytes) throw memoryError(gatherMemoryBytes);
+    const error = this.size.add(end - start, 1);
+    if (error !== null) throw error;
   }
 }
 

@@ -7,6 +7,7 @@ import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { SpreadSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
+import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
 import { readersOf, usesTemporary } from './shard-choice.js';
 import {
@@ -88,9 +89,10 @@ export class SpreadRun implements StatementRun {
     onDone: (outcome: Outcome) => void,
   ): void {
     const inputs = this.inputs!;
+    const done = withinGatherTime(this.session, onDone);
     inputs.read(this.backendsOf(backends), paramTypes, (failed) => {
-      if (failed !== null) onDone(failed);
-      else this.apply(inputs, backends, paramTypes, onDone);
+      if (failed !== null) done(failed);
+      else this.apply(inputs, backends, paramTypes, done);
     });
   }
 

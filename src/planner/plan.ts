@@ -168,6 +168,8 @@ export type ManyShards =
   | { readonly kind: 'gather'; readonly gather: GatherSpec }
   /** Small tables are read first and sent to the shards of a larger one, which join them there. */
   | { readonly kind: 'ship'; readonly ship: ShipSpec }
+  /** Rows of tables are dealt to shards by the values that join them; each shard joins its part. */
+  | { readonly kind: 'deal'; readonly deal: DealSpec }
   /** UPDATE and DELETE: what they need of other shards is read first and given to each of theirs. */
   | { readonly kind: 'spread'; readonly spread: SpreadSpec }
   /**
@@ -387,6 +389,41 @@ export interface ShippedInput extends SpreadInput {
   /** What stands in its place in SQL; an alias always follows. It occurs nowhere else in the text. */
   readonly mark: string;
   readonly estimatedRows: number;
+}
+
+/**
+ * A SELECT over large tables that are joined by other columns than their shard keys. Their rows are
+ * dealt to the shards by the hash of the values that join them, into temporary tables; a table whose
+ * shard key that is stays. There they are tables sharded by these columns, so the statement splits:
+ *
+ *     SELECT count(*) FROM orders o JOIN visits v ON o.product = v.product
+ *     each shard: COPY <orders by product>, <visits by product>; SELECT count(*) ...; added up
+ */
+export interface DealSpec {
+  /** Of the shards that rows are dealt to. */
+  readonly keyspace: Keyspace;
+  readonly inputs: readonly DealtInput[];
+  /** The statement with the marks of inputs in the places of their tables; its plan merges or gathers. */
+  readonly statement: SourceQuery & { readonly plan: RoutePlan };
+  /** The same answer on one server. */
+  readonly otherwise: GatherSpec;
+}
+
+export interface DealtInput {
+  /** For messages and EXPLAIN: `orders o`. */
+  readonly label: string;
+  readonly shards: ShardSelector;
+  /** A SELECT that every one of its shards runs, with the client's parameters. */
+  readonly sql: string;
+  /** What the statement calls its columns. */
+  readonly columns: readonly string[];
+  /** The column by which its rows are dealt. */
+  readonly key: string;
+  /** Where a row goes: a place in `keyspace.shards` as SQL (int4), over a relation `sg_rows` with these columns. */
+  readonly place: string;
+  /** What stands in its place in SQL; an alias always follows. It occurs nowhere else in the text. */
+  readonly mark: string;
+  readonly estimatedRows: number | null;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Shard } from '../../keyspace/topology.js';
 import type {
+  DealSpec,
   Destination,
   DistributeSpec,
   FinalPiece,
@@ -53,6 +54,8 @@ export function planTree(
       return gatherNode(many.gather, resolve);
     case 'ship':
       return shipNode(many.ship, resolve);
+    case 'deal':
+      return dealNode(many.deal, resolve);
     case 'spread':
       return spreadNode(many.spread, resolve);
     case 'move':
@@ -66,7 +69,7 @@ export function planTree(
 
 const titles: Readonly<
   Record<
-    Exclude<ManyShards['kind'], 'merge' | 'gather' | 'ship' | 'spread' | 'move' | 'distribute'>,
+    Exclude<ManyShards['kind'], 'merge' | 'gather' | 'ship' | 'deal' | 'spread' | 'move' | 'distribute'>,
     string
   >
 > = {
@@ -163,6 +166,33 @@ function shipNode({ inputs, statement }: ShipSpec, resolve: ResolveShards): Plan
       }),
       withoutPushed(over),
     ],
+    pushed: null,
+  };
+}
+
+function dealNode({ keyspace, inputs, statement }: DealSpec, resolve: ResolveShards): PlanNode {
+  const { many, shards } = statement.plan;
+  const labels = inputs.map(({ label }) => `<${label}>`);
+  const marks = inputs.map(({ mark }) => mark);
+  const inStatement: ResolveShards = (selector) => resolve(selector, statement);
+  const over = planTree(withRelations(many, marks, labels), '', shards, inStatement);
+  const read = inputs.map(({ label, shards: readers, sql, key, estimatedRows }): PlanNode => {
+    const found = resolve(readers);
+    const properties: PlanNode['properties'] = [
+      ['Dealt', label],
+      ['By', key],
+      ...(estimatedRows === null
+        ? []
+        : [['Estimated Rows', estimatedRows] as [string, PropertyValue]]),
+      ...shardProperties(readers, found),
+      ['Each Shard', sql],
+    ];
+    return { type: 'Read', properties, children: [], pushed: { sql, shards: found } };
+  });
+  return {
+    type: 'Join Dealt Rows',
+    properties: [['To', keyspace.shards.map(({ name }) => name)]],
+    children: [...read, withoutPushed(over)],
     pushed: null,
   };
 }

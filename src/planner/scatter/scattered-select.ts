@@ -1,5 +1,6 @@
 import type { SelectStmt } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
+import { dealtQuery } from '../deal/dealt-query.js';
 import { gatherQuery } from '../gather/gather-query.js';
 import type { Level } from '../model.js';
 import { tablesOf, type Placement } from '../placement.js';
@@ -26,7 +27,7 @@ export class ScatteredSelect implements Together {
   readonly #atHome: boolean;
   readonly #opensCursor: boolean;
   readonly #standsIn: boolean;
-  readonly #ship: (gather: GatherSpec) => ManyShards | null;
+  readonly #move: (gather: GatherSpec) => ManyShards | null;
 
   constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
@@ -38,8 +39,12 @@ export class ScatteredSelect implements Together {
       if (this.#standsIn) refuseWhole();
       return { ...gatherQuery(statement, analysis, context), tellsMoment: this.#tellsMoment };
     };
-    const ships = !this.#tellsMoment && context.cursor === undefined && !this.#standsIn;
-    this.#ship = (gather) => (ships ? shippedQuery(statement, gather, analysis, context) : null);
+    const moves = !this.#tellsMoment && context.cursor === undefined && !this.#standsIn;
+    this.#move = (gather) => {
+      if (!moves) return null;
+      const shipped = shippedQuery(statement, gather, analysis, context);
+      return shipped ?? dealtQuery(statement, gather, analysis, context);
+    };
     const node = { SelectStmt: statement };
     this.#spread = () => spreadQuery(node, null, tablesOf(analysis), analysis, context);
   }
@@ -75,7 +80,7 @@ export class ScatteredSelect implements Together {
     const scattered = inParts ? this.#inParts(placement) : null;
     if (scattered !== null) return { kind: 'gather', gather: scattered };
     const gather = this.#gather();
-    return this.#ship(gather) ?? { kind: 'gather', gather };
+    return this.#move(gather) ?? { kind: 'gather', gather };
   }
 
   /** Where shards can do a part of the work: group rows, or make them distinct. */

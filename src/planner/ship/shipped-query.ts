@@ -1,26 +1,22 @@
 import type { SelectStmt } from '@pgsql/types';
-import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
 import type { Keyspace, Table } from '../../keyspace/topology.js';
-import { TypeOid } from '../../keyspace/type-oids.js';
 import type { Analysis } from '../analysis.js';
 import { sourceQuery } from '../distribute/source-query.js';
 import { tableInputs, type TableInputs } from '../gather/gather-query.js';
 import { estimatedRows } from '../gather/home.js';
 import { ROWS_FOUND } from '../gather/value-links.js';
-import type { Occurrence } from '../model.js';
 import type { StandIn } from '../names.js';
 import { tablesOf } from '../placement.js';
 import type {
   GatherInput,
   GatherSpec,
   ManyShards,
-  RoutePlan,
   ShippedInput,
   ShipSpec,
-  SourceQuery,
 } from '../plan.js';
 import { Refused } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
+import { keyOf, markOf, mayMove, nameOf, putsTogether, relationOf } from './stand-ins.js';
 
 /** Where fewer rows would be gathered, that is quick enough. */
 const GATHERED_ROWS_MIN = 10_000;
@@ -32,8 +28,6 @@ const SHIPPED_ROW_COST = 2;
 const FEW_VALUES = 4;
 /** Sets of tables that are tried. */
 const ATTEMPTS_MAX = 4;
-/** In the name of whatever stands in a table's place. */
-const MARK = 'shardgate input';
 
 /**
  * Plans a query that would be gathered, with its small tables sent to the shards of its largest one;
@@ -47,7 +41,7 @@ export function shippedQuery(
   context: StatementContext,
 ): ManyShards | null {
   const gathered = gatheredRows(gather.inputs);
-  if (gathered === null || gathered < GATHERED_ROWS_MIN || !mayShip(analysis, context)) return null;
+  if (gathered === null || gathered < GATHERED_ROWS_MIN || !mayMove(analysis, context)) return null;
   const tables = tablesBySize(analysis);
   if (tables === null) return null;
   const { keyspace, others, strangers } = tables;
@@ -74,18 +68,6 @@ function gatheredRows(inputs: readonly GatherInput[]): number | null {
     sum += findsFew ? Math.min(estimatedRows, values * ROWS_FOUND) : estimatedRows;
   }
   return sum;
-}
-
-/** What has a meaning at one moment or on one server only is left to the one server of a gather. */
-function mayShip(analysis: Analysis, context: StatementContext): boolean {
-  return (
-    analysis.volatileFunction === null &&
-    analysis.clockText === null &&
-    !analysis.readsCatalog &&
-    !analysis.writes &&
-    analysis.levels.every(({ locking, recursive }) => !locking && !recursive) &&
-    !Buffer.from(context.bytes).includes(MARK)
-  );
 }
 
 interface BySize {
@@ -128,10 +110,6 @@ function tablesBySize(analysis: Analysis): BySize | null {
   return { keyspace, others: [...strangers, ...natives], strangers: strangers.length };
 }
 
-function keyOf({ schema, name }: Table): string {
-  return `${schema}.${name}`;
-}
-
 /** The plan with these tables sent; null where the rest does not split. */
 function attempt(
   statement: SelectStmt,
@@ -171,24 +149,6 @@ function attempt(
   }
 }
 
-/** The SQL that shards run is the plan's own, into which the inputs can be written. */
-function putsTogether(source: SourceQuery): source is ShipSpec['statement'] {
-  const { plan } = source;
-  return plan.kind === 'route' && !plan.writes && isMade(plan);
-}
-
-function isMade({ many }: RoutePlan): boolean {
-  return many.kind === 'merge' || many.kind === 'gather';
-}
-
-function markOf(input: number): string {
-  return `"${nameOf(input)}"`;
-}
-
-function nameOf(input: number): string {
-  return `${MARK} ${input}`;
-}
-
 /** What the inputs are where they arrive; null: some are more than rows of a table. */
 function standInsOf(
   { inputs, origins }: TableInputs,
@@ -210,36 +170,4 @@ function travels(input: GatherInput): boolean {
   const { primaryKey, defaultCollations, collations, lookups, estimatedRows } = input;
   const keepsText = defaultCollations || collations !== undefined;
   return primaryKey === null && keepsText && lookups === undefined && estimatedRows !== null;
-}
-
-function relationOf(
-  name: string,
-  { columns }: GatherInput,
-  { relation }: Occurrence,
-): CatalogRelation {
-  return {
-    schema: 'pg_temp',
-    name,
-    kind: 'r',
-    hasTriggersOrRules: false,
-    parent: null,
-    columns: columns.map(
-      (column) => relation.columns.find((own) => own.name === column) ?? rowColumn(column),
-    ),
-    estimatedRows: relation.estimatedRows ?? null,
-  };
-}
-
-/** Stands for rows of which no column is needed. */
-function rowColumn(name: string): CatalogColumn {
-  return {
-    name,
-    type: TypeOid.bool,
-    deterministicCollation: true,
-    collation: 'default',
-    notNull: true,
-    hasDefault: false,
-    generated: false,
-    identity: '',
-  };
 }

@@ -25,6 +25,8 @@ describe('a file that holds keyspaces only', () => {
     expect(config.limits).toEqual({
       maxClients: 10_000,
       gatherMemoryBytes: 64 * 1024 * 1024,
+      gatherRowsMax: 0,
+      gatherTimeoutMs: 0,
       statementTimeoutMs: 0,
       loginTimeoutMs: 15_000,
       messageBytesMax: 256 * 1024 * 1024,
@@ -71,7 +73,7 @@ describe('values', () => {
   test('durations and sizes come in ms and bytes', () => {
     const config = load(
       `pool: { queue_timeout: 250ms, idle_timeout: 10m, max_lifetime: 2h }
-limits: { gather_memory: 512kB, message_size: 1MB, statement_timeout: 0 }
+limits: { gather_memory: 512kB, gather_rows: 1000, gather_timeout: 2s, message_size: 1MB }
 drain_timeout: "0"
 ${KEYSPACES}`,
     );
@@ -80,7 +82,12 @@ ${KEYSPACES}`,
       idleTimeoutMs: 600_000,
       maxLifetimeMs: 7_200_000,
     });
-    expect(config.limits).toMatchObject({ gatherMemoryBytes: 524_288, messageBytesMax: 1_048_576 });
+    expect(config.limits).toMatchObject({
+      gatherMemoryBytes: 524_288,
+      gatherRowsMax: 1000,
+      gatherTimeoutMs: 2_000,
+      messageBytesMax: 1_048_576,
+    });
     expect(config.drainTimeoutMs).toBe(0);
   });
 

@@ -2,6 +2,7 @@ import type { BackendConnection } from '../../../src/backend/postgres/connection
 import { NO_VALUES } from '../../../src/executor/bind-parts.js';
 import type { ResultColumn } from '../../../src/executor/described-columns.js';
 import { Gather } from '../../../src/executor/gather.js';
+import { GatheredSize } from '../../../src/executor/gather-limits.js';
 import type { GatherOptions } from '../../../src/executor/gather-options.js';
 import { GatherScript } from '../../../src/executor/gather-script.js';
 import type { GatherInput, GatherSpec, ValueLink } from '../../../src/planner/plan.js';
@@ -101,7 +102,7 @@ export class GatherRig {
       startsSmall: true,
       result: { columns: COLUMNS, message: message('T', 'told') },
       describe: false,
-      memoryBytesMax: 1_000_000_000,
+      size: new GatheredSize({ gatherMemoryBytes: 1_000_000_000, gatherRowsMax: 0 }),
       endsWithSync: false,
       readsInPlace: false,
       dropsTables: false,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
 import { arrayParameters, binaryArray } from '../../../src/executor/array-parameter.js';
+import { GatheredSize } from '../../../src/executor/gather-limits.js';
 import { message, int32 } from '../protocol/messages.js';
 import { replies } from '../backend/postgres/replies.js';
 import { GatherRig } from './gather-rig.js';
@@ -220,7 +221,8 @@ describe('large inputs', () => {
   });
 
   test('beyond limits.gather_memory are refused, and nothing is left running', () => {
-    const rig = new GatherRig([[1, 2]], { startsSmall: false, memoryBytesMax: 100 });
+    const size = new GatheredSize({ gatherMemoryBytes: 100, gatherRowsMax: 0 });
+    const rig = new GatherRig([[1, 2]], { startsSmall: false, size });
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
     rig.answer(1, row(1, 'x'.repeat(100)));
@@ -229,6 +231,35 @@ describe('large inputs', () => {
     rig.say(0, replies.error('57014'));
     rig.say(1, replies.error('57014'));
     rig.answer(2, row(5, 'dropped'), replies.complete('SELECT 1'));
+    expect(rig.outcome).toBe('53200');
+  });
+});
+
+describe('beyond limits.gather_rows', () => {
+  const bounds = { gatherMemoryBytes: 1_000_000, gatherRowsMax: 2 };
+
+  test('rows are refused while they stream', () => {
+    const rig = new GatherRig([[1, 2]], { startsSmall: false, size: new GatheredSize(bounds) });
+    rig.answer(0, replies.complete('CREATE TABLE AS'));
+    rig.answer(0, replies.copyIn);
+    rig.answer(1, row(1, 'x'), row(2, 'x'));
+    expect(rig.cancelled).toEqual([]);
+    rig.say(1, row(3, 'x'));
+    expect(rig.sent(0).at(-2)!.type).toBe('f');
+    expect(rig.cancelled.sort()).toEqual([1, 2]);
+  });
+
+  test('rows are refused while they are kept', () => {
+    const rig = new GatherRig([[1]], { size: new GatheredSize(bounds) });
+    rig.answer(1, row(1, 'x'), row(2, 'x'), row(3, 'x'));
+    expect(rig.cancelled).toEqual([1]);
+  });
+
+  test("the home's own rows count when a table has them", () => {
+    const rig = new GatherRig([[0, 1]], { startsSmall: false, size: new GatheredSize(bounds) });
+    rig.answer(0, replies.complete('SELECT 3'));
+    rig.answer(1, replies.complete('SELECT 0'));
+    rig.say(0, replies.error('57014'));
     expect(rig.outcome).toBe('53200');
   });
 });
