@@ -11,7 +11,7 @@ import { estimatedRows } from '../gather/home.js';
 import { reachable, type Occurrence, type Variable } from '../model.js';
 import type { StandIn } from '../names.js';
 import { tablesOf } from '../placement.js';
-import type { DealSpec, DealtInput, GatherSpec, ManyShards } from '../plan.js';
+import type { DealSpec, DealtInput, GatherSpec, ManyShards, RoutePlan } from '../plan.js';
 import { Refused } from '../refusals.js';
 import { keyOf, mayMove, nameOf, markOf, putsTogether, relationOf } from '../ship/stand-ins.js';
 import type { StatementContext } from '../statement-context.js';
@@ -124,12 +124,18 @@ function attempt(
       .join('');
     const names = analysis.names.withStandIns(standInsOf(found, columns, keyspace));
     const source = sourceQuery(sql, analysis.params, { ...context, names, standsIn: true });
-    if (!putsTogether(source) || source.plan.shards.kind !== 'all') return null;
+    if (!putsTogether(source) || !readsEverywhere(source.plan)) return null;
     return { keyspace, inputs, statement: source, otherwise };
   } catch (error) {
     if (error instanceof Refused) return null;
     throw error;
   }
+}
+
+/** Whether all shards have a part in it. */
+function readsEverywhere({ many, shards }: RoutePlan): boolean {
+  if (many.kind === 'gather') return many.gather.inputs.every((input) => input.shards.kind === 'all');
+  return shards.kind === 'all';
 }
 
 /** Null: the rows of some table cannot be dealt. */
