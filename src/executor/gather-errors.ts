@@ -25,10 +25,14 @@ export function rowsError(rowsMax: number): SqlError {
 
 /** It has taken longer than the configuration allows. */
 export function timeError(timeMs: number): SqlError {
-  return sqlError('program_limit_exceeded', 'this statement takes too long to bring rows together', {
-    detail: `It exceeds limits.gather_timeout (${timeMs} ms).`,
-    hint: 'Add conditions, join on the shard key, or raise limits.gather_timeout.',
-  });
+  return sqlError(
+    'program_limit_exceeded',
+    'this statement takes too long to bring rows together',
+    {
+      detail: `It exceeds limits.gather_timeout (${timeMs} ms).`,
+      hint: 'Add conditions, join on the shard key, or raise limits.gather_timeout.',
+    },
+  );
 }
 
 /** The final statement would not give what the client was told. */

@@ -13,12 +13,7 @@ import type { DealSpec, DealtInput, ManyShards } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { assert } from '../util/assert.js';
-import {
-  GatherRun,
-  isReadOnlyByDefault,
-  learnFrom,
-  mayPreferHashJoins,
-} from './gather-run.js';
+import { GatherRun, isReadOnlyByDefault, learnFrom, mayPreferHashJoins } from './gather-run.js';
 import { withinGatherTime } from './gather-time.js';
 import { learnMergeFrom, MergeRun } from './merge-run.js';
 import type { Session } from './session.js';

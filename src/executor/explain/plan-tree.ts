@@ -69,7 +69,10 @@ export function planTree(
 
 const titles: Readonly<
   Record<
-    Exclude<ManyShards['kind'], 'merge' | 'gather' | 'ship' | 'deal' | 'spread' | 'move' | 'distribute'>,
+    Exclude<
+      ManyShards['kind'],
+      'merge' | 'gather' | 'ship' | 'deal' | 'spread' | 'move' | 'distribute'
+    >,
     string
   >
 > = {

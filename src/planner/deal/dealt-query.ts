@@ -134,7 +134,8 @@ function attempt(
 
 /** Whether all shards have a part in it. */
 function readsEverywhere({ many, shards }: RoutePlan): boolean {
-  if (many.kind === 'gather') return many.gather.inputs.every((input) => input.shards.kind === 'all');
+  if (many.kind === 'gather')
+    return many.gather.inputs.every((input) => input.shards.kind === 'all');
   return shards.kind === 'all';
 }
 

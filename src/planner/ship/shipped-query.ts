@@ -7,13 +7,7 @@ import { estimatedRows } from '../gather/home.js';
 import { ROWS_FOUND } from '../gather/value-links.js';
 import type { StandIn } from '../names.js';
 import { tablesOf } from '../placement.js';
-import type {
-  GatherInput,
-  GatherSpec,
-  ManyShards,
-  ShippedInput,
-  ShipSpec,
-} from '../plan.js';
+import type { GatherInput, GatherSpec, ManyShards, ShippedInput, ShipSpec } from '../plan.js';
 import { Refused } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { keyOf, markOf, mayMove, nameOf, putsTogether, relationOf } from './stand-ins.js';

@@ -1,0 +1,118 @@
+/*
+ * Joins of large tables by other columns than their shard keys: their rows are dealt to the shards by
+ * the values that join them, each shard joins its part, and the answer is that of one Postgres.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { selectSuite } from '../support/select-suite.js';
+
+const suite = selectSuite(
+  'select_dealt',
+  [
+    `CREATE TABLE lefts (id int PRIMARY KEY, k int NOT NULL, n int8, t varchar(9), v numeric(8, 2), e mood)`,
+    `CREATE TABLE rights (id int PRIMARY KEY, k int8 NOT NULL, n int, t text, w float8, d date)`,
+    `INSERT INTO lefts SELECT i, i * 7 % 30011, nullif(i % 20000, 3), nullif('t' || i % 9000, 't5'), i % 97 / 4.0,
+       (ARRAY['sad', 'ok', NULL])[1 + i % 3]::mood
+     FROM generate_series(1, 30000) AS s (i)`,
+    `INSERT INTO rights SELECT i, i * 11 % 30013, nullif(i % 25000, 4), nullif('t' || i % 8000, 't6'), i / 8.0,
+       date '2024-01-01' + i % 30
+     FROM generate_series(1, 32000) AS s (i)`,
+    'ANALYZE lefts, rights',
+    // DDL makes the proxy look at the catalog anew, and so at how many rows there are.
+    `COMMENT ON TABLE lefts IS 'large'`,
+  ],
+  ['lefts', 'rights'],
+);
+
+/** The way that EXPLAIN shows first. */
+async function way(sql: string): Promise<string> {
+  const { rows } = await suite.proxy().run(`EXPLAIN ${sql}`, 'simple', []);
+  return rows[0]?.[0] ?? '';
+}
+
+const JOIN = 'FROM lefts l JOIN rights r ON r.k = l.k';
+
+const dealt = [
+  `SELECT count(*), sum(l.v), min(r.d) ${JOIN}`,
+  `SELECT l.e, count(*), avg(r.w) ${JOIN} WHERE r.d > '2024-01-09' OR l.id < 90 GROUP BY 1 ORDER BY 1`,
+  `SELECT l.id, l.t, r.d, r.w ${JOIN} ORDER BY r.w DESC, l.id LIMIT 9 OFFSET 2`,
+  `SELECT l.n, r.id ${JOIN} WHERE l.id + r.id < 900`,
+  'SELECT count(*), count(r.id), sum(l.n) FROM lefts l LEFT JOIN rights r ON r.n = l.n',
+  'SELECT count(*), count(l.id), sum(r.id) FROM lefts l RIGHT JOIN rights r ON r.t = l.t',
+  'SELECT count(*) FROM lefts l WHERE l.k IN (SELECT k FROM rights)',
+  'SELECT count(*) FROM lefts l WHERE NOT EXISTS (SELECT FROM rights r WHERE r.k = l.k AND r.id > l.id)',
+  `SELECT k, count(*) FROM lefts l JOIN rights r USING (k) GROUP BY k ORDER BY 2 DESC, 1 LIMIT 7`,
+  `SELECT l.k, rank() OVER (PARTITION BY l.k ORDER BY r.id) ${JOIN} ORDER BY 2 DESC, 1 LIMIT 5`,
+  'SELECT n, count(*) FROM lefts NATURAL JOIN (SELECT n, d FROM rights) x GROUP BY n ORDER BY n NULLS FIRST LIMIT 5',
+] as const;
+
+/** One table lies by the column already. */
+const halfDealt = [
+  'SELECT count(*), sum(r.w) FROM lefts l JOIN rights r ON r.n = l.id',
+  'SELECT l.id, r.id, r.w FROM lefts l LEFT JOIN rights r ON r.n = l.id ORDER BY l.id DESC, 2 LIMIT 9',
+] as const;
+
+const gathered = [
+  'SELECT count(*), count(l.id), count(r.id) FROM lefts l FULL JOIN rights r ON r.k = l.k',
+  `SELECT count(*) FROM lefts l JOIN rights r ON r.k > l.k WHERE l.id < 9 AND r.id < 900`,
+  // Expected to be few rows of one side, which find those of the other.
+  `SELECT count(*) ${JOIN} WHERE l.id < 12`,
+  `SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY l.v) ${JOIN}`,
+  // A NULL among the values that are looked at matters to rows of every shard.
+  'SELECT count(*) FROM lefts l JOIN rights r ON r.n = l.n WHERE (r.n NOT IN (SELECT n FROM lefts)) IS NULL',
+  `SELECT count(*) FROM lefts a JOIN lefts b ON a.k = b.n`,
+] as const;
+
+describe('rows are dealt by the values that join them', () => {
+  beforeAll(async () => {
+    for (const sql of [...dealt, ...halfDealt]) expect(await way(sql), sql).toBe('Join Dealt Rows');
+  });
+  suite.answered(dealt);
+  suite.answered(halfDealt);
+  suite.answered([
+    {
+      sql: `SELECT count(*), sum(l.v + $2) ${JOIN} WHERE l.n + r.n < $1`,
+      params: ['1500', '2.5'],
+    },
+    {
+      sql: `SELECT l.id, r.id, $3::text ${JOIN} WHERE l.v > r.w + $1 ORDER BY 1, 2 LIMIT $2`,
+      params: ['20', '4', 'x'],
+    },
+  ]);
+
+  test('and a table that lies by them stays where it is', async () => {
+    const { rows } = await suite.proxy().run(`EXPLAIN ${halfDealt[0]}`, 'simple', []);
+    const lines = rows.map(([line]) => line);
+    expect(lines.filter((line) => line?.includes('Dealt: '))).toEqual([
+      expect.stringContaining('rights r'),
+    ]);
+  });
+});
+
+describe('what does not come apart by one column is gathered', () => {
+  beforeAll(async () => {
+    for (const sql of gathered) expect(await way(sql), sql).toBe('Gather');
+  });
+  suite.answered(gathered);
+});
+
+test('a transaction sees what it has written itself', async () => {
+  const both = [suite.proxy(), suite.oracle()];
+  const answers = await Promise.all(
+    both.map(async (session) => {
+      await session.must('BEGIN');
+      await session.must('DELETE FROM lefts WHERE id % 3 = 0');
+      await session.must('UPDATE rights SET w = 1 WHERE id % 5 = 0');
+      const { rows } = await session.run(dealt[0], 'binary', []);
+      await session.must('ROLLBACK');
+      return rows;
+    }),
+  );
+  expect(answers[0]).toEqual(answers[1]);
+});
+
+test('an error of a row is the answer, and the session goes on', async () => {
+  const failing = `SELECT count(*) ${JOIN} WHERE 1 / (l.id - 7) > -9`;
+  const { error } = await suite.proxy().run(failing, 'simple', []);
+  expect(error?.state).toBe('22012');
+  expect((await suite.proxy().run(dealt[0], 'simple', [])).rows).toHaveLength(1);
+});
