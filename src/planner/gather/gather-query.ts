@@ -12,6 +12,7 @@ import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-qu
 import { tableInput, viewInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
 import { withValueLinks, type Origin } from './value-links.js';
+import { widenGroup } from './wider-group.js';
 import { checkWholeRows } from './whole-rows.js';
 
 /**
@@ -152,7 +153,10 @@ class Gathering {
     if (view === undefined) {
       const occurrence = analysis.ranges.get(range)!;
       const input = tableInput(range, occurrence, use, analysis, context);
-      return [this.#add(input, occurrence)];
+      const { primaryKey } = input;
+      const isFree =
+        primaryKey !== null && widenGroup(range, occurrence, input, search.text, analysis);
+      return [this.#add(isFree ? { ...input, primaryKey: null } : input, occurrence)];
     }
     const shards = viewShards(view, search);
     if (shards !== null) {

@@ -73,13 +73,16 @@ function pushedQuery(select: SelectStmt, exists: boolean, search: Search): Pushe
   const used = usedColumns(select, analysis);
   const place = findSelect(select, search.text, context);
   if (place === null) return null;
+  const plain = !analysis.readsCatalog && hasDefaultCollations(select, used);
+  const collations = plain || exists ? null : outputCollations(select, level, analysis);
   const input: GatherInput = {
     label: labelOf(below, search.tables),
     shards,
     sql: exists ? `SELECT true AS sg_row WHERE EXISTS (${place.sql})` : place.sql,
     columns,
     primaryKey: null,
-    defaultCollations: !analysis.readsCatalog && hasDefaultCollations(select, used),
+    defaultCollations: plain,
+    ...(collations === null ? {} : { collations }),
     estimatedRows: guess(select, below, search.tables),
   };
   return { select, input, place, level: exists ? null : level };
@@ -208,6 +211,25 @@ function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
 /** Whether the query's text columns keep what they are in array parameters. */
 export function keepsCollations(select: SelectStmt, analysis: Analysis): boolean {
   return !analysis.readsCatalog && hasDefaultCollations(select, usedColumns(select, analysis));
+}
+
+/** Of outputs that are columns of tables as they stand; null: some are not, or have one that is not known. */
+function outputCollations(
+  select: SelectStmt,
+  level: Level,
+  analysis: Analysis,
+): (string | null)[] | null {
+  if (analysis.readsCatalog || contains(select, 'CollateClause')) return null;
+  const out: (string | null)[] = [];
+  for (const { variable } of level.outputs) {
+    const relation = variable === null ? undefined : analysis.tables.get(variable.entry)?.relation;
+    const column = relation?.columns.find(({ name }) => name === variable!.name);
+    const isDefault = column !== undefined && hasDefaultCollation(column);
+    const collation = isDefault ? null : column?.collationName;
+    if (collation === undefined) return null;
+    out.push(collation);
+  }
+  return out;
 }
 
 function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]): boolean {

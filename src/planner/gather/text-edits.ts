@@ -62,6 +62,15 @@ export class StatementText {
     this.replace({ start: tokens.start(first), end: tokens.start(table), pieces: [] });
   }
 
+  /** Puts a text in front of what stands at this location; false where no such keyword comes before that. */
+  insertBehind(keyword: string, location: number | undefined, piece: string): boolean {
+    const token = this.tokens.at(location ?? 0);
+    if (token < 1 || !this.tokens.is(token - 1, keyword)) return false;
+    const start = this.tokens.start(token);
+    this.replace({ start, end: start, pieces: [piece] });
+    return true;
+  }
+
   replace(edit: TextEdit): void {
     this.#edits.push(edit);
   }

@@ -272,7 +272,7 @@ it('lets the home read its own rows in place where the final statement reads eac
   const row = '(select count(*) from visits v where v.page = o.status)';
   expect(inPlace(`select ${row} from orders o`)).toBeUndefined();
   expect(inPlace('select 1 from visits v, countries c, orders o')).toBeUndefined();
-  expect(inPlace('select c.id, c.name from customers c, visits v group by c.id')).toBeUndefined();
+  expect(inPlace('select c.id, c.name from customers c, visits v group by 1')).toBeUndefined();
 });
 
 describe('links between inputs', () => {
@@ -356,10 +356,33 @@ it('keeps a primary key only where GROUP BY may rely on it', () => {
     return typeof spec === 'string' ? spec : spec.inputs.map((input) => input.primaryKey);
   };
   const from = 'from customers c, visits v group by';
-  expect(keys(`select c.id, c.name ${from} c.id`)).toEqual([['id'], null]);
   expect(keys(`select c.id, c.name ${from} 1`)).toEqual([['id'], null]);
+  expect(keys(`select c.id, c.name ${from} (c.id)`)).toEqual([['id'], null]);
+  expect(keys(`select c.id, c.name ${from} distinct c.id`)).toEqual([['id'], null]);
+  expect(keys(`select c.id, c.name ${from} rollup (c.id)`)).toEqual([['id'], null]);
+  expect(
+    keys(`select j.id, j.name from (customers c join visits v on v.id = 1) j group by j.id`),
+  ).toEqual([['id'], null]);
   expect(keys(`select c.name, count(c.id) ${from} c.name`)).toEqual([null, null]);
   expect(keys(`select c.id, c.name ${from} c.id, c.name`)).toEqual([null, null]);
+});
+
+it('writes what follows from a primary key into GROUP BY', () => {
+  const final = (sql: string): unknown => {
+    const spec = gather(sql);
+    if (typeof spec === 'string') return spec;
+    expect(spec.inputs.map((input) => input.primaryKey)).toEqual(spec.inputs.map(() => null));
+    return spec.final.filter((piece) => typeof piece === 'string').at(-1);
+  };
+  expect(final('select c.id, c.name from visits v, customers c group by c.id')).toBe(
+    ' c group by c.name, c.id',
+  );
+  expect(final('select c.id, c.name from visits v, public.customers c group by v.page, id')).toBe(
+    ' c group by c.name, v.page, id',
+  );
+  expect(
+    final('select customers.name from visits v, public.customers group by public.customers.id'),
+  ).toBe(' AS "customers" group by customers.name, customers.id');
 });
 
 it('names the columns by which sub-selects look rows up', () => {
@@ -394,6 +417,11 @@ it('names the collations of columns that have one of their own', () => {
   expect(spec.inputs.find(({ label }) => label === 'settings')).toMatchObject({
     defaultCollations: false,
     collations: ['public."x"', null],
+  });
+  const inside = gather('select 1 from (select value, key from settings offset 0) s, orders', by);
+  expect((inside as GatherSpec).inputs.find(({ label }) => label === 'settings')).toMatchObject({
+    defaultCollations: false,
+    collations: [null, 'public."x"'],
   });
 });
 
