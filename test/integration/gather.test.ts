@@ -122,6 +122,31 @@ describe('answers', () => {
     expect(await leftovers()).toEqual([]);
   });
 
+  test('of a small side that leads to the shards of its keys, and to no other ones', async () => {
+    const sql =
+      "SELECT v.id, v.place FROM settings s JOIN visits v ON v.id = s.value WHERE s.name = 'low'";
+    await scene.comparison.expectSame(sql);
+    const client = await connectPg(scene.proxy.url);
+    const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`);
+    expect(rows.map((row) => row['QUERY PLAN'].trim())).toContain(
+      'Only Rows With: id = value of settings s, if those are few',
+    );
+    await client.end();
+    const locked: pg.Client[] = [];
+    for (const name of ['s0', 's1', 's2', 's3'] as const) {
+      const shard = await connectPg(scene.databases.urls[name]);
+      const found = await shard.query('SELECT FROM visits WHERE id = 10');
+      if (found.rows.length > 0) await shard.end();
+      else {
+        await shard.query('BEGIN; LOCK TABLE visits');
+        locked.push(shard);
+      }
+    }
+    expect(locked).toHaveLength(3);
+    await scene.comparison.expectSame(sql);
+    for (const shard of locked) await shard.end();
+  });
+
   test('of large inputs, which travel through temporary tables', async () => {
     await scene.comparison.expectSame(LARGE);
     await scene.comparison.expectSame(
