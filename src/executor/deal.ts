@@ -12,6 +12,7 @@ import { GatherBranches } from './gather-branches.js';
 import { cancelError, tableError } from './gather-errors.js';
 import type { GatheredSize } from './gather-limits.js';
 import { HASH_JOINS_SQL } from './gather-script.js';
+import { RowCapture } from './row-capture.js';
 
 /** An input whose rows are dealt to the targets. */
 export interface DealingInput {
@@ -53,6 +54,8 @@ export class Deal implements Operation {
   private readonly branches: GatherBranches;
   /** Of each input. */
   private readonly rows: readonly DealtRows[];
+  /** Cuts what comes of each input into rows. */
+  private readonly intakes: readonly RowCapture[];
   private loading = false;
   private error: Buffer | null = null;
   private ended = false;
@@ -66,6 +69,12 @@ export class Deal implements Operation {
       ...inputs.map(({ sources }) => sources),
     ]);
     this.rows = inputs.map(() => new DealtRows(targets.length));
+    this.intakes = this.rows.map((rows) => {
+      return new RowCapture(host, (_backend, buffer, start, end) => {
+        rows.add(buffer, start, end);
+        this.count(0, 1);
+      });
+    });
   }
 
   /** Sends the requests; this must be the session's operation already. */
@@ -127,12 +136,14 @@ export class Deal implements Operation {
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
     const [step] = this.branches.of(backend).steps;
     if (this.error !== null || step?.kind !== 'input') return true;
-    const rows = this.rows[step.input]!;
-    const before = rows.rowCount;
-    rows.push(backend, buffer, start, end);
-    const error = this.options.size.add(end - start, rows.rowCount - before);
-    if (error !== null) this.fail(errorBytes(error), null);
+    this.count(end - start, 0);
+    this.intakes[step.input]!.passToClient(backend, buffer, start, end);
     return true;
+  }
+
+  private count(bytes: number, rows: number): void {
+    const error = this.options.size.add(bytes, rows);
+    if (error !== null) this.fail(errorBytes(error), null);
   }
 
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
