@@ -26,7 +26,7 @@ export interface DealingInput {
   readonly copy: PreparedText;
 }
 
-export interface DealOptions {
+interface DealOptions {
   readonly inputs: readonly DealingInput[];
   readonly targets: readonly BackendConnection[];
   /** For `create` and `read`: the client's values, results in binary. */
