@@ -47,12 +47,14 @@ export function dealtQuery(
 ): ManyShards | null {
   if (gather.readsInPlace !== true || !mayMove(analysis, context)) return null;
   if (gather.inputs.some(({ link }) => link !== undefined)) return null;
+  const rows = gather.inputs.reduce((sum, { estimatedRows: own }) => sum + (own ?? 0), 0);
+  if (rows < DEALT_ROWS_MIN) return null;
   const tables = occurrencesBySize(analysis);
   if (tables === null) return null;
   const { keyspace } = tables[0]!.table!;
   if (!keyspace.sharded) return null;
   for (const way of waysOf(tables, keyspace).slice(0, ATTEMPTS_MAX)) {
-    if (way.movedRows < DEALT_ROWS_MIN || way.movedRows > DEALT_ROWS_MAX) continue;
+    if (way.movedRows > DEALT_ROWS_MAX) continue;
     const deal = attempt(statement, gather, way, keyspace, analysis, context);
     if (deal !== null) return { kind: 'deal', deal };
   }
