@@ -47,6 +47,7 @@ const shipped = [
   'SELECT r.name, d.name, count(*) FROM facts f JOIN dims d ON d.id = f.dim JOIN regions r ON r.id = f.k GROUP BY 1, 2 ORDER BY 1, 2',
   'SELECT f.id, p.n, d.name FROM facts f JOIN parts p ON p.id = f.id JOIN dims d ON d.id = p.dim ORDER BY p.w DESC, f.id LIMIT 9',
   'SELECT f.id, sum(d.q), count(*) FROM facts f JOIN parts p ON p.id = f.id JOIN dims d ON d.id = p.dim GROUP BY f.id ORDER BY 2 DESC, 1 LIMIT 9',
+  'SELECT d.id, d.name, count(*) FROM facts f JOIN dims d ON d.id = f.dim GROUP BY d.id ORDER BY 1',
   'SELECT DISTINCT d.name, f.e FROM facts f JOIN dims d ON d.id = f.dim ORDER BY 1, 2',
   'SELECT f.id, rank() OVER (PARTITION BY f.id ORDER BY d.q) FROM facts f JOIN dims d ON d.id > f.dim AND d.id < f.dim + 3 ORDER BY 1, 2 LIMIT 20',
   'SELECT * FROM facts NATURAL JOIN (SELECT id AS dim, name FROM dims) x ORDER BY id LIMIT 5',
@@ -61,7 +62,6 @@ const gathered = [
   'SELECT count(*) FROM dims d WHERE NOT EXISTS (SELECT FROM facts f WHERE f.dim = d.id)',
   'SELECT d.name, f.id, row_number() OVER (PARTITION BY d.name ORDER BY f.id) FROM facts f JOIN dims d ON d.id = f.dim ORDER BY 3, 1, 2 LIMIT 9',
   'SELECT d.name, percentile_disc(0.5) WITHIN GROUP (ORDER BY f.v) FROM facts f JOIN dims d ON d.id = f.dim GROUP BY 1 ORDER BY 1',
-  'SELECT d.id, d.name, count(*) FROM facts f JOIN dims d ON d.id = f.dim GROUP BY d.id ORDER BY 1',
   'SELECT f.id, (SELECT d.name FROM dims d WHERE d.id = f.dim) FROM facts f ORDER BY 1 LIMIT 50',
 ] as const;
 
