@@ -51,6 +51,9 @@ export const TxStatus = {
 } as const;
 export type TxStatusByte = (typeof TxStatus)[keyof typeof TxStatus];
 
+/** The newest minor version of protocol 3 that is spoken, with clients and with shards. */
+export const LATEST_MINOR = 2;
+
 export const SSL_REQUEST = 80877103;
 export const GSSENC_REQUEST = 80877104;
 export const CANCEL_REQUEST = 80877102;

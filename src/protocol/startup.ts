@@ -1,11 +1,10 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { afterCString, readInt32 } from './framing.js';
-import { CANCEL_REQUEST, GSSENC_REQUEST, SSL_REQUEST } from './codes.js';
+import { CANCEL_REQUEST, GSSENC_REQUEST, LATEST_MINOR, SSL_REQUEST } from './codes.js';
 import { Writer } from './writer.js';
 
 /** MAX_STARTUP_PACKET_LENGTH of PostgreSQL, and the length itself. */
 export const STARTUP_BYTES_MAX = 10_004;
-const LATEST_MINOR = 2;
 
 export type StartupPacket =
   | { readonly kind: 'ssl' | 'gssenc' }

@@ -73,7 +73,7 @@ export class BackendConnection implements TransportHandler {
   batch: SharedBatch | null = null;
   private readonly transport: SocketTransport;
   private readonly address: ServerAddress;
-  private readonly secret: number;
+  private readonly secret: Buffer;
   private readonly expected = new ExpectedReplies();
   private readonly framer = new Framer();
   private buffer: Buffer = NO_BYTES;

@@ -8,7 +8,7 @@ import {
   type TransportHandler,
 } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
-import { Backend, CANCEL_REQUEST } from '../../protocol/codes.js';
+import { Backend, CANCEL_REQUEST, LATEST_MINOR } from '../../protocol/codes.js';
 import { Framer, readInt32 } from '../../protocol/framing.js';
 import { md5Response, SCRAM, SCRAM_PLUS, ScramClient } from '../../protocol/scram.js';
 import { Writer } from '../../protocol/writer.js';
@@ -19,7 +19,8 @@ import { asksForTls, serverTlsOptions } from './server-tls.js';
 export interface BackendLogin {
   readonly transport: SocketTransport;
   readonly pid: number;
-  readonly secret: number;
+  /** What a cancel request must show: 4 bytes, or up to 256 since protocol 3.2. */
+  readonly secret: Buffer;
   readonly parameters: Map<string, string>;
   /** What the server sent behind its first ReadyForQuery in the same chunk: a notice, maybe cut off. */
   readonly rest: Buffer;
@@ -27,6 +28,9 @@ export interface BackendLogin {
 
 /** Login messages are small; a server that sends more is no Postgres. */
 const LOGIN_MESSAGE_BYTES_MAX = 64 * 1024;
+/** PostgreSQL 18, BackendKeyData. */
+const SECRET_BYTES_MIN = 4;
+const SECRET_BYTES_MAX = 256;
 /** AuthenticationSASL. */
 const AUTH_SASL = 10;
 
@@ -64,7 +68,7 @@ class LoginExchange implements TransportHandler {
   private bound = false;
   private authenticated = false;
   private pid = 0;
-  private secret = 0;
+  private secret: Buffer = Buffer.alloc(0);
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(
@@ -150,7 +154,10 @@ class LoginExchange implements TransportHandler {
   private sendStartup(): void {
     this.phase = 'login';
     const { user, database } = this.address;
-    this.transport.write(serialize.startup({ user, database, ...this.settings }));
+    const writer = new Writer(256).beginUntyped().int32((3 << 16) | LATEST_MINOR);
+    const parameters = { user, database, client_encoding: 'UTF8', ...this.settings };
+    for (const [name, value] of Object.entries(parameters)) writer.cstring(name).cstring(value);
+    this.transport.write(writer.byte(0).end().take());
   }
 
   private onMessage(type: number, buffer: Buffer, start: number, end: number): void {
@@ -159,15 +166,17 @@ class LoginExchange implements TransportHandler {
     } else if (type === Backend.errorResponse) {
       const fields = readErrorFields(buffer, start, end);
       this.fail(`${fields.get('M') ?? 'the server refused the login'} (${this.where()})`, fields);
-    } else if (type === Backend.backendKeyData && end - start >= 13) {
+    } else if (type === Backend.backendKeyData && isKey(end - start - 9)) {
       this.pid = readInt32(buffer, start + 5);
-      this.secret = readInt32(buffer, start + 9);
+      this.secret = Buffer.from(buffer.subarray(start + 9, end));
     } else if (type === Backend.parameterStatus) {
       const status = readParameterStatus(buffer, start, end);
       if (status !== null) this.parameters.set(status.name, status.value);
     } else if (type === Backend.readyForQuery && this.authenticated) {
       this.finish();
-    } else if (type !== Backend.noticeResponse && type !== Backend.negotiateProtocolVersion) {
+    } else if (type === Backend.negotiateProtocolVersion) {
+      if (!isOlderVersion(buffer, start, end)) this.fail(WRONG_VERSION);
+    } else if (type !== Backend.noticeResponse) {
       this.fail('the server does not follow the login protocol');
     }
   }
@@ -268,6 +277,19 @@ class LoginExchange implements TransportHandler {
   }
 }
 
+function isKey(bytes: number): boolean {
+  return bytes >= SECRET_BYTES_MIN && bytes <= SECRET_BYTES_MAX;
+}
+
+const WRONG_VERSION = 'the server wants a version of the protocol that it was not asked for';
+
+/** NegotiateProtocolVersion of an older server: a lower minor version, and no options, since none were asked for. */
+function isOlderVersion(buffer: Buffer, start: number, end: number): boolean {
+  if (end - start !== 13 || readInt32(buffer, start + 9) !== 0) return false;
+  const version = readInt32(buffer, start + 5);
+  return version >> 16 === 3 && (version & 0xffff) < LATEST_MINOR;
+}
+
 /**
  * Asks the server to cancel what backend `pid` runs. Resolves when the server has closed the connection, which it
  * does once the signal is sent: until then the backend must not run anything else. False: it has not in time, and may
@@ -276,7 +298,7 @@ class LoginExchange implements TransportHandler {
 export function cancelBackend(
   address: ServerAddress,
   pid: number,
-  secret: number,
+  secret: Buffer,
   timeoutMs: number,
 ): Promise<boolean> {
   return new Promise((resolve) => {
@@ -286,7 +308,7 @@ export function cancelBackend(
       .beginUntyped()
       .int32(CANCEL_REQUEST)
       .int32(pid)
-      .int32(secret)
+      .bytes(secret)
       .end()
       .take();
     const send = (transport: SocketTransport): void => {
@@ -304,7 +326,7 @@ export function cancelBackend(
           );
       },
       onDrain() {
-        // Sixteen bytes never wait.
+        // So few bytes never wait.
       },
       onClose() {
         clearTimeout(timer);

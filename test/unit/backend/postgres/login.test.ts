@@ -63,12 +63,56 @@ describe('methods', () => {
       startup = connection.log[0]!;
       connection.welcome();
     });
-    expect(result).toMatchObject({ pid: 100, secret: 700 });
+    expect(result).toMatchObject({ pid: 100, secret: int32(700) });
     expect((result as BackendLogin).parameters).toEqual(new Map([['server_version', '18.0']]));
     for (const part of ['user app', 'database shop', 'application_name test', 'options -c a=b']) {
       expect(startup).toContain(part);
     }
     expect(startup).not.toContain('secret');
+  });
+
+  test('protocol 3.2 is asked for, whose cancel keys are long', async () => {
+    const secret = Buffer.alloc(32, 7);
+    const result = await login((connection) => {
+      expect(connection.log[0]).toMatch(/^startup  \x03 \x02user app/);
+      connection.send(authentication(0), message('K', int32(5), secret), replies.ready());
+    });
+    expect(result).toMatchObject({ pid: 5, secret });
+  });
+
+  test('a server that speaks 3.0 only may say so', async () => {
+    const result = await login((connection) => {
+      connection.send(message('v', int32(3 << 16), int32(0)));
+      connection.welcome();
+    });
+    expect(result).toMatchObject({ pid: 100 });
+  });
+
+  test.each([
+    ['a newer version', message('v', int32((3 << 16) | 3), int32(0))],
+    ['the version that it was asked for', message('v', int32((3 << 16) | 2), int32(0))],
+    ['protocol 2', message('v', int32(2 << 16), int32(0))],
+    [
+      'an option that nobody named',
+      message('v', int32(3 << 16), int32(1), Buffer.from('_pq_.x\0')),
+    ],
+    ['half a message', message('v', int32(3 << 16))],
+  ])('a server may not want %s', async (_what, answer) => {
+    expect(
+      await login((connection) => {
+        connection.send(answer);
+        connection.welcome();
+      }),
+    ).toMatch(/version of the protocol that it was not asked for/);
+  });
+
+  test.each([0, 3, 257])('a cancel key of %s bytes is none', async (bytes) => {
+    expect(
+      await login((connection) => {
+        const key = message('K', int32(5), Buffer.alloc(bytes));
+        connection.send(authentication(0), key, replies.ready());
+      }),
+    ).toMatch(/does not follow the login protocol/);
   });
 
   test('a server that writes byte by byte', async () => {
@@ -80,7 +124,7 @@ describe('methods', () => {
         replies.ready(),
       ),
     );
-    expect(result).toMatchObject({ pid: 5, secret: 6 });
+    expect(result).toMatchObject({ pid: 5, secret: int32(6) });
   });
 
   test('password in clear', async () => {
@@ -371,7 +415,10 @@ describe('TLS', () => {
 
   test('is used where it is offered', async () => {
     for (const sslmode of ['prefer', 'require'] as const) {
-      expect(await login(offering('S', true), { sslmode })).toMatchObject({ pid: 9, secret: 63 });
+      expect(await login(offering('S', true), { sslmode })).toMatchObject({
+        pid: 9,
+        secret: int32(63),
+      });
     }
   });
 
@@ -439,7 +486,7 @@ describe('cancel requests', () => {
     cleanups.push(() => {
       server.close();
     });
-    await cancelBackend(server.address, 4711, 5, 1000);
+    await cancelBackend(server.address, 4711, int32(5), 1000);
     expect(server.cancels).toEqual([4711]);
   });
 
@@ -454,7 +501,7 @@ describe('cancel requests', () => {
     const port = await listen(server);
     const fake = await FakeServer.start();
     fake.close();
-    await cancelBackend({ ...fake.address, port, sslmode: 'require' }, 1, 2, 500);
+    await cancelBackend({ ...fake.address, port, sslmode: 'require' }, 1, int32(2), 500);
     server.close();
     expect(received).toEqual(['0000000804d2162f']);
   });
@@ -466,8 +513,8 @@ describe('cancel requests', () => {
     });
     server.onCancel = () => pause(10_000);
     const start = performance.now();
-    await cancelBackend(server.address, 1, 2, 50);
-    await cancelBackend({ ...server.address, port: 1 }, 1, 2, 50);
+    await cancelBackend(server.address, 1, int32(2), 50);
+    await cancelBackend({ ...server.address, port: 1 }, 1, int32(2), 50);
     expect(performance.now() - start).toBeLessThan(1000);
   });
 });

@@ -29,7 +29,7 @@ export class ScriptedTransport {
     const login = {
       transport: this as unknown as SocketTransport,
       pid: 1,
-      secret: 2,
+      secret: Buffer.alloc(4),
       parameters: new Map<string, string>(),
       rest: Buffer.alloc(0),
     };
