@@ -12,6 +12,7 @@ import {
   operatorsQuery,
   relationsQuery,
   schemasQuery,
+  settingNamesQuery,
   textOnlyTypesQuery,
   typesQuery,
   viewsQuery,
@@ -45,6 +46,7 @@ export async function loadCatalog(
     textOnlyTypes,
     schemas,
     collation,
+    settings,
   ] = await Promise.all([
     query(relationsQuery(which)),
     query(columnsQuery(which)),
@@ -56,6 +58,7 @@ export async function loadCatalog(
     query(textOnlyTypesQuery),
     query(schemasQuery),
     query(collationQuery),
+    base === null ? query(settingNamesQuery) : null,
   ]);
   return Object.freeze({
     version,
@@ -66,6 +69,8 @@ export async function loadCatalog(
     ...(builtins === null ? builtinsIn(base!) : builtinsOf(builtins)),
     types: typesOf(types),
     textOnlyTypes: new Set(textOnlyTypes.map((row) => Number(row[0]))),
+    settingNames:
+      settings === null ? base!.settingNames! : new Set(settings.map((row) => text(row, 0))),
     textByBytes: collation[0] !== undefined && bool(collation[0], 0),
   });
 }

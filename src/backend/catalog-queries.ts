@@ -214,6 +214,9 @@ FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 
+/** name; those that sessions make up are not listed, since nobody has made any here */
+export const settingNamesQuery = 'SELECT name FROM pg_catalog.pg_settings';
+
 /** OIDs of the types of `Catalog.textOnlyTypes`. */
 export const textOnlyTypesQuery = `
 WITH RECURSIVE parts (type, part) AS (

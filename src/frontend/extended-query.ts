@@ -6,6 +6,7 @@ import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { ExecuteCommand, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
+import { keptPart } from '../protocol/framing.js';
 import { readExecute, readTarget } from '../protocol/frontend-messages.js';
 import { endBatchOn, needsCommit } from './batch-end.js';
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
@@ -160,7 +161,7 @@ export class ExtendedQuery {
       if (backend === null) return false;
       return this.bindOn(backend, statement, bound, portalName, buffer, end);
     }
-    const bind = Buffer.from(buffer.subarray(layout.restStart, end));
+    const bind = keptPart(buffer, layout.restStart, end);
     if (!this.parses.answer()) return false;
     this.portals.addScattered(portalName, statement, plan, shards, bind, session.work);
     this.parses.addBound(this.portals.named(portalName));

@@ -45,6 +45,8 @@ export interface Catalog {
    * `builtin`; the encoding is UTF8). False or absent: by rules that are the server's own.
    */
   readonly textByBytes?: boolean;
+  /** What `pg_settings` lists, as it is written there. Absent: not loaded. */
+  readonly settingNames?: ReadonlySet<string>;
 }
 
 export interface CatalogRelation {

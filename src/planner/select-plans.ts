@@ -1,6 +1,7 @@
 import type { DeclareCursorStmt, SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { queryStart } from './inner-query.js';
+import { planListedSetting } from './listed-settings.js';
 import type { Level } from './model.js';
 import type { Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
@@ -14,6 +15,8 @@ import { Pace } from '../util/pace.js';
 
 /** Plans a SELECT, VALUES or TABLE statement that stands by itself. */
 export function planSelect(statement: SelectStmt, context: StatementContext): RoutePlan {
+  const listed = planListedSetting(statement, context);
+  if (listed !== null) return listed;
   const [plan, analysis] = planRead(statement, context);
   return isShort(plan, analysis) ? { ...plan, pace: new Pace() } : plan;
 }

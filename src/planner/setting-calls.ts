@@ -2,7 +2,7 @@ import type { FuncCall, Node, SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
 import { bodyOf, constOf, forEachChild, qualifiedName } from './ast.js';
 import { refuse } from './refusals.js';
-import { checkSetting, TRANSACTION_SETTINGS } from './setting-rules.js';
+import { checkSetting, isTrue, TRANSACTION_SETTINGS } from './setting-rules.js';
 
 /** set_config(name, value, is_local): kept as the statement's effect, applied once it succeeded. */
 export function recordSetting(call: FuncCall, analysis: Analysis): void {
@@ -11,10 +11,9 @@ export function recordSetting(call: FuncCall, analysis: Analysis): void {
   );
   if (name === undefined || value === undefined || local === undefined) refuseSetting();
   if (name.text === null || local.text === null) refuseSetting();
-  const isLocal = /^\s*(t|tr|tru|true|y|ye|yes|on|1)\s*$/i.test(local.text);
   const params = { name: name.param, value: value.param, local: local.param };
   const bound = Object.values(params).some((param) => param !== null);
-  const effect = { name: name.text.toLowerCase(), value: value.text, local: isLocal };
+  const effect = { name: name.text.toLowerCase(), value: value.text, local: isTrue(local.text) };
   analysis.effects.push(bound ? { ...effect, params } : effect);
 }
 

@@ -8,6 +8,11 @@ export const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set([
   'transaction_deferrable',
 ]);
 
+/** Whether PostgreSQL takes the text for true. */
+export function isTrue(text: string): boolean {
+  return /^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(text);
+}
+
 /** Encodings in which text keeps the bytes that Shardgate and the shards see alike. */
 const clientEncodings = new Set(['utf8', 'unicode', 'sqlascii']);
 
@@ -30,10 +35,7 @@ export function checkSetting(effect: SettingEffect): void {
       'Generate repeatable random numbers in the client.',
     );
   }
-  if (
-    name === 'standard_conforming_strings' &&
-    !/^\s*(on|t|tr|tru|true|y|ye|yes|1)\s*$/i.test(value)
-  ) {
+  if (name === 'standard_conforming_strings' && !isTrue(value)) {
     refuse(
       'standard_conforming_strings = off is not supported: strings would end elsewhere than Shardgate reads',
       "Write backslash escapes as E'...'.",

@@ -16,6 +16,15 @@ export function afterCString(bytes: Uint8Array, start: number, end: number): num
   return -1;
 }
 
+/** More than any read brings: a message of this size was assembled in a buffer of its own. */
+const OWN_BYTES_MIN = 1024 * 1024;
+
+/** A part of a message that is kept: a copy, but of what is so large that the message has a buffer of its own. */
+export function keptPart(message: Buffer, start: number, end: number): Buffer {
+  const part = message.subarray(start, end);
+  return part.length >= OWN_BYTES_MIN ? part : Buffer.from(part);
+}
+
 /** Whether `buffer[start, end)` holds these bytes. */
 export function equalBytes(bytes: Uint8Array, buffer: Buffer, start: number, end: number): boolean {
   const { length } = bytes;
@@ -29,7 +38,8 @@ export function equalBytes(bytes: Uint8Array, buffer: Buffer, start: number, end
 /**
  * Keeps the cut-off tail of a stream of messages between two chunks. Small tails are copied in front of the next
  * chunk, so that every message is contiguous; a message that does not fit there is assembled in a buffer of its own
- * that grows with the bytes that really came, never with the length that the peer claims.
+ * that grows with the bytes that really came, never with the length that the peer claims: it gets its full size when a
+ * quarter of it is there.
  *
  *   chunk 1: | Q........ | Q....      tail = "Q...."
  *   chunk 2:      headroom| ....| Q   ->  "Q...." + "...." is one message again
@@ -79,8 +89,9 @@ export class Framer {
     }
     let taken = 0;
     while (start + taken < end && this.missing(headerBytes) > 0) {
-      const step = Math.min(this.missing(headerBytes), end - start - taken);
-      this.grow(this.assembled + step);
+      const missing = this.missing(headerBytes);
+      const step = Math.min(missing, end - start - taken);
+      this.grow(this.assembled + step, this.assembled + missing);
       this.large.set(buffer.subarray(start + taken, start + taken + step), this.assembled);
       this.assembled += step;
       taken += step;
@@ -104,9 +115,11 @@ export class Framer {
     return Math.min(length, MESSAGE_BYTES_MAX) + headerBytes - 4 - this.assembled;
   }
 
-  private grow(needed: number): void {
+  /** `whole`: what the header claims, or the header's own size. */
+  private grow(needed: number, whole: number): void {
     if (this.large === null || needed <= this.large.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.large.length * 2));
+    const doubled = Math.max(needed, this.large.length * 2);
+    const grown = Buffer.allocUnsafeSlow(needed * 4 >= whole ? Math.max(needed, whole) : doubled);
     grown.set(this.large.subarray(0, this.assembled));
     this.large = grown;
   }

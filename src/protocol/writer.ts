@@ -1,23 +1,46 @@
 /** Room for a batch of small messages; a larger message makes the buffer grow for its own use only. */
 const INITIAL_BYTES = 16 * 1024;
+/** From here on a copy costs more than a write of its own. */
+const BORROWED_BYTES_MIN = 1024 * 1024;
 
 /**
  * Builds wire messages back to back in one growable buffer, so that a batch leaves in one write. Whoever hands
  * `view()` to a transport calls `sent(done)` with the transport's answer: a buffer still in use is left to it.
+ *
+ * One that borrows does not copy what is large: such bytes, which must never change, and what was written in front of
+ * them are pieces of their own, to be sent before the view.
  */
 export class Writer {
   private buffer: Buffer;
   private length = 0;
   private messageStart = 0;
   private readonly initialBytes: number;
+  private readonly borrows: boolean;
+  private pieces: Buffer[] = [];
+  private piecesBytes = 0;
+  /** The open message began in a piece: where the four bytes of its length are. */
+  private lengthBytes: Buffer | null = null;
 
-  constructor(initialBytes = INITIAL_BYTES) {
+  constructor(initialBytes = INITIAL_BYTES, borrows = false) {
     this.initialBytes = initialBytes;
+    this.borrows = borrows;
     this.buffer = Buffer.allocUnsafeSlow(initialBytes);
   }
 
   get size(): number {
-    return this.length;
+    return this.length + this.piecesBytes;
+  }
+
+  get hasPieces(): boolean {
+    return this.piecesBytes > 0;
+  }
+
+  /** Gives away the pieces in front of the view. */
+  takePieces(): readonly Buffer[] {
+    const { pieces } = this;
+    this.pieces = [];
+    this.piecesBytes = 0;
+    return pieces;
   }
 
   view(): Buffer {
@@ -43,6 +66,7 @@ export class Writer {
   begin(type: number): this {
     this.reserve(5);
     this.messageStart = this.length + 1;
+    this.lengthBytes = null;
     this.buffer[this.length] = type;
     this.length += 5;
     return this;
@@ -52,12 +76,16 @@ export class Writer {
   beginUntyped(): this {
     this.reserve(4);
     this.messageStart = this.length;
+    this.lengthBytes = null;
     this.length += 4;
     return this;
   }
 
   end(): this {
-    this.buffer.writeUInt32BE(this.length - this.messageStart, this.messageStart);
+    if (this.lengthBytes !== null) {
+      this.lengthBytes.writeUInt32BE(this.size - this.messageStart);
+      this.lengthBytes = null;
+    } else this.buffer.writeUInt32BE(this.length - this.messageStart, this.messageStart);
     return this;
   }
 
@@ -83,6 +111,7 @@ export class Writer {
 
   bytes(source: Uint8Array, start = 0, end = source.length): this {
     const count = end - start;
+    if (count >= BORROWED_BYTES_MIN && this.borrows) return this.borrow(source, start, end);
     this.reserve(count);
     if (count < 64) {
       const { buffer } = this;
@@ -105,6 +134,20 @@ export class Writer {
     this.reserve(clean.length * 3 + 1);
     this.length += this.buffer.write(clean, this.length, 'utf8');
     this.buffer[this.length++] = 0;
+    return this;
+  }
+
+  private borrow(source: Uint8Array, start: number, end: number): this {
+    const { buffer, length, messageStart } = this;
+    if (this.lengthBytes === null) {
+      this.lengthBytes = buffer.subarray(messageStart, messageStart + 4);
+      this.messageStart = this.piecesBytes + messageStart;
+    }
+    const borrowed = Buffer.from(source.buffer, source.byteOffset + start, end - start);
+    this.pieces.push(buffer.subarray(0, length), borrowed);
+    this.piecesBytes += length + borrowed.length;
+    this.buffer = Buffer.allocUnsafeSlow(this.initialBytes);
+    this.length = 0;
     return this;
   }
 

@@ -96,3 +96,16 @@ describe('set_config with parameters', () => {
     await same(a, `SELECT nullif(current_setting('app.tenant', true), '') AS tenant`);
   });
 });
+
+test('a setting that the servers may not know, as pg_dump sets it', async () => {
+  const [one, other] = pairs as [WirePair, WirePair];
+  const set = (name: string, value: string): string =>
+    `SELECT set_config(name, '${value}', false) FROM pg_settings WHERE name = '${name}'`;
+  await same(one, set('restrict_nonsystem_relation_kind', 'view, foreign-table'));
+  await same(one, set('work_mem', '5MB'), set('unheard_of', 'x'), set('WORK_MEM', '9MB'));
+  await same(one, set('DateStyle', 'German'), set('work_mem', 'much'), 'SHOW work_mem');
+  await same(other, 'SHOW work_mem', 'SHOW restrict_nonsystem_relation_kind', 'SHOW datestyle');
+  await same(one, 'SHOW work_mem', 'SHOW restrict_nonsystem_relation_kind', 'SHOW datestyle');
+  await same(one, 'BEGIN', set('work_mem', '6MB'), 'SELECT tenant FROM items WHERE id = 3');
+  await same(one, 'SHOW work_mem', 'ROLLBACK', 'SHOW work_mem');
+});

@@ -44,7 +44,7 @@ export class BackendConnection implements TransportHandler {
   /** It holds what was one session's: closed when it comes back, not lent again. */
   isSpent = false;
   readonly pid: number;
-  readonly out = new Writer();
+  readonly out = new Writer(undefined, true);
   /** ParameterStatus values as they are now, and as the server gave them at login. */
   readonly parameters: Map<string, string>;
   readonly loginParameters: ReadonlyMap<string, string>;
@@ -209,6 +209,9 @@ export class BackendConnection implements TransportHandler {
   flush(): boolean {
     if (this.out.size === 0) return !this.transport.congested;
     this.owner.traffic.bytesOut += this.out.size;
+    if (this.out.hasPieces) {
+      for (const piece of this.out.takePieces()) this.transport.write(piece);
+    }
     const done = this.transport.write(this.out.view());
     this.out.sent(done);
     return done;

@@ -71,3 +71,45 @@ describe('Writer', () => {
     expect(copy.toString()).toBe('a\0');
   });
 });
+
+describe('a writer that borrows', () => {
+  const large = Buffer.alloc(3 * 2 ** 20, 'x');
+
+  function sent(writer: Writer): Buffer {
+    const { size } = writer;
+    const bytes = Buffer.concat([...writer.takePieces(), writer.view()]);
+    expect(bytes.length).toBe(size);
+    writer.sent(true);
+    expect(writer.size).toBe(0);
+    return bytes;
+  }
+
+  function write(writer: Writer): Writer {
+    writer.begin(0x51).cstring('first').end();
+    writer.begin(0x42).cstring('').int32(large.length).bytes(large).int16(7);
+    writer
+      .bytes(large, 5, 2 ** 20 + 5)
+      .bytes(Buffer.alloc(100, 'y'))
+      .end();
+    writer.begin(0x53).end();
+    return writer.bytes(large).begin(0x45).int32(5).end();
+  }
+
+  test('sends what one sends that copies', () => {
+    expect(sent(write(new Writer(64, true))).equals(write(new Writer(64)).view())).toBe(true);
+  });
+
+  test('does not copy what is large', () => {
+    const writer = new Writer(64, true).begin(0x42).bytes(large).end();
+    expect(writer.takePieces().some(({ buffer }) => buffer === large.buffer)).toBe(true);
+  });
+
+  test('may be used again', () => {
+    const writer = new Writer(64, true);
+    const first = sent(write(writer));
+    expect(sent(write(writer)).equals(first)).toBe(true);
+    writer.begin(0x51).cstring('small').end();
+    expect(writer.hasPieces).toBe(false);
+    expect(sent(writer).toString('latin1')).toBe('Q\0\0\0\x0asmall\0');
+  });
+});
