@@ -14,8 +14,8 @@ import type { Session } from './session.js';
  * which backend judges the text. A text that a backend has accepted before is answered at once where nothing follows,
  * since a client may wait for that answer while others hold every backend.
  *
- * A Bind of a statement over several shards waits too: the Describe or Execute behind it has some shard bind the values,
- * which judges them. Where neither follows, one of its shards binds them for that only.
+ * A Bind of a statement over several shards waits too: the Describe or Execute behind it has some shard bind the
+ * values, which judges them. Where neither follows, one of its shards binds them for that only.
  */
 export class ParseQueue {
   private readonly session: Session;

@@ -11,8 +11,8 @@ export function portalContext(name: string): string {
 }
 
 /**
- * An ErrorResponse of a Bind that a shard got for a portal of ours, as the client's portal of this name would have had it.
- * Answers a copy.
+ * An ErrorResponse of a Bind that a shard got for a portal of ours, as the client's portal of this name would have had
+ * it. Answers a copy.
  */
 export function withPortalName(error: Buffer, name: string): Buffer {
   const writer = new Writer(error.length + name.length).begin(Backend.errorResponse);

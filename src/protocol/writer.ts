@@ -144,7 +144,8 @@ export class Writer {
       this.messageStart = this.piecesBytes + messageStart;
     }
     const borrowed = Buffer.from(source.buffer, source.byteOffset + start, end - start);
-    this.pieces.push(buffer.subarray(0, length), borrowed);
+    if (length > 0) this.pieces.push(buffer.subarray(0, length));
+    this.pieces.push(borrowed);
     this.piecesBytes += length + borrowed.length;
     this.buffer = Buffer.allocUnsafeSlow(this.initialBytes);
     this.length = 0;

@@ -1,6 +1,6 @@
 /*
- * Servers of PostgreSQL 15, as Debian 12 has them, behind the proxy and as the plain Postgres: what the other tests show
- * with 18 must hold in essence there too. Its pg_dump, which refuses younger servers, is compared as well.
+ * Servers of PostgreSQL 15, as Debian 12 has them, behind the proxy and as the plain Postgres: what the other tests
+ * show with 18 must hold in essence there too. Its pg_dump, which refuses younger servers, is compared as well.
  */
 import { execFile, spawn } from 'node:child_process';
 import { appendFileSync, chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
