@@ -1,10 +1,12 @@
 import { startHttp, type HttpListener } from './admin/http.js';
 import { Cluster } from './backend/cluster.js';
+import { DdlJobs } from './executor/ddl-jobs/ddl-jobs.js';
 import { Ids } from './executor/ids/ids.js';
 import { loadCatalog } from './backend/catalog-loader.js';
 import { withTableRows } from './backend/table-rows.js';
 import type { FreshOids } from './backend/oids/cluster-oids.js';
 import { PreparedTexts } from './backend/postgres/prepared-text.js';
+import { SchemaWatch } from './backend/schema/schema-watch.js';
 import type { Config } from './config/config.js';
 import { differences } from './config/differences.js';
 import { formatProblem } from './config/problems.js';
@@ -16,6 +18,7 @@ import { Listener } from './frontend/listener.js';
 import { Notifications } from './frontend/notifications.js';
 import type { SessionContext } from './frontend/session-context.js';
 import type { Catalog } from './keyspace/catalog.js';
+import type { Topology } from './keyspace/topology.js';
 import { Metrics } from './metrics/metrics.js';
 import { Planner } from './planner/planner.js';
 import { Parser } from './sql/parser.js';
@@ -28,6 +31,8 @@ import { packageVersion } from './util/package-version.js';
 const CATALOG_TIMEOUT_MS = 30_000;
 /** DDL through this proxy is seen at once; what others do to the schema, within this time. */
 const CATALOG_REFRESH_MS = 60_000;
+/** What RESET goes back to, whatever a session has set on the backend that answers. */
+const DEFAULT_ISOLATION_SQL = `SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'default_transaction_isolation'`;
 /** How often a start without shards is tried again. */
 const RETRY_MS = 500;
 
@@ -40,6 +45,8 @@ export class Server {
   private cluster: Cluster | null = null;
   private twoPhase: TwoPhase | null = null;
   private idLinks: OwnLinks | null = null;
+  private schemas: SchemaWatch | null = null;
+  private ddlLinks: OwnLinks | null = null;
   private ids: Ids | null = null;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
@@ -52,6 +59,7 @@ export class Server {
   private catalogLoadedAt = 0;
   private catalogProblem: string | null = 'not loaded yet';
   private parameters: ReadonlyMap<string, string> = new Map();
+  private isolation = '';
   private loading: Promise<void> | null = null;
   private loadAgain = false;
   private catalogTimer: NodeJS.Timeout | undefined;
@@ -84,6 +92,18 @@ export class Server {
       () => this.config.topology.catalogShard,
       logger,
     );
+    const ddlLinks = (this.ddlLinks = new OwnLinks(() => this.config, logger, 'ddl'));
+    const query: OwnLinks['query'] = (shard, sql, timeoutMs) =>
+      ddlLinks.query(shard, sql, timeoutMs);
+    const topology = (): Topology => this.config.topology;
+    const schemas = (this.schemas = new SchemaWatch({
+      topology,
+      query,
+      metrics,
+      logger,
+      onUneven: () => void this.reloadCatalog(),
+    }));
+    const ddlJobs = new DdlJobs({ topology, query, logger });
     this.planner = new Planner(this.parser, config.topology, catalog, metrics);
     this.context = {
       config,
@@ -96,8 +116,11 @@ export class Server {
       commits: this.twoPhase.commits,
       notifications: new Notifications(() => this.config, logger),
       ids: this.ids,
+      ddlJobs,
+      schemas,
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
+      defaultIsolation: () => this.isolation,
       serverParameters: () => this.parameters,
     };
     // Another release of the server may have other system schemas.
@@ -106,6 +129,8 @@ export class Server {
     const console = this.consoleContext(this.context);
     this.listener = new Listener(this.context, (visitor) => new ConsoleSession(console, visitor));
     const port = await this.listener.listen();
+    void ddlJobs.report();
+    this.schemas.look();
     this.watch = watchConfig(
       this.file,
       {
@@ -148,6 +173,8 @@ export class Server {
     this.twoPhase?.stop();
     this.ids?.stop();
     this.idLinks?.close();
+    this.schemas?.stop();
+    this.ddlLinks?.close();
     await this.http?.close();
     await this.parser?.close();
     this.logger.info('stopped');
@@ -197,13 +224,17 @@ export class Server {
     this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
     const query = (sql: string): Promise<(string | null)[][]> =>
       cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
-    const [schema, oids] = await Promise.all([
+    const [schema, isolation, oids] = await Promise.all([
       loadCatalog(query, ++this.catalogVersion, base),
+      query(DEFAULT_ISOLATION_SQL),
       cluster.readOids(shard),
       cluster.readTableRows(),
     ]);
+    this.isolation = isolation[0]?.[0] ?? '';
     this.catalogLoadedAt = performance.now();
-    return { catalog: withTableRows(schema, cluster.tableRows(), this.catalog), oids };
+    const uneven = this.schemas?.uneven;
+    const known = uneven === undefined || uneven.size === 0 ? schema : { ...schema, uneven };
+    return { catalog: withTableRows(known, cluster.tableRows(), this.catalog), oids };
   }
 
   /** One load at a time; who asks while one runs gets the next, which sees its changes. */
@@ -227,6 +258,7 @@ export class Server {
         const { catalog, oids } = await this.load(full ? null : this.catalog);
         this.catalogProblem = null;
         oids.apply();
+        this.schemas?.look();
         // The same schema again: plans and prepared statements stay.
         if (!oids.changed && this.catalog !== null && sameSchema(catalog, this.catalog)) continue;
         this.catalog = catalog;

@@ -4,12 +4,22 @@ import type { CommandText } from './command-text.js';
 import { kill } from './commands/kill.js';
 import { reload } from './commands/reload.js';
 import { showClients } from './commands/show-clients.js';
+import { showDdl } from './commands/show-ddl.js';
 import { showHelp } from './commands/show-help.js';
 import { showPools } from './commands/show-pools.js';
+import { showSchemaDifferences } from './commands/show-schema-differences.js';
 import { showVersion } from './commands/show-version.js';
 
 /** In the order of SHOW HELP. A new command is a file in `commands/` and a line here. */
-const listed: readonly ConsoleCommand[] = [showPools, showClients, showVersion, reload, kill];
+const listed: readonly ConsoleCommand[] = [
+  showPools,
+  showClients,
+  showDdl,
+  showSchemaDifferences,
+  showVersion,
+  reload,
+  kill,
+];
 
 /** Every command of the console. */
 export const commands: readonly ConsoleCommand[] = [...listed, showHelp(listed)];

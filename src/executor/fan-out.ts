@@ -4,6 +4,7 @@ import { readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
+import { columnsOf, otherColumnsError } from './merge-description.js';
 import { memoryError } from './gather-errors.js';
 import type { KeptRows } from './ordered-rows.js';
 import { RepeatedCancel } from './repeated-cancel.js';
@@ -36,6 +37,8 @@ export interface FanOutOptions {
   readonly told?: ((error: Buffer, position: number) => Buffer) | undefined;
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;
+  /** A shard has done its part. */
+  readonly onBranch?: ((backend: BackendConnection) => void) | undefined;
   readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
 }
 
@@ -70,6 +73,8 @@ export class FanOut implements Operation {
   /** After a failure: the branch whose row was cut off in the middle still passes the rest of it. */
   private finishing: Branch | null = null;
   private described = false;
+  /** Of the result, as the client was told: names and types. */
+  private columns = '';
   private ended = false;
   private copyInCount = 0;
   private copyDone = false;
@@ -131,7 +136,10 @@ export class FanOut implements Operation {
       case Backend.copyInResponse:
         if (!this.described) {
           this.described = true;
+          this.columns = columnsOf(buffer, start, end);
           this.describe(branch, buffer, start, end);
+        } else if (this.columns !== columnsOf(buffer, start, end)) {
+          this.breakOff(errorBytes(otherColumnsError(backend.shard.name)), null);
         }
         if (type !== Backend.copyInResponse) break;
         if (this.error !== null) this.stop(branch);
@@ -248,6 +256,7 @@ export class FanOut implements Operation {
   }
 
   private onSucceeded(branch: Branch): void {
+    this.options.onBranch?.(branch.backend);
     if (this.options.firstLeads && branch === this.branches[0]) {
       for (let i = 1; i < this.branches.length; i++) this.startBranch(i);
     }
@@ -256,19 +265,24 @@ export class FanOut implements Operation {
 
   private fail(branch: Branch, error: Buffer): void {
     branch.succeeded = false;
-    if (this.error === null) {
-      this.error = error;
-      const current = this.keepsRows ? undefined : this.branches[this.turn];
-      if (current !== branch && current !== undefined && current.backend.dataBytesRemaining > 0) {
-        this.finishing = current;
-      }
-      this.cancels.start(() => {
-        for (const other of this.branches) if (other !== branch) this.stop(other);
-      });
-    }
+    this.breakOff(error, branch);
     if (!this.options.endsWithSync || !branch.backend.alive) this.finish(branch);
     // Whoever waited for its turn is drained now.
     for (const other of this.branches) this.resume(other);
+  }
+
+  /** Ends it with an error, unless it has one. `failed`: the shard that said so, and has ended. */
+  private breakOff(error: Buffer, failed: Branch | null): void {
+    if (this.error !== null) return;
+    this.error = error;
+    const current = this.keepsRows ? undefined : this.branches[this.turn];
+    if (current !== failed && current !== undefined && current.backend.dataBytesRemaining > 0) {
+      this.finishing = current;
+    }
+    this.cancels.start(() => {
+      for (const other of this.branches) if (other !== failed) this.stop(other);
+    });
+    if (failed === null) for (const branch of this.branches) this.resume(branch);
   }
 
   /** Lets it be read from, unless its read buffer holds what the client is still being sent. */

@@ -44,3 +44,27 @@ export function changedShapeError(): SqlError {
 export function reformatRowDescription(message: Buffer, formats: readonly number[]): Buffer {
   return trimRowDescription(message, readUint16(message, 5), 0, formats)!;
 }
+
+/** The same of one shard among several. */
+export function otherColumnsError(shard: string): SqlError {
+  return sqlError(
+    'feature_not_supported',
+    `shard "${shard}" gives other columns than others for this statement`,
+    { hint: 'A table is not the same on all shards: the log names the differences.' },
+  );
+}
+
+/** Names and types of a RowDescription's columns, equal for equal ones; '' for every other message. */
+export function columnsOf(buffer: Buffer, start: number, end: number): string {
+  if (buffer[start] !== Backend.rowDescription) return '';
+  const columns: string[] = [];
+  let at = start + 7;
+  while (at < end) {
+    const behind = afterCString(buffer, at, end);
+    const name = buffer.toString('latin1', at, behind);
+    // Behind its table and attribute: the type, its size and modifier.
+    columns.push(name, buffer.toString('latin1', behind + 6, behind + 16));
+    at = behind + COLUMN_BYTES;
+  }
+  return columns.join('\0');
+}

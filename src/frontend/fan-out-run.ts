@@ -18,10 +18,12 @@ import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { offsetOf } from '../sql/position.js';
 import { quoteIdentifier } from '../sql/quote.js';
+import type { BroadcastPlan } from '../planner/plan.js';
 import { withoutCopyLine } from '../protocol/copy-context.js';
-import { withHint } from '../protocol/error-hint.js';
+import { withoutContext } from '../protocol/error-hint.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
+import { tellNotice } from './notices.js';
 import { refuseOwnSequence } from './copy-fill.js';
 import { receiveCopy, receiveWholeCopy } from './copy-run.js';
 import type { ShardPlan } from './shard-choice.js';
@@ -59,7 +61,9 @@ export class FanOutRun implements StatementRun {
       const answers = plan.kind === 'broadcast' ? plan.answers : undefined;
       this.shards = answers === undefined ? [...shards] : withFirst(answers, shards);
       this.order = null;
-      this.texts = [filledText(request) ?? text.subarray(from, to)];
+      const { instead } = plan.kind === 'broadcast' ? plan : {};
+      const made = instead === undefined ? filledText(request) : Buffer.from(instead.sql);
+      this.texts = [made ?? text.subarray(from, to)];
     }
     this.route = routeKind(plan, this.shards.length);
     // Which of them it has changed rows on shows when it has run.
@@ -86,13 +90,26 @@ export class FanOutRun implements StatementRun {
     const told = this.rows === null ? undefined : this.toldOfRows;
     const options = { bind, paramTypes, describe, endsWithSync, host, order, told };
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
-      if (outcome.ok || this.rows !== null) onDone(outcome);
+      if (plan.kind === 'broadcast' && (plan.instead ?? plan.notice) !== undefined) {
+        onDone(this.toldOfDdl(plan, outcome));
+      } else if (outcome.ok || this.rows !== null) onDone(outcome);
       else {
         const error = toldError(this.request, outcome.error);
         const isSplit = plan.kind === 'copyFrom' && plan.key !== null;
         onDone({ ok: false, error: isSplit ? withoutCopyLine(error) : error });
       }
     });
+  }
+
+  /** What the client hears of DDL of which it must hear more, or otherwise, than the shards say. */
+  private toldOfDdl({ instead, notice }: BroadcastPlan, outcome: Outcome): Outcome {
+    if (!outcome.ok) {
+      const { error } = outcome;
+      const told = instead === undefined ? toldError(this.request, error) : withoutContext(error);
+      return { ok: false, error: told };
+    }
+    if (notice !== undefined) tellNotice(this.session, notice.message, notice.hint);
+    return instead === undefined ? outcome : { ok: true, tag: instead.tag };
   }
 
   /** The error of the shard that has the rows at `position`. */
@@ -117,6 +134,7 @@ type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> &
   readonly host: OperationHost;
   readonly order: readonly number[] | null;
   readonly told?: FanOutOptions['told'];
+  readonly onBranch?: FanOutOptions['onBranch'];
 };
 
 /** Runs a statement without rows on backends as part of what is open there, without Sync. */
@@ -150,15 +168,15 @@ export function runInPipeline(
 
 /**
  * Runs a statement on all its backends through the extended protocol: without Sync nothing is committed before
- * every shard has succeeded.
+ * every shard has succeeded. `texts`: one for all of them, or one for each.
  */
-function startFanOut(
+export function startFanOut(
   session: Session,
   plan: ShardPlan,
   texts: readonly Buffer[],
   backends: readonly BackendConnection[],
   options: FanOutRunOptions,
-  onDone: (outcome: Outcome) => void,
+  onDone: FanOutOptions['onDone'],
 ): void {
   const prepared = texts.map((text) => unnamedText(text, options.paramTypes));
   const send = (backend: BackendConnection, position: number): void => {
@@ -177,13 +195,14 @@ function startFanOut(
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
       endsWithSync: options.endsWithSync,
       told: options.told,
+      onBranch: options.onBranch,
       onDone: (outcome, succeeded) => {
         if (outcome.ok && addsTags(plan)) {
           for (const backend of fanOut.changed) session.work.noteWrite(backend);
         }
         // What the client still sends is data of a COPY that has failed.
         if (takesData) session.copyTarget = null;
-        onDone(options.endsWithSync ? toldInPart(plan, outcome, succeeded) : outcome);
+        onDone(outcome, succeeded);
       },
     },
     () => {
@@ -192,21 +211,6 @@ function startFanOut(
     },
   );
   startOperation(session, fanOut);
-}
-
-/** DDL that commits by itself on each shard, and failed where others had succeeded. */
-function toldInPart(
-  plan: ShardPlan,
-  outcome: Outcome,
-  succeeded: readonly BackendConnection[],
-): Outcome {
-  const partly = plan.kind === 'broadcast' && plan.ddl && succeeded.length > 0;
-  if (outcome.ok || !partly) return outcome;
-  const names = succeeded.map(({ shard }) => `"${shard.name}"`).join(', ');
-  const hint =
-    `It has been done on ${names}, not or in part on the other shards.` +
-    ' Where it made something, drop that with IF EXISTS; then repeat it.';
-  return { ok: false, error: withHint(outcome.error, hint) };
 }
 
 /** A COPY with the columns that the proxy makes values for; null for everything else. */

@@ -6,6 +6,7 @@ import { CloseRun, FetchRun } from './fetch-run.js';
 import { Literals } from '../sql/literals.js';
 import { DistributeRun } from './distribute-run.js';
 import { ExplainRun } from './explain-run.js';
+import { DdlStepsRun } from './ddl-steps-run.js';
 import { CreateAsRun } from './create-as-run.js';
 import { ConcatRun } from './concat-run.js';
 import { CopyOutRun } from './copy-out-run.js';
@@ -27,6 +28,11 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   const shards = shardsOf(session, plan);
   if (plan.kind === 'broadcast' && plan.created !== undefined) {
     return new CreateAsRun(session, request, plan.created, shards, statementRun);
+  }
+  if (plan.kind === 'broadcast' && plan.steps !== undefined) {
+    // Where a transaction or a statement before it holds the backends, each shard says that it cannot run there.
+    const alone = !session.work.explicit && !session.isPart;
+    if (alone) return new DdlStepsRun(session, request, plan.steps, shards);
   }
   if (plan.kind === 'route' && plan.cursor !== null && shards.length !== 1) {
     return cursorRun(session, request, plan, plan.cursor, shards);

@@ -1,6 +1,8 @@
 import type { Cluster } from '../backend/cluster.js';
 import type { PreparedTexts } from '../backend/postgres/prepared-text.js';
+import type { SchemaWatch } from '../backend/schema/schema-watch.js';
 import type { Config } from '../config/config.js';
+import type { DdlJobs } from '../executor/ddl-jobs/ddl-jobs.js';
 import type { Ids } from '../executor/ids/ids.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Planner } from '../planner/planner.js';
@@ -22,12 +24,18 @@ export interface SessionContext {
   readonly commits: Commits;
   /** Makes the values that INSERTs leave to the proxy. */
   readonly ids: Ids;
+  /** DDL that no transaction holds. */
+  readonly ddlJobs: DdlJobs;
+  /** Whether the shards hold one schema. */
+  readonly schemas: SchemaWatch;
   /** What clients listen to. */
   readonly notifications: Notifications;
   /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */
   readonly reloadCatalog: () => Promise<void>;
   /** Since the catalog was last loaded. */
   readonly catalogAgeMs: () => number;
+  /** The isolation level of a fresh backend, by the settings of its server, database and role. */
+  readonly defaultIsolation: () => string;
   /** ParameterStatus values of a fresh backend. */
   readonly serverParameters: () => ReadonlyMap<string, string>;
 }

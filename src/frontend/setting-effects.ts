@@ -52,3 +52,11 @@ export function markApplied({ settings }: Session, backend: BackendConnection): 
   backend.settings = settings.current;
   backend.settingsKey = settings.key;
 }
+
+/** A setting as the session has it now, SET LOCAL included; undefined: it has not said. */
+export function settingOf({ work, settings }: Session, name: string): string | undefined {
+  const last = work.lastEffect(name);
+  // SET LOCAL is the transaction's alone.
+  if (last?.local === true) return last.value ?? settings.baseOf(last).get(name);
+  return settings.get(name);
+}

@@ -5,6 +5,7 @@ import type { Plan } from '../planner/plan.js';
 import type { CrossShardPolicy } from '../transaction/participants.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { CROSS_SHARD } from './session-settings.js';
+import { settingOf } from './setting-effects.js';
 import type { Session } from './session.js';
 import type { StatementRun } from './statement-run.js';
 
@@ -45,21 +46,16 @@ export function assertMayUse(
   throw context.commits.refusal(writers, crossShard);
 }
 
-/** In lower case, as far as the session has said it. */
-export function isolationOf({ work, settings }: Session): string {
-  const { isolation } = work;
-  return (isolation ?? settings.get('default_transaction_isolation') ?? '').toLowerCase();
+/** In lower case: what the transaction or the session has said, else what the servers' own default is. */
+export function isolationOf({ work, settings, context }: Session): string {
+  const said = work.isolation ?? settings.get('default_transaction_isolation');
+  return (said ?? context.defaultIsolation()).toLowerCase();
 }
 
 /** How a commit over several shards is done: by `SET shardgate.cross_shard`, else as configured. */
-export function crossShardOf({ work, settings, context }: Session): CrossShardPolicy {
-  const last = work.lastEffect(CROSS_SHARD);
-  // SET LOCAL is the transaction's alone.
-  const value =
-    last?.local === true
-      ? (last.value ?? settings.baseOf(last).get(CROSS_SHARD))
-      : settings.get(CROSS_SHARD);
-  return (value as CrossShardPolicy | undefined) ?? context.config.transactions.crossShard;
+export function crossShardOf(session: Session): CrossShardPolicy {
+  const said = settingOf(session, CROSS_SHARD) as CrossShardPolicy | undefined;
+  return said ?? session.context.config.transactions.crossShard;
 }
 
 /** Only one shard's snapshot may be seen; what reads no table sees none, wherever it runs. */
@@ -114,6 +110,13 @@ export function noteRun(
 function isCommitted(plan: Plan): boolean {
   if (!plan.writes || plan.verb === 'lock') return false;
   return plan.kind !== 'broadcast' || (plan.transactional && plan.verb !== 'utility');
+}
+
+/** What Postgres forbids in a transaction must not be one of several statements of a Query. Throws SqlError 25001. */
+export function assertAlone(plan: Plan): void {
+  if (plan.kind !== 'broadcast' || plan.transactional) return;
+  const command = plan.steps?.command ?? plan.command ?? 'this command';
+  throw sqlError('active_sql_transaction', `${command} cannot run inside a transaction block`);
 }
 
 /** Statements of one Query or pipeline may go to shards that have not heard of it. */

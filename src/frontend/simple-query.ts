@@ -23,7 +23,7 @@ import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import { applyEffectsOf, restoreSettings } from './setting-effects.js';
 import type { Session } from './session.js';
-import { assertMayUse, noteRun } from './shard-use.js';
+import { assertAlone, assertMayUse, noteRun } from './shard-use.js';
 import { bindRest, type Execution } from './sql-statements.js';
 import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
@@ -297,6 +297,7 @@ export class SimpleQuery {
     session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     const single = planned.statements.length === 1;
+    if (!single) assertAlone(plan);
     const from = single ? 0 : offsetOf(start, session.literals);
     const to = single ? text.length : offsetOf(end, session.literals);
     if (plan.kind === 'empty') {

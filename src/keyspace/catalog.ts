@@ -47,6 +47,8 @@ export interface Catalog {
   readonly textByBytes?: boolean;
   /** What `pg_settings` lists, as it is written there. Absent: not loaded. */
   readonly settingNames?: ReadonlySet<string>;
+  /** By `schema.name`: tables that have other columns on some shard, and what differs. Absent: none is known. */
+  readonly uneven?: ReadonlyMap<string, string>;
 }
 
 export interface CatalogRelation {

@@ -74,6 +74,9 @@ export class Metrics {
   preparedHits = 0;
   preparedMisses = 0;
 
+  /** Objects that a shard has otherwise than the catalog shard. */
+  schemaDifferences = 0;
+
   /** By `Shard.index`. */
   shards: readonly ShardMetrics[] = [];
   /** `shards[i].latency`, one load shorter. */
@@ -185,6 +188,12 @@ const families: readonly FamilySpec<Metrics>[] = [
     'Uses of prepared statements, by whether the backend had it',
     'result',
     (m) => ({ hit: m.preparedHits, miss: m.preparedMisses }),
+  ),
+  single(
+    'gauge',
+    'schema_differences',
+    'Objects that some shard has otherwise than the catalog shard',
+    (m) => m.schemaDifferences,
   ),
   perPool('pool_active', 'Backends lent to sessions', (pool) => pool.active),
   perPool('pool_idle', 'Backends at rest', (pool) => pool.idle),

@@ -5,11 +5,12 @@ import type {
   Constraint,
   CreateStmt,
   IndexStmt,
+  Node,
 } from '@pgsql/types';
 import { rangeVarText, stringsOf } from './ast.js';
-import { checkAddedColumn, checkPartition, sameHome } from './ddl-rows.js';
+import { addedColumnProblem, checkPartition, sameHome } from './ddl-rows.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
-import type { ShardedTable } from './plan.js';
+import type { Refusal, ShardedTable } from './plan.js';
 import { refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
@@ -47,6 +48,28 @@ export function checkAlterTable(statement: AlterTableStmt, context: StatementCon
   for (const node of statement.cmds ?? []) {
     if ('AlterTableCmd' in node) checkCommand(node.AlterTableCmd, subject, context);
   }
+}
+
+/** Why an ALTER TABLE can only be run while the table has no rows; null: it can always. */
+export function problemWithRows(
+  { relation, cmds }: AlterTableStmt,
+  context: StatementContext,
+): Refusal | null {
+  const subject = subjectOf(relation, context);
+  for (const node of cmds ?? []) {
+    const def = 'AlterTableCmd' in node ? node.AlterTableCmd.def : undefined;
+    if (def === undefined || !('ColumnDef' in def) || !adds(node)) continue;
+    const found = context.names.find(relation?.schemaname ?? null, relation?.relname ?? '');
+    // IF NOT EXISTS, or an error.
+    if (found?.columns.some(({ name }) => name === def.ColumnDef.colname) === true) continue;
+    const problem = addedColumnProblem(def.ColumnDef, subject, context);
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+function adds(node: Node): boolean {
+  return 'AlterTableCmd' in node && node.AlterTableCmd.subtype === 'AT_AddColumn';
 }
 
 export function checkIndex(statement: IndexStmt, context: StatementContext): void {
@@ -121,7 +144,7 @@ function checkUnique(what: string, columns: readonly string[], subject: Subject)
   refuse(
     `${what} of sharded table "${table.name}" must contain its shard key "${table.shardKey}": ` +
       'no shard sees the rows of the others',
-    `Write ${example}.`,
+    `Write ${example}, or make "${table.name}" a reference table.`,
   );
 }
 
@@ -172,7 +195,6 @@ function checkCommand(command: AlterTableCmd, subject: Subject, context: Stateme
   }
   if (subtype === 'AT_AddColumn' && def !== undefined && 'ColumnDef' in def) {
     checkColumn(def.ColumnDef, subject, context);
-    checkAddedColumn(def.ColumnDef, subject, context);
   }
   if (def !== undefined && 'PartitionCmd' in def) {
     checkPartition(subtype === 'AT_AttachPartition', def.PartitionCmd, subject, context);

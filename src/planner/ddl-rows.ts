@@ -2,37 +2,38 @@ import type { ColumnDef, Node, PartitionCmd } from '@pgsql/types';
 import type { Table } from '../keyspace/topology.js';
 import { bodyOf, contains, qualifiedName } from './ast.js';
 import { differsByShard } from './builtin-functions.js';
+import { countsUp } from './ddl-notices.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
-import { refuse } from './refusals.js';
+import type { Refusal } from './plan.js';
+import { refusal, refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
-const serials = /^(big|small)?serial[248]?$/;
-
-/** A new column gets its values where the rows are, as each shard makes them by itself. */
-export function checkAddedColumn(
+/**
+ * A new column gets its values where the rows are, as each shard makes them by itself: why it cannot be added to a table
+ * that has rows; null: it can.
+ */
+export function addedColumnProblem(
   column: ColumnDef,
   { table }: Subject,
   context: StatementContext,
-): void {
-  if (table?.keyspace.sharded !== true) return;
+): Refusal | null {
+  if (table?.keyspace.sharded !== true) return null;
   const constraints = (column.constraints ?? []).flatMap((node) =>
     'Constraint' in node ? [node.Constraint] : [],
   );
   const given = constraints.find(({ contype }) => contype === 'CONSTR_DEFAULT')?.raw_expr;
   const counts =
-    serials.test(qualifiedName(column.typeName?.names).name) ||
-    constraints.some(({ contype }) => contype === 'CONSTR_IDENTITY') ||
-    (given !== undefined && callsAny(given, (name) => name === 'nextval'));
+    countsUp(column) || (given !== undefined && callsAny(given, (name) => name === 'nextval'));
   const name = `"${table.name}.${column.colname ?? ''}"`;
   if (counts) {
-    refuse(
-      `adding column ${name} with values of a sequence is not supported: each shard would count its rows by itself`,
+    return refusal(
+      `adding column ${name} with values of a sequence is not supported where the table has rows: each shard would count them by itself`,
       'Add it without, fill it in, and then ALTER COLUMN ... ADD GENERATED or SET DEFAULT.',
     );
   }
-  if (table.type !== 'reference' || given === undefined || !differs(given, context)) return;
-  refuse(
-    `adding column ${name} of a reference table with a default that changes is not supported: its copies would differ`,
+  if (table.type !== 'reference' || given === undefined || !differs(given, context)) return null;
+  return refusal(
+    `adding column ${name} of a reference table with a default that changes is not supported where the table has rows: its copies would differ`,
     'Add it without, fill it in, and then SET DEFAULT.',
   );
 }

@@ -1,14 +1,25 @@
 import type {
   AlterTableStmt,
+  ClusterStmt,
   CreateStmt,
   DropStmt,
   IndexStmt,
   Node,
+  RangeVar,
   VacuumStmt,
 } from '@pgsql/types';
 import { bodyOf, defElemText, forEachChild, kindOf, qualifiedName } from './ast.js';
-import { checkAlterTable, checkCreateTable, checkIndex } from './ddl-constraints.js';
-import type { Plan } from './plan.js';
+import {
+  checkAlterTable,
+  checkCreateTable,
+  checkIndex,
+  problemWithRows,
+} from './ddl-constraints.js';
+import { Tokens } from '../sql/tokens.js';
+import { quoteLiteral } from '../sql/quote.js';
+import { rangeSql, detachSteps, dropSteps, indexSteps, reindexSteps } from './ddl-steps.js';
+import { createdNotice } from './ddl-notices.js';
+import type { BroadcastPlan, DdlSteps, Plan, Refusal } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
 import { checkReserved } from './reserved-schema.js';
@@ -46,22 +57,36 @@ export function planDdl(node: Node, context: StatementContext): Plan | null {
   if ('ReindexStmt' in node) {
     const { kind, params } = node.ReindexStmt;
     const whole = kind !== 'REINDEX_OBJECT_TABLE' && kind !== 'REINDEX_OBJECT_INDEX';
-    return everywhere(!whole && !hasOption(params, 'concurrently'));
+    const inSteps = whole || hasOption(params, 'concurrently');
+    return inSteps ? inTurns(reindexSteps(node.ReindexStmt)) : everywhere();
   }
   if ('CreateTrigStmt' in node) {
     checkCreateTrigger(node.CreateTrigStmt, context);
-    return everywhere(true);
+    return everywhere();
   }
-  if ('ClusterStmt' in node) return everywhere(false);
+  if ('ClusterStmt' in node) return planCluster(node.ClusterStmt, context);
   if (!plainDdl.has(kindOf(node))) return null;
   if ('CreateSchemaStmt' in node) checkSchemaElements(node.CreateSchemaStmt.schemaElts, context);
   if ('ViewStmt' in node && node.ViewStmt.view?.relpersistence === 't') refuseTemporaryView();
   refuseClockText(node);
-  return everywhere(true);
+  return everywhere();
 }
 
-function everywhere(transactional: boolean): Plan {
-  return broadcastPlan('ddl', null, { ddl: true, transactional });
+function everywhere(): BroadcastPlan {
+  return broadcastPlan('ddl', null, { ddl: true, transactional: true });
+}
+
+/** What PostgreSQL forbids in a transaction. */
+function inTurns(steps: DdlSteps): Plan {
+  return { ...broadcastPlan('ddl', null, { ddl: true, transactional: false }), steps };
+}
+
+/** CLUSTER of all tables, and of a partitioned one, commits table by table. */
+function planCluster({ relation }: ClusterStmt, { names }: StatementContext): Plan {
+  const whole =
+    relation === undefined ||
+    names.find(relation.schemaname ?? null, relation.relname ?? '')?.kind === 'p';
+  return whole ? inTurns({ tag: 'CLUSTER', command: 'CLUSTER', trace: null }) : everywhere();
 }
 
 function refuseTemporaryView(): never {
@@ -71,24 +96,43 @@ function refuseTemporaryView(): never {
 function planCreateTable(statement: CreateStmt, context: StatementContext): Plan {
   checkCreateTable(statement, context);
   refuseClockText({ CreateStmt: statement });
-  return everywhere(true);
+  const notice = createdNotice(statement, context);
+  return notice === null ? everywhere() : { ...everywhere(), notice };
 }
 
 function planAlterTable(statement: AlterTableStmt, context: StatementContext): Plan {
   checkAlterTable(statement, context);
   refuseClockText({ AlterTableStmt: statement });
-  const concurrently = (statement.cmds ?? []).some(
-    (node) =>
-      'AlterTableCmd' in node &&
-      node.AlterTableCmd.subtype === 'AT_DetachPartition' &&
-      JSON.stringify(node).includes('"concurrent":true'),
-  );
-  return everywhere(!concurrently);
+  const steps = detachSteps(statement);
+  if (steps !== null) return inTurns(steps);
+  const problem = problemWithRows(statement, context);
+  if (problem === null || !exists(statement.relation, context)) return everywhere();
+  return { ...everywhere(), instead: whileEmpty(statement, problem, context) };
+}
+
+function exists(relation: RangeVar | undefined, { names }: StatementContext): boolean {
+  return names.find(relation?.schemaname ?? null, relation?.relname ?? '') !== null;
+}
+
+/** The statement, behind a look under its lock whether the table has rows. */
+function whileEmpty(
+  { relation }: AlterTableStmt,
+  { message, hint }: Refusal,
+  { bytes, textStart, start, end }: StatementContext,
+): { readonly sql: string; readonly tag: string } {
+  const table = rangeSql(relation);
+  const text = new Tokens(bytes, textStart, start, end).text(start, end);
+  const says = `MESSAGE = ${quoteLiteral(message)}, HINT = ${quoteLiteral(hint)}`;
+  const body =
+    `BEGIN LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE;` +
+    ` IF EXISTS (SELECT FROM ${table}) THEN RAISE EXCEPTION USING ERRCODE = '0A000', ${says}; END IF;` +
+    ` EXECUTE ${quoteLiteral(text)}; END`;
+  return { sql: `DO LANGUAGE plpgsql ${quoteLiteral(body)}`, tag: 'ALTER TABLE' };
 }
 
 function planIndex(statement: IndexStmt, context: StatementContext): Plan {
   checkIndex(statement, context);
-  return everywhere(statement.concurrent !== true);
+  return statement.concurrent === true ? inTurns(indexSteps(statement)) : everywhere();
 }
 
 /** What DROP may name: everything that DDL through the proxy can create. */
@@ -106,13 +150,14 @@ function planDrop(statement: DropStmt): Plan {
   if (!droppable.has(kind)) {
     refuse(`DROP ${kind} is not supported`, 'Run it on a direct connection to each server.');
   }
-  return everywhere(statement.concurrent !== true);
+  return statement.concurrent === true ? inTurns(dropSteps(statement)) : everywhere();
 }
 
 /** VACUUM runs outside transactions; ANALYZE inside them. */
 function planVacuum(statement: VacuumStmt): Plan {
   const transactional = statement.is_vacuumcmd !== true;
-  return broadcastPlan('utility', null, { ddl: false, transactional });
+  const plan = broadcastPlan('utility', null, { ddl: false, transactional });
+  return transactional ? plan : { ...plan, command: 'VACUUM' };
 }
 
 function planRename(node: Node, context: StatementContext): Plan {
@@ -149,7 +194,7 @@ function planRename(node: Node, context: StatementContext): Plan {
       );
     }
   }
-  return everywhere(true);
+  return everywhere();
 }
 
 function isShardKey(

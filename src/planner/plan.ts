@@ -631,11 +631,44 @@ export interface BroadcastPlan extends PlanBase {
   readonly ddl: boolean;
   /** False: Postgres forbids it inside a transaction (CREATE INDEX CONCURRENTLY, VACUUM). */
   readonly transactional: boolean;
+  /** What Postgres calls it when it does so; absent where `steps` says it. */
+  readonly command?: string;
   /** Whose answer the client gets; absent: the first shard's. */
   readonly answers?: Shard;
   /** The shards run this in place of the text. */
   readonly created?: CreatedTable;
+  /** The shards run `sql` in place of the text; the client is told this tag. */
+  readonly instead?: { readonly sql: string; readonly tag: string };
+  /** Told when it has succeeded. */
+  readonly notice?: DdlNotice;
+  /** Each shard commits it by itself; what has been done is written down, so that it can be gone on with. */
+  readonly steps?: DdlSteps;
 }
+
+/** What a client is told of an object that it has made. */
+export interface DdlNotice {
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** DDL that PostgreSQL forbids in a transaction. */
+export interface DdlSteps {
+  /** Its command tag. */
+  readonly tag: string;
+  /** What Postgres calls it where a transaction is open. */
+  readonly command: string;
+  /** By what it is seen how far a shard has come that was cut off; null: it runs there again. */
+  readonly trace: DdlTrace | null;
+}
+
+/** Names are SQL text, with a schema where the statement has one. */
+export type DdlTrace =
+  /** A new index of the table; `name` null: the server chooses it. */
+  | { readonly kind: 'index'; readonly table: string; readonly name: string | null }
+  | { readonly kind: 'dropped'; readonly index: string }
+  /** A table or index. */
+  | { readonly kind: 'rebuilt'; readonly relation: string }
+  | { readonly kind: 'detached'; readonly table: string; readonly partition: string };
 
 /** CREATE TABLE AS. */
 export interface CreatedTable {

@@ -8,6 +8,7 @@ import { PlanCache } from './plan-cache.js';
 import type { PlannedStatement, PlannedText } from './plan.js';
 import { dispatch, planStatement } from './statements.js';
 import type { StatementContext } from './statement-context.js';
+import { forEvenTables } from './uneven-tables.js';
 import { TextConstants } from './values.js';
 import { wholePlan } from './whole-text.js';
 
@@ -212,7 +213,7 @@ export class Planner {
         outcome,
       };
       return {
-        plan: planStatement(statement.node, inner),
+        plan: forEvenTables(planStatement(statement.node, inner), statement.node, names),
         start: constants.position(statement.start),
         end: constants.position(statementEnd),
       };

@@ -162,7 +162,10 @@ const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: s
   CreateForeignTableStmt: ['CREATE FOREIGN TABLE', 'Use ordinary tables.'],
   ImportForeignSchemaStmt: ['IMPORT FOREIGN SCHEMA', 'Use ordinary tables.'],
   CreateEventTrigStmt: ['CREATE EVENT TRIGGER', 'Create it on each server.'],
-  RuleStmt: ['CREATE RULE', 'Rules rewrite statements behind the router; change the statements.'],
+  RuleStmt: [
+    'CREATE RULE',
+    'Use a trigger that only computes, or a view; else do it in the application.',
+  ],
   ReassignOwnedStmt: ['REASSIGN OWNED', 'Run it on each server.'],
   DropOwnedStmt: ['DROP OWNED', 'Run it on each server.'],
 };

@@ -12,3 +12,12 @@ export function withHint(error: Buffer, hint: string): Buffer {
   writer.byte('H'.charCodeAt(0)).cstring(hint);
   return writer.byte(0).end().take();
 }
+
+/** An ErrorResponse message that does not tell of the text around the one that failed. Answers a copy. */
+export function withoutContext(error: Buffer): Buffer {
+  const writer = new Writer(error.length).begin(Backend.errorResponse);
+  for (const [name, value] of readErrorFields(error, 0, error.length)) {
+    if (!'Wpq'.includes(name)) writer.byte(name.charCodeAt(0)).cstring(value);
+  }
+  return writer.byte(0).end().take();
+}

@@ -15,7 +15,7 @@ beforeAll(async () => {
   scene = await openScene(
     'psql',
     {
-      main: { settings: {} },
+      main: { settings: {}, scripted: {} },
       shop: {
         customers: { shard_key: 'id', vindex: 'by_key' },
         countries: { type: 'reference' },

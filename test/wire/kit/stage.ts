@@ -2,7 +2,8 @@ import type { ClusterTables } from '../../support/proxy-config.js';
 
 /** The tables that stories are about: sharded ones, a reference table, unsharded ones. */
 export const tables: ClusterTables = {
-  main: { settings: {}, log: {} },
+  // Those that stories make are named too: else clients are told where they are placed.
+  main: { settings: {}, log: {}, told: {}, described: {}, changed: {}, 'other.settings': {} },
   shop: {
     items: { shard_key: 'id', vindex: 'by_key' },
     parts: { shard_key: 'item_id', vindex: 'by_key' },

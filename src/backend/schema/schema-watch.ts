@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Topology } from '../../keyspace/topology.js';
+import type { Metrics } from '../../metrics/metrics.js';
+import { errorField, type Logger } from '../../util/logger.js';
+import {
+  differingShards,
+  schemaDifferences,
+  unevenTables,
+  type SchemaDifference,
+  type SchemaQuery,
+} from './schema-differences.js';
+
+/** DDL commits on one shard a moment after the other: what is still there by then is a difference. */
+const SECOND_LOOK_MS = 2000;
+/** How many are named in one line of the log. */
+const LOGGED_MAX = 20;
+
+export interface SchemaWatchHost {
+  readonly topology: () => Topology;
+  readonly query: SchemaQuery;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Other tables than before have other columns on some shard. */
+  readonly onUneven: () => void;
+}
+
+/** Looks whether all shards hold one schema, and says where they do not. */
+export class SchemaWatch {
+  private readonly host: SchemaWatchHost;
+  private running = false;
+  private again = false;
+  private stopped = false;
+  private known: readonly SchemaDifference[] = [];
+
+  constructor(host: SchemaWatchHost) {
+    this.host = host;
+  }
+
+  /** As last looked at. */
+  get differences(): readonly SchemaDifference[] {
+    return this.known;
+  }
+
+  /** By `schema.name`: tables whose columns differ, and how. */
+  get uneven(): ReadonlyMap<string, string> {
+    return unevenTables(this.known);
+  }
+
+  /** Begins to look, unless it does already; then once more. */
+  look(): void {
+    if (this.running) this.again = true;
+    else void this.run();
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private async run(): Promise<void> {
+    this.running = true;
+    do {
+      this.again = false;
+      try {
+        this.learn(await this.find());
+      } catch (error) {
+        if (!this.stopped) this.host.logger.debug(errorField(error), 'schemas cannot be compared');
+      }
+    } while (this.again && !this.stopped);
+    this.running = false;
+  }
+
+  private async find(): Promise<readonly SchemaDifference[]> {
+    const { topology, query } = this.host;
+    const { shards, catalogShard } = topology();
+    if ((await differingShards(shards, catalogShard, query)).length === 0) return [];
+    await sleep(SECOND_LOOK_MS, undefined, { ref: false });
+    const differing = await differingShards(shards, catalogShard, query);
+    return schemaDifferences(differing, catalogShard, query);
+  }
+
+  private learn(found: readonly SchemaDifference[]): void {
+    const { metrics, logger } = this.host;
+    const before = this.known;
+    this.known = found;
+    metrics.schemaDifferences = found.length;
+    const tables = (of: readonly SchemaDifference[]): string => String([...unevenTables(of)]);
+    if (tables(found) !== tables(before)) this.host.onUneven();
+    if (JSON.stringify(found) === JSON.stringify(before)) return;
+    if (found.length === 0) logger.info('all shards hold the same schema again');
+    else {
+      const differences = found.slice(0, LOGGED_MAX);
+      logger.warn({ count: found.length, differences }, 'shards hold different schemas');
+    }
+  }
+}
