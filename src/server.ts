@@ -31,8 +31,18 @@ import { packageVersion } from './util/package-version.js';
 const CATALOG_TIMEOUT_MS = 30_000;
 /** DDL through this proxy is seen at once; what others do to the schema, within this time. */
 const CATALOG_REFRESH_MS = 60_000;
-/** What RESET goes back to, whatever a session has set on the backend that answers. */
-const DEFAULT_ISOLATION_SQL = `SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'default_transaction_isolation'`;
+/**
+ * What a new connection of this role has, by what stands nearest to it; backends that are open keep what they began with.
+ */
+const DEFAULT_ISOLATION_SQL = `
+SELECT coalesce((
+  SELECT o.option_value
+  FROM pg_catalog.pg_db_role_setting s, LATERAL pg_catalog.pg_options_to_table(s.setconfig) o
+  WHERE o.option_name = 'default_transaction_isolation'
+    AND s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()))
+    AND s.setrole IN (0, (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = session_user))
+  ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1), reset_val)
+FROM pg_catalog.pg_settings WHERE name = 'default_transaction_isolation'`;
 /** How often a start without shards is tried again. */
 const RETRY_MS = 500;
 

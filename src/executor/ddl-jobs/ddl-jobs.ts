@@ -11,6 +11,7 @@ import {
   LIST_SQL,
   progressSql,
   SET_UP_SQL,
+  SILENCE_MS,
   takeOverSql,
   TIDY_SQL,
   type JobIdentity,
@@ -109,6 +110,8 @@ export class DdlJobs {
   /** Logs what a crash may have left. Never rejects. */
   async report(): Promise<void> {
     const { logger } = this.host;
+    // Whoever was at it is known to be gone by then.
+    await sleep(SILENCE_MS, undefined, { ref: false });
     try {
       for (const { statement, state, begunAt } of await this.list()) {
         if (state !== 'interrupted') continue;

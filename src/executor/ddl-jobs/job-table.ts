@@ -12,7 +12,7 @@ import { quoteLiteral } from '../../sql/quote.js';
  */
 
 /** How long the row of a proxy that is not heard of is left alone. */
-const SILENCE_MS = 5000;
+export const SILENCE_MS = 5000;
 /** How long rows are kept that are finished, or that nobody goes on with. */
 const KEPT_DAYS = 30;
 
