@@ -119,10 +119,13 @@ export function relationsOf(
   return new Map([...system, ...out]);
 }
 
-function definitionOf(row: CatalogRow): Pick<CatalogRelation, 'viewDefinition' | 'viewIsPlain'> {
+function definitionOf(
+  row: CatalogRow,
+): Pick<CatalogRelation, 'viewDefinition' | 'viewIsPlain' | 'viewChecks'> {
   // Null: dropped while the catalog was read.
   if (row[2] === null) return {};
-  return { viewDefinition: text(row, 2).trim().replace(/;$/, ''), viewIsPlain: bool(row, 3) };
+  const viewDefinition = text(row, 2).trim().replace(/;$/, '');
+  return { viewDefinition, viewIsPlain: bool(row, 3), viewChecks: bool(row, 4) };
 }
 
 function triggersIn(json: string | null): Pick<CatalogRelation, 'triggers'> {

@@ -245,7 +245,7 @@ SELECT oid FROM text_only`;
 export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;
 
 /**
- * schema, view, definition, is plain. The empty search path of this one statement makes pg_get_viewdef qualify names;
+ * schema, view, definition, is plain, has a CHECK OPTION. The empty search path of this one statement makes pg_get_viewdef qualify names;
  * the CASE makes sure that it is set before. A view is not plain if it is a security barrier, checks its invoker's
  * privileges, or reads a table whose row security would treat its owner and its caller differently.
  */
@@ -264,7 +264,9 @@ SELECT n.nspname, c.relname,
        NOT EXISTS (SELECT 1 FROM pg_catalog.pg_options_to_table(c.reloptions) o
                    WHERE o.option_name IN ('security_barrier', 'security_invoker')
                      AND o.option_value::bool)
-         AND NOT EXISTS (SELECT 1 FROM reads_secured s WHERE s.ev_class = c.oid)
+         AND NOT EXISTS (SELECT 1 FROM reads_secured s WHERE s.ev_class = c.oid),
+       EXISTS (SELECT 1 FROM pg_catalog.pg_options_to_table(c.reloptions) o
+               WHERE o.option_name = 'check_option')
 FROM unqualified u, pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND c.relpersistence <> 't' AND n.nspname ${USER_SCHEMA}`;

@@ -86,6 +86,8 @@ export interface CatalogRelation {
    * owner's.)
    */
   readonly viewIsPlain?: boolean;
+  /** Views WITH CHECK OPTION. */
+  readonly viewChecks?: boolean;
   /**
    * Tables: rows on all shards together, as their servers estimate; those of a reference table
    * count once a shard. Rounded to a power of two, so that a table which grows does not make a new

@@ -6,7 +6,7 @@ import { visitExpression } from './expressions.js';
 import { learnCondition, passesFilters, type Domain } from './facts.js';
 import { functionColumns } from './function-columns.js';
 import { joinItems, renamed } from './join-columns.js';
-import { addEdge, Entry, Variable, type Level } from './model.js';
+import { addEdge, Entry, Variable, type Level, type TargetView } from './model.js';
 import { refuse } from './refusals.js';
 import { tableVariable, type Scope, type ScopeColumn, type ScopeItem } from './scopes.js';
 import { TextConstants } from './values.js';
@@ -82,14 +82,15 @@ function rangeVar(range: RangeVar, context: FromContext): FromItem {
 }
 
 /**
- * A base table as a FROM item or as the target of a data-modifying statement. The relation must be
- * known.
+ * A base table as a FROM item or as the target of a data-modifying statement, which may name a view
+ * in its place (`through`). The relation must be known.
  */
 export function baseTable(
   range: RangeVar,
   level: Level,
   analysis: Analysis,
   written: boolean,
+  through?: TargetView,
 ): FromItem {
   const found = analysis.names.relation(range);
   if (found.kind === 'unknown') refuse(`relation "${rangeVarText(range)}" does not exist`, '');
@@ -97,7 +98,8 @@ export function baseTable(
   const alias = range.alias?.aliasname ?? relation.name;
   const entry = new Entry(level, 'table', alias);
   const table = found.kind === 'table' ? found.table : null;
-  const occurrence = { entry, relation, table, written };
+  const view = through === undefined ? {} : { through };
+  const occurrence = { entry, relation, table, written, ...view };
   analysis.occurrences.push(occurrence);
   analysis.tables.set(entry, occurrence);
   analysis.ranges.set(range, occurrence);

@@ -10,6 +10,7 @@ import type { FillPlan, FillSlot } from './plan.js';
 import { Refused, refuse } from './refusals.js';
 import { findRows, type RowSpan } from './row-spans.js';
 import type { StatementContext } from './statement-context.js';
+import { nameOf, ownColumns, targetNames } from './target-columns.js';
 
 /** What is to be filled in besides ids. */
 export interface OtherFills {
@@ -36,7 +37,10 @@ export function planFill(
   const made = [
     ...idColumns(target.relation, target.table, context.names),
     ...(tellsTime ? momentColumns(target.relation, moments) : []),
-  ];
+  ].filter(
+    // A view may have another default for it.
+    ({ column }) => ownColumns(target).includes(column),
+  );
   const omitted = made.filter(({ column }) => isOmitted(column.name, insertion));
   const defaulted = made.filter(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
@@ -45,13 +49,14 @@ export function planFill(
   if (filled.length === 0 || isLeftToServer(filled, insertion, target.table)) {
     return calls.length === 0 ? null : fillPlan('insert', calls, context);
   }
+  checkShown(insertion, filled);
   checkOverriding(statement, insertion, filled);
   checkAlways(statement, insertion, filled);
   const edits =
     insertion.select !== null
       ? selectEdits(statement, insertion, omitted, context)
       : insertion.rows === null
-        ? [defaultValuesEdit(statement, omitted, context)]
+        ? [defaultValuesEdit(statement, insertion, omitted, context)]
         : rowEdits(statement, insertion, omitted, defaulted, context);
   return fillPlan('insert', [...edits, ...calls], context);
 }
@@ -66,7 +71,8 @@ function isLeftToServer(
   table: Table,
 ): boolean {
   if (!countsItself(table, filled)) return false;
-  const plain = target.relation.kind === 'r' && !target.relation.hasTriggersOrRules;
+  const { relation, through } = target;
+  const plain = relation.kind === 'r' && !relation.hasTriggersOrRules && through === undefined;
   return !plain || select !== null || (rows?.length ?? 1) > 1;
 }
 
@@ -85,6 +91,16 @@ function isDefaulted(name: string, { columns, rows }: Insertion): boolean {
 
 function isDefault(cell: Node | undefined): cell is Extract<Node, { SetToDefault: unknown }> {
   return cell !== undefined && 'SetToDefault' in cell;
+}
+
+/** Values are given under the names that a view has for its columns. */
+function checkShown({ target }: Insertion, filled: readonly IdColumn[]): void {
+  const hidden = filled.find(({ column }) => nameOf(target, column.name) === null);
+  if (hidden === undefined) return;
+  refuse(
+    `INSERT into view "${target.through!.relation.name}", which does not show column "${hidden.column.name}" whose values Shardgate makes, is not supported`,
+    'Add the column to the view, or insert into its table.',
+  );
 }
 
 /** Rows that give a value to a GENERATED ALWAYS column beside rows that do not: PostgreSQL's own error. */
@@ -123,6 +139,7 @@ function checkOverriding(
 /** `DEFAULT VALUES` -> `(id) VALUES (...)`. */
 function defaultValuesEdit(
   statement: InsertStmt,
+  insertion: Insertion,
   omitted: readonly IdColumn[],
   context: StatementContext,
 ): Edit {
@@ -130,7 +147,7 @@ function defaultValuesEdit(
   const at = keywordAt(tokens, ['default']);
   if (!tokens.is(at + 1, 'values')) refuseText();
   const pieces: (string | FillSlot)[] = [
-    `(${nameList(omitted)})${overriding(statement, omitted)} `,
+    `(${nameList(omitted, insertion)})${overriding(statement, omitted)} `,
   ];
   omitted.forEach((id, index) => pieces.push(index === 0 ? 'VALUES (' : ', ', ...valueOf(id)));
   return { start: tokens.start(at), end: tokens.end(at + 1), pieces: [...pieces, ')'] };
@@ -204,15 +221,17 @@ function columnEdits(
   const first = statement.cols?.[0];
   if (first !== undefined && 'ResTarget' in first) {
     const at = first.ResTarget.location ?? 0;
-    return [{ start: at, end: at, pieces: [`${nameList(omitted)}, `] }];
+    return [{ start: at, end: at, pieces: [`${nameList(omitted, insertion)}, `] }];
   }
   const at = listPlace();
-  const given = insertion.columns.slice(0, width).map(quoteIdentifier);
-  return [{ start: at, end: at, pieces: [`(${[nameList(omitted), ...given].join(', ')}) `] }];
+  const given = targetNames(insertion.target).slice(0, width).map(quoteIdentifier);
+  return [
+    { start: at, end: at, pieces: [`(${[nameList(omitted, insertion), ...given].join(', ')}) `] },
+  ];
 }
 
-function nameList(ids: readonly IdColumn[]): string {
-  return ids.map(({ column }) => quoteIdentifier(column.name)).join(', ');
+function nameList(ids: readonly IdColumn[], { target }: Insertion): string {
+  return ids.map(({ column }) => quoteIdentifier(nameOf(target, column.name)!)).join(', ');
 }
 
 /** What lets values of the proxy into a GENERATED ALWAYS column. */

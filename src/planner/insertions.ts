@@ -3,13 +3,12 @@ import type { Analysis, CteScope, Place } from './analysis.js';
 import { isStarTarget, selectOf } from './ast.js';
 import { bareColumn, visitExpression } from './expressions.js';
 import { valueOf } from './key-values.js';
-import { addEdge, type KeyValue, type Level, type Occurrence } from './model.js';
+import { addEdge, type KeyValue, type Level, type Occurrence, type Variable } from './model.js';
 import {
   analyseAssignments,
   analyseReturning,
   assignedKey,
   columnHint,
-  columnOf,
   hasReturning,
   openModification,
   refuseNewKey,
@@ -17,9 +16,10 @@ import {
 } from './modifications.js';
 import { refuse } from './refusals.js';
 import type { Scope, ScopeItem } from './scopes.js';
+import { columnOf, ownColumns, targetNames } from './target-columns.js';
 
 export interface Insertion extends Modification {
-  /** Columns that values are given for, in order. */
+  /** The table's columns that values are given for, in order; '' for what is none of them. */
   readonly columns: readonly string[];
   /** Rows of VALUES; null: INSERT ... SELECT or DEFAULT VALUES. */
   readonly rows: readonly (readonly Node[])[] | null;
@@ -34,7 +34,7 @@ export function analyseInsert(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Insertion | null {
-  const open = openModification(statement, parent, ctes, analysis);
+  const open = openModification(statement, 'insert', parent, ctes, analysis);
   if (open === null) return null;
   const { level, ctes: visible, occurrence, item } = open;
   const columns = insertedColumns(statement, occurrence);
@@ -45,10 +45,11 @@ export function analyseInsert(
   const keepsKey = statement.override !== 'OVERRIDING_USER_VALUE';
   let query: Level | null = null;
   const outer: Scope = { level, items: [], parent: null };
+  const own = ownColumns(occurrence);
   if (rows !== null) {
     for (const row of rows) {
       row.forEach((cell, index) => {
-        const column = columnOf(occurrence, columns[index]);
+        const column = own.find(({ name }) => name === columns[index]) ?? null;
         if (column !== null && 'SetToDefault' in cell) {
           analysis.defaulted.push({ occurrence, column });
         }
@@ -104,11 +105,13 @@ function analyseConflict(
 }
 
 function insertedColumns(statement: InsertStmt, occurrence: Occurrence): string[] {
-  const { table, relation } = occurrence;
-  if (statement.cols === undefined) return relation.columns.map((column) => column.name);
+  const { table } = occurrence;
+  if (statement.cols === undefined) {
+    return targetNames(occurrence).map((name) => columnOf(occurrence, name)?.name ?? '');
+  }
   return statement.cols.map((node) => {
     if (!('ResTarget' in node)) return '';
-    const name = node.ResTarget.name ?? '';
+    const name = columnOf(occurrence, node.ResTarget.name)?.name ?? '';
     const steps = node.ResTarget.indirection?.length ?? 0;
     if (steps > 0 && table?.type === 'sharded' && table.shardKey === name) {
       refuse(
@@ -137,7 +140,7 @@ function noteOmitted(
         ? (first.List.items?.length ?? 0)
         : columns.length;
   const filled = new Set(columns.slice(0, width));
-  for (const column of occurrence.relation.columns) {
+  for (const column of ownColumns(occurrence)) {
     if (!filled.has(column.name)) analysis.defaulted.push({ occurrence, column });
   }
 }
@@ -164,7 +167,7 @@ function bindInsertedKey(
   analysis: Analysis,
 ): void {
   const key = analysis.keyOf(occurrence);
-  if (key === null || (columnOf(occurrence, key.name)?.typmod ?? -1) !== -1) return;
+  if (key === null || typmodOf(key, occurrence) !== -1) return;
   const place = columns.indexOf(key.name);
   const values: KeyValue[] = [];
   for (const row of rows) {
@@ -189,7 +192,7 @@ function bindSelectedKey(
   const key = analysis.keyOf(occurrence);
   if (key === null || query.openOutputs) return;
   // A length or precision may change the value on its way in.
-  if ((columnOf(occurrence, key.name)?.typmod ?? -1) !== -1) return;
+  if (typmodOf(key, occurrence) !== -1) return;
   const place = columns.indexOf(key.name);
   const output = query.outputs[place];
   if (output === undefined) return;
@@ -210,4 +213,8 @@ function selectedValue(
   if (targets.length !== width || targets.some(isStarTarget)) return null;
   if (node === undefined || !('ResTarget' in node)) return null;
   return node.ResTarget.val === undefined ? null : valueOf(node.ResTarget.val, analysis);
+}
+
+function typmodOf({ name }: Variable, { relation }: Occurrence): number {
+  return relation.columns.find((column) => column.name === name)?.typmod ?? -1;
 }

@@ -16,7 +16,7 @@ import type { Edit } from './fill-plan.js';
 import { planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { momentEdits, tellsTime } from './moment-calls.js';
-import { placementOf, tablesOf, type ShardedOccurrence } from './placement.js';
+import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
 import type {
   Destination,
   InsertSplitPlan,
@@ -191,6 +191,7 @@ function manyOf(
   if (!context.scatters || changed || analysis.effects.length > 0) {
     throw new Refused(selectReason(insertion));
   }
+  refuseLookingAround(target);
   const distribute = distributeInsert(rows, destination, analysis, context);
   return { kind: 'distribute', distribute };
 }

@@ -1,5 +1,5 @@
 import type { WindowDef } from '@pgsql/types';
-import type { CatalogRelation } from '../keyspace/catalog.js';
+import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
 import type { Table } from '../keyspace/topology.js';
 import type { KeySource } from './plan.js';
 
@@ -91,6 +91,24 @@ export interface Occurrence {
   readonly written: boolean;
   /** A function that the statement calls uses it. */
   readonly inFunction?: true;
+  /** The statement writes it by way of this view. */
+  readonly through?: TargetView;
+}
+
+/** A view that is written in place of the one table below it. */
+export interface TargetView {
+  readonly relation: CatalogRelation;
+  readonly columns: readonly TargetColumn[];
+  /** Its definition, or that of a view below it, has sub-selects. */
+  readonly looksAround: boolean;
+}
+
+/** A column that a statement may write to. */
+export interface TargetColumn {
+  /** What the statement calls it. */
+  readonly name: string;
+  /** The table's column, with the default that it has here; null: it is computed. */
+  readonly column: CatalogColumn | null;
 }
 
 export interface OutputColumn {

@@ -11,8 +11,9 @@ import {
   refuseNewKey,
   type Modification,
 } from './modifications.js';
+import type { Occurrence } from './model.js';
 import { moveQuery } from './moves/move-query.js';
-import { placementOf, tablesOf, type ShardedOccurrence } from './placement.js';
+import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
 import type { Plan } from './plan.js';
 import { routePlan } from './plans.js';
 import { planReferenceWrite } from './reference-writes.js';
@@ -59,6 +60,7 @@ export function planMerge(statement: MergeStmt, context: StatementContext): Plan
   }
   if (!context.scatters) refuse(problem.message, problem.hint);
   checkDefaults(analysis);
+  refuseLookingAround(merging.target);
   const distribute = distributeMerge(statement, merging, analysis, context);
   return routePlan('merge', true, {
     shards: { kind: 'nowhere' },
@@ -96,6 +98,7 @@ function planModification(
     if (change === null || !('UpdateStmt' in statement)) return routePlan(verb, true, route);
     const moving = routeKeyChange(route, change, target, (own, shards) =>
       whenNeeded(own, analysis, context, () => {
+        refuseViewOfKey(target);
         const update = { statement: statement.UpdateStmt, change, shards };
         const move = moveQuery({ ...update, target: target as ShardedOccurrence }, context);
         return { kind: 'move', move };
@@ -108,6 +111,15 @@ function planModification(
     ...routePlan(verb, true, cursorRoute(modification, analysis)),
     cursor: { action: 'use', name: cursor },
   };
+}
+
+/** What happens to the row's old and new places is said of the table itself. */
+function refuseViewOfKey({ through, relation }: Occurrence): void {
+  if (through === undefined) return;
+  refuse(
+    `changing the shard key of table "${relation.name}" through view "${through.relation.name}" to that of another shard is not supported`,
+    'UPDATE the table itself.',
+  );
 }
 
 /** The statement follows its cursor to the shard that holds the current row. */

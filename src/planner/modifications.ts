@@ -19,6 +19,8 @@ import { analyseWith, newLevel } from './queries.js';
 import type { ShardedTable } from './plan.js';
 import { refuse } from './refusals.js';
 import type { Scope, ScopeItem } from './scopes.js';
+import { columnOf } from './target-columns.js';
+import { targetView, type TargetChange } from './target-views.js';
 import { analyseTargets } from './targets.js';
 
 /** A data-modifying statement after its analysis. */
@@ -53,6 +55,7 @@ export interface OpenModification {
  */
 export function openModification(
   statement: { readonly relation?: RangeVar; readonly withClause?: WithClause },
+  change: TargetChange,
   parent: Level | null,
   ctes: CteScope | null,
   analysis: Analysis,
@@ -62,11 +65,15 @@ export function openModification(
   const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
   const range = statement.relation;
   if (range === undefined) refuse('this statement names no table', 'Name the table to change.');
-  if (analysis.names.relation(range).kind === 'unknown') {
+  const view = analysis.names.view(range);
+  if (view === null && analysis.names.relation(range).kind === 'unknown') {
     analysis.unknownRelations.push(range);
     return null;
   }
-  const { items, entries } = baseTable(range, level, analysis, true);
+  const { items, entries } =
+    view === null
+      ? baseTable(range, level, analysis, true)
+      : targetView(range, view, change, level, analysis);
   const occurrence = analysis.tables.get(entries[0]!)!;
   return { level, ctes: visible, occurrence, item: items[0]! };
 }
@@ -100,7 +107,7 @@ export function analyseUpdate(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Modification | null {
-  const open = openModification(statement, parent, ctes, analysis);
+  const open = openModification(statement, 'update', parent, ctes, analysis);
   if (open === null) return null;
   const place = joinedPlace(open, statement.fromClause, analysis);
   const cursor = analyseWhere(statement.whereClause, place, open.level, analysis);
@@ -117,7 +124,7 @@ export function analyseDelete(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Modification | null {
-  const open = openModification(statement, parent, ctes, analysis);
+  const open = openModification(statement, 'delete', parent, ctes, analysis);
   if (open === null) return null;
   const place = joinedPlace(open, statement.usingClause, analysis);
   const cursor = analyseWhere(statement.whereClause, place, open.level, analysis);
@@ -136,7 +143,7 @@ export function analyseMerge(
   ctes: CteScope | null,
   analysis: Analysis,
 ): Merging | null {
-  const open = openModification(statement, parent, ctes, analysis);
+  const open = openModification(statement, 'merge', parent, ctes, analysis);
   if (open === null) return null;
   const { sourceRelation } = statement;
   const place = joinedPlace(open, sourceRelation === undefined ? [] : [sourceRelation], analysis);
@@ -180,14 +187,13 @@ function analyseWhere(
 }
 
 /** What SET gives to the target's shard key; null: nothing. */
-export function assignedKey(
-  targets: readonly Node[] | undefined,
-  { table }: Occurrence,
-): Node | null {
+export function assignedKey(targets: readonly Node[] | undefined, target: Occurrence): Node | null {
+  const { table } = target;
   if (table?.type !== 'sharded') return null;
   for (const node of targets ?? []) {
-    if (!('ResTarget' in node) || node.ResTarget.name !== table.shardKey) continue;
-    const { val, indirection } = node.ResTarget;
+    if (!('ResTarget' in node)) continue;
+    const { name, val, indirection } = node.ResTarget;
+    if (columnOf(target, name)?.name !== table.shardKey) continue;
     // A part of the key that is set makes a value that nobody sees.
     return indirection === undefined && val !== undefined ? assignedValue(val) : node;
   }
@@ -261,11 +267,6 @@ export function analyseReturning(
   });
   const scope: Scope = { ...place.scope, items: [...place.scope.items, ...versions] };
   level.outputs = analyseTargets(clause.exprs, { scope, ctes: place.ctes }, level, analysis);
-}
-
-/** The target's column of this name. */
-export function columnOf(occurrence: Occurrence, name: string | undefined): CatalogColumn | null {
-  return occurrence.relation.columns.find((column) => column.name === name) ?? null;
 }
 
 /** The type that an assignment to the column gives to a parameter. */

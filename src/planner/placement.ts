@@ -147,6 +147,15 @@ function checkReadable(occurrence: Occurrence, { names, parser }: Analysis): voi
   if (problem !== null) refuse(problem, 'Drop it, or write to its tables in the application.');
 }
 
+/** What a view's own sub-selects need is not brought to where the view is written. */
+export function refuseLookingAround({ through }: Occurrence): void {
+  if (through?.looksAround !== true) return;
+  refuse(
+    `view "${through.relation.name}", whose definition has sub-selects, cannot be written with rows of several shards`,
+    'Bind the shard key, or write to its table.',
+  );
+}
+
 const parentsByCatalog = new WeakMap<object, ReadonlySet<string>>();
 
 /** Plain tables that others inherit from, as `schema.name`. */

@@ -5,6 +5,7 @@ import type { Entry, Level, Occurrence } from './model.js';
 import type { Insertion } from './insertions.js';
 import {
   placementOf,
+  refuseLookingAround,
   tablesOf,
   type Placement,
   type ShardedOccurrence,
@@ -152,7 +153,10 @@ export function routeModification(
 ): Route {
   if (analysis.effects.length > 0) refuseEffect();
   const tables = tablesOf(analysis);
-  const many = (): ManyShards => ({ kind: 'spread', spread: spread(tables) });
+  const many = (): ManyShards => {
+    refuseLookingAround(target);
+    return { kind: 'spread', spread: spread(tables) };
+  };
   if (keyspacesOf(analysis).size > 1) return { shards: { kind: 'nowhere' }, many: many() };
   const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);

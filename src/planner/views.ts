@@ -17,15 +17,19 @@ export interface ViewUse {
 
 /** A view's query as a tree of its own. Refuses views whose query may not stand in their place. */
 export function viewQuery(relation: CatalogRelation, parser: Parser): SelectStmt {
-  const { viewDefinition, viewIsPlain } = relation;
-  if (viewDefinition === undefined || viewIsPlain !== true) {
+  if (relation.viewIsPlain !== true) {
     refuse(
       `view "${relation.name}" is not supported: it is a security_barrier or security_invoker view, ` +
         'or one under row security',
       'Write its query in place of the view, so that its tables can be routed.',
     );
   }
-  const parsed = parser.parse(Buffer.from(viewDefinition));
+  return viewSelect(relation, parser);
+}
+
+/** The query of a view that itself stays in the text. */
+export function viewSelect(relation: CatalogRelation, parser: Parser): SelectStmt {
+  const parsed = parser.parse(Buffer.from(relation.viewDefinition ?? ''));
   if (Array.isArray(parsed)) {
     const select = parsed.length === 1 ? selectOf(parsed[0]!.node) : null;
     if (select !== null) return select;

@@ -4,7 +4,6 @@ import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, contains, qualifiedName, selectOf } from '../ast.js';
 import type { Insertion } from '../insertions.js';
-import { columnOf } from '../modifications.js';
 import {
   ROW_NUMBER,
   type ApplySpec,
@@ -14,6 +13,7 @@ import {
 } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
+import { nameOf, ownColumns } from '../target-columns.js';
 import { typeNode } from '../type-names.js';
 import { columnNode, overRows, ROWS, selectNode } from './apply-text.js';
 import { insertText, type InsertText } from './insert-text.js';
@@ -166,9 +166,10 @@ function refuseMixed({ target }: Insertion, column: string): never {
 }
 
 function columnsOf(insertion: Insertion, width: number): CatalogColumn[] {
+  const own = ownColumns(insertion.target);
   return insertion.columns
     .slice(0, width)
-    .flatMap((name) => columnOf(insertion.target, name) ?? []);
+    .flatMap((name) => own.find((column) => column.name === name) ?? []);
 }
 
 /** ON CONFLICT and RETURNING run on the row's shard: they may look at nothing but the row. */
@@ -207,7 +208,7 @@ export function givesEachRow({ onConflictClause }: InsertStmt): boolean {
 }
 
 function applyOf(
-  { statement, columns, text }: InsertedRows,
+  { statement, insertion, columns, text }: InsertedRows,
   returning: ApplySpec['returning'],
   context: StatementContext,
 ): ApplySpec {
@@ -231,7 +232,7 @@ function applyOf(
             exprs: [...(returningClause.exprs ?? []), numbers.told],
           },
         }),
-    cols: columns.map(({ name }) => ({ ResTarget: { name } })),
+    cols: columns.map(({ name }) => ({ ResTarget: { name: nameOf(insertion.target, name)! } })),
     selectStmt: { SelectStmt: { ...selectNode(targets), ...numbers?.noted } },
   };
   return {

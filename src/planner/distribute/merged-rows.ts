@@ -5,10 +5,11 @@ import { checkCopiedDefaults, defaultKind } from '../column-defaults.js';
 import { conjunctsOf } from '../gather/concerns.js';
 import { hasDefaultCollation } from '../gather/table-input.js';
 import type { Occurrence } from '../model.js';
-import { columnOf, type Merging } from '../modifications.js';
+import type { Merging } from '../modifications.js';
 import type { Destination, DistributeSpec, ShardedTable } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
+import { columnOf, ownColumns, targetNames } from '../target-columns.js';
 import { typeNode } from '../type-names.js';
 import { columnNode, overRows, ROWS, selectNode } from './apply-text.js';
 import { sourceQuery, sourceText } from './source-query.js';
@@ -188,7 +189,9 @@ function joinedKey(
       [rexpr, lexpr],
     ] as const) {
       const key = sourceColumn(other, source, target);
-      if (key !== null && targetColumn(one, source, target) === table.shardKey) return key;
+      if (key === null) continue;
+      const column = targetColumn(one, source, target);
+      if (column !== null && columnOf(target, column)?.name === table.shardKey) return key;
     }
   }
   return refuse(
@@ -208,7 +211,7 @@ function sourceColumn(
   if (name === undefined || more.length > 0) return null;
   if (!columns.some((column) => column.name === name)) return null;
   if (second !== undefined) return first === alias ? name : null;
-  return target === null || columnOf(target, name) === null ? name : null;
+  return target === null || !targetNames(target).includes(name) ? name : null;
 }
 
 /** The target's column that a reference means. */
@@ -251,9 +254,7 @@ function checkInserts(
     if (!('MergeWhenClause' in node)) continue;
     const { commandType, targetList, values = [] } = node.MergeWhenClause;
     if (commandType !== 'CMD_INSERT') continue;
-    const columns =
-      targetList?.map((item) => ('ResTarget' in item ? item.ResTarget.name : undefined)) ??
-      merging.target.relation.columns.map((column) => column.name);
+    const columns = insertedColumns(targetList, merging.target);
     // Nothing but the source is seen there.
     const isKey = sourceColumn(values[columns.indexOf(shardKey)], source, null) === key;
     if (!isKey) {
@@ -275,12 +276,9 @@ function checkOmitted(
   for (const node of statement.mergeWhenClauses ?? []) {
     if (!('MergeWhenClause' in node) || node.MergeWhenClause.commandType !== 'CMD_INSERT') continue;
     const { targetList, values = [] } = node.MergeWhenClause;
-    const columns = target.relation.columns;
-    const names =
-      targetList?.map((item) => ('ResTarget' in item ? item.ResTarget.name : undefined)) ??
-      columns.map(({ name }) => name);
+    const names = insertedColumns(targetList, target);
     const given = names.filter((_, i) => values[i] !== undefined && !('SetToDefault' in values[i]));
-    const omitted = columns.find(
+    const omitted = ownColumns(target).find(
       (column) =>
         !given.includes(column.name) && !column.generated && isRefused(defaultKind(column)),
     );
@@ -290,4 +288,15 @@ function checkOmitted(
       `Give a value for "${omitted.name}".`,
     );
   }
+}
+
+/** The table's columns that an INSERT of the statement gives values for, in order. */
+function insertedColumns(
+  targetList: readonly Node[] | undefined,
+  target: Occurrence,
+): (string | undefined)[] {
+  const names =
+    targetList?.map((item) => ('ResTarget' in item ? item.ResTarget.name : undefined)) ??
+    targetNames(target);
+  return names.map((name) => columnOf(target, name)?.name);
 }
