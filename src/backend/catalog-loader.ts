@@ -167,6 +167,7 @@ function columnOf(row: CatalogRow): CatalogColumn {
     ...given('collationName', row[12]),
     ...given('sequence', row[13]),
     ...(moment === undefined ? {} : { moment }),
+    ...(row[15] === '4' || row[15] === '7' ? { uuid: row[15] === '4' ? 4 : 7 } : {}),
   };
 }
 

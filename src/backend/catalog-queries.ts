@@ -45,6 +45,17 @@ const ONLY_MOMENT = `CASE pg_catalog.substring(d.tree,
   WHEN 'SQLVALUEFUNCTION :op 3' THEN 'timestamptz'
   WHEN 'SQLVALUEFUNCTION :op 5' THEN 'time'
   WHEN 'SQLVALUEFUNCTION :op 7' THEN 'timestamp' END`;
+/**
+ * The default `d` is a call without arguments, at most cast to the column's type, of a function that makes a UUID:
+ * built in, of pgcrypto or of uuid-ossp. Its version.
+ */
+const ONLY_UUID = `(SELECT CASE WHEN u.proname = 'uuidv7' THEN '7' ELSE '4' END
+        FROM pg_catalog.pg_proc u JOIN pg_catalog.pg_language ul ON ul.oid = u.prolang
+        WHERE u.oid = pg_catalog.substring(d.tree,
+          '^(?:[{](?:COERCEVIAIO|FUNCEXPR [^{]*:funcformat [12]) [^{]*)?' ||
+          '[{]FUNCEXPR :funcid ([0-9]+) [^{}]*:args <>[^{}]*[}](?:[^{}]*[}])?$')::oid
+          AND u.proname IN ('gen_random_uuid', 'uuidv4', 'uuid_generate_v4', 'uuidv7')
+          AND ul.lanname IN ('internal', 'c'))`;
 /** pg_collation.dat: the entry `default`. */
 const DEFAULT_COLLATION_OID = 100;
 
@@ -102,7 +113,8 @@ WHERE ${relationsOf[schemas]}`;
 
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
- * default, collation, its name unless it is the default, sequence, time; in attnum order. A domain counts as its base type,
+ * default, collation, its name unless it is the default, sequence, time, version of UUIDs; in attnum order. A domain
+ * counts as its base type,
  * with the modifier nearest to the column; its own default counts as the worst kind.
  */
 export const columnsQuery = (schemas: Schemas): string => `
@@ -133,6 +145,7 @@ SELECT n.nspname, c.relname, a.attname,
        a.attgenerated <> '', a.attidentity,
        CASE WHEN NOT a.atthasdef AND y.typdefaultbin IS NOT NULL THEN 'function'
             WHEN NOT a.atthasdef OR a.attgenerated <> '' THEN ''
+            WHEN ${ONLY_UUID} IS NOT NULL THEN 'changing'
             WHEN f.of_user THEN 'function'
             WHEN f.sequence OR d.tree ~ '[{]NEXTVALUEEXPR ' THEN 'sequence'
             WHEN f.changing OR d.tree ~ '[{](SQLVALUEFUNCTION|COERCEVIAIO|ARRAYCOERCEEXPR) ' THEN 'changing'
@@ -155,7 +168,8 @@ SELECT n.nspname, c.relname, a.attname,
            AND CASE WHEN a.attidentity = '' THEN p.objid = d.oid
                     ELSE p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype = 'i' END
          LIMIT 1) END,
-       ${ONLY_MOMENT}
+       ${ONLY_MOMENT},
+       CASE WHEN d.tree IS NOT NULL THEN ${ONLY_UUID} END
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

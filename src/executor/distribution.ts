@@ -25,16 +25,17 @@ export interface RowShape {
 }
 
 /**
- * @param source the columns as a shard describes them
+ * @param read the columns of the source as a shard describes them
  * @param textOnly `Catalog.textOnlyTypes`
  * Null: the text that is run over the rows would read them as something else.
  */
 export function rowShape(
-  source: readonly ResultColumn[],
+  read: readonly ResultColumn[],
   clientColumns: number,
-  { destination, apply }: DistributeSpec,
+  { made = [], destination, apply }: DistributeSpec,
   textOnly: ReadonlySet<number> | undefined,
 ): RowShape | null {
+  const source = [...read, ...made.map(() => MADE)];
   if (source.length !== apply.columns.length) return null;
   const arrays = source.map((column) => travellingColumn(column, textOnly));
   // Written as text, a value is read as the very type that it has, or as text.
@@ -43,7 +44,7 @@ export function rowShape(
     arrays[i] !== null || [type, 0, TypeOid.text, TypeOid.varchar].includes(readAs(i));
   if (!source.every(isSame)) return null;
   const columns = arrays.map((column) => column ?? TEXT_ARRAY);
-  const formats = arrays.map((column) => (column === null ? 0 : 1));
+  const formats = arrays.slice(0, read.length).map((column) => (column === null ? 0 : 1));
   const travel = { clientColumns, columns, formats };
   if (destination.kind !== 'key') return { ...travel, ...NO_KEY };
   const { vindex, columnType, columnTypmod, column } = destination;
@@ -54,9 +55,11 @@ export function rowShape(
     // A constant without a type is text where it stands in a query of its own.
     return { ...travel, mapper: map(TypeOid.unknown), keyType: columnType, keyIsText: true };
   }
-  return { ...travel, mapper, keyType: type, keyIsText: formats[column] === 0 };
+  return { ...travel, mapper, keyType: type, keyIsText: arrays[column] === null };
 }
 
+/** What the proxy makes, whatever the type of its column is. */
+const MADE: ResultColumn = { name: '', type: TypeOid.text, typmod: -1 };
 const NO_KEY = { mapper: null, keyType: 0, keyIsText: false };
 
 /** Rows on their way to the shards that they belong to. All are kept. */

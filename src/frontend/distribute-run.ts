@@ -7,14 +7,17 @@ import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
 import { addTags, FanOut, type Merge } from '../executor/fan-out.js';
+import { withFields } from '../executor/extended-rows.js';
 import { GatheredSize } from '../executor/gather-limits.js';
 import { unnestRelation } from '../executor/gather-final.js';
 import { NumberedRows, OrderedRows } from '../executor/ordered-rows.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
-import { ROW_NUMBER, type DistributeSpec } from '../planner/plan.js';
+import { ROW_NUMBER, type DistributeSpec, type IdSource } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
+import { assert } from '../util/assert.js';
 import { keptMerge } from './fan-out-run.js';
+import { isMade } from './id-filler.js';
 import { refuseTextSettings } from './text-settings.js';
 import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
@@ -87,6 +90,9 @@ export class DistributeRun implements StatementRun {
       });
       return 'wait';
     }
+    // Once values can be made, they can be for all rows.
+    const made = (spec.made ?? []).map((source) => ({ source }));
+    if (made.length > 0 && session.planning.ids.values(made) === null) return 'wait';
     const prepared = this.source.prepare(this.sourceBackends(backends), paramTypes, onFailed);
     if (prepared !== 'moved') return prepared;
     this.findShards();
@@ -163,9 +169,26 @@ export class DistributeRun implements StatementRun {
 
   /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
   private takeRow(buffer: Buffer, start: number, end: number): void {
-    this.rows!.add(buffer, start, end);
+    const rows = this.rows!;
+    const { made = [] } = this.spec;
+    if (made.length === 0) rows.add(buffer, start, end);
+    else {
+      const values = made.map((source) => this.newValue(source));
+      const row = withFields(buffer, start, end, values);
+      rows.add(row, 0, row.length);
+    }
     const error = this.size.add(end - start, 1);
     if (error !== null) throw error;
+  }
+
+  /** A value for one row. Throws SqlError where it is not to be had at once. */
+  private newValue(source: IdSource): string {
+    assert(isMade(source), 'a value that rows do not get on their way');
+    const values = this.session.context.ids.take(source, 1);
+    if (values !== null) return values[0]!;
+    throw sqlError('internal_error', 'no id could be made for a row: the clock is behind', {
+      hint: 'Try again, with fewer rows.',
+    });
   }
 
   private apply(

@@ -193,9 +193,10 @@ interface Wish {
   values: readonly string[] | null;
 }
 
-function isMade(source: IdSource): source is NewIdSource {
+/** Whether a value is made anew. */
+export function isMade(source: IdSource): source is NewIdSource {
   const { kind } = source;
-  return kind === 'snowflake' || kind === 'uuidv7' || kind === 'sequence' || kind === 'moment';
+  return ['snowflake', 'uuidv4', 'uuidv7', 'sequence', 'moment'].includes(kind);
 }
 
 function wishesOf(slots: readonly FillSlot[]): Wish[] {

@@ -157,6 +157,8 @@ export interface CatalogColumn {
    * Absent: none, or it is a part of a larger expression.
    */
   readonly sequence?: string;
+  /** The default is nothing but a new UUID of this version. */
+  readonly uuid?: 4 | 7;
 }
 
 export interface CatalogFunction {

@@ -1,5 +1,6 @@
 import type { CatalogColumn } from '../keyspace/catalog.js';
 import type { Analysis } from './analysis.js';
+import type { IdColumn } from './id-sources.js';
 import type { Occurrence } from './model.js';
 import { refuse } from './refusals.js';
 
@@ -36,10 +37,15 @@ export function checkDefaults(analysis: Analysis): void {
   }
 }
 
-/** What is left out must be the same in every copy of a row. */
-export function checkCopiedDefaults(target: Occurrence, analysis: Analysis): void {
+/** What is left out must be the same in every copy of a row; `made`: what the proxy gives to it. */
+export function checkCopiedDefaults(
+  target: Occurrence,
+  analysis: Analysis,
+  made: readonly IdColumn[] = [],
+): void {
   for (const { occurrence, column } of analysis.defaulted) {
     if (occurrence.entry !== target.entry || column.generated) continue;
+    if (made.some((id) => id.column.name === column.name)) continue;
     if (defaultKind(column) === 'constant') continue;
     const place = `${target.relation.name}.${column.name}`;
     refuse(

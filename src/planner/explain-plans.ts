@@ -98,7 +98,8 @@ function valueless(plan: FillPlan): FillEdit[] {
       if (typeof piece === 'string') return piece;
       const { kind } = piece.source;
       if (kind === 'moment') return piece;
-      return kind === 'uuidv7' ? "'00000000-0000-7000-8000-000000000000'" : "'0'";
+      const isUuid = kind === 'uuidv4' || kind === 'uuidv7';
+      return isUuid ? "'00000000-0000-7000-8000-000000000000'" : "'0'";
     }),
   }));
 }

@@ -30,7 +30,7 @@ export function idColumns(relation: CatalogRelation, table: Table, names: Names)
     const source =
       ids?.column === column.name
         ? configuredSource(ids, column, relation, names)
-        : defaultSource(column, names);
+        : (defaultSource(column, names) ?? uuidSource(column, table));
     if (source !== null) found.push({ column, source });
   }
   if (ids !== undefined && !relation.columns.some(({ name }) => name === ids.column)) {
@@ -97,6 +97,20 @@ function defaultSource(column: CatalogColumn, names: Names): IdSource | null {
   const sequence =
     column.sequence === undefined ? undefined : names.catalog.relations.get(column.sequence);
   return sequence?.kind === 'S' ? sequenceSource(sequence, names) : null;
+}
+
+/** New UUIDs, where a server cannot make them: it is the value that tells which one, or all need the same. */
+function uuidSource({ name, uuid }: CatalogColumn, table: Table): IdSource | null {
+  const tells = table.type === 'sharded' && table.shardKey === name;
+  if (uuid === undefined || !table.keyspace.sharded || !(tells || table.type === 'reference')) {
+    return null;
+  }
+  return { kind: uuid === 4 ? 'uuidv4' : 'uuidv7' };
+}
+
+/** Whether the values are the proxy's own, one for each row that it sees. */
+export function isMadeByRow({ source: { kind } }: IdColumn): boolean {
+  return kind === 'snowflake' || kind === 'uuidv4' || kind === 'uuidv7';
 }
 
 /**

@@ -2,10 +2,19 @@ import type { InsertStmt, Node } from '@pgsql/types';
 import type { Shard, Table } from '../keyspace/topology.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { Tokens } from '../sql/tokens.js';
-import { countsItself, idColumns, momentColumns, valueOf, type IdColumn } from './id-sources.js';
+import {
+  countsItself,
+  idColumns,
+  isMadeByRow,
+  momentColumns,
+  valueOf,
+  type IdColumn,
+} from './id-sources.js';
 import { queryEdits, queryText, takesColumns } from './insert-select-fills.js';
 import type { Insertion } from './insertions.js';
 import { fillPlan, type Edit } from './fill-plan.js';
+import type { Occurrence } from './model.js';
+import type { Names } from './names.js';
 import type { FillPlan, FillSlot } from './plan.js';
 import { Refused, refuse } from './refusals.js';
 import { findRows, type RowSpan } from './row-spans.js';
@@ -32,15 +41,12 @@ export function planFill(
 ): FillPlan | null {
   const { target } = insertion;
   if (target.table === null) return null;
-  const tellsTime =
-    moments !== null && (insertion.select === null || takesColumns(insertion, context));
-  const made = [
-    ...idColumns(target.relation, target.table, context.names),
-    ...(tellsTime ? momentColumns(target.relation, moments) : []),
-  ].filter(
-    // A view may have another default for it.
-    ({ column }) => ownColumns(target).includes(column),
-  );
+  const { select } = insertion;
+  const tellsTime = moments !== null && (select === null || takesColumns(insertion, context));
+  const ids = madeColumns(insertion, context.names);
+  // Rows of a query get theirs while they travel.
+  const made = select === null ? ids : ids.filter((id) => !isMadeByRow(id));
+  if (tellsTime) made.push(...withTableDefault(momentColumns(target.relation, moments), target));
   const omitted = made.filter(({ column }) => isOmitted(column.name, insertion));
   const defaulted = made.filter(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
@@ -59,6 +65,32 @@ export function planFill(
         ? [defaultValuesEdit(statement, insertion, omitted, context)]
         : rowEdits(statement, insertion, omitted, defaulted, context);
   return fillPlan('insert', [...edits, ...calls], context);
+}
+
+/** The columns that an INSERT may leave to the proxy. */
+function madeColumns({ target }: Insertion, names: Names): IdColumn[] {
+  return withTableDefault(idColumns(target.relation, target.table!, names), target);
+}
+
+/** Those for which a view has no default of its own. */
+function withTableDefault(ids: readonly IdColumn[], target: Occurrence): IdColumn[] {
+  const own = ownColumns(target);
+  return ids.filter(({ column }) => own.includes(column));
+}
+
+/** Those that an INSERT of a query leaves out, whose values are made row by row. */
+export function columnsMadeByRow(
+  statement: InsertStmt,
+  insertion: Insertion,
+  names: Names,
+): IdColumn[] {
+  if (insertion.select === null) return [];
+  const made = madeColumns(insertion, names).filter(
+    (id) => isMadeByRow(id) && isOmitted(id.column.name, insertion),
+  );
+  checkShown(insertion, made);
+  checkOverriding(statement, insertion, made);
+  return made;
 }
 
 /**

@@ -44,14 +44,9 @@ export function queryEdits(
   context: StatementContext,
 ): Edit[] {
   const calls = omitted.flatMap((id): Edit['pieces'] => {
-    const { column, source } = id;
+    const { source } = id;
     if (source.kind === 'sequence') return [`pg_catalog.nextval(${quoteLiteral(source.name)}), `];
-    if (source.kind === 'moment') return [...valueOf(id), ', '];
-    return refuse(
-      `INSERT ... SELECT into table "${insertion.target.relation.name}" without values for "${column.name}" is not supported: ` +
-        'Shardgate makes them row by row',
-      'Insert the rows as VALUES, or give values for the column.',
-    );
+    return [...valueOf(id), ', '];
   });
   const select = insertion.select!;
   const first = select.targetList?.[0];

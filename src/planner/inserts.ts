@@ -13,7 +13,8 @@ import {
 } from './distribute/inserted-rows.js';
 import { valueOf } from './key-values.js';
 import type { Edit } from './fill-plan.js';
-import { planFill } from './insert-fills.js';
+import type { IdColumn } from './id-sources.js';
+import { columnsMadeByRow, planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { momentEdits, tellsTime } from './moment-calls.js';
 import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
@@ -55,11 +56,12 @@ export function planInsert(
   const fill = planFill(statement, insertion, { calls: edits, moments }, context);
   if (fill !== null) return fill;
   const { sharded } = tablesOf(analysis);
-  const inserting = { statement, insertion, analysis, context };
+  const made = columnsMadeByRow(statement, insertion, context.names);
+  const inserting = { statement, insertion, made, analysis, context };
   if (!table.keyspace.sharded) return insertUnsharded(table.keyspace, inserting);
   if (table.type === 'reference') return insertReference(table.keyspace, inserting);
   const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
-  checkKeyColumn(statement, insertion, target.table);
+  checkKeyColumn(inserting, target.table);
   checkDefaults(analysis);
   return insertSharded(target, inserting);
 }
@@ -88,6 +90,8 @@ function momentCalls(
 interface Inserting {
   readonly statement: InsertStmt;
   readonly insertion: Insertion;
+  /** Columns whose values each row gets on its way. */
+  readonly made: readonly IdColumn[];
   readonly analysis: Analysis;
   readonly context: StatementContext;
 }
@@ -102,14 +106,16 @@ function insertUnsharded(keyspace: Keyspace, inserting: Inserting): Plan {
 
 /** Every shard runs the statement where that does the same on each; else its rows are read once. */
 function insertReference(keyspace: Keyspace, inserting: Inserting): Plan {
-  const { statement, insertion, analysis, context } = inserting;
+  const { statement, insertion, made, analysis, context } = inserting;
   const { target } = insertion;
   try {
-    return planReferenceWrite('insert', target, placementOf(analysis), analysis, context);
+    if (made.length === 0) {
+      return planReferenceWrite('insert', target, placementOf(analysis), analysis, context);
+    }
   } catch (error) {
     if (!(error instanceof Refused) || statement.selectStmt === undefined) throw error;
   }
-  checkCopiedDefaults(target, analysis);
+  checkCopiedDefaults(target, analysis, made);
   refuseVolatileConflict(statement, analysis);
   return distributed(inserting, { kind: 'copies', shards: keyspace.shards });
 }
@@ -129,7 +135,7 @@ function refuseVolatileConflict(
 }
 
 function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
-  const { statement, insertion, analysis, context } = inserting;
+  const { statement, insertion, made, analysis, context } = inserting;
   const { rows } = insertion;
   const place = insertion.columns.indexOf(target.table.shardKey);
   if (rows?.some((row) => 'SetToDefault' in row[place]!) === true) {
@@ -140,9 +146,10 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
       rows === null
         ? selectedRows(statement, insertion, context)
         : valueRows(statement, insertion, context);
-    return manyOf(inserting, read, keyDestination(target.table, read.columns));
+    const columns = [...read.columns, ...made.map(({ column }) => column)];
+    return manyOf(inserting, read, keyDestination(target.table, columns));
   };
-  if (keyspacesOf(analysis).size > 1) {
+  if (keyspacesOf(analysis).size > 1 || made.length > 0) {
     return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
   }
   const placement = placementOf(analysis);
@@ -177,7 +184,7 @@ function distributed(inserting: Inserting, destination: Destination): Plan {
 }
 
 function manyOf(
-  { insertion, analysis, context }: Inserting,
+  { insertion, made, analysis, context }: Inserting,
   rows: InsertedRows,
   destination: Destination,
 ): ManyShards {
@@ -192,7 +199,7 @@ function manyOf(
     throw new Refused(selectReason(insertion));
   }
   refuseLookingAround(target);
-  const distribute = distributeInsert(rows, destination, analysis, context);
+  const distribute = distributeInsert(rows, made, destination, analysis, context);
   return { kind: 'distribute', distribute };
 }
 
@@ -210,7 +217,7 @@ function selectReason({ target }: Insertion): Refusal {
   );
 }
 
-function checkKeyColumn(statement: InsertStmt, insertion: Insertion, table: ShardedTable): void {
+function checkKeyColumn({ statement, insertion, made }: Inserting, table: ShardedTable): void {
   const { name, shardKey } = table;
   const column = insertion.target.relation.columns.find(
     (candidate) => candidate.name === shardKey,
@@ -227,6 +234,7 @@ function checkKeyColumn(statement: InsertStmt, insertion: Insertion, table: Shar
       'Give the value and use OVERRIDING SYSTEM VALUE.',
     );
   }
+  if (made.some((id) => id.column.name === shardKey)) return;
   const place = insertion.columns.indexOf(shardKey);
   const short = insertion.rows?.some((row) => row.length <= place) ?? false;
   const missing = insertion.rows === null && insertion.select === null;

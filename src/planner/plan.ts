@@ -479,6 +479,11 @@ export interface MoveSpec {
  */
 export interface DistributeSpec {
   readonly source: SourceQuery;
+  /**
+   * Values that each row gets behind those of the source, as text; the columns of `destination` and
+   * `apply` count them. Absent: none.
+   */
+  readonly made?: readonly IdSource[];
   readonly destination: Destination;
   readonly apply: ApplySpec;
   /** The rows may be applied in turns: none of them looks at what another one has written. */
@@ -702,7 +707,7 @@ export interface FillSlot {
 }
 
 export type IdSource =
-  | { readonly kind: 'snowflake' | 'uuidv7' }
+  | { readonly kind: 'snowflake' | 'uuidv4' | 'uuidv7' }
   /** The next value. `name`: `schema.name`, each quoted where it must be. */
   | { readonly kind: 'sequence'; readonly shard: Shard; readonly name: string }
   /** The value that the session got last, of this sequence or of any. `bareName`: for messages. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { BackendError } from '../../backend/backend-error.js';
 import { sqlError, SqlError } from '../../errors/sql-error.js';
 import type { SqlStateName } from '../../errors/sqlstates.js';
@@ -12,7 +13,7 @@ import { Uuid7Source } from './uuidv7.js';
 /** What makes values; the others of `IdSource` are known to the session. */
 export type NewIdSource = Extract<
   IdSource,
-  { kind: 'snowflake' | 'uuidv7' | 'sequence' | 'moment' }
+  { kind: 'snowflake' | 'uuidv4' | 'uuidv7' | 'sequence' | 'moment' }
 >;
 
 /** How often it is looked whether the clock has caught up, and for how long. */
@@ -36,6 +37,8 @@ export class Ids {
   /** Values that can be had at once; null: `fetch` them. */
   take(source: NewIdSource, count: number): readonly string[] | null {
     switch (source.kind) {
+      case 'uuidv4':
+        return Array.from({ length: count }, () => randomUUID());
       case 'uuidv7':
         return Array.from({ length: count }, () => this.uuids.next());
       case 'snowflake':

@@ -3,6 +3,7 @@ import type { Catalog, CatalogColumn } from '../../keyspace/catalog.js';
 import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, contains, qualifiedName, selectOf } from '../ast.js';
+import type { IdColumn } from '../id-sources.js';
 import type { Insertion } from '../insertions.js';
 import {
   ROW_NUMBER,
@@ -33,10 +34,12 @@ export interface InsertedRows {
 
 /**
  * INSERT as a distribution: its query is the source; every shard inserts the rows that it gets, with
- * the statement's own ON CONFLICT and RETURNING. Throws Refused.
+ * the statement's own ON CONFLICT and RETURNING. `made`: columns that rows get values for on their
+ * way. Throws Refused.
  */
 export function distributeInsert(
   rows: InsertedRows,
+  made: readonly IdColumn[],
   destination: Destination,
   analysis: Analysis,
   context: StatementContext,
@@ -47,7 +50,9 @@ export function distributeInsert(
   const query = rows.text?.query ?? sourceText({ SelectStmt: select }, context);
   const source = sourceQuery(query, analysis.params, context);
   const inTurns = mayTakeTurns(rows, returning);
-  return { source, destination, apply: applyOf(rows, returning, context), inTurns };
+  const apply = applyOf(rows, made, returning, context);
+  const sources = made.map(({ source: values }) => values);
+  return { source, made: sources, destination, apply, inTurns };
 }
 
 /**
@@ -208,11 +213,13 @@ export function givesEachRow({ onConflictClause }: InsertStmt): boolean {
 }
 
 function applyOf(
-  { statement, insertion, columns, text }: InsertedRows,
+  { statement, insertion, columns: given, text }: InsertedRows,
+  made: readonly IdColumn[],
   returning: ApplySpec['returning'],
   context: StatementContext,
 ): ApplySpec {
   const { catalog } = context.names;
+  const columns = [...given, ...made.map(({ column }) => column)];
   const names = columns.map((_, i) => `c${i}`);
   const targets = columns.map(({ type }, i): Node => {
     const typeName = typeNode(type, catalog);
@@ -222,8 +229,10 @@ function applyOf(
   const { withClause: _, ...rest } = statement;
   const numbers = returning === 'numbered' ? rowNumbers(context) : null;
   const { returningClause } = rest;
+  const isAlways = made.some(({ column }) => column.identity === 'a');
   const node: InsertStmt = {
     ...rest,
+    ...(isAlways ? { override: 'OVERRIDING_SYSTEM_VALUE' } : {}),
     ...(numbers === null || returningClause === undefined
       ? {}
       : {
@@ -238,7 +247,7 @@ function applyOf(
   return {
     sql: overRows({ InsertStmt: node }, context, numbers === null ? text?.tail : undefined),
     columns: names,
-    types: columns.map(({ type }) => type),
+    types: [...given.map(({ type }) => type), ...made.map(() => 0)],
     returning,
   };
 }
