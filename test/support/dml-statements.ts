@@ -1,5 +1,6 @@
 import type { Dice } from './chaos-random.js';
 import { DmlForms, formRows, formSchema, formTables } from './dml-forms.js';
+import { throughViews, viewSchema } from './dml-views.js';
 
 /**
  * Random statements that write: half of them over four small tables, `accounts` and `lines` sharded by
@@ -35,6 +36,7 @@ export const dmlSchema: readonly string[] = [
   `INSERT INTO notes SELECT g, 'n' || g, g * 2 FROM generate_series(1, 15) g`,
   ...formSchema,
   ...formRows,
+  ...viewSchema,
 ];
 
 /** Writes values as literals, or as parameters where the statement has some. */
@@ -70,6 +72,11 @@ export class DmlGrammar {
   }
 
   next(): DmlStatement {
+    const made = this.#make();
+    return { ...made, sql: throughViews(made.sql, this.#dice) };
+  }
+
+  #make(): DmlStatement {
     const dice = this.#dice;
     const values = new Values(dice.chance(0.5));
     if (dice.chance(0.5)) return this.#form(values);
