@@ -114,8 +114,7 @@ WHERE ${relationsOf[schemas]}`;
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
  * default, collation, its name unless it is the default, sequence, time, version of UUIDs; in attnum order. A domain
- * counts as its base type,
- * with the modifier nearest to the column; its own default counts as the worst kind.
+ * counts as its base type, with the modifier nearest to the column; its own default counts as the worst kind.
  */
 export const columnsQuery = (schemas: Schemas): string => `
 WITH RECURSIVE domain_types (oid, base, typmod) AS (
@@ -259,8 +258,8 @@ SELECT oid FROM text_only`;
 export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;
 
 /**
- * schema, view, definition, is plain, has a CHECK OPTION. The empty search path of this one statement makes pg_get_viewdef qualify names;
- * the CASE makes sure that it is set before. A view is not plain if it is a security barrier, checks its invoker's
+ * schema, view, definition, is plain, has a CHECK OPTION. The empty search path of this one statement makes
+ * pg_get_viewdef qualify names; the CASE makes sure that it is set before. A view is not plain if it is a security barrier, checks its invoker's
  * privileges, or reads a table whose row security would treat its owner and its caller differently.
  */
 export const viewsQuery = `
