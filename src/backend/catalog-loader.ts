@@ -203,11 +203,11 @@ function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]
 
 function operatorsOf(
   rows: readonly CatalogRow[],
-): Pick<Catalog, 'operators'> & { equalityOverloaded: boolean } {
+): Pick<Catalog, 'operators'> & { comparisonsOverloaded: boolean } {
   const changing = rows.filter((row) => bool(row, 1)).map((row) => text(row, 0));
   return {
     operators: new Set(changing),
-    equalityOverloaded: rows.some((row) => bool(row, 2)),
+    comparisonsOverloaded: rows.some((row) => bool(row, 2)),
   };
 }
 

@@ -201,12 +201,12 @@ JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 WHERE n.nspname ${USER_SCHEMA}`;
 
 /**
- * symbol, its function may read tables, is an equality of built-in types. Operators of extensions written in C only
+ * symbol, its function may read tables, is a comparison of built-in types. Operators of extensions written in C only
  * compute, though some depend on settings (pg_trgm's %).
  */
 export const operatorsQuery = `
 SELECT o.oprname, p.provolatile <> 'i' AND l.lanname NOT IN ('c', 'internal'),
-       o.oprname = '=' AND o.oprleft < ${FIRST_USER_OID} AND o.oprright < ${FIRST_USER_OID}
+       o.oprname IN ('=', '<', '<=', '>', '>=', '~~') AND o.oprleft < ${FIRST_USER_OID} AND o.oprright < ${FIRST_USER_OID}
 FROM pg_catalog.pg_operator o
 JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
 JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode

@@ -2,7 +2,7 @@ import { parseNetwork } from '../net/address.js';
 import type { AuthConfig, AuthRule, NameMapping, NamePattern, TlsConfig } from './config.js';
 import { quoted, type Path, type Reader } from './reader.js';
 import type { RawConfig } from './schema.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../util/suggest.js';
 
 type RawRule = NonNullable<RawConfig['auth']['rules']>[number];
 type Maps = ReadonlyMap<string, readonly NameMapping[]>;

@@ -7,36 +7,14 @@ import {
   type TableSpec,
 } from '../keyspace/topology-builder.js';
 import type { Vindex } from '../keyspace/vindex.js';
-import { isVindexType, makeVindex } from '../vindex/registry.js';
 import type { ServerAddress, ShardServers } from './config.js';
 import { quoted, type Path, type Reader } from './reader.js';
-import type { RawKeyspace, RawShard, RawVindex } from './schema.js';
-import { suggest } from './suggest.js';
+import type { RawKeyspace, RawShard } from './schema.js';
 import { readTable } from './tables.js';
+import { readVindexes, type RawVindex } from './vindexes.js';
 
 /** Words that console commands use for sets of shards and keyspaces. */
 const RESERVED_NAMES: readonly string[] = ['all', 'any', 'none', 'shardgate'];
-
-/**
- * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
- */
-const LATER_VINDEX_TYPES: readonly string[] = [
-  'xxhash',
-  'md5',
-  'numeric',
-  'binary',
-  'range',
-  'time',
-  'list',
-  'region',
-  'ring',
-  'directory',
-  'lookup',
-  'lookup_unique',
-  'composite',
-  'salted',
-  'unicode_loose',
-];
 
 /** What is known of the cluster after reading; sound only where the reader collected no problem. */
 export interface ReadKeyspaces {
@@ -113,7 +91,10 @@ function readKeyspace(
   );
   checkTiling(reader, path, rawShards, shards);
   const sharded = isSharded(shards);
-  const vindexes = readVindexes(reader, path, raw.vindexes, sharded);
+  checkVindexes(reader, path, raw.vindexes, sharded);
+  const vindexes: ReadonlyMap<string, Vindex> = sharded
+    ? readVindexes(reader, path, raw.vindexes, shards)
+    : new Map();
   const usable = new Set([...raw.vindexes.keys(), ...vindexes.keys()]);
   const tables: TableSpec[] = [];
   for (const [key, table] of raw.tables) {
@@ -211,56 +192,20 @@ function checkTiling(
   }
 }
 
-function readVindexes(
+/** The names and places of vindexes; what they are made of is read by `readVindexes`. */
+function checkVindexes(
   reader: Reader,
   path: Path,
   raw: ReadonlyMap<string, RawVindex>,
   sharded: boolean,
-): ReadonlyMap<string, Vindex> {
-  const vindexes = new Map<string, Vindex>();
-  for (const [name, { type, others }] of raw) {
+): void {
+  for (const name of raw.keys()) {
     const vindexPath = [...path, 'vindexes', name];
     checkName(reader, vindexPath, 'vindex', name);
-    if (!sharded) {
-      const fault = `vindex ${quoted(name)} in a keyspace with one shard and no range`;
-      reader.report(vindexPath, fault, 'leave it out, or give the shards key ranges');
-    }
-    if (type === undefined) continue;
-    const result = makeVindexOf(reader, [...vindexPath, 'type'], type, name, others);
-    if (result === null) continue;
-    if (result.ok) vindexes.set(name, result.vindex);
-    else {
-      for (const { message, hint, option } of result.problems) {
-        reader.report([...vindexPath, option ?? 'type'], message, hint);
-      }
-    }
+    if (sharded) continue;
+    const fault = `vindex ${quoted(name)} in a keyspace with one shard and no range`;
+    reader.report(vindexPath, fault, 'leave it out, or give the shards key ranges');
   }
-  // Tables that name no vindex, or just `hash`, need no definition.
-  if (sharded && !raw.has('hash')) {
-    const implicit = makeVindex('hash', 'hash');
-    if (implicit.ok) vindexes.set('hash', implicit.vindex);
-  }
-  return vindexes;
-}
-
-function makeVindexOf(
-  reader: Reader,
-  path: Path,
-  type: string,
-  name: string,
-  options: Readonly<Record<string, unknown>>,
-): ReturnType<typeof makeVindex> | null {
-  if (isVindexType(type)) return makeVindex(type, name, options);
-  if (LATER_VINDEX_TYPES.includes(type)) {
-    reader.report(path, `vindex type ${quoted(type)} is not supported yet`, 'write type: hash');
-    return null;
-  }
-  const meant = suggest(type, ['hash', ...LATER_VINDEX_TYPES]);
-  if (meant !== null) {
-    reader.report(path, `unknown vindex type ${quoted(type)}`, `did you mean "${meant}"?`);
-    return null;
-  }
-  return makeVindex(type, name, options);
 }
 
 function isNewTable(reader: Reader, path: Path, spec: TableSpec, seen: Seen): boolean {

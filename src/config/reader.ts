@@ -164,15 +164,7 @@ export class Reader {
     return { text: result.text, quotable: !secret && !result.expanded };
   }
 
-  /** A value as plain JavaScript; undefined where aliases blow it up (reported). */
-  plain(node: Node, path: Path): unknown {
-    const value = this.plainOrNull(node);
-    if (value !== null) return value;
-    this.report(path, 'aliases that cannot be followed', 'write the value out');
-    return undefined;
-  }
-
-  /** As `plain`, but without a word: null where aliases blow it up. */
+  /** A value as plain JavaScript; null where aliases blow it up. */
   plainOrNull(node: Node): unknown {
     try {
       return node.toJS(this.#document) as unknown;

@@ -3,7 +3,7 @@ import { formatKeyRange, parseKeyRange, type KeyRange } from '../keyspace/key-ra
 import type { Bounds } from './limits.js';
 import { describe, quoted, written, type Path, type Reader } from './reader.js';
 import type { Spec } from './spec.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../util/suggest.js';
 
 /** What `${NAME}` looks like; every scalar may be one, numbers too. */
 const VARIABLE_PATTERN = '^\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\}$';

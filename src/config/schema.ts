@@ -19,12 +19,12 @@ import {
   list,
   object,
   oneOrMore,
-  openObject,
   optional,
   record,
   required,
   section,
 } from './spec.js';
+import { vindexSpec } from './vindexes.js';
 
 /*
  * The configuration file, key by key: validation and the published JSON Schema are both made from
@@ -353,11 +353,6 @@ const shard = object({
   replicas: defaulted(list('server URLs', serverUrl()), 'Read replicas (not used yet)', []),
 });
 
-/** Further keys depend on the type; the vindex registry checks them. */
-const vindex = openObject({
-  type: required(name('a vindex type'), 'hash', 'write type: hash'),
-});
-
 const TABLE_NAME = /^[^.]+([.][^.]+)?$/;
 
 const ids = object({
@@ -396,7 +391,7 @@ const table = object({
 
 const keyspace = object({
   vindexes: defaulted(
-    record('vindex', NAME.source, vindex),
+    record('vindex', NAME.source, vindexSpec()),
     'Mappings of column values to keyspace ids, by name',
     new Map(),
   ),
@@ -449,4 +444,3 @@ export type RawConfig = Read<typeof configSpec>;
 export type RawKeyspace = Read<typeof keyspace>;
 export type RawShard = Read<typeof shard>;
 export type RawTable = Read<typeof table>;
-export type RawVindex = Read<typeof vindex>;

@@ -5,7 +5,7 @@ import { limits } from './limits.js';
 import type { Path, Reader } from './reader.js';
 import { throughFile } from './scalars.js';
 import type { Spec } from './spec.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../util/suggest.js';
 
 const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 const CHANNEL_BINDINGS = ['disable', 'prefer', 'require'] as const;

@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
 import { describe, offsetOf, quoted, type Path, type Reader } from './reader.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../util/suggest.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -71,23 +71,8 @@ export function object<F extends Fields>(
   const empty = fallbacks(fields);
   return {
     empty,
-    jsonSchema: objectSchema(fields, false),
-    read: (reader, node, path) => readObject(reader, node, path, fields, null),
-  };
-}
-
-/**
- * A mapping with further keys, whose values are kept as plain JavaScript for whoever knows them.
- */
-export function openObject<F extends Fields>(
-  fields: F,
-): Spec<ReadObject<F> & { readonly others: Readonly<Record<string, unknown>> }> {
-  return {
-    jsonSchema: objectSchema(fields, true),
-    read(reader, node, path) {
-      const others: Record<string, unknown> = {};
-      return { ...readObject(reader, node, path, fields, others), others };
-    },
+    jsonSchema: objectSchema(fields),
+    read: (reader, node, path) => readObject(reader, node, path, fields),
   };
 }
 
@@ -96,14 +81,12 @@ function readObject<F extends Fields>(
   node: Node,
   path: Path,
   fields: F,
-  others: Record<string, unknown> | null,
 ): ReadObject<F> {
   const values: Record<string, unknown> = { ...fallbacks(fields) };
   const seen = new Set<string>();
   const isObject = eachEntry(reader, node, path, (name, keyOffset, value, entryPath) => {
     if (!Object.hasOwn(fields, name)) {
-      if (others === null) reportUnknownKey(reader, keyOffset, name, Object.keys(fields));
-      else if (value !== null) others[name] = reader.plain(value, entryPath);
+      reportUnknownKey(reader, keyOffset, name, Object.keys(fields));
       return;
     }
     if (value === null) return;
@@ -120,12 +103,12 @@ function fallbacks<F extends Fields>(fields: F): ReadObject<F> {
   return Object.freeze(Object.fromEntries(entries)) as ReadObject<F>;
 }
 
-function objectSchema(fields: Fields, otherKeys: boolean): JsonSchema {
+function objectSchema(fields: Fields): JsonSchema {
   const names = Object.keys(fields);
   const needed = names.filter((name) => fields[name]!.requiredCure !== null);
   return {
     type: 'object',
-    additionalProperties: otherKeys,
+    additionalProperties: false,
     properties: Object.fromEntries(names.map((name) => [name, fieldSchema(fields[name]!)])),
     ...(needed.length === 0 ? {} : { required: needed }),
   };

@@ -3,7 +3,7 @@ import type { TableSpec } from '../keyspace/topology-builder.js';
 import { limits } from './limits.js';
 import { quoted, type Path, type Reader } from './reader.js';
 import type { RawTable } from './schema.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../util/suggest.js';
 
 /** What reading one table needs to know of its keyspace. */
 export interface TableContext {

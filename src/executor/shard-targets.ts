@@ -1,7 +1,14 @@
 import { sqlError } from '../errors/sql-error.js';
 import { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
-import { INVALID, MAPPED, NO_MATCH, UNREADABLE, type MapOutcome } from '../keyspace/vindex.js';
+import {
+  INVALID,
+  MAPPED,
+  NO_MATCH,
+  NO_SHARD,
+  UNREADABLE,
+  type MapOutcome,
+} from '../keyspace/vindex.js';
 import type { KeyTerm } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { BindLayout } from '../protocol/frontend-messages.js';
@@ -141,7 +148,15 @@ export class ShardTargets {
 
   /** Writes the keyspace id of the term's value; NULL is NULL_VALUE. */
   private map(term: KeyTerm, source: ValueSource): MapOutcome | -1 {
-    const { source: from, mapper } = term;
+    return this.mapTo(term, source, this.id);
+  }
+
+  /** Writes what the term's mapper makes of its value; NULL is NULL_VALUE. */
+  mapTo(
+    { source: from, mapper }: Pick<KeyTerm, 'source' | 'mapper'>,
+    source: ValueSource,
+    out: KeyspaceIdCell,
+  ): MapOutcome | -1 {
     switch (from.kind) {
       case 'param': {
         const { bind, layout } = source;
@@ -150,8 +165,8 @@ export class ShardTargets {
         if (start < 0) return NULL_VALUE;
         const end = layout.valueEnd[from.index]!;
         return layout.isBinary(bind, from.index)
-          ? mapper.binary(bind, start, end, this.id)
-          : mapper.text(bind, start, end, this.id);
+          ? mapper.binary(bind, start, end, out)
+          : mapper.text(bind, start, end, out);
       }
       case 'literal': {
         const { value } = this;
@@ -164,18 +179,18 @@ export class ShardTargets {
           value,
         );
         if (!readable) return UNREADABLE;
-        return mapper.text(value.bytes, value.start, value.end, this.id);
+        return mapper.text(value.bytes, value.start, value.end, out);
       }
       case 'constant':
         if (from.bytes === null) return NULL_VALUE;
-        return mapper.text(from.bytes, 0, from.bytes.length, this.id);
+        return mapper.text(from.bytes, 0, from.bytes.length, out);
       case 'paramArray':
         return UNREADABLE;
     }
   }
 }
 
-const NULL_VALUE = -1;
+export const NULL_VALUE = -1;
 
 /** Why a valid value cannot be stored as a shard key; `outcome` -1 is NULL. */
 export function storeError(outcome: MapOutcome | -1, column: string): Error {
@@ -191,6 +206,11 @@ export function storeError(outcome: MapOutcome | -1, column: string): Error {
       `the value of shard key "${column}" would be rounded when it is stored`,
       { hint: 'Write the shard key exactly as its column stores it.' },
     );
+  }
+  if (outcome === NO_SHARD) {
+    return sqlError('feature_not_supported', `no shard takes this value of shard key "${column}"`, {
+      hint: 'Add the value to the vindex in the configuration, or name shards for all others there.',
+    });
   }
   return unreadable(column);
 }

@@ -1,4 +1,5 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { shardsWithin } from '../executor/range-shards.js';
 import { splitRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
 import type {
@@ -88,7 +89,7 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
     case 'any':
       return selector.keyspace?.shards ?? topology.shards;
     case 'all':
-      return selector.keyspace.shards;
+      return shardsWithin(selector, session.source, session.targets);
     case 'nowhere':
       return topology.shards;
   }
@@ -169,7 +170,7 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
       if (many.kind !== 'refuse') throw disagreement();
     }
   } else if (selector.kind === 'all') {
-    shards = selector.keyspace.shards;
+    shards = shardsWithin(selector, session.source, targets);
   } else if (selector.kind === 'nowhere') {
     shards = NONE;
   } else {

@@ -19,10 +19,10 @@ export interface Catalog {
    */
   readonly operators: ReadonlySet<string>;
   /**
-   * A user-defined `=` between built-in types exists, so that `column = value` may not mean
-   * equality.
+   * A user-defined `=`, `<` or the like between built-in types exists, so that `column = value` may
+   * not mean equality.
    */
-  readonly equalityOverloaded?: boolean;
+  readonly comparisonsOverloaded?: boolean;
   /** Built-in volatile functions by bare name (random, nextval, clock_timestamp...). */
   readonly volatileBuiltins: ReadonlySet<string>;
   /** Built-in aggregate and window function names. */

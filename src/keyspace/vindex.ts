@@ -1,4 +1,4 @@
-import type { KeyspaceIdCell } from './keyspace-id.js';
+import type { KeyspaceId, KeyspaceIdCell } from './keyspace-id.js';
 
 /** The keyspace id was written to the cell. */
 export const MAPPED = 0;
@@ -12,7 +12,10 @@ export const NO_MATCH = 1;
 export const INVALID = 2;
 /** Postgres may accept this value, but its meaning depends on settings that the proxy does not interpret. */
 export const UNREADABLE = 3;
-export type MapOutcome = typeof MAPPED | typeof NO_MATCH | typeof INVALID | typeof UNREADABLE;
+/** A valid value that the vindex gives to no shard (`list`): no row has it, and none may be stored. */
+export const NO_SHARD = 4;
+export type MapOutcome =
+  typeof MAPPED | typeof NO_MATCH | typeof INVALID | typeof UNREADABLE | typeof NO_SHARD;
 
 /**
  * Turns one value of one known input type into a keyspace id. Total: never throws, whatever the bytes; allocates
@@ -27,6 +30,8 @@ export interface KeyMapper {
 export interface Vindex {
   readonly name: string;
   readonly type: string;
+  /** Equal keys have equal ids under all vindexes of a keyspace that say the same here. */
+  readonly mapping: string;
   /** Why columns of this type cannot be keys of this vindex; null where they can. */
   refusal(columnType: number): string | null;
   /**
@@ -39,4 +44,27 @@ export interface Vindex {
   mapper(columnType: number, inputType: number, columnTypmod?: number): KeyMapper | null;
   /** The same keyspace id as a SQL expression (bigint, signed) over a column; null where shards cannot compute it. */
   sqlExpression(quotedColumn: string, columnType: number): string | null;
+  /** Where neighbouring values are near each other; null: a range of values may be anywhere. */
+  readonly order: KeyOrder | null;
+}
+
+/**
+ * The order of a vindex's values: each has a place, an unsigned 64-bit number that never falls as values grow (text by
+ * its UTF-8 bytes). Several values may share a place.
+ */
+export interface KeyOrder {
+  /**
+   * Writes the place of a value that a column is compared with by <, <=, > or >=, in the cell of the id. MAPPED: every
+   * smaller value has a smaller place, so that what is below the value ends one place below. NO_MATCH: the place may
+   * hold smaller values too. Else the value has no place. Null where the pair is not supported.
+   */
+  places(columnType: number, inputType: number): KeyMapper | null;
+  /**
+   * Visits keyspace ids, as closed intervals, that contain those of all values with places from `first` to `last`.
+   */
+  eachSpan(
+    first: KeyspaceId,
+    last: KeyspaceId,
+    visit: (from: KeyspaceId, to: KeyspaceId) => void,
+  ): void;
 }

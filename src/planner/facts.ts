@@ -11,6 +11,7 @@ import {
   type Level,
   type Variable,
 } from './model.js';
+import { rangesOf } from './value-ranges.js';
 
 /**
  * Which of the level's entries a condition restricts: rows that fail it do not matter for the
@@ -34,13 +35,16 @@ export function learnCondition(
     for (const arm of node.BoolExpr.args ?? []) learnCondition(arm, domain, place, analysis);
     return;
   }
-  if (analysis.names.catalog.equalityOverloaded === true) return;
+  if (analysis.names.catalog.comparisonsOverloaded === true) return;
   if ('SubLink' in node) return learnMembership(node.SubLink, domain, place, analysis);
   for (const [left, right] of comparedPairs(node)) {
     learnEquality(left, right, domain, place, analysis);
   }
   for (const [variable, values] of bindingsOf(node, place, analysis)) {
     if (domain(variable.entry)) variable.bindings.push(values);
+  }
+  for (const [variable, ranges] of rangesOf(node, place, analysis)) {
+    if (domain(variable.entry)) variable.ranges.push(ranges);
   }
 }
 

@@ -24,6 +24,8 @@ export class Variable {
   readonly deterministic: boolean;
   readonly sources: Variable[] = [];
   readonly bindings: KeyValues[] = [];
+  /** All of them hold for rows that matter. */
+  readonly ranges: ValueRanges[] = [];
 
   constructor(entry: Entry, name: string, type: number, deterministic: boolean) {
     this.entry = entry;
@@ -43,6 +45,26 @@ export interface KeyValues {
    * they are.
    */
   readonly stored?: boolean;
+}
+
+/** Intervals of values, in one of which a column is. */
+export interface ValueRanges {
+  readonly intervals: readonly ValueInterval[];
+  /** The column that is compared, as in `KeyValues`. */
+  readonly site: Variable;
+  /** The bounds are one LIKE pattern. */
+  readonly pattern?: boolean;
+}
+
+/** Null: without an end on that side. */
+export interface ValueInterval {
+  readonly lower: ValueBound | null;
+  readonly upper: ValueBound | null;
+}
+
+export interface ValueBound {
+  readonly value: KeyValue;
+  readonly inclusive: boolean;
 }
 
 export interface KeyValue {

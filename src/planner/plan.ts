@@ -1,4 +1,4 @@
-import type { KeyMapper, Vindex } from '../keyspace/vindex.js';
+import type { KeyMapper, KeyOrder, Vindex } from '../keyspace/vindex.js';
 import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
 import type { Literals } from '../sql/literals.js';
@@ -123,7 +123,8 @@ export type ShardSelector =
       readonly keyspace: Keyspace;
       readonly groups: readonly (readonly KeyTerm[])[];
     }
-  | { readonly kind: 'all'; readonly keyspace: Keyspace }
+  /** All shards of the keyspace; where `within` is given, those of keys that are in any of these ranges. */
+  | { readonly kind: 'all'; readonly keyspace: Keyspace; readonly within?: readonly KeyRanges[] }
   /** No shards of its own: `many` always decides (tables of several keyspaces). */
   | { readonly kind: 'nowhere' };
 
@@ -145,6 +146,25 @@ export interface KeyTerm {
    * it, and such a value matches no row.
    */
   readonly stored?: boolean;
+}
+
+/** What is known of the order of a shard key's values: each list has an interval that holds the key. */
+export interface KeyRanges {
+  readonly order: KeyOrder;
+  readonly conditions: readonly (readonly KeyInterval[])[];
+}
+
+/** Null: without an end on that side. */
+export interface KeyInterval {
+  readonly lower: KeyBound | null;
+  readonly upper: KeyBound | null;
+}
+
+export interface KeyBound {
+  readonly source: KeySource;
+  /** Writes places of the order. */
+  readonly mapper: KeyMapper;
+  readonly inclusive: boolean;
 }
 
 export type KeySource =

@@ -123,7 +123,9 @@ export function orRefusal(shards: ShardSelector, many: () => ManyShards): Route 
     return { shards, many: many() };
   } catch (error) {
     const mayBeOne =
-      shards.kind === 'keys' || (shards.kind === 'all' && shards.keyspace.shards.length === 1);
+      shards.kind === 'keys' ||
+      (shards.kind === 'all' &&
+        (shards.within !== undefined || shards.keyspace.shards.length === 1));
     if (!(error instanceof Refused) || !mayBeOne) throw error;
     return { shards, many: { kind: 'refuse', refusal: error.refusal } };
   }

@@ -297,9 +297,7 @@ function holdsKey(variable: Variable | null, level: Level, drive: Drive): boolea
 
 /** Whether equal keys of the two tables are on the same shard. */
 export function sameMapping(a: ShardedOccurrence, b: ShardedOccurrence): boolean {
-  if (a.table.keyspace !== b.table.keyspace) return false;
-  if (a.table.vindex === b.table.vindex) return true;
-  return a.table.vindex.type === 'hash' && b.table.vindex.type === 'hash';
+  return a.table.keyspace === b.table.keyspace && a.table.vindex.mapping === b.table.vindex.mapping;
 }
 
 export function nameOf(occurrence: ShardedOccurrence): string {

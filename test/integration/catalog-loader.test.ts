@@ -171,11 +171,11 @@ describe('loadCatalog', () => {
     expect(catalog.functions.get('total_of')![0]).toMatchObject({ volatility: 'i', kind: 'a' });
     expect([...catalog.operators]).toEqual(['<!>']);
     expect(catalog.types.get('public.mood')).toBeGreaterThan(16_383);
-    expect(catalog.equalityOverloaded).toBe(false);
+    expect(catalog.comparisonsOverloaded).toBe(false);
     await client.query(`
       create function alike(int, text) returns bool immutable language sql as 'select true';
       create operator = (leftarg = int, rightarg = text, function = alike)`);
-    expect((await load(2)).equalityOverloaded).toBe(true);
+    expect((await load(2)).comparisonsOverloaded).toBe(true);
   });
 
   it('reads primary keys that a GROUP BY may rely on', () => {

@@ -8,6 +8,8 @@ export interface ClusterTables {
   readonly main?: Readonly<Record<string, object>>;
   /** Tables of the keyspace `shop`, sharded four ways with the vindex `by_key` (hash). */
   readonly shop?: Readonly<Record<string, object>>;
+  /** Further vindexes of `shop`. */
+  readonly vindexes?: Readonly<Record<string, object>>;
 }
 
 /**
@@ -31,7 +33,7 @@ export function clusterConfig(
     keyspaces: {
       main: { shards: [{ name: 'main', primary: urls.main }], ...mainTables },
       shop: {
-        vindexes: { by_key: { type: 'hash' } },
+        vindexes: { by_key: { type: 'hash' }, ...tables.vindexes },
         shards: [
           { name: 's0', range: '-40', primary: urls.s0 },
           { name: 's1', range: '40-80', primary: urls.s1 },

@@ -314,7 +314,8 @@ function shardProperties(
   shards: readonly Shard[],
 ): [string, PropertyValue][] {
   const out: [string, PropertyValue][] = [['Shards', shards.map((shard) => shard.name)]];
-  out.push(['Chosen By', choices[selector.kind]]);
+  const ranged = selector.kind === 'all' && selector.within !== undefined;
+  out.push(['Chosen By', ranged ? 'ranges of the shard key' : choices[selector.kind]]);
   return out;
 }
 

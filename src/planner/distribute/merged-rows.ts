@@ -177,7 +177,7 @@ function joinedKey(
   source: MergeSource,
   analysis: Analysis,
 ): string {
-  const overloaded = analysis.names.catalog.equalityOverloaded === true;
+  const overloaded = analysis.names.catalog.comparisonsOverloaded === true;
   for (const conjunct of overloaded || joinCondition === undefined
     ? []
     : conjunctsOf(joinCondition)) {

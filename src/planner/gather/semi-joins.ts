@@ -93,7 +93,7 @@ function joinsKeys(
   analysis: Analysis,
 ): boolean {
   if (!('A_Expr' in conjunct) || conjunct.A_Expr.kind !== 'AEXPR_OP') return false;
-  if (analysis.names.catalog.equalityOverloaded === true) return false;
+  if (analysis.names.catalog.comparisonsOverloaded === true) return false;
   const { name, lexpr, rexpr } = conjunct.A_Expr;
   if (!isOperator(name, '=')) return false;
   const sides = [lexpr, rexpr].map((side) => bareColumn(side, place, analysis));

@@ -6,6 +6,7 @@ import type { Analysis } from '../analysis.js';
 import type { Entry, Level, Occurrence } from '../model.js';
 import type { GatherInput, ShardSelector } from '../plan.js';
 import type { StatementContext } from '../statement-context.js';
+import { allWithin } from '../selectors.js';
 import { keyTerms } from '../terms.js';
 import type { ViewUse } from '../views.js';
 import { nameOf, type ColumnUse } from './column-use.js';
@@ -122,8 +123,10 @@ function shardsOf(occurrence: Occurrence, analysis: Analysis): ShardSelector {
   const { keyspace } = table;
   if (!keyspace.sharded) return { kind: 'shard', shard: keyspace.shards[0]! };
   if (table.type !== 'sharded') return { kind: 'any', keyspace };
-  const terms = keyTerms({ ...occurrence, table }, analysis);
-  return terms === null ? { kind: 'all', keyspace } : { kind: 'keys', keyspace, groups: [terms] };
+  const sharded = { ...occurrence, table };
+  const terms = keyTerms(sharded, analysis);
+  if (terms === null) return allWithin([sharded], analysis);
+  return { kind: 'keys', keyspace, groups: [terms] };
 }
 
 /**

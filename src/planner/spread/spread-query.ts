@@ -20,7 +20,7 @@ import type { Level, Occurrence } from '../model.js';
 import type { ShardedOccurrence, Tables } from '../placement.js';
 import type { FinalPiece, GatherInput, ShardSelector, SpreadInput, SpreadSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
-import { keyGroups } from '../selectors.js';
+import { allWithin, keyGroups } from '../selectors.js';
 import { serverObstacle, straysOf } from '../splitting.js';
 import type { StatementContext } from '../statement-context.js';
 import { changingCtes, cteBody, levelOf } from './changing-ctes.js';
@@ -57,7 +57,8 @@ function targetShards(target: Occurrence | null, analysis: Analysis): ShardSelec
   const { keyspace } = target.table!;
   if (!keyspace.sharded) return { kind: 'shard', shard: keyspace.shards[0]! };
   const groups = keyGroups([target as ShardedOccurrence], analysis);
-  return groups === null ? { kind: 'all', keyspace } : { kind: 'keys', keyspace, groups };
+  if (groups === null) return allWithin([target as ShardedOccurrence], analysis);
+  return { kind: 'keys', keyspace, groups };
 }
 
 /** What has a meaning on one server only. */

@@ -31,8 +31,9 @@ export class DecimalCell {
   count = 0;
   bytes = new Uint8Array(FIRST_BUFFER_BYTES);
 
-  setSpecial(kind: 'nan' | 'infinity'): void {
+  setSpecial(kind: 'nan' | 'infinity', negative = false): void {
     this.kind = kind;
+    this.negative = negative;
     this.count = 0;
   }
 
@@ -109,6 +110,56 @@ export function decimalToInt64(decimal: DecimalCell, out: KeyspaceIdCell): boole
   out.hi = hi;
   out.lo = lo;
   return applySign(decimal.negative, out);
+}
+
+/**
+ * The greatest int8 that is not above the value, or the least int8 where all are above, as two's complement halves.
+ * False: it is not the value itself. NaN is above all numbers.
+ */
+export function floorToInt64(decimal: DecimalCell, out: KeyspaceIdCell): boolean {
+  if (decimalToInt64(decimal, out)) return true;
+  const { kind, count, weight, negative } = decimal;
+  const isWhole = count <= weight + 1;
+  if (kind === 'finite' && !isWhole) {
+    decimal.count = Math.max(0, weight + 1);
+    const fits = decimalToInt64(decimal, out);
+    decimal.count = count;
+    if (fits) {
+      if (negative) decrement(out);
+      return false;
+    }
+  }
+  const below = kind !== 'nan' && negative;
+  out.hi = below ? 0x80000000 : 0x7fffffff;
+  out.lo = below ? 0 : 0xffffffff;
+  return false;
+}
+
+/** Less one, but not below the least int8. */
+function decrement(cell: KeyspaceIdCell): void {
+  if (cell.hi === 0x80000000 && cell.lo === 0) return;
+  if (cell.lo === 0) cell.hi = (cell.hi - 1) >>> 0;
+  cell.lo = (cell.lo - 1) >>> 0;
+}
+
+/** As PostgreSQL orders numerics: -Infinity, numbers, Infinity, NaN. Negative: `a` comes first. */
+export function compareDecimals(a: DecimalCell, b: DecimalCell): number {
+  const rank = rankOf(a);
+  if (rank !== rankOf(b)) return rank - rankOf(b);
+  if (a.kind !== 'finite' || a.count === 0) return 0;
+  const sign = a.negative ? -1 : 1;
+  if (a.weight !== b.weight) return (a.weight - b.weight) * sign;
+  for (let index = 0; index < a.count && index < b.count; index++) {
+    const difference = a.group(index) - b.group(index);
+    if (difference !== 0) return difference * sign;
+  }
+  return (a.count - b.count) * sign;
+}
+
+function rankOf({ kind, count, negative }: DecimalCell): number {
+  if (kind === 'nan') return 3;
+  if (kind === 'infinity') return negative ? -2 : 2;
+  return count === 0 ? 0 : negative ? -1 : 1;
 }
 
 /** Makes the decimal the value of two's complement int8 halves. */

@@ -159,6 +159,15 @@ function setMicroseconds(seconds: number, fraction: number, out: KeyspaceIdCell)
   out.lo = low >>> 0;
 }
 
+/** The first microsecond of a day, counted from 2000-01-01, as halves; INVALID where no timestamp holds it. */
+export function daysToMicroseconds(days: number, out: KeyspaceIdCell): MapOutcome {
+  if (days === 0x7fffffff || days === -0x80000000) return setInfinity(days, out);
+  const seconds = days * SECONDS_PER_DAY;
+  if (seconds >= SECOND_END) return INVALID;
+  setMicroseconds(seconds, 0, out);
+  return MAPPED;
+}
+
 /** DT_NOEND and DT_NOBEGIN: the greatest and least int8. */
 function setInfinity(sign: number, out: KeyspaceIdCell): MapOutcome {
   out.hi = sign > 0 ? 0x7fffffff : 0x80000000;

@@ -80,9 +80,10 @@ function readSpecial(
   stop: number,
   into: DecimalCell,
 ): MapOutcome {
+  const negative = bytes[start] === MINUS;
   if (equalsWord(bytes, start, stop, 'nan')) into.setSpecial('nan');
-  else if (equalsWord(bytes, unsigned, stop, 'infinity')) into.setSpecial('infinity');
-  else if (equalsWord(bytes, unsigned, stop, 'inf')) into.setSpecial('infinity');
+  else if (equalsWord(bytes, unsigned, stop, 'infinity')) into.setSpecial('infinity', negative);
+  else if (equalsWord(bytes, unsigned, stop, 'inf')) into.setSpecial('infinity', negative);
   else return INVALID;
   return MAPPED;
 }
@@ -231,7 +232,7 @@ export function readNumericBinary(
     kept -= GROUP_DIGITS;
   }
   into.finish();
-  if (special !== null) into.setSpecial(special);
+  if (special !== null) into.setSpecial(special, sign === SIGN_MINUS_INFINITY);
   return true;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { suggest } from '../../../src/config/suggest.js';
+import { suggest } from '../../../src/util/suggest.js';
 
 const KNOWN = ['port', 'host', 'max_clients', 'statement_timeout', 'keyspaces', 'warn', 'tls'];
 

@@ -15,6 +15,8 @@ const vindex: Vindex = {
   refusal: () => null,
   mapper: () => null,
   sqlExpression: () => null,
+  mapping: 'test',
+  order: null,
 };
 
 function shard(name: string, ...ranges: string[]): KeyspaceSpec['shards'][number] {

@@ -275,7 +275,7 @@ describe('names', () => {
   });
 
   it('of an overloaded equality bind nothing', () => {
-    planner = new Planner(parser, shopTopology(), shopCatalog({ equalityOverloaded: true }));
+    planner = new Planner(parser, shopTopology(), shopCatalog({ comparisonsOverloaded: true }));
     const sql = 'select * from orders where customer_id = 5 limit 1';
     expect(summary(sql)).toMatchObject({ route: 'all of shop' });
   });

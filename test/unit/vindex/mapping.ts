@@ -3,6 +3,7 @@ import {
   INVALID,
   MAPPED,
   NO_MATCH,
+  NO_SHARD,
   UNREADABLE,
   type KeyMapper,
   type MapOutcome,
@@ -13,6 +14,7 @@ const names = {
   [NO_MATCH]: 'no match',
   [INVALID]: 'invalid',
   [UNREADABLE]: 'unreadable',
+  [NO_SHARD]: 'no shard',
 } as const;
 
 /** The keyspace id as the signed bigint that SQL shows, or the name of the outcome. */

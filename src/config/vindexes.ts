@@ -1,0 +1,156 @@
+import { isMap, isScalar, type Node } from 'yaml';
+import type { ShardSpec } from '../keyspace/topology-builder.js';
+import type { Vindex } from '../keyspace/vindex.js';
+import { makeHashVindex } from '../vindex/hash.js';
+import type { OptionField, OptionFields, OptionForm } from '../vindex/options.js';
+import { isVindexType, vindexTypes, type VindexTypeName } from '../vindex/registry.js';
+import { quoted, type Path, type Reader } from './reader.js';
+import { choice, settingValue, text } from './scalars.js';
+import {
+  list,
+  object,
+  oneOrMore,
+  optional,
+  record,
+  required,
+  type Field,
+  type Spec,
+} from './spec.js';
+import { suggest } from '../util/suggest.js';
+
+/**
+ * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
+ */
+const LATER_TYPES: readonly string[] = [
+  'region',
+  'directory',
+  'lookup',
+  'lookup_unique',
+  'composite',
+  'salted',
+];
+
+/** One entry under `vindexes`, read by the declaration of its type. */
+export interface RawVindex {
+  /** Null: there is a problem with it. */
+  readonly type: VindexTypeName | null;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+type RawOptions = RawVindex['options'];
+
+const typeNames = Object.keys(vindexTypes) as VindexTypeName[];
+const specs = Object.fromEntries(typeNames.map((name) => [name, typeSpec(name)])) as Readonly<
+  Record<VindexTypeName, Spec<RawOptions>>
+>;
+/** What a mapping without a known type is read as: its other keys cannot be judged. */
+const untyped = object({ type: required(choice(typeNames), 'hash', 'write type: hash') });
+
+/** A vindex: its type, and the options of that type. */
+export function vindexSpec(): Spec<RawVindex> {
+  return {
+    jsonSchema: { anyOf: typeNames.map((name) => specs[name].jsonSchema) },
+    read(reader, node, path) {
+      const type = typeOf(node);
+      if (type === null) {
+        untyped.read(reader, node, path);
+        return { type: null, options: {} };
+      }
+      if (isVindexType(type)) {
+        return { type, options: specs[type].read(reader, node, path) ?? {} };
+      }
+      reader.place(path, node.range?.[0] ?? 0);
+      const typePath = [...path, 'type'];
+      reader.place(typePath, typeOffset(node));
+      reportUnknownType(reader, typePath, type);
+      return { type: null, options: {} };
+    },
+  };
+}
+
+function typeSpec(name: VindexTypeName): Spec<RawOptions> {
+  const { description, options } = vindexTypes[name];
+  const type = required(choice([name]), description, `write type: ${name}`);
+  return object({ type, ...fieldsOf(options) });
+}
+
+function fieldsOf(options: OptionFields): Record<string, Field<unknown>> {
+  return Object.fromEntries(Object.entries(options).map(([key, field]) => [key, fieldOf(field)]));
+}
+
+function fieldOf({ form, description, requiredCure }: OptionField): Field<unknown> {
+  const spec = specOf(form);
+  return requiredCure === undefined
+    ? optional(spec, description)
+    : required(spec, description, requiredCure);
+}
+
+function specOf(form: OptionForm): Spec<unknown> {
+  switch (form.kind) {
+    case 'choice':
+      return choice(form.choices);
+    case 'value':
+      return settingValue();
+    case 'shard':
+      return text({ what: 'the name of a shard' });
+    case 'shards':
+      return oneOrMore('names of shards', text({ what: 'the name of a shard' }));
+    case 'shardByValue':
+      return record('value', '', text({ what: 'the name of a shard' }));
+    case 'rows':
+      return list('mappings', object(fieldsOf(form.fields)), { minItems: 1 });
+  }
+}
+
+/** The text of `type`; null where there is none to read. */
+function typeOf(node: Node): string | null {
+  const value = typeNode(node);
+  return isScalar(value) && typeof value.value === 'string' ? value.value : null;
+}
+
+function typeOffset(node: Node): number {
+  const value = typeNode(node);
+  return isScalar(value) ? (value.range?.[0] ?? 0) : 0;
+}
+
+function typeNode(node: Node): unknown {
+  return isMap(node) ? node.get('type', true) : null;
+}
+
+function reportUnknownType(reader: Reader, path: Path, type: string): void {
+  if (LATER_TYPES.includes(type)) {
+    const fault = `vindex type ${quoted(type)} is not supported yet`;
+    reader.report(path, fault, 'write type: hash');
+    return;
+  }
+  const meant = suggest(type, [...typeNames, ...LATER_TYPES]);
+  const cure =
+    meant === null ? `the types are ${typeNames.join(', ')}` : `did you mean "${meant}"?`;
+  reader.report(path, `unknown vindex type ${quoted(type)}`, cure);
+}
+
+/** The vindexes of one keyspace, those without a problem. `path` is the keyspace's. */
+export function readVindexes(
+  reader: Reader,
+  path: Path,
+  raw: ReadonlyMap<string, RawVindex>,
+  shards: readonly ShardSpec[],
+): ReadonlyMap<string, Vindex> {
+  const vindexes = new Map<string, Vindex>();
+  for (const [name, { type, options }] of raw) {
+    const vindexPath = [...path, 'vindexes', name];
+    // What is made of faulty options or shards would only lead to misleading reports.
+    if (type === null || reader.reported(vindexPath)) continue;
+    if (reader.reported([...path, 'shards'])) continue;
+    const made = vindexTypes[type].make({ name, options, shards });
+    if ('mapper' in made) vindexes.set(name, made);
+    else {
+      for (const problem of made) {
+        reader.report([...vindexPath, ...problem.path], problem.message, problem.hint);
+      }
+    }
+  }
+  // Tables that name no vindex, or just `hash`, need no definition.
+  if (!raw.has('hash')) vindexes.set('hash', makeHashVindex('hash'));
+  return vindexes;
+}
