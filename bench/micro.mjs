@@ -6,6 +6,7 @@ import { framingBenchmarks } from './micro/framing.mjs';
 import { hashBenchmarks } from './micro/hash.mjs';
 import { planBenchmarks } from './micro/plan.mjs';
 import { shapeBenchmarks } from './micro/shape.mjs';
+import { vindexBenchmarks } from './micro/vindexes.mjs';
 
 /**
  * One thing that is done over and over on the hot path.
@@ -30,6 +31,7 @@ export async function measureParts(seconds) {
     planBenchmarks(),
     bindBenchmarks(),
     hashBenchmarks(),
+    vindexBenchmarks(),
   ]);
   const rows = [];
   for (const micro of groups.flat()) {

@@ -1,4 +1,4 @@
-import { formatKeyRange } from '../keyspace/key-range.js';
+import { formatKeyRange, type KeyRange } from '../keyspace/key-range.js';
 import type { Keyspace, Table } from '../keyspace/topology.js';
 import type { Vindex } from '../keyspace/vindex.js';
 import { isLoopback } from './access.js';
@@ -13,6 +13,7 @@ export interface TextSink {
 
 /** Tables named per kind in the summary; a file with thousands is still read at a glance. */
 const TABLES_SHOWN = 12;
+const RANGES_SHOWN = 8;
 
 /**
  * `shardgate check FILE`: what the file means where it is sound (exit code 0), else every problem,
@@ -80,7 +81,7 @@ function describeKeyspace(keyspace: Keyspace, { servers }: Config): string[] {
   const lines = [`keyspace ${keyspace.name} (${kind})`];
   const rows = keyspace.shards.map((shard) => {
     const { primary, replicas } = servers[shard.index]!;
-    const ranges = shard.ranges.map(formatKeyRange).join(' ') || 'everything';
+    const ranges = describeRanges(shard.ranges);
     const more = replicas.length === 0 ? '' : `, ${replicas.length} replica(s), not used yet`;
     return [shard.name, ranges, `${describeServer(primary)}${more}`];
   });
@@ -89,6 +90,14 @@ function describeKeyspace(keyspace: Keyspace, { servers }: Config): string[] {
     lines.push(`  ${name!.padEnd(widths[0]!)}  ${ranges!.padEnd(widths[1]!)}  ${server!}`);
   }
   return [...lines, ...describeTables([...keyspace.tables.values()])];
+}
+
+/** Those of a ring are too many to read. */
+function describeRanges(ranges: readonly KeyRange[]): string {
+  if (ranges.length === 0) return 'everything';
+  const more = ranges.length - RANGES_SHOWN;
+  const shown = ranges.slice(0, RANGES_SHOWN).map(formatKeyRange).join(' ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 function describeTables(tables: readonly Table[]): string[] {

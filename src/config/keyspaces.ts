@@ -1,5 +1,6 @@
 import type { KeyRange } from '../keyspace/key-range.js';
 import { tilingProblems } from '../keyspace/key-range-tiling.js';
+import { ringRanges } from '../keyspace/ring.js';
 import {
   tableKey,
   type KeyspaceSpec,
@@ -86,12 +87,14 @@ function readKeyspace(
   seen: Seen,
 ): KeyspaceSpec {
   const rawShards = raw.shards ?? [];
-  const shards = rawShards.map((shard, index) =>
+  const listed = rawShards.map((shard, index) =>
     readShard(reader, [...path, 'shards', index], shard, seen),
   );
+  const isRing = rawShards.some((shard) => shard.weight !== undefined);
+  const shards = isRing ? readRing(reader, path, rawShards, listed) : listed;
   checkTiling(reader, path, rawShards, shards);
   const sharded = isSharded(shards);
-  checkVindexes(reader, path, raw.vindexes, sharded);
+  checkVindexes(reader, path, raw.vindexes, sharded, isRing);
   const vindexes: ReadonlyMap<string, Vindex> = sharded
     ? readVindexes(reader, path, raw.vindexes, shards)
     : new Map();
@@ -135,6 +138,31 @@ function readShard(reader: Reader, path: Path, raw: RawShard, seen: Seen): Shard
     }
   }
   return { name: raw.name ?? '', ranges };
+}
+
+/** The shards with the key ranges that their weights give them. */
+function readRing(
+  reader: Reader,
+  path: Path,
+  raw: readonly RawShard[],
+  shards: readonly ShardSpec[],
+): readonly ShardSpec[] {
+  for (const [index, { range, ranges, weight }] of raw.entries()) {
+    const shardPath = [...path, 'shards', index];
+    if (range !== undefined || ranges !== undefined) {
+      const fault = 'key ranges in a keyspace whose shards have weights';
+      const key = range === undefined ? 'ranges' : 'range';
+      reader.report([...shardPath, key], fault, 'keep one of them: ranges, or weights');
+    } else if (weight === undefined) {
+      const fault = 'a shard without a weight beside shards that have one';
+      reader.report(shardPath, fault, 'write weight: 1');
+    }
+  }
+  // Names must be sound and different: they decide the ranges.
+  if (reader.reported([...path, 'shards'])) return shards;
+  const members = shards.map(({ name }, index) => ({ name, weight: raw[index]!.weight ?? 1 }));
+  const ranges = ringRanges(members);
+  return shards.map(({ name }, index) => ({ name, ranges: ranges[index]! }));
 }
 
 /** Two shards on one database would each count the other's rows as their own. */
@@ -198,10 +226,15 @@ function checkVindexes(
   path: Path,
   raw: ReadonlyMap<string, RawVindex>,
   sharded: boolean,
+  isRing: boolean,
 ): void {
-  for (const name of raw.keys()) {
+  for (const [name, { type }] of raw) {
     const vindexPath = [...path, 'vindexes', name];
     checkName(reader, vindexPath, 'vindex', name);
+    if (type === 'ring' && !isRing) {
+      const fault = `vindex ${quoted(name)} of type ring over shards without weights`;
+      reader.report(vindexPath, fault, 'give each shard a weight, or write type: hash');
+    }
     if (sharded) continue;
     const fault = `vindex ${quoted(name)} in a keyspace with one shard and no range`;
     reader.report(vindexPath, fault, 'leave it out, or give the shards key ranges');

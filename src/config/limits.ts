@@ -28,6 +28,7 @@ export const limits = {
   poolSize: { min: 1, max: 2 ** 18 - 1 },
   /** Who is last waits for all the others; more would save little. */
   poolBatch: { min: 1, max: 64 },
+  shardWeight: { min: 1, max: 1000 },
   /** fs.nr_open of Linux is 2^20 by default: no process has more sockets. */
   maxClients: { min: 1, max: 2 ** 20 },
   /**

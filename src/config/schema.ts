@@ -345,6 +345,10 @@ const shard = object({
   name: required(name('a shard name'), 'Unique in the cluster', 'write name: NAME'),
   range: optional(keyRange(), 'Keyspace ids of this shard, in hex: -40, 40-80, c0-, or - for all'),
   ranges: optional(list('key ranges', keyRange(), { minItems: 1 }), 'Several key ranges'),
+  weight: optional(
+    integer(limits.shardWeight, 'a weight'),
+    'In place of ranges: the share that the shard has of a ring, beside the weights of the others',
+  ),
   primary: required(
     serverUrl(),
     'postgres://user:password@host:port/database?sslmode=..., ${NAME} or file:PATH',

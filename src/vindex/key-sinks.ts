@@ -69,5 +69,5 @@ export function followedBy(
     timestamptz: ofInt64(sinks.timestamptz),
     bool: ofInt64(sinks.bool),
   };
-  return Object.fromEntries(families.map((family) => [family, all[family]])) as KeySinks;
+  return Object.fromEntries(families.map((family) => [family, all[family]]));
 }

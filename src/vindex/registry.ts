@@ -5,6 +5,7 @@ import { makeMd5Vindex } from './md5.js';
 import { makeNumericVindex } from './numeric.js';
 import { plainType, type VindexType } from './options.js';
 import { rangeType } from './range.js';
+import { makeRingVindex } from './ring.js';
 import { timeType } from './time.js';
 import { makeUnicodeLooseVindex } from './unicode-loose.js';
 import { makeXxhashVindex } from './xxhash.js';
@@ -21,6 +22,7 @@ export const vindexTypes = {
   range: rangeType,
   time: timeType,
   list: listType,
+  ring: plainType('The ids of hash, over shards with weights', makeRingVindex),
   unicode_loose: plainType('A hash of text without case and accents', makeUnicodeLooseVindex),
 } as const satisfies Record<string, VindexType>;
 

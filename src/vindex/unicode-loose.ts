@@ -3,8 +3,12 @@ import { makeComputed } from './computed.js';
 import { littleEndianXxh64 } from './xxhash.js';
 
 const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 const folded = new Uint8Array(1024);
+const BLANK = 0x20;
+const LETTER_A = 0x41;
+const LETTER_Z = 0x5a;
+/** From a capital letter to its small one. */
+const LOWER = 0x20;
 
 /**
  * XXH64 of text without case, accents and blanks at its end, so that `Müller`, `MULLER` and `muller ` live on one
@@ -17,18 +21,31 @@ export function makeUnicodeLooseVindex(name: string): Vindex {
     mapping: 'unicode_loose',
     sinks: {
       text(bytes, start, end, out) {
-        const text = fold(decoder.decode(bytes.subarray(start, end)));
-        const { read, written } = encoder.encodeInto(text, folded);
-        if (read === text.length) littleEndianXxh64(folded, 0, written, out);
-        else {
-          const long = encoder.encode(text);
-          littleEndianXxh64(long, 0, long.length, out);
+        const length = foldAscii(bytes, start, end);
+        if (length >= 0) {
+          littleEndianXxh64(folded, 0, length, out);
+          return MAPPED;
         }
+        const text = Buffer.from(fold(decoder.decode(bytes.subarray(start, end))));
+        littleEndianXxh64(text, 0, text.length, out);
         return MAPPED;
       },
     },
     sql: () => null,
   });
+}
+
+/** Folds text of ASCII characters into `folded` and returns its length; -1: it is other text, or long. */
+function foldAscii(bytes: Uint8Array, start: number, end: number): number {
+  let stop = end;
+  while (stop > start && bytes[stop - 1] === BLANK) stop--;
+  if (stop - start > folded.length) return -1;
+  for (let at = start; at < stop; at++) {
+    const byte = bytes[at]!;
+    if (byte >= 0x80) return -1;
+    folded[at - start] = byte >= LETTER_A && byte <= LETTER_Z ? byte + LOWER : byte;
+  }
+  return stop - start;
 }
 
 /**

@@ -17,15 +17,25 @@ import { makeSound, shards } from '../unit/vindex/samples.js';
 const QUERIES = Number(process.env['SHARDGATE_VINDEX_QUERIES'] ?? 400);
 const SEED = Number(process.env['SHARDGATE_VINDEX_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
+interface Range {
+  readonly to?: number | string;
+  readonly shard: string;
+}
+
 interface Case extends KeyedTable {
   readonly type: keyof typeof TypeOid;
-  readonly vindex: Readonly<Record<string, unknown>> & { readonly type: VindexTypeName };
+  readonly vindex: {
+    readonly type: VindexTypeName;
+    readonly values?: Readonly<Record<string, string>>;
+    readonly ranges?: readonly Range[];
+    readonly [option: string]: unknown;
+  };
 }
 
 const numbers = Array.from({ length: 32 }, (_unused, index) => String(index - 8));
 const texts = ['', 'a', 'az', 'b', 'ba', 'B', 'm', 'lz', 'z', 'é', 'éa', 'ê', '日本', '%', 'a%'];
 const bytes = ['\\x', '\\x00', '\\x0000', '\\x61', '\\x616200', '\\x6162', '\\x4000000000000000'];
-const on = (shard: string, to?: number | string): object =>
+const on = (shard: string, to?: number | string): Range =>
   to === undefined ? { shard } : { to, shard };
 
 const cases: readonly Case[] = [
@@ -270,19 +280,17 @@ test('a value that is not listed is refused, and found nowhere', async () => {
   await comparison.expectSame(`SELECT * FROM regions WHERE region IN ('asia', 'eu')`);
 });
 
-/** The vindex as the configuration makes it; in the file values are text, or a number's digits. */
-function vindexOf({ vindex }: Case): Vindex {
-  const { type, values, ranges, ...options } = vindex as Record<string, unknown> & Case['vindex'];
-  const rows = ranges as { to?: unknown; shard: string }[] | undefined;
+/** The vindex as the configuration makes it: there all values are texts. */
+function vindexOf({ vindex: { type, values, ranges, ...options } }: Case): Vindex {
   return makeSound(type, {
     ...options,
-    ...(values === undefined ? {} : { values: new Map(Object.entries(values as object)) }),
-    ...(rows === undefined
-      ? {}
-      : {
-          ranges: rows.map(({ to, shard }) => ({ to: to === undefined ? to : String(to), shard })),
-        }),
+    ...(values === undefined ? {} : { values: new Map(Object.entries(values)) }),
+    ...(ranges === undefined ? {} : { ranges: ranges.map(asText) }),
   });
+}
+
+function asText({ to, shard }: Range): object {
+  return { to: to === undefined ? undefined : String(to), shard };
 }
 
 test('shards compute the ids of their rows', async () => {

@@ -298,6 +298,15 @@ describe('keyspaces and shards', () => {
     ],
     [shards(shard('a', ', ranges: []')), '4:57: an empty list of key ranges; list at least one'],
     [
+      shards(shard('a', ', weight: 1') + shard('b', ", range: '80-'")),
+      '5:56: key ranges in a keyspace whose shards have weights; keep one of them',
+    ],
+    [
+      shards(shard('a', ', weight: 1') + shard('b', '')),
+      '5:11: a shard without a weight beside shards that have one; write weight: 1',
+    ],
+    [shards(shard('a', ', weight: 0')), '4:57: 0 is out of range; write a weight from 1 to 1000'],
+    [
       shards(shard('a', ', range: 80-40') + shard('b', ', range: xyz')),
       '4:56: "80-40" is an empty key range; write it from low to high, such as "40-80"',
       '5:56: "xyz" is no key range; write hex bounds such as "-40", "40-80"',
@@ -349,6 +358,48 @@ describe('vindexes and tables', () => {
       '3:34: unknown key "table"; the keys here are type',
     ],
     [sharded('v: {}', 't: { shard_key: id }'), '3:17: "type" is missing; write type: hash'],
+    [
+      sharded('v: { type: ring }', 't: { shard_key: id }'),
+      '3:17: vindex "v" of type ring over shards without weights; give each shard a weight',
+    ],
+    [
+      sharded('v: { type: range }', 't: { shard_key: id }'),
+      '3:17: "ranges" is missing; write ranges: [ { to: VALUE, shard: NAME }, { shard: NAME } ]',
+    ],
+    [
+      sharded(
+        'v: { type: range, ranges: [ { to: 9, shard: a }, { to: 8, shard: a }, { shard: a } ] }',
+        '',
+      ),
+      '3:72: "8" is not above the end of the range before; list the ranges in the order',
+    ],
+    [
+      sharded('v: { type: range, ranges: [ { to: 9, shard: x }, { shard: a } ] }', ''),
+      '3:61: the keyspace has no shard "x"; its shards are a',
+    ],
+    [
+      sharded('v: { type: range, ranges: [ { to: 9 }, { shard: a } ] }', ''),
+      '3:45: "shard" is missing; write shard: NAME',
+    ],
+    [
+      sharded('v: { type: list, values: { x: a, y: b }, column_type: int }', ''),
+      '3:71: "int" is not one of the choices; write smallint, integer',
+    ],
+    [
+      sharded('v: { type: list, values: { 9007199254740993: a, 9007199254740992: a, y: b } }', ''),
+      '3:89: the keyspace has no shard "b"; its shards are a',
+    ],
+    [
+      sharded('v: { type: time, period: quarter }', ''),
+      '3:42: "quarter" is not one of the choices; write day, week, month or year',
+    ],
+    [
+      sharded(
+        'v: { type: time, period: day, turns: [ { shards: a }, { from: soon, shards: a } ] }',
+        '',
+      ),
+      '3:79: "soon" is no value of type date; write it in ISO form, such as 2024-01-31',
+    ],
     [
       sharded('by_id: { type: hash }', 't: { shard_key: id, vindex: by_di }'),
       '6:35: vindex "by_di" is not defined; did you mean "by_id"?',

@@ -93,6 +93,8 @@ describe('unicode_loose', () => {
     ['Σίσυφος', 'ΣΙΣΥΦΟΣ'],
     ['Ёлка', 'елка'],
     ['é'.repeat(2000), 'E'.repeat(2000)],
+    ['ABC XYZ@[`{ ', 'abc xyz@[`{'],
+    ['A'.repeat(1025), 'a'.repeat(1025)],
   ])('%s and %s live together', (a, b) => {
     expect(map(a)).toBe(map(b));
   });

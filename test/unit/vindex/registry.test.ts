@@ -35,8 +35,9 @@ describe.each(types)('type %s', (type) => {
   });
 });
 
-test('no two types map alike', () => {
-  expect(new Set(types.map((type) => makeSound(type).mapping)).size).toBe(types.length);
+test('no two types map alike, but for a ring, which hashes', () => {
+  expect(new Set(types.map((type) => makeSound(type).mapping)).size).toBe(types.length - 1);
+  expect(makeSound('ring').mapping).toBe(makeSound('hash').mapping);
 });
 
 test.each<VindexTypeName>(['hash', 'xxhash', 'md5'])(

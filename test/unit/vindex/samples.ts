@@ -19,6 +19,7 @@ export const sampleOptions: Readonly<Record<VindexTypeName, Options>> = {
   numeric: {},
   binary: {},
   unicode_loose: {},
+  ring: {},
   range: {
     ranges: [
       { to: '0', shard: 's2' },
