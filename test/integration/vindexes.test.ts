@@ -105,7 +105,7 @@ const cases: readonly Case[] = [
     vindex: {
       type: 'time',
       period: 'day',
-      turns: [{ shards: 's3' }, { from: '2024-01-01', shards: ['s0', 's1', 's2'] }],
+      turns: [{ shards: ['s3'] }, { from: '2024-01-01', shards: ['s0', 's1', 's2'] }],
     },
   },
   {
