@@ -12,7 +12,7 @@ import {
 } from './key-literals.js';
 import { followedBy } from './key-sinks.js';
 import { vindexType, type VindexProblem, type VindexRequest } from './options.js';
-import { placeSinks, signedId, sliceSpans } from './slices.js';
+import { isLeastOfPlace, placeSinks, signedId, sliceSpans } from './slices.js';
 
 interface RawRange {
   readonly to: string | undefined;
@@ -119,6 +119,6 @@ function makeRange(
       const all = arms.length === 0 ? `WHEN ${column} IS NULL THEN NULL` : arms.join(' ');
       return `CASE ${all} WHEN ${column} IS NOT NULL THEN ${signedId(ids.at(-1)!)} END`;
     },
-    order: { sinks: places, eachSpan: sliceSpans(ids) },
+    order: { sinks: followedBy(places, [family], isLeastOfPlace), eachSpan: sliceSpans(ids) },
   });
 }

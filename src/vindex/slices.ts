@@ -1,5 +1,5 @@
 import type { KeyspaceId, KeyspaceIdCell } from '../keyspace/keyspace-id.js';
-import { MAPPED, type KeyOrder, type MapOutcome } from '../keyspace/vindex.js';
+import { MAPPED, NO_MATCH, type KeyOrder, type MapOutcome } from '../keyspace/vindex.js';
 import { compareBytes, compareInt64, type KeyLiteral } from './key-literals.js';
 import type { KeyFamily, KeySinks } from './key-sinks.js';
 import { compareDecimals, DecimalCell } from './values/decimal.js';
@@ -108,6 +108,11 @@ export function placeSinks(family: KeyFamily, literals: readonly KeyLiteral[]): 
     return boundaries.find(out);
   };
   return { [family]: sink };
+}
+
+/** Says whether smaller values have the place that stands in the cell. */
+export function isLeastOfPlace({ lo }: KeyspaceIdCell): MapOutcome {
+  return (lo & 1) === 0 ? MAPPED : NO_MATCH;
 }
 
 /** The ids of slices between two places. */

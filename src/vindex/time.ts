@@ -6,6 +6,7 @@ import { IdSpace, shardsNamed } from './id-space.js';
 import { literalType, readLiteral } from './key-literals.js';
 import type { KeySinks } from './key-sinks.js';
 import { vindexType, type VindexProblem } from './options.js';
+import { isLeastOfPlace } from './slices.js';
 import {
   beginsDay,
   beginsPeriod,
@@ -170,7 +171,7 @@ function writePlace(number: number, first: boolean, out: KeyspaceIdCell): MapOut
   const place = 2 * (number + PLACE_ZERO) + (first ? 0 : 1);
   out.hi = Math.floor(place / 0x100000000);
   out.lo = place % 0x100000000;
-  return MAPPED;
+  return isLeastOfPlace(out);
 }
 
 function periodAt({ hi, lo }: KeyspaceId): number {
