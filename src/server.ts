@@ -32,7 +32,8 @@ const CATALOG_TIMEOUT_MS = 30_000;
 /** DDL through this proxy is seen at once; what others do to the schema, within this time. */
 const CATALOG_REFRESH_MS = 60_000;
 /**
- * What a new connection of this role has, by what stands nearest to it; backends that are open keep what they began with.
+ * What a new connection of this role has, by what stands nearest to it; backends that are open keep what they began
+ * with.
  */
 const DEFAULT_ISOLATION_SQL = `
 SELECT coalesce((
@@ -102,18 +103,7 @@ export class Server {
       () => this.config.topology.catalogShard,
       logger,
     );
-    const ddlLinks = (this.ddlLinks = new OwnLinks(() => this.config, logger, 'ddl'));
-    const query: OwnLinks['query'] = (shard, sql, timeoutMs) =>
-      ddlLinks.query(shard, sql, timeoutMs);
-    const topology = (): Topology => this.config.topology;
-    const schemas = (this.schemas = new SchemaWatch({
-      topology,
-      query,
-      metrics,
-      logger,
-      onUneven: () => void this.reloadCatalog(),
-    }));
-    const ddlJobs = new DdlJobs({ topology, query, logger });
+    const { ddlJobs, schemas } = this.schemaParts();
     this.planner = new Planner(this.parser, config.topology, catalog, metrics);
     this.context = {
       config,
@@ -170,6 +160,24 @@ export class Server {
   async reload(): Promise<readonly string[]> {
     const error = (await this.watch?.reload()) ?? null;
     return error === null ? [] : error.problems.map(formatProblem);
+  }
+
+  /** What looks after the schema on all shards, over connections of its own. */
+  private schemaParts(): Pick<SessionContext, 'ddlJobs' | 'schemas'> {
+    const { logger, metrics } = this;
+    const ddlLinks = (this.ddlLinks = new OwnLinks(() => this.config, logger, 'ddl'));
+    const query: OwnLinks['query'] = (shard, sql, timeoutMs) =>
+      ddlLinks.query(shard, sql, timeoutMs);
+    const topology = (): Topology => this.config.topology;
+    const schemas = (this.schemas = new SchemaWatch({
+      topology,
+      query,
+      metrics,
+      logger,
+      onUneven: () => void this.reloadCatalog(),
+    }));
+    const ddlJobs = new DdlJobs({ topology, query, logger });
+    return { ddlJobs, schemas };
   }
 
   /** Lets transactions end within the drain timeout, then closes everything. */

@@ -9,8 +9,8 @@ import { refusal, refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
 /**
- * A new column gets its values where the rows are, as each shard makes them by itself: why it cannot be added to a table
- * that has rows; null: it can.
+ * A new column gets its values where the rows are, as each shard makes them by itself: why it cannot be added to a
+ * table that has rows; null: it can.
  */
 export function addedColumnProblem(
   column: ColumnDef,

@@ -45,7 +45,8 @@ export class DdlJobs {
 
   /**
    * The job of a statement: the one that was cut off, or a new one. While another proxy or session is at it, waits;
-   * until `stopped` says that nobody wants it any more (null). Null too where it cannot be written down, which is logged.
+   * until `stopped` says that nobody wants it any more (null). Null too where it cannot be written down, which is
+   * logged.
    */
   async take(
     identity: JobIdentity,
