@@ -130,7 +130,7 @@ export class Server {
     this.listener = new Listener(this.context, (visitor) => new ConsoleSession(console, visitor));
     const port = await this.listener.listen();
     void ddlJobs.report();
-    this.schemas.look();
+    schemas.look();
     this.watch = watchConfig(
       this.file,
       {
