@@ -2,6 +2,8 @@ import { startHttp, type HttpListener } from './admin/http.js';
 import { Cluster } from './backend/cluster.js';
 import { DdlJobs } from './executor/ddl-jobs/ddl-jobs.js';
 import { Ids } from './executor/ids/ids.js';
+import { LookupKeeper } from './executor/lookups/lookup-keeper.js';
+import { LookupReader } from './executor/lookups/lookup-reader.js';
 import { loadCatalog } from './backend/catalog-loader.js';
 import { withTableRows } from './backend/table-rows.js';
 import type { FreshOids } from './backend/oids/cluster-oids.js';
@@ -59,6 +61,8 @@ export class Server {
   private schemas: SchemaWatch | null = null;
   private ddlLinks: OwnLinks | null = null;
   private ids: Ids | null = null;
+  private readonly lookupLinks: OwnLinks;
+  private readonly lookups: LookupKeeper;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
   private watch: ConfigWatch | null = null;
@@ -80,6 +84,13 @@ export class Server {
     this.config = config;
     this.file = file;
     this.logger = logger;
+    this.lookupLinks = new OwnLinks(() => this.config, logger, 'lookups');
+    this.lookups = new LookupKeeper({
+      links: this.lookupLinks,
+      topology: () => this.config.topology,
+      logger,
+      onReady: () => void this.reloadCatalog(),
+    });
   }
 
   /** Resolves when clients can connect. Rejects where an address cannot be had. */
@@ -118,6 +129,10 @@ export class Server {
       ids: this.ids,
       ddlJobs,
       schemas,
+      lookups: new LookupReader(
+        (shard, sql, timeoutMs) => this.lookupLinks.query(shard, sql, timeoutMs),
+        () => this.config.topology,
+      ),
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       defaultIsolation: () => this.isolation,
@@ -193,6 +208,8 @@ export class Server {
     this.idLinks?.close();
     this.schemas?.stop();
     this.ddlLinks?.close();
+    this.lookups.stop();
+    this.lookupLinks.close();
     await this.http?.close();
     await this.parser?.close();
     this.logger.info('stopped');
@@ -251,7 +268,8 @@ export class Server {
     this.isolation = isolation[0]?.[0] ?? '';
     this.catalogLoadedAt = performance.now();
     const uneven = this.schemas?.uneven;
-    const known = uneven === undefined || uneven.size === 0 ? schema : { ...schema, uneven };
+    const compared = uneven === undefined || uneven.size === 0 ? schema : { ...schema, uneven };
+    const known = await this.lookups.look(compared);
     return { catalog: withTableRows(known, cluster.tableRows(), this.catalog), oids };
   }
 

@@ -60,7 +60,10 @@ const ONLY_UUID = `(SELECT CASE WHEN u.proname = 'uuidv7' THEN '7' ELSE '4' END
 const DEFAULT_COLLATION_OID = 100;
 
 /** Triggers and rules that take part in statements, of `pg_class c`. */
-const TRIGGERS = `pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')`;
+/** But for those that keep lookups, which change nothing. */
+const TRIGGERS = `pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+  AND t.tgfoid NOT IN (SELECT s.oid FROM pg_catalog.pg_proc s
+                       WHERE s.pronamespace = pg_catalog.to_regnamespace('shardgate'))`;
 const RULES = `pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'`;
 
 /** schema, name, kind, triggers or rules, reading policies, parent, primary key (JSON), owner, ..., triggers (JSON) */

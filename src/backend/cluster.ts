@@ -1,11 +1,12 @@
 import type { Config, ServerAddress } from '../config/config.js';
-import type { Shard } from '../keyspace/topology.js';
+import { lookupKey, type Shard } from '../keyspace/topology.js';
 import type { Metrics, PoolGauge } from '../metrics/metrics.js';
 import type { Logger } from '../util/logger.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { BackendError } from './backend-error.js';
 import { InternalQuery } from './internal-query.js';
 import { ClusterOids, type FreshOids } from './oids/cluster-oids.js';
+import { LOOKUPS_SETTING } from './postgres/lookup-notices.js';
 import { TableRows } from './table-rows.js';
 
 /** The pools of all shards. A reload makes new pools where a server or the pool settings changed and drains the old. */
@@ -158,13 +159,16 @@ function poolKey(shard: Shard, address: ServerAddress): string {
 }
 
 function poolOptions(config: Config): PoolOptions {
-  const { pool, limits, transactions } = config;
+  const { pool, limits, transactions, topology } = config;
   const settings: Record<string, string> = {
     application_name: 'shardgate',
     client_encoding: 'UTF8',
     // So that SHOW and RESET know it.
     'shardgate.cross_shard': transactions.crossShard,
   };
+  if (topology.lookups.length > 0) {
+    settings[LOOKUPS_SETTING] = topology.lookups.map(lookupKey).join(',');
+  }
   if (limits.statementTimeoutMs > 0) {
     settings['options'] = `-c statement_timeout=${limits.statementTimeoutMs}`;
   }

@@ -17,6 +17,8 @@ export class InternalQuery implements BackendSink, BackendWaiter {
   private failure: Error | null = null;
   private backend: BackendConnection | null = null;
   private pending: Buffer = Buffer.alloc(0);
+  /** Whoever asked goes on with the backend. */
+  private readonly keeps: boolean;
 
   private constructor(
     pool: Pool,
@@ -25,7 +27,9 @@ export class InternalQuery implements BackendSink, BackendWaiter {
     resolve: (backend: BackendConnection, rows: (string | null)[][]) => void,
     reject: (error: Error) => void,
     lent: BackendConnection | null = null,
+    keeps = false,
   ) {
+    this.keeps = keeps;
     this.pool = pool;
     this.sql = sql;
     this.resolve = resolve;
@@ -65,6 +69,31 @@ export class InternalQuery implements BackendSink, BackendWaiter {
       on.onRows(rows);
     };
     new InternalQuery(pool, sql, timeoutMs, onRows, on.onFailed, backend);
+  }
+
+  /**
+   * Several queries on one backend of the pool, so that a transaction may span them. Where it ends
+   * inside of one, the backend is closed.
+   */
+  static async session<T>(
+    pool: Pool,
+    timeoutMs: number,
+    act: (query: (sql: string) => Promise<(string | null)[][]>) => Promise<T>,
+  ): Promise<T> {
+    const backend = await new Promise<BackendConnection>((resolve, reject) => {
+      new InternalQuery(pool, null, timeoutMs, resolve, reject, null, true);
+    });
+    const query = (sql: string): Promise<(string | null)[][]> =>
+      new Promise((resolve, reject) => {
+        const done = (_: BackendConnection, rows: (string | null)[][]): void => resolve(rows);
+        new InternalQuery(pool, sql, timeoutMs, done, reject, backend, true);
+      });
+    try {
+      return await act(query);
+    } finally {
+      if (backend.alive && backend.free) pool.release(backend);
+      else if (backend.alive) pool.discard(backend);
+    }
   }
 
   /** The parameters that a backend of the pool reported at its login. */
@@ -169,7 +198,7 @@ export class InternalQuery implements BackendSink, BackendWaiter {
     const done = (): void => this.resolve(backend, this.rows);
     if (failure === null) done();
     else this.reject(failure);
-    this.pool.release(backend);
+    if (!this.keeps) this.pool.release(backend);
   }
 
   private timeOut(timeoutMs: number): void {

@@ -10,6 +10,7 @@ import {
 import type { Vindex } from '../keyspace/vindex.js';
 import type { ServerAddress, ShardServers } from './config.js';
 import { quoted, type Path, type Reader } from './reader.js';
+import { readLookupVindexes } from './lookups.js';
 import type { RawKeyspace, RawShard } from './schema.js';
 import { readTable } from './tables.js';
 import { readVindexes, type RawVindex } from './vindexes.js';
@@ -101,11 +102,14 @@ function readKeyspace(
   const vindexes: ReadonlyMap<string, Vindex> = sharded
     ? readVindexes(reader, path, raw.vindexes, shards)
     : new Map();
-  const usable = new Set([...raw.vindexes.keys(), ...vindexes.keys()]);
+  const lookups = readLookupVindexes(reader, path, raw.vindexes);
+  const usable = new Set(
+    [...raw.vindexes.keys(), ...vindexes.keys()].filter((vindex) => !lookups.has(vindex)),
+  );
   const tables: TableSpec[] = [];
   for (const [key, table] of raw.tables) {
     const tablePath = [...path, 'tables', key];
-    const context = { reader, path: tablePath, keyspace: name, sharded, vindexes: usable };
+    const context = { reader, path: tablePath, keyspace: name, sharded, vindexes: usable, lookups };
     const spec = readTable(context, key, table);
     if (spec !== null && isNewTable(reader, tablePath, spec, seen)) tables.push(spec);
   }

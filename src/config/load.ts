@@ -7,6 +7,7 @@ import { CONSOLE_DATABASE, type Config, type ListenConfig, type TlsConfig } from
 import { parseYaml } from './document.js';
 import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
 import { ConfigError } from './problems.js';
+import { checkLookupTables } from './lookups.js';
 import { quoted, type Reader, type Surroundings } from './reader.js';
 import { configSpec, type RawConfig } from './schema.js';
 import { digestOf, type ConfigSource, type FileDigests } from './source.js';
@@ -93,6 +94,7 @@ function build(
   checkNames(reader, raw);
   const { specs, servers } = readKeyspaces(reader, raw.keyspaces);
   const defaultKeyspace = readDefaultKeyspace(reader, raw.default_keyspace, specs);
+  checkLookupTables(reader, specs, defaultKeyspace);
   if (reader.problems.length > 0) return null;
   const { pool, limits: bounds } = raw;
   return freeze({

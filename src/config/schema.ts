@@ -13,17 +13,7 @@ import {
   workers,
 } from './scalars.js';
 import { serverUrl } from './server-url.js';
-import {
-  anything,
-  defaulted,
-  list,
-  object,
-  oneOrMore,
-  optional,
-  record,
-  required,
-  section,
-} from './spec.js';
+import { defaulted, list, object, oneOrMore, optional, record, required, section } from './spec.js';
 import { vindexSpec } from './vindexes.js';
 
 /*
@@ -389,7 +379,10 @@ const table = object({
     name('the name of a vindex of this keyspace'),
     'How the shard key maps to keyspace ids; left out: hash',
   ),
-  lookups: optional(anything(), 'Lookup vindexes by column (not supported yet)'),
+  lookups: optional(
+    record('column', '^[^\\0]+$', name('the name of a lookup vindex of this keyspace')),
+    'Lookup vindexes by the column whose values they find',
+  ),
   ids: optional(ids, 'Values for a column that an INSERT leaves out'),
 });
 

@@ -246,11 +246,6 @@ export function oneOrMore<T>(what: string, spec: Spec<T>): Spec<readonly T[]> {
   };
 }
 
-/** A key that is only known by name; reading it says that it is there. */
-export function anything(): Spec<true> {
-  return { jsonSchema: {}, read: () => true };
-}
-
 /**
  * Calls back for every key of a mapping, its value resolved; false (and reported) where the node is
  * no mapping.

@@ -1,9 +1,10 @@
 import type { TableIds } from '../keyspace/topology.js';
 import type { TableSpec } from '../keyspace/topology-builder.js';
-import { limits } from './limits.js';
 import { quoted, type Path, type Reader } from './reader.js';
 import type { RawTable } from './schema.js';
+import { readLookups, type LookupVindex } from './lookups.js';
 import { suggest } from '../util/suggest.js';
+import { readTableName } from './table-name.js';
 
 /** What reading one table needs to know of its keyspace. */
 export interface TableContext {
@@ -13,6 +14,7 @@ export interface TableContext {
   readonly sharded: boolean;
   /** Names of the vindexes that its tables may use. */
   readonly vindexes: ReadonlySet<string>;
+  readonly lookups: ReadonlyMap<string, LookupVindex>;
 }
 
 const DEFAULT_SCHEMA = 'public';
@@ -22,12 +24,13 @@ export function readTable(context: TableContext, key: string, raw: RawTable): Ta
   const { reader, path } = context;
   const before = reader.problems.length;
   const name = readTableName(reader, path, key);
-  refuseLaterFeatures(reader, path, raw);
   const spec = context.sharded
     ? shardedKeyspace(context, key, raw)
     : plainKeyspace(context, key, raw);
   if (name === null || spec === null || reader.problems.length > before) return null;
-  return { ...spec, ...name };
+  const lookups = readLookups(context, name, raw, context.lookups);
+  if (reader.problems.length > before) return null;
+  return { ...spec, ...name, ...(lookups.length === 0 ? {} : { lookups }) };
 }
 
 type NamelessSpec = { readonly ids?: TableIds } & (
@@ -41,7 +44,7 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
   const where = `the sharded keyspace ${quoted(keyspace)}`;
   const ids = readIds(context, raw);
   if (raw.type === 'reference') {
-    const keys = ['shard_key', 'vindex'] as const;
+    const keys = ['shard_key', 'vindex', 'lookups'] as const;
     refuseKeys(context, raw, keys, `a reference table is copied whole to every shard`);
     return { type: 'reference', ...ids };
   }
@@ -78,7 +81,7 @@ function plainKeyspace(context: TableContext, key: string, raw: RawTable): Namel
     reader.report([...path, 'type'], fault, 'write {}, or move it to a sharded keyspace');
     return null;
   }
-  const keys = ['shard_key', 'vindex', 'ids'] as const;
+  const keys = ['shard_key', 'vindex', 'ids', 'lookups'] as const;
   refuseKeys(context, raw, keys, `keyspace ${quoted(keyspace)} has one shard and no range`);
   return { type: raw.type ?? 'unsharded' };
 }
@@ -101,49 +104,11 @@ function readIds({ reader, path }: TableContext, raw: RawTable): { readonly ids?
 function refuseKeys(
   { reader, path }: TableContext,
   raw: RawTable,
-  keys: readonly ('shard_key' | 'vindex' | 'ids')[],
+  keys: readonly ('shard_key' | 'vindex' | 'ids' | 'lookups')[],
   why: string,
 ): void {
   for (const key of keys) {
     if (raw[key] === undefined) continue;
     reader.report([...path, key], `${key} has no meaning here: ${why}`, 'leave it out');
   }
-}
-
-/** Passing over these in silence would route lookups that the user counts on to every shard. */
-function refuseLaterFeatures(reader: Reader, path: Path, raw: RawTable): void {
-  if (raw.lookups === undefined) return;
-  reader.report([...path, 'lookups'], 'lookups is not supported yet', 'leave it out');
-}
-
-/** `orders` (schema public) or `sales.orders`. */
-function readTableName(
-  reader: Reader,
-  path: Path,
-  key: string,
-): { readonly schema: string; readonly name: string } | null {
-  const parts = key.split('.');
-  const named = parts.every((part) => {
-    const bytes = Buffer.byteLength(part);
-    return bytes >= limits.nameBytes.min && bytes <= limits.nameBytes.max;
-  });
-  if (!named || parts.length > 2 || key.includes('\0')) {
-    const cure = 'write name or schema.name, each of up to 63 bytes, spelled as \\d shows it';
-    reader.report(path, `${quoted(key)} is no table name`, cure);
-    return null;
-  }
-  const [first, second] = parts;
-  const schema = second === undefined ? DEFAULT_SCHEMA : first!;
-  const name = second ?? first!;
-  if (isReservedSchema(schema)) {
-    const cure = 'leave it out: system tables are found without being named here';
-    reader.report(path, `schema ${quoted(schema)} is reserved`, cure);
-    return null;
-  }
-  return { schema, name };
-}
-
-/** pg_* belongs to Postgres, `shardgate` to the proxy's own tables on the shards. */
-function isReservedSchema(schema: string): boolean {
-  return schema.startsWith('pg_') || schema === 'information_schema' || schema === 'shardgate';
 }

@@ -21,42 +21,42 @@ import { suggest } from '../util/suggest.js';
 /**
  * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
  */
-const LATER_TYPES: readonly string[] = [
-  'region',
-  'directory',
-  'lookup',
-  'lookup_unique',
-  'composite',
-  'salted',
-];
+const LATER_TYPES: readonly string[] = ['region', 'directory', 'composite', 'salted'];
 
 /** One entry under `vindexes`, read by the declaration of its type. */
 export interface RawVindex {
   /** Null: there is a problem with it. */
-  readonly type: VindexTypeName | null;
+  readonly type: VindexTypeName | LookupTypeName | null;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
 type RawOptions = RawVindex['options'];
 
 const typeNames = Object.keys(vindexTypes) as VindexTypeName[];
-const specs = Object.fromEntries(typeNames.map((name) => [name, typeSpec(name)])) as Readonly<
-  Record<VindexTypeName, Spec<RawOptions>>
->;
+const lookupTypes = {
+  lookup: 'Leads from values of a column to the shards of their rows',
+  lookup_unique: 'The same, and no two rows have one value, whatever shards they are on',
+} as const;
+type LookupTypeName = keyof typeof lookupTypes;
+const lookupNames = Object.keys(lookupTypes) as LookupTypeName[];
+const allNames = [...typeNames, ...lookupNames];
+const specs = Object.fromEntries(
+  allNames.map((name) => [name, isLookupType(name) ? lookupSpec(name) : typeSpec(name)]),
+) as Readonly<Record<VindexTypeName | LookupTypeName, Spec<RawOptions>>>;
 /** What a mapping without a known type is read as: its other keys cannot be judged. */
-const untyped = object({ type: required(choice(typeNames), 'hash', 'write type: hash') });
+const untyped = object({ type: required(choice(allNames), 'hash', 'write type: hash') });
 
 /** A vindex: its type, and the options of that type. */
 export function vindexSpec(): Spec<RawVindex> {
   return {
-    jsonSchema: { anyOf: typeNames.map((name) => specs[name].jsonSchema) },
+    jsonSchema: { anyOf: allNames.map((name) => specs[name].jsonSchema) },
     read(reader, node, path) {
       const type = typeOf(node);
       if (type === null) {
         untyped.read(reader, node, path);
         return { type: null, options: {} };
       }
-      if (isVindexType(type)) {
+      if (isVindexType(type) || isLookupType(type)) {
         return { type, options: specs[type].read(reader, node, path) ?? {} };
       }
       reader.place(path, node.range?.[0] ?? 0);
@@ -72,6 +72,18 @@ function typeSpec(name: VindexTypeName): Spec<RawOptions> {
   const { description, options } = vindexTypes[name];
   const type = required(choice([name]), description, `write type: ${name}`);
   return object({ type, ...fieldsOf(options) });
+}
+
+/** Its table is what tables name it for. */
+function lookupSpec(name: LookupTypeName): Spec<RawOptions> {
+  const type = required(choice([name]), lookupTypes[name], `write type: ${name}`);
+  const table = text({ what: 'a table: name or schema.name', pattern: /^[^.]+([.][^.]+)?$/ });
+  const cure = 'write table: NAME, a table for it alone, which Shardgate makes';
+  return object({ type, table: required(table, 'Its own table, which Shardgate makes', cure) });
+}
+
+export function isLookupType(type: string): type is LookupTypeName {
+  return Object.hasOwn(lookupTypes, type);
 }
 
 function fieldsOf(options: OptionFields): Record<string, Field<unknown>> {
@@ -123,9 +135,8 @@ function reportUnknownType(reader: Reader, path: Path, type: string): void {
     reader.report(path, fault, 'write type: hash');
     return;
   }
-  const meant = suggest(type, [...typeNames, ...LATER_TYPES]);
-  const cure =
-    meant === null ? `the types are ${typeNames.join(', ')}` : `did you mean "${meant}"?`;
+  const meant = suggest(type, [...allNames, ...LATER_TYPES]);
+  const cure = meant === null ? `the types are ${allNames.join(', ')}` : `did you mean "${meant}"?`;
   reader.report(path, `unknown vindex type ${quoted(type)}`, cure);
 }
 
@@ -140,7 +151,7 @@ export function readVindexes(
   for (const [name, { type, options }] of raw) {
     const vindexPath = [...path, 'vindexes', name];
     // What is made of faulty options or shards would only lead to misleading reports.
-    if (type === null || reader.reported(vindexPath)) continue;
+    if (type === null || isLookupType(type) || reader.reported(vindexPath)) continue;
     if (reader.reported([...path, 'shards'])) continue;
     const made = vindexTypes[type].make({ name, options, shards });
     if ('mapper' in made) vindexes.set(name, made);

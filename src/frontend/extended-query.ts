@@ -13,7 +13,7 @@ import { assertValueCount, runnable, type ClientStatement } from './client-state
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
-import { isJudgedByShard, isShardPlan, refusalError, shardsOf } from './shard-choice.js';
+import { isJudgedByShard, isShardPlan, passesThrough, refusalError } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
@@ -154,8 +154,9 @@ export class ExtendedQuery {
     source.literals = statement.literals;
     source.bind = buffer;
     const bound = withBoundEffect(plan, source);
-    const shards = shardsOf(session, bound);
-    if (shards.length === 1 && (plan.kind === 'route' || plan.kind === 'insertSplit')) {
+    const shards = session.planning.lookups.shardsFor(bound);
+    if (shards === null) return false;
+    if (shards.length === 1 && passesThrough(plan)) {
       const { parses, pipeline } = this;
       const backend = pipeline.backendToBind(shards[0]!, bound, statement, parses, buffer, end);
       if (backend === null) return false;

@@ -158,7 +158,9 @@ export class PortalRunner {
     }
     refuseOldSnapshot(session.work, portal);
     for (;;) {
-      const { run, stored, bound } = this.pendingOf(portal, rowsMax);
+      const pending = this.pendingOf(portal, rowsMax);
+      if (pending === null) return false;
+      const { run, stored, bound } = pending;
       assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
@@ -181,8 +183,8 @@ export class PortalRunner {
     }
   }
 
-  /** The run of a portal, the same one for as long as it waits. */
-  private pendingOf(portal: Portal, rowsMax: number): PendingRun {
+  /** The run of a portal, the same one for as long as it waits; null: wait for its shards. */
+  private pendingOf(portal: Portal, rowsMax: number): PendingRun | null {
     const { session, pending } = this;
     if (pending?.portal === portal) return pending;
     const plan = portal.plan as ShardPlan;
@@ -196,6 +198,7 @@ export class PortalRunner {
     source.text = statement.text;
     source.textStart = 0;
     source.literals = statement.literals;
+    if (!session.planning.lookups.ready(plan)) return null;
     const run = statementRun(session, {
       plan,
       text: statement.text,
@@ -207,6 +210,7 @@ export class PortalRunner {
       host: stored ?? bound ?? session,
       endsWithSync: false,
     });
+    session.planning.lookups.clear();
     this.pending = { portal, run, stored, bound };
     return this.pending;
   }

@@ -13,6 +13,7 @@ import { CopyOutRun } from './copy-out-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
 import { LockingRun } from './locking-run.js';
+import { LookupRun } from './lookup-run.js';
 import { MergeRun } from './merge-run.js';
 import { MoveRun } from './move-run.js';
 import { shardsOf, type ShardPlan } from './shard-choice.js';
@@ -24,6 +25,12 @@ import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** The run of a statement, with the values of `session.source`. Throws SqlError as `shardsOf` does. */
 export function statementRun(session: Session, request: RunRequest): StatementRun {
+  const { maintains } = request.plan;
+  const run = chosenRun(session, request);
+  return maintains === undefined ? run : new LookupRun(session, run, maintains);
+}
+
+function chosenRun(session: Session, request: RunRequest): StatementRun {
   const { plan } = request;
   const shards = shardsOf(session, plan);
   if (plan.kind === 'broadcast' && plan.created !== undefined) {
@@ -74,7 +81,7 @@ function replannedRun(session: Session, request: RunRequest): StatementRun {
   const { text, from, to } = request;
   const literals = new Literals();
   const sql = text.subarray(from, to);
-  const plan = session.planning.planForValues(sql, literals);
+  const { maintains: _, ...plan } = session.planning.planForValues(sql, literals);
   return withSourceText(session, { sql, literals }, () =>
     statementRun(session, { ...request, plan }),
   );

@@ -6,6 +6,7 @@ import type { PlannedText, Refusal } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import type { Planner } from '../planner/planner.js';
 import { IdFiller } from './id-filler.js';
+import { LookupShards } from './lookup-shards.js';
 import { SchemaOverlay } from './schema-overlay.js';
 import { sqlError } from '../errors/sql-error.js';
 import { assert } from '../util/assert.js';
@@ -18,6 +19,8 @@ import type { Session } from './session.js';
 export class SessionPlanning {
   /** Gives texts the values that they lack. */
   readonly ids: IdFiller;
+  /** Asks lookups where rows are. */
+  readonly lookups: LookupShards;
   /** What the open transaction has made of the schema. */
   readonly overlay: SchemaOverlay;
   private readonly session: Session;
@@ -29,6 +32,7 @@ export class SessionPlanning {
   constructor(session: Session) {
     this.session = session;
     this.ids = new IdFiller(session);
+    this.lookups = new LookupShards(session);
     this.overlay = new SchemaOverlay(session);
   }
 

@@ -44,6 +44,11 @@ export function isBoundByShards(plan: ShardPlan): boolean {
   return plan.kind === 'insertSplit' || (plan.kind === 'broadcast' && VALUED.has(plan.verb));
 }
 
+/** Whether one shard's answer to its text, as it stands, is all there is to do. */
+export function passesThrough({ kind, maintains }: ShardPlan): boolean {
+  return (kind === 'route' || kind === 'insertSplit') && maintains === undefined;
+}
+
 /** Whether a shard must accept the statement's text before its client is told that it is well. */
 export function isJudgedByShard(plan: Plan): boolean {
   return isShardPlan(plan) || plan.kind === 'fill';
@@ -90,16 +95,19 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
       return selector.keyspace?.shards ?? topology.shards;
     case 'all':
       return shardsWithin(selector, session.source, session.targets);
+    case 'lookup':
+      return session.planning.lookups.shardsOf(selector);
     case 'nowhere':
       return topology.shards;
   }
 }
 
+const HAS_PARTS: ReadonlySet<ShardSelector['kind']> = new Set(['keys', 'all', 'lookup']);
+
 /** The shards that a selector means; one of them where each has all the rows. */
 export function readersOf(session: Session, selector: ShardSelector): readonly Shard[] {
   const candidates = candidatesOf(session, selector);
-  const hasParts = selector.kind === 'keys' || selector.kind === 'all';
-  return hasParts ? candidates : [chooseShard(session, candidates, [])];
+  return HAS_PARTS.has(selector.kind) ? candidates : [chooseShard(session, candidates, [])];
 }
 
 /**
@@ -171,6 +179,8 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
     }
   } else if (selector.kind === 'all') {
     shards = shardsWithin(selector, session.source, targets);
+  } else if (selector.kind === 'lookup') {
+    shards = session.planning.lookups.shardsOf(selector);
   } else if (selector.kind === 'nowhere') {
     shards = NONE;
   } else {

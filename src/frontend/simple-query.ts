@@ -18,7 +18,7 @@ import type { Outcome } from '../transaction/operation.js';
 import { endBatchOn } from './batch-end.js';
 import { withBoundEffect } from './bound-effect.js';
 import { runLocal } from './local-commands.js';
-import { isShardPlan, refusalError, shardsOf, type ShardPlan } from './shard-choice.js';
+import { isShardPlan, passesThrough, refusalError, type ShardPlan } from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import { applyEffectsOf, restoreSettings } from './setting-effects.js';
@@ -191,10 +191,11 @@ export class SimpleQuery {
         session.control.committing ? CommitKind.oneShard : CommitKind.rolledBack
       ]!++;
     } else {
-      if (plan.kind !== 'route' && plan.kind !== 'insertSplit') return null;
+      if (!isShardPlan(plan) || !passesThrough(plan)) return null;
       // Its own notification comes in front of ReadyForQuery.
       if (plan.touches?.includes('notify') === true) return null;
-      const shards = shardsOf(session, plan);
+      const shards = session.planning.lookups.shardsFor(plan);
+      if (shards === null) return false;
       if (shards.length !== 1) return null;
       const shard = shards[0]!;
       assertMayUse(session, shards, plan);
@@ -420,7 +421,9 @@ export class SimpleQuery {
       alone && (!plan.writes || (plan.kind === 'broadcast' && !plan.transactional));
     if (script.run === null) {
       pointAt(session.source, given);
+      if (!session.planning.lookups.ready(plan)) return false;
       script.run = statementRun(session, { ...given, describe: true, endsWithSync });
+      session.planning.lookups.clear();
     }
     for (;;) {
       const run: StatementRun = script.run;

@@ -49,6 +49,17 @@ export interface Catalog {
   readonly settingNames?: ReadonlySet<string>;
   /** By `schema.name`: tables that have other columns on some shard, and what differs. Absent: none is known. */
   readonly uneven?: ReadonlyMap<string, string>;
+  /** What is known of lookups, by their tables (`schema.name`). Absent: nothing. */
+  readonly lookups?: ReadonlyMap<string, CatalogLookup>;
+}
+
+export interface CatalogLookup {
+  /** Of its values, as SQL. */
+  readonly type: string;
+  /** The unique constraint, or index, of the column alone; null: there is none. */
+  readonly constraint: string | null;
+  /** Its table holds an entry for every row. */
+  readonly ready: boolean;
 }
 
 export interface CatalogRelation {

@@ -3,7 +3,7 @@ import { tilingProblems } from './key-range-tiling.js';
 import type { KeyRange } from './key-range.js';
 import { compareKeyspaceIds } from './keyspace-id.js';
 import { makeShardLookup } from './shard-lookup.js';
-import type { Keyspace, Shard, Table, TableIds, Topology } from './topology.js';
+import type { Keyspace, Lookup, Shard, Table, TableIds, Topology } from './topology.js';
 import type { Vindex } from './vindex.js';
 
 export interface ShardSpec {
@@ -21,6 +21,7 @@ export type TableSpec =
       /** Name of one of the keyspace's vindexes. */
       readonly vindex: string;
       readonly ids?: TableIds;
+      readonly lookups?: readonly Lookup[];
     }
   | {
       readonly type: 'reference' | 'unsharded' | 'sequence';
@@ -111,6 +112,9 @@ export function makeTopology(spec: TopologySpec): Topology {
     catalogShard: chooseCatalogShard(keyspaces, defaultKeyspace),
     defaultKeyspace: defaultKeyspace ?? null,
     tables,
+    lookups: [...tables.values()].flatMap((table) =>
+      table.type === 'sharded' ? (table.lookups ?? []) : [],
+    ),
   });
 }
 
@@ -150,6 +154,7 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
       shardKey: spec.shardKey,
       vindex,
       ...ids,
+      ...(spec.lookups === undefined ? {} : { lookups: Object.freeze(spec.lookups) }),
     });
   }
   if (spec.type === 'reference') {

@@ -23,6 +23,34 @@ export interface TableIds {
   readonly sequence: string | null;
 }
 
+/**
+ * A global index of a sharded table's column: a table of its own that tells where rows with a value
+ * are, by their keyspace ids.
+ */
+export interface Lookup {
+  /** Of its vindex in the configuration. */
+  readonly name: string;
+  /** The sharded table, and the column whose values are looked up. */
+  readonly schema: string;
+  readonly table: string;
+  readonly column: string;
+  /** No two rows have the same value, whatever shards they are on. */
+  readonly unique: boolean;
+  /** Its own table, of an unsharded keyspace, with the columns `value` and `keyspace_id`. */
+  readonly index: { readonly schema: string; readonly name: string };
+}
+
+/** What a lookup goes by: no two have one table. */
+export function lookupKey({ index }: Lookup): string {
+  return `${index.schema}.${index.name}`;
+}
+
+/** The shard that has a lookup's own table. */
+export function lookupShard({ tables, defaultKeyspace }: Topology, lookup: Lookup): Shard {
+  const keyspace = tables.get(lookupKey(lookup))?.keyspace ?? defaultKeyspace!;
+  return keyspace.shards[0]!;
+}
+
 export type Table =
   | {
       readonly type: 'sharded';
@@ -32,6 +60,8 @@ export type Table =
       readonly shardKey: string;
       readonly vindex: Vindex;
       readonly ids?: TableIds;
+      /** Absent: none. */
+      readonly lookups?: readonly Lookup[];
     }
   | {
       readonly type: 'reference' | 'unsharded' | 'sequence';
@@ -64,4 +94,6 @@ export interface Topology {
   readonly defaultKeyspace: Keyspace | null;
   /** By `schema.name`, over all keyspaces. */
   readonly tables: ReadonlyMap<string, Table>;
+  /** Of all tables. */
+  readonly lookups: readonly Lookup[];
 }

@@ -7,6 +7,7 @@ import type {
   IndexStmt,
   Node,
 } from '@pgsql/types';
+import type { Lookup } from '../keyspace/topology.js';
 import { rangeVarText, stringsOf } from './ast.js';
 import { addedColumnProblem, checkPartition, sameHome } from './ddl-rows.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
@@ -138,13 +139,17 @@ function checkConstraint(
 function checkUnique(what: string, columns: readonly string[], subject: Subject): void {
   const table = shardedOf(subject);
   if (table === null || columns.includes(table.shardKey)) return;
+  // The lookup sees the values of all shards.
+  const [column] = columns;
+  const isLookedUp = ({ unique, column: own }: Lookup): boolean => unique && own === column;
+  if (columns.length === 1 && table.lookups?.some(isLookedUp) === true) return;
   const named = columns.filter((column) => column !== '');
   const list = [table.shardKey, ...named].join(', ');
   const example = what === 'a primary key' ? `PRIMARY KEY (${list})` : `UNIQUE (${list})`;
   refuse(
     `${what} of sharded table "${table.name}" must contain its shard key "${table.shardKey}": ` +
       'no shard sees the rows of the others',
-    `Write ${example}, or make "${table.name}" a reference table.`,
+    `Write ${example}, make "${table.name}" a reference table, or give a single column a vindex of type lookup_unique.`,
   );
 }
 

@@ -62,6 +62,7 @@ export function planInsert(
   if (table.type === 'reference') return insertReference(table.keyspace, inserting);
   const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
   checkKeyColumn(inserting, target.table);
+  checkConflict(statement, target.table);
   checkDefaults(analysis);
   return insertSharded(target, inserting);
 }
@@ -239,6 +240,20 @@ function checkKeyColumn({ statement, insertion, made }: Inserting, table: Sharde
   const short = insertion.rows?.some((row) => row.length <= place) ?? false;
   const missing = insertion.rows === null && insertion.select === null;
   if (place < 0 || short || missing) refuseMissingKey(table);
+}
+
+/** A shard meets its own rows only, and not those with the same value of a column with a lookup. */
+function checkConflict({ onConflictClause: clause }: InsertStmt, table: ShardedTable): void {
+  const unique = table.lookups?.find((lookup) => lookup.unique);
+  if (clause === undefined || unique === undefined) return;
+  const named = (clause.infer?.indexElems ?? []).some(
+    (node) => 'IndexElem' in node && node.IndexElem.name === table.shardKey,
+  );
+  if (named) return;
+  refuse(
+    `ON CONFLICT that may be about "${table.name}.${unique.column}", which is unique over all shards, is not supported`,
+    `Name the shard key: ON CONFLICT (${table.shardKey}); or look first, and then INSERT or UPDATE.`,
+  );
 }
 
 function refuseMissingKey({ name, shardKey }: ShardedTable): never {

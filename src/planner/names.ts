@@ -2,6 +2,7 @@ import type { RangeVar, TypeName } from '@pgsql/types';
 import type { Catalog, CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
 import type { Keyspace, Shard, Table, Topology } from '../keyspace/topology.js';
 import { qualifiedName, rangeVarText } from './ast.js';
+import type { ChangedTable } from './lookups.js';
 import type { SessionState } from './plan.js';
 import { refuse } from './refusals.js';
 import { refuseReserved, RESERVED_SCHEMA, RESERVED_TABLE } from './reserved-schema.js';
@@ -42,6 +43,8 @@ export class Names {
   readonly catalog: Catalog;
   /** What the statement that is planned now was found to use of a server session. */
   readonly touched = new Set<SessionState>();
+  /** What it was found to change, where lookups must be kept up with that. */
+  readonly changed: Set<ChangedTable>;
   /** What is made without a schema is temporary. */
   readonly createsTemporary: boolean;
   readonly #temporary: TemporaryTables | null;
@@ -55,7 +58,9 @@ export class Names {
     searchPath: readonly string[],
     temporary: TemporaryTables | null = null,
     standIns: ReadonlyMap<string, StandIn> = NO_STAND_INS,
+    changed = new Set<ChangedTable>(),
   ) {
+    this.changed = changed;
     this.#searchPath = searchPath;
     this.#standIns = standIns;
     this.topology = topology;
@@ -68,7 +73,8 @@ export class Names {
 
   /** The same names, and those of stand-ins, which come before all others. */
   withStandIns(standIns: ReadonlyMap<string, StandIn>): Names {
-    return new Names(this.topology, this.catalog, this.#searchPath, this.#temporary, standIns);
+    const { topology, catalog, changed } = this;
+    return new Names(topology, catalog, this.#searchPath, this.#temporary, standIns, changed);
   }
 
   /** Built-in operators and functions come before those of users for the same types. */

@@ -1,5 +1,5 @@
 import type { KeyMapper, KeyOrder, Vindex } from '../keyspace/vindex.js';
-import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
+import type { Keyspace, Lookup, Shard, Table } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
@@ -30,6 +30,8 @@ interface PlanBase {
   readonly writes: boolean;
   /** What it uses or leaves behind that belongs to a server session; absent: nothing. */
   readonly touches?: readonly SessionState[];
+  /** Lookups that must be kept up with what it changes; absent: none. */
+  readonly maintains?: readonly Lookup[];
 }
 
 /**
@@ -125,6 +127,15 @@ export type ShardSelector =
     }
   /** All shards of the keyspace; where `within` is given, those of keys that are in any of these ranges. */
   | { readonly kind: 'all'; readonly keyspace: Keyspace; readonly within?: readonly KeyRanges[] }
+  /** The shards of the keyspace that a lookup tells for these values; all of them where it is not asked. */
+  | {
+      readonly kind: 'lookup';
+      readonly keyspace: Keyspace;
+      readonly lookup: Lookup;
+      /** Of its values, as SQL. */
+      readonly type: string;
+      readonly terms: readonly LookupTerm[];
+    }
   /** No shards of its own: `many` always decides (tables of several keyspaces). */
   | { readonly kind: 'nowhere' };
 
@@ -165,6 +176,12 @@ export interface KeyBound {
   /** Writes places of the order. */
   readonly mapper: KeyMapper;
   readonly inclusive: boolean;
+}
+
+/** A value that a column with a lookup is compared with, of a type whose values compare as the column's own. */
+export interface LookupTerm {
+  readonly source: KeySource;
+  readonly inputType: number;
 }
 
 export type KeySource =

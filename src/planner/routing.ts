@@ -124,6 +124,7 @@ export function orRefusal(shards: ShardSelector, many: () => ManyShards): Route 
   } catch (error) {
     const mayBeOne =
       shards.kind === 'keys' ||
+      shards.kind === 'lookup' ||
       (shards.kind === 'all' &&
         (shards.within !== undefined || shards.keyspace.shards.length === 1));
     if (!(error instanceof Refused) || !mayBeOne) throw error;

@@ -1,5 +1,6 @@
 import type { Analysis } from './analysis.js';
 import type { ShardedOccurrence } from './placement.js';
+import { lookupSelector } from './lookups.js';
 import type { KeyRanges, KeyTerm, ShardSelector } from './plan.js';
 import type { SplitQuery } from './splitting.js';
 import { keyRanges } from './key-ranges.js';
@@ -9,7 +10,11 @@ import { keyTerms } from './terms.js';
 export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelector {
   const { keyspace } = split.drivers[0]!.table;
   const groups = keyGroups(split.drivers, analysis);
-  if (groups === null) return allWithin(split.drivers, analysis);
+  if (groups === null) {
+    const [driver, ...others] = split.drivers;
+    const found = others.length === 0 ? lookupSelector(driver!, analysis) : null;
+    return found ?? allWithin(split.drivers, analysis);
+  }
   if (groups.length === 1) return { kind: 'keys', keyspace, groups };
   // Rows of one arm may be on other shards than those of another one.
   const distinct = new Map<string, KeyTerm>();

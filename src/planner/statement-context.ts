@@ -95,12 +95,20 @@ export function analyse<T>(
     }
   }
   noteSequences(analysis);
+  noteChanges(analysis);
   outcome.paramCount = Math.max(outcome.paramCount, analysis.params.count);
   if (!analysis.cacheable) outcome.cacheable = false;
   return [analysis, result];
 }
 
 const NONE: ReadonlySet<FuncCall> = new Set();
+
+function noteChanges({ occurrences, names }: Analysis): void {
+  if (names.topology.lookups.length === 0) return;
+  for (const { table, relation, written } of occurrences) {
+    if (written && table !== null) names.changed.add({ table, relation });
+  }
+}
 
 /** Servers that take values of sequences by themselves: what the session got last is not known then. */
 function noteSequences(analysis: Analysis): void {

@@ -18,6 +18,8 @@ import { planExecute, planPrepare } from './prepared-statements.js';
 import { processCalls } from './process-calls.js';
 import { sequenceCalls } from './sequence-calls.js';
 import { momentEdits, momentPlan } from './moment-calls.js';
+import { maintainedLookups, refuseIndexWrite } from './lookups.js';
+import type { Names } from './names.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
 import { planCreateTableAs, planSelectInto } from './temporary-tables.js';
@@ -65,13 +67,15 @@ export function planStatement(node: Node, context: StatementContext): Plan {
   const { outcome, literals } = context;
   const cacheable = literals.count === 0 ? textKinds.has(kind) : shapedKinds.has(kind);
   if (!cacheable) outcome.cacheable = false;
-  const { touched } = context.names;
+  const { touched, changed } = context.names;
   touched.clear();
+  changed.clear();
   try {
-    const plan = dispatch(node, context);
-    const filled = momentPlan(node, plan, context);
+    const made = dispatch(node, context);
+    const filled = momentPlan(node, made, context);
     if (filled !== null) countParameters(node, context);
-    return touched.size === 0 ? (filled ?? plan) : touching(filled ?? plan, [...touched]);
+    const plan = maintaining(filled ?? made, node, context.names);
+    return touched.size === 0 ? plan : touching(plan, [...touched]);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const filled = copiedMoment(node, context);
@@ -92,6 +96,18 @@ function copiedMoment(node: Node, context: StatementContext): Plan | null {
   if (edits.length === 0) return null;
   countParameters(node, context);
   return fillPlan(verbOf(kindOf(node)), edits, context);
+}
+
+/** A plan with the lookups that must be kept up with what it changes. */
+function maintaining(plan: Plan, node: Node, { changed, topology }: Names): Plan {
+  if (changed.size === 0) return plan;
+  const tables = [...changed];
+  changed.clear();
+  refuseIndexWrite(tables, topology.lookups);
+  // What is filled in is planned once more.
+  if (!plan.writes || plan.kind === 'fill') return plan;
+  const maintains = maintainedLookups(node, tables);
+  return maintains.length === 0 ? plan : { ...plan, maintains };
 }
 
 /** A plan that its runners must know to use a server session's own. */

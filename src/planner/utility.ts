@@ -113,6 +113,7 @@ function planTables(
         ? writeProblem(found.relation, found.table, context.names, context.parser)
         : null;
     if (problem !== null) refuse(problem, 'Drop it, or write to its tables in the application.');
+    if (verb === 'truncate') context.names.changed.add(found);
   }
   if (first === null) refuse(`${verb} without a table is not supported`, 'Name a table.');
   if (first.keyspace.sharded) return broadcast(first.keyspace);

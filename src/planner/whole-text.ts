@@ -8,6 +8,7 @@ import { broadcastPlan, routePlan } from './plans.js';
 export function wholePlan(plans: readonly Plan[]): Plan | null {
   if (plans.length === 0) return { kind: 'empty', verb: 'empty', writes: false };
   if (plans.length === 1) return plans[0]!;
+  if (plans.some(({ maintains }) => maintains !== undefined)) return null;
   return wholeBroadcast(plans) ?? wholeRoute(plans);
 }
 

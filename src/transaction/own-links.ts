@@ -33,6 +33,15 @@ export class OwnLinks {
     return InternalQuery.run(this.pool(shard), sql, timeoutMs);
   }
 
+  /** Several queries on one connection, so that a transaction may span them. */
+  async session<T>(
+    shard: Shard,
+    timeoutMs: number,
+    act: (query: (sql: string) => Promise<(string | null)[][]>) => Promise<T>,
+  ): Promise<T> {
+    return InternalQuery.session(this.pool(shard), timeoutMs, act);
+  }
+
   close(): void {
     this.closed = true;
     for (const pool of this.pools.values()) pool.destroy();

@@ -151,6 +151,7 @@ export class PlanRunner {
       case 'shard':
         return [selector.shard.name];
       case 'all':
+      case 'lookup':
         return namesOf(selector.keyspace);
       case 'any':
         return namesOf(selector.keyspace ?? this.#topology.keyspaces[0]!).slice(-1);

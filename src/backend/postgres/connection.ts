@@ -20,6 +20,7 @@ import {
   type ReplyAction,
 } from './expected-replies.js';
 import { cancelBackend, type BackendLogin } from './login.js';
+import { lookupNotice, type LookupNotices } from './lookup-notices.js';
 import { PendingCancels } from './pending-cancels.js';
 import { tellCrash, type BackendOwner, type BackendSink } from './backend-sink.js';
 import { BackendStatements } from './backend-statements.js';
@@ -69,6 +70,8 @@ export class BackendConnection implements TransportHandler {
   positionOf: ((position: number) => number) | null = null;
   /** Set by whoever leases it: the statement's start, for the latency metric. */
   startedAt = 0;
+  /** Takes what triggers tell of changes in columns with lookups; null: nobody is told. */
+  lookups: LookupNotices | null = null;
   /** In which it runs statements of several sessions; null: it never has. */
   batch: SharedBatch | null = null;
   private readonly transport: SocketTransport;
@@ -515,6 +518,7 @@ export class BackendConnection implements TransportHandler {
         break;
       }
       case Backend.noticeResponse:
+        return this.onNotice(action, start, end);
       case Backend.copyOutResponse:
       case Backend.copyDone:
       case Backend.functionCallResponse:
@@ -523,6 +527,15 @@ export class BackendConnection implements TransportHandler {
         return this.unexpected(type);
     }
     if (action === CAPTURE) this.sink.captured(this, type, buffer, start, end);
+    return action;
+  }
+
+  private onNotice(action: number, start: number, end: number): number {
+    const { buffer } = this;
+    const what = lookupNotice(this.lookups, buffer, start, end);
+    if (what === 'taken') return DROP;
+    if (what === 'lost') return this.unexpected(Backend.noticeResponse);
+    if (action === CAPTURE) this.sink.captured(this, Backend.noticeResponse, buffer, start, end);
     return action;
   }
 

@@ -325,5 +325,6 @@ const choices: Readonly<Record<ShardSelector['kind'], string>> = {
   catalog: 'catalog shard',
   keys: 'shard key values',
   all: 'every shard of the keyspace',
+  lookup: 'lookup of a column',
   nowhere: 'the inputs below',
 };

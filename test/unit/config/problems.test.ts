@@ -350,8 +350,28 @@ describe('vindexes and tables', () => {
       '3:28: unknown vindex type "foo"; the types are hash, xxhash, md5, ',
     ],
     [
-      sharded('v: { type: lookup_unique, table: x }', 't: { shard_key: id }'),
-      '3:28: vindex type "lookup_unique" is not supported yet; write type: hash',
+      sharded('v: { type: lookup_unique }', 't: { shard_key: id }'),
+      '3:17: vindex "v" has no table; write table: NAME',
+    ],
+    [
+      sharded('v: { type: lookup, table: x, unique: true }', 't: { shard_key: id }'),
+      '3:54: vindex "v" of type "lookup" has no option "unique"; its option is: table',
+    ],
+    [
+      sharded('v: { type: lookup, table: x }', 't: { shard_key: id, vindex: v }'),
+      '6:35: vindex "v" is not defined; ',
+    ],
+    [
+      sharded('v: { type: lookup, table: x }', 't: { shard_key: id, lookups: { a: w } }'),
+      '6:38: lookup vindex "w" is not defined; did you mean "v"?',
+    ],
+    [
+      sharded('v: { type: lookup, table: x }', 't: { shard_key: id, lookups: { id: v } }'),
+      '6:38: a lookup for the shard key "id"; leave it out',
+    ],
+    [
+      sharded('v: { type: lookup, table: x }', 't: { shard_key: id, lookups: { a: v } }'),
+      '3:43: the lookup table "public.x" belongs to no keyspace; list it under tables:',
     ],
     [
       sharded('v: { type: hash, table: x }', 't: { shard_key: id }'),
@@ -431,7 +451,7 @@ describe('vindexes and tables', () => {
     ],
     [
       sharded('', 't: { shard_key: id, lookups: { a: b } }'),
-      '6:36: lookups is not supported yet; leave it out',
+      '6:38: lookup vindex "b" is not defined; define it under vindexes:',
     ],
     [
       sharded('', 't: { shard_key: id, ids: { column: id } }'),

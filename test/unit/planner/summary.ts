@@ -94,6 +94,8 @@ function selector(shards: ShardSelector): Summary {
       return { route: `all of ${shards.keyspace.name}` };
     case 'nowhere':
       return { route: 'nowhere' };
+    case 'lookup':
+      return { route: `lookup ${shards.lookup.name}`, terms: shards.terms.length };
     case 'keys':
       return { route: 'keys', groups: shards.groups.map((group) => group.map(termText)) };
   }

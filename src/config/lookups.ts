@@ -1,0 +1,100 @@
+import type { KeyspaceSpec } from '../keyspace/topology-builder.js';
+import { tableKey } from '../keyspace/topology-builder.js';
+import type { Lookup } from '../keyspace/topology.js';
+import { quoted, type Path, type Reader } from './reader.js';
+import type { RawTable } from './schema.js';
+import { suggest } from '../util/suggest.js';
+import { isLookupType, type RawVindex } from './vindexes.js';
+import { readTableName } from './table-name.js';
+
+/** A vindex that is kept in a table: what tables say of it under `lookups`. */
+export type LookupVindex = Pick<Lookup, 'name' | 'unique' | 'index'>;
+
+/** The lookups among the vindexes of a keyspace, by name; those without a problem. */
+export function readLookupVindexes(
+  reader: Reader,
+  path: Path,
+  raw: ReadonlyMap<string, RawVindex>,
+): ReadonlyMap<string, LookupVindex> {
+  const found = new Map<string, LookupVindex>();
+  for (const [name, { type, options }] of raw) {
+    const { table } = options;
+    if (type === null || !isLookupType(type) || typeof table !== 'string') continue;
+    const index = readTableName(reader, [...path, 'vindexes', name, 'table'], table);
+    if (index !== null) found.set(name, { name, unique: type === 'lookup_unique', index });
+  }
+  return found;
+}
+
+/** The `lookups` of a sharded table, each a column and the vindex that is kept for it. */
+export function readLookups(
+  { reader, path }: { readonly reader: Reader; readonly path: Path },
+  table: { readonly schema: string; readonly name: string },
+  { lookups, shard_key: shardKey }: RawTable,
+  vindexes: ReadonlyMap<string, LookupVindex>,
+): readonly Lookup[] {
+  const found: Lookup[] = [];
+  for (const [column, name] of lookups ?? []) {
+    const own: Path = [...path, 'lookups', column];
+    const vindex = vindexes.get(name);
+    if (vindex === undefined) {
+      const meant = suggest(name, vindexes.keys());
+      const cure =
+        meant === null
+          ? 'define it under vindexes: with type: lookup or lookup_unique, and a table'
+          : `did you mean ${quoted(meant)}?`;
+      reader.report(own, `lookup vindex ${quoted(name)} is not defined`, cure);
+    } else if (column === shardKey) {
+      const cure = 'leave it out: the shard key itself leads to the shard';
+      reader.report(own, `a lookup for the shard key ${quoted(column)}`, cure);
+    } else found.push({ ...vindex, schema: table.schema, table: table.name, column });
+  }
+  return found;
+}
+
+/** Each lookup has a table of its own, in an unsharded keyspace. */
+export function checkLookupTables(
+  reader: Reader,
+  specs: readonly KeyspaceSpec[],
+  defaultKeyspace: string | null,
+): void {
+  const users = new Map<string, string>();
+  for (const keyspace of specs) {
+    for (const table of keyspace.tables) {
+      if (table.type !== 'sharded') continue;
+      for (const { index, column, name } of table.lookups ?? []) {
+        const own: Path = ['keyspaces', keyspace.name, 'vindexes', name, 'table'];
+        const key = tableKey(index.schema, index.name);
+        const user = users.get(key);
+        if (user !== undefined) {
+          const cure = 'define a vindex with a table of its own for each column';
+          reader.report(own, `table ${quoted(key)} is kept for ${user} already`, cure);
+        }
+        users.set(key, `column ${quoted(column)} of table ${quoted(table.name)}`);
+        checkPlace(reader, own, key, specs, defaultKeyspace);
+      }
+    }
+  }
+}
+
+function checkPlace(
+  reader: Reader,
+  path: Path,
+  key: string,
+  specs: readonly KeyspaceSpec[],
+  defaultKeyspace: string | null,
+): void {
+  for (const { name, tables } of specs) {
+    const listed = tables.find((table) => tableKey(table.schema, table.name) === key);
+    if (listed === undefined || listed.type === 'unsharded') continue;
+    const fault = `the lookup table ${quoted(key)} is listed in keyspace ${quoted(name)} with type ${listed.type}`;
+    reader.report(path, fault, 'list it in an unsharded keyspace, as {}');
+    return;
+  }
+  const isListed = specs.some(({ tables }) =>
+    tables.some((table) => tableKey(table.schema, table.name) === key),
+  );
+  if (isListed || defaultKeyspace !== null) return;
+  const cure = 'list it under tables: of an unsharded keyspace, or set default_keyspace';
+  reader.report(path, `the lookup table ${quoted(key)} belongs to no keyspace`, cure);
+}

@@ -1,0 +1,93 @@
+import type { LookupNotices } from '../../backend/postgres/lookup-notices.js';
+import { sqlError } from '../../errors/sql-error.js';
+import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
+import { lookupKey, type Lookup } from '../../keyspace/topology.js';
+import { MAPPED, type KeyMapper } from '../../keyspace/vindex.js';
+import { memoryError } from '../gather-errors.js';
+import { applySql, type LookupEntry } from './lookup-sql.js';
+
+/** One message of a trigger. */
+interface Told {
+  readonly lookup: string;
+  readonly truncated?: true;
+  readonly added?: readonly (readonly [value: string, key: string])[];
+  readonly removed?: readonly (readonly [value: string, key: string])[];
+}
+
+/** What one statement has changed in columns with lookups, on all of its shards. */
+export class LookupChanges implements LookupNotices {
+  private readonly told: Told[] = [];
+  private readonly bytesMax: number;
+  private bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+
+  take(message: string): void {
+    this.bytes += message.length;
+    if (this.bytes <= this.bytesMax) this.told.push(JSON.parse(message) as Told);
+  }
+
+  /**
+   * The statements that make a lookup agree with its table again. Throws SqlError 53200 where there
+   * was too much, XX000 where a shard told something else than a key.
+   * @param type of the lookup's values, as SQL
+   */
+  statements(lookup: Lookup, type: string, mapper: KeyMapper): string[] {
+    if (this.bytes > this.bytesMax) throw memoryError(this.bytesMax);
+    const mine = this.told.filter((each) => each.lookup === lookupKey(lookup));
+    const idOf = ids(lookup, mapper);
+    const listed = (what: 'added' | 'removed'): LookupEntry[] =>
+      mine.flatMap((each) => (each[what] ?? []).map(([value, key]) => ({ value, id: idOf(key) })));
+    const truncated = mine.some((each) => each.truncated === true);
+    const net = netOf(listed('removed'), listed('added'), lookup.unique);
+    return applySql(lookup, type, { truncated, ...net });
+  }
+}
+
+/** Without what was both removed and added; of a unique lookup, a value that was both has moved. */
+function netOf(
+  removed: readonly LookupEntry[],
+  added: readonly LookupEntry[],
+  unique: boolean,
+): Record<'removed' | 'moved' | 'added', readonly LookupEntry[]> {
+  // Entries of other lookups stay until they are cleaned: other rows may have the same value and key.
+  if (!unique) return { removed: [], moved: [], added: distinct(added) };
+  const gone = new Map(removed.map((entry) => [entry.value, entry]));
+  const moved: LookupEntry[] = [];
+  const fresh: LookupEntry[] = [];
+  for (const entry of added) {
+    const before = gone.get(entry.value);
+    if (before === undefined) fresh.push(entry);
+    else {
+      gone.delete(entry.value);
+      if (before.id !== entry.id) moved.push(entry);
+    }
+  }
+  return { removed: [...gone.values()], moved, added: fresh };
+}
+
+function distinct(list: readonly LookupEntry[]): LookupEntry[] {
+  return [...new Map(list.map((entry) => [`${entry.id} ${entry.value}`, entry])).values()];
+}
+
+/** Keyspace ids of shard keys, as signed decimals. */
+function ids({ schema, table }: Lookup, mapper: KeyMapper): (key: string) => string {
+  const cell = new KeyspaceIdCell();
+  return (key) => {
+    const bytes = Buffer.from(key);
+    if (mapper.text(bytes, 0, bytes.length, cell) !== MAPPED) {
+      throw sqlError(
+        'internal_error',
+        `a shard key of table "${schema}.${table}" cannot be mapped`,
+      );
+    }
+    return signedId(cell);
+  };
+}
+
+/** As the lookup's table has it. */
+export function signedId({ hi, lo }: { readonly hi: number; readonly lo: number }): string {
+  return String(BigInt.asIntN(64, (BigInt(hi) << 32n) | BigInt(lo)));
+}

@@ -1,0 +1,327 @@
+import type { CatalogLookup, Catalog } from '../../keyspace/catalog.js';
+import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
+import {
+  lookupKey,
+  lookupShard,
+  type Lookup,
+  type Shard,
+  type Topology,
+} from '../../keyspace/topology.js';
+import { TypeOid } from '../../keyspace/type-oids.js';
+import { MAPPED, type KeyMapper } from '../../keyspace/vindex.js';
+import type { ShardedTable } from '../../planner/plan.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import type { OwnLinks } from '../../transaction/own-links.js';
+import { errorField, type Logger } from '../../util/logger.js';
+import { signedId } from './lookup-changes.js';
+import {
+  applySql,
+  FUNCTION_SQL,
+  indexTableSql,
+  triggerArguments,
+  triggersSql,
+  type LookupEntry,
+} from './lookup-sql.js';
+import {
+  duplicatesSql,
+  rowsSql,
+  stateSql,
+  statesSql,
+  STATES_SQL,
+  TRIGGERS_SQL,
+  typesSql,
+} from './lookup-states.js';
+
+const TIMEOUT_MS = 30_000;
+/** A batch of rows is locked while it is read and its entries are written. */
+const BATCH_TIMEOUT_MS = 300_000;
+/** Blocks of 8 kB in a batch. */
+const BLOCKS_PER_BATCH = 128;
+const PROGRESS_MS = 10_000;
+
+export interface LookupKeeperHost {
+  readonly links: Pick<OwnLinks, 'query' | 'session'>;
+  readonly topology: () => Topology;
+  readonly logger: Logger;
+  /** A lookup has come to be ready: plans may use it. */
+  readonly onReady: () => void;
+}
+
+/**
+ * Makes what lookups need on the shards (their tables, the triggers on the tables that they are for),
+ * fills in entries of rows that were there before, and knows which lookups are complete. Several
+ * proxies may do so at once: one at a time builds a lookup.
+ */
+export class LookupKeeper {
+  private readonly host: LookupKeeperHost;
+  private building: Promise<void> | null = null;
+  private stopped = false;
+
+  constructor(host: LookupKeeperHost) {
+    this.host = host;
+  }
+
+  /** What a catalog that was just read says of the configured lookups; builds those that are not ready, aside. */
+  async look(catalog: Catalog): Promise<Catalog> {
+    const topology = this.host.topology();
+    const states = await this.states(topology);
+    const unready = topology.lookups.filter((lookup) => {
+      const state = states.get(lookupKey(lookup));
+      return state !== undefined && !state.ready;
+    });
+    if (unready.length > 0 && this.building === null && !this.stopped) {
+      this.building = this.buildAll(unready, catalog, states).finally(() => {
+        this.building = null;
+      });
+    }
+    return { ...catalog, lookups: states };
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private query(shard: Shard, sql: string): Promise<(string | null)[][]> {
+    return this.host.links.query(shard, sql, TIMEOUT_MS);
+  }
+
+  /** Of lookups whose tables and columns exist. */
+  private async states(topology: Topology): Promise<ReadonlyMap<string, CatalogLookup>> {
+    const { catalogShard, lookups } = topology;
+    const [done, types, present] = await Promise.all([
+      this.query(catalogShard, STATES_SQL).then((rows) =>
+        rows[0]?.[0] === 't' ? this.query(catalogShard, statesSql) : [],
+      ),
+      lookups.length === 0 ? [] : this.query(catalogShard, typesSql(lookups)),
+      this.query(catalogShard, TRIGGERS_SQL),
+    ]);
+    const triggers = new Set(present.map((row) => row.join('\0')));
+    await this.dropOthers(topology, triggers);
+    const complete = new Map(done.map(([key, made]) => [key!, made!]));
+    const states = new Map<string, CatalogLookup>();
+    for (const [place, type, constraint] of types) {
+      const lookup = lookups[Number(place)]!;
+      const ready =
+        complete.get(lookupKey(lookup)) === definitionOf(lookup, topology) &&
+        hasTriggers(lookup, topology, triggers);
+      states.set(lookupKey(lookup), { type: type!, constraint: constraint ?? null, ready });
+    }
+    return states;
+  }
+
+  /** Triggers of lookups that the configuration names no more, or names otherwise. */
+  private async dropOthers(topology: Topology, triggers: ReadonlySet<string>): Promise<void> {
+    const wanted = new Set(topology.lookups.flatMap((lookup) => triggerKeys(lookup, topology)));
+    for (const key of triggers) {
+      if (wanted.has(key)) continue;
+      const [schema = '', table = '', name = ''] = key.split('\0');
+      this.host.logger.info(
+        { table: `${schema}.${table}`, trigger: name },
+        'a lookup is kept no more',
+      );
+      const sql = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name)} ON ${quoteQualified(schema, table)}`;
+      await Promise.all(topology.shards.map((shard) => this.query(shard, sql)));
+    }
+  }
+
+  private async buildAll(
+    lookups: readonly Lookup[],
+    catalog: Catalog,
+    states: ReadonlyMap<string, CatalogLookup>,
+  ): Promise<void> {
+    let ready = false;
+    for (const lookup of lookups) {
+      const log = this.host.logger.child({ lookup: lookupKey(lookup) });
+      try {
+        const problem = problemOf(lookup, catalog);
+        if (problem !== null) throw new Error(problem);
+        ready = (await this.build(lookup, catalog, states.get(lookupKey(lookup))!, log)) || ready;
+      } catch (error) {
+        log.error(errorField(error), 'the lookup is not used: it cannot be built');
+      }
+    }
+    if (ready && !this.stopped) this.host.onReady();
+  }
+
+  /** False: another proxy builds it now. */
+  private async build(
+    lookup: Lookup,
+    catalog: Catalog,
+    { type }: CatalogLookup,
+    log: Logger,
+  ): Promise<boolean> {
+    const topology = this.host.topology();
+    const table = ownerOf(lookup, topology);
+    const { catalogShard, shards } = topology;
+    return this.host.links.session(catalogShard, BATCH_TIMEOUT_MS, async (query) => {
+      const [[locked] = []] = await query(
+        `SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(${quoteLiteral(`shardgate lookup ${lookupKey(lookup)}`)}, 0))`,
+      );
+      if (locked !== 't') return false;
+      try {
+        log.info('building the lookup');
+        await query(stateSql(lookup, null));
+        await Promise.all(shards.map((shard) => this.install(shard, lookup, table, type)));
+        const home = lookupShard(topology, lookup);
+        for (const sql of applySql(lookup, type, { ...NOTHING, truncated: true })) {
+          await this.query(home, sql);
+        }
+        const mapper = mapperOf(table, catalog);
+        let rows = 0;
+        for (const shard of table.keyspace.shards) {
+          rows += await this.copy(shard, { lookup, type, mapper, home, table }, log);
+        }
+        await query(stateSql(lookup, definitionOf(lookup, topology)));
+        log.info({ rows }, 'the lookup is ready');
+        return true;
+      } finally {
+        await query('SELECT pg_catalog.pg_advisory_unlock_all()');
+      }
+    });
+  }
+
+  private async install(
+    shard: Shard,
+    lookup: Lookup,
+    table: ShardedTable,
+    type: string,
+  ): Promise<void> {
+    await this.query(shard, FUNCTION_SQL);
+    await this.query(shard, indexTableSql(lookup, type));
+    for (const sql of triggersSql(lookup, table).values()) await this.query(shard, sql);
+  }
+
+  /** Writes the entries of the rows that a shard has; their number. */
+  private async copy(
+    shard: Shard,
+    { lookup, type, mapper, home, table }: CopyTask,
+    log: Logger,
+  ): Promise<number> {
+    const name = quoteQualified(lookup.schema, lookup.table);
+    const parts = await this.query(shard, rowsSql.parts(name));
+    let rows = 0;
+    let toldAt = performance.now();
+    for (const [part, blocks] of parts) {
+      for (let block = 0; block <= Number(blocks); block += BLOCKS_PER_BATCH) {
+        if (this.stopped) throw new Error('the proxy stops');
+        await this.host.links.session(shard, BATCH_TIMEOUT_MS, async (query) => {
+          await query(rowsSql.begin);
+          const locked = await query(
+            rowsSql.batch(part!, lookup.column, table.shardKey, block, block + BLOCKS_PER_BATCH),
+          );
+          await this.write(home, lookup, type, entriesOf(locked, mapper));
+          await query('COMMIT');
+          rows += locked.length;
+        });
+        if (performance.now() - toldAt < PROGRESS_MS) continue;
+        toldAt = performance.now();
+        log.info({ shard: shard.name, rows }, 'building the lookup');
+      }
+    }
+    return rows;
+  }
+
+  /** Entries of rows that were written meanwhile are there already. */
+  private async write(
+    home: Shard,
+    lookup: Lookup,
+    type: string,
+    added: readonly LookupEntry[],
+  ): Promise<void> {
+    if (added.length === 0) return;
+    const [insert] = applySql({ ...lookup, unique: false }, type, { ...NOTHING, added });
+    await this.query(home, insert!);
+    if (!lookup.unique) return;
+    const [[value] = []] = await this.query(home, duplicatesSql(lookup, type, added));
+    if (value === undefined) return;
+    throw new Error(
+      `key (${lookup.column})=(${value}) is there more than once in table "${lookup.table}"`,
+    );
+  }
+}
+
+interface CopyTask {
+  readonly lookup: Lookup;
+  readonly type: string;
+  readonly mapper: KeyMapper;
+  readonly home: Shard;
+  readonly table: ShardedTable;
+}
+
+const NOTHING = { truncated: false, removed: [], moved: [], added: [] } as const;
+
+function ownerOf({ schema, table }: Lookup, { tables }: Topology): ShardedTable {
+  return tables.get(`${schema}.${table}`) as ShardedTable;
+}
+
+/** A complete lookup is another one's when any of this has changed. */
+function definitionOf(lookup: Lookup, topology: Topology): string {
+  const { vindex, shardKey, keyspace } = ownerOf(lookup, topology);
+  const { schema, table, column, unique } = lookup;
+  return JSON.stringify([
+    keyspace.name,
+    schema,
+    table,
+    column,
+    unique,
+    shardKey,
+    vindex.type,
+    vindex.name,
+  ]);
+}
+
+/** Whether the table has all triggers that keep the lookup. */
+function hasTriggers(lookup: Lookup, topology: Topology, triggers: ReadonlySet<string>): boolean {
+  return triggerKeys(lookup, topology).every((key) => triggers.has(key));
+}
+
+/** How the triggers of a lookup are told by TRIGGERS_SQL. */
+function triggerKeys(lookup: Lookup, topology: Topology): string[] {
+  const owner = ownerOf(lookup, topology);
+  const args = triggerArguments(lookup, owner).map((arg) => `${arg}\0`);
+  const hex = Buffer.from(args.join('')).toString('hex');
+  const { schema, table } = lookup;
+  return [...triggersSql(lookup, owner).keys()].map((name) =>
+    [schema, table, name, hex].join('\0'),
+  );
+}
+
+/** Why a lookup cannot be kept for its column; null: it can. */
+function problemOf({ schema, table, column: name }: Lookup, { relations }: Catalog): string | null {
+  const relation = relations.get(`${schema}.${table}`);
+  const column = relation?.columns.find((candidate) => candidate.name === name);
+  if (column?.deterministicCollation === false) {
+    return `column "${name}" has a nondeterministic collation`;
+  }
+  return null;
+}
+
+function mapperOf(
+  { schema, name, shardKey, vindex }: ShardedTable,
+  { relations }: Catalog,
+): KeyMapper {
+  const column = relations
+    .get(`${schema}.${name}`)
+    ?.columns.find((candidate) => candidate.name === shardKey);
+  const mapper =
+    column === undefined ? null : vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
+  if (mapper === null) throw new Error(`the shard key of table "${name}" cannot be mapped`);
+  return mapper;
+}
+
+function entriesOf(
+  rows: readonly (readonly (string | null)[])[],
+  mapper: KeyMapper,
+): LookupEntry[] {
+  const cell = new KeyspaceIdCell();
+  const found = new Map<string, LookupEntry>();
+  for (const [value, key] of rows) {
+    const bytes = Buffer.from(key!);
+    if (mapper.text(bytes, 0, bytes.length, cell) !== MAPPED) {
+      throw new Error(`shard key ${key} cannot be mapped`);
+    }
+    const id = signedId(cell);
+    found.set(`${id} ${value}`, { value: value!, id });
+  }
+  return [...found.values()];
+}

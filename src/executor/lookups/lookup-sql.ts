@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import { LOOKUP_CHANGES, LOOKUPS_SETTING } from '../../backend/postgres/lookup-notices.js';
+import { lookupKey, type Lookup } from '../../keyspace/topology.js';
+import type { ShardedTable } from '../../planner/plan.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+
+/**
+ * The SQL that keeps lookups. A lookup's table has one entry for each value and keyspace id:
+ *
+ *     customer_email_idx:  value | keyspace_id        unique: value is the primary key, else both are
+ *
+ * Triggers on the sharded table tell the proxy what a statement has changed, as messages that it takes
+ * out of the answer (`LOOKUP_CHANGES`), whatever the statement was: COPY, MERGE, a cascade of a foreign
+ * key. The proxy then changes the lookup's table in the same transaction.
+ */
+
+/** What one message tells of. */
+const CHANGES_PER_MESSAGE = 500;
+
+/** On every shard of a keyspace with lookups. Texts of values are the same whatever a session has set. */
+export const FUNCTION_SQL = `
+SET LOCAL client_min_messages = warning;
+CREATE SCHEMA IF NOT EXISTS shardgate;
+CREATE OR REPLACE FUNCTION shardgate.tell_lookup() RETURNS trigger LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+  SET intervalstyle = 'postgres' SET extra_float_digits = '1' SET bytea_output = 'hex'
+AS $body$
+DECLARE
+  part text;
+  rows text;
+BEGIN
+  IF NOT TG_ARGV[0] = ANY (string_to_array(current_setting('${LOOKUPS_SETTING}', true), ',')) IS TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('lookup "%s" of table "%s" would miss this change', TG_ARGV[0], TG_TABLE_NAME),
+      HINT = 'Write through Shardgate, with a configuration that has the lookup.';
+  END IF;
+  IF TG_OP = 'TRUNCATE' THEN
+    RAISE INFO USING ERRCODE = '${LOOKUP_CHANGES}',
+      MESSAGE = json_build_object('lookup', TG_ARGV[0], 'truncated', true)::text;
+    RETURN NULL;
+  END IF;
+  rows := CASE TG_OP
+    WHEN 'INSERT' THEN 'SELECT ''added'' AS what, %1$I::text AS v, %2$I::text AS k FROM new_rows WHERE %1$I IS NOT NULL'
+    WHEN 'DELETE' THEN 'SELECT ''removed'' AS what, %1$I::text AS v, %2$I::text AS k FROM old_rows WHERE %1$I IS NOT NULL'
+    ELSE
+      '(SELECT ''removed'' AS what, %1$I::text AS v, %2$I::text AS k FROM old_rows WHERE %1$I IS NOT NULL'
+      ' EXCEPT ALL SELECT ''removed'', %1$I::text, %2$I::text FROM new_rows WHERE %1$I IS NOT NULL)'
+      ' UNION ALL (SELECT ''added'', %1$I::text, %2$I::text FROM new_rows WHERE %1$I IS NOT NULL'
+      ' EXCEPT ALL SELECT ''added'', %1$I::text, %2$I::text FROM old_rows WHERE %1$I IS NOT NULL)'
+    END;
+  FOR part IN EXECUTE format(
+    'SELECT json_build_object(''lookup'', %3$L, what, json_agg(json_build_array(v, k)))::text'
+    ' FROM (SELECT what, v, k, (row_number() OVER (PARTITION BY what) - 1) / ${CHANGES_PER_MESSAGE} AS n'
+    ' FROM (' || rows || ') AS r) AS s GROUP BY what, n', TG_ARGV[1], TG_ARGV[2], TG_ARGV[0])
+  LOOP
+    RAISE INFO USING ERRCODE = '${LOOKUP_CHANGES}', MESSAGE = part;
+  END LOOP;
+  RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION shardgate.tell_lookup() IS
+  'Tells Shardgate what changes in columns with lookups: leave it alone'`;
+
+/** The arguments of a lookup's triggers. */
+export function triggerArguments(lookup: Lookup, { shardKey }: ShardedTable): readonly string[] {
+  return [lookupKey(lookup), lookup.column, shardKey];
+}
+
+/** The triggers of a lookup, by name. */
+export function triggersSql(lookup: Lookup, owner: ShardedTable): ReadonlyMap<string, string> {
+  const table = quoteQualified(lookup.schema, lookup.table);
+  const args = triggerArguments(lookup, owner).map(quoteLiteral).join(', ');
+  // Names of columns may be as long as those of triggers.
+  const digest = createHash('sha256').update(lookupKey(lookup)).digest('hex').slice(0, 12);
+  const events: readonly (readonly [string, string])[] = [
+    ['INSERT', 'REFERENCING NEW TABLE AS new_rows'],
+    ['UPDATE', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows'],
+    ['DELETE', 'REFERENCING OLD TABLE AS old_rows'],
+    ['TRUNCATE', ''],
+  ];
+  return new Map(
+    events.map(([event, tables]) => {
+      const name = `shardgate_lookup_${digest}_${event.toLowerCase()}`;
+      const sql =
+        `CREATE OR REPLACE TRIGGER ${quoteIdentifier(name)} AFTER ${event} ON ${table} ${tables}` +
+        ` FOR EACH STATEMENT EXECUTE FUNCTION shardgate.tell_lookup(${args})`;
+      return [name, sql];
+    }),
+  );
+}
+
+/** Makes the lookup's table; on every shard, as any table. `type`: of its values, with collation, as SQL. */
+export function indexTableSql({ index, unique, table, column }: Lookup, type: string): string {
+  const name = quoteQualified(index.schema, index.name);
+  const key = unique ? 'value' : 'value, keyspace_id';
+  const comment = `Where rows of ${table} with a ${column} are; kept by Shardgate: leave it alone`;
+  return (
+    `SET LOCAL client_min_messages = warning;` +
+    `CREATE TABLE IF NOT EXISTS ${name} (value ${type}, keyspace_id bigint NOT NULL, PRIMARY KEY (${key}));` +
+    `COMMENT ON TABLE ${name} IS ${quoteLiteral(comment)}`
+  );
+}
+
+/** The keyspace ids of values: rows of the value's place in the list, from 1, and an id. */
+export function findSql({ index }: Lookup, type: string, values: readonly string[]): string {
+  const name = quoteQualified(index.schema, index.name);
+  return (
+    `SELECT x.n, i.keyspace_id FROM pg_catalog.unnest(${textArray(values)}) WITH ORDINALITY AS x(v, n)` +
+    ` JOIN ${name} AS i ON i.value = x.v::${type}`
+  );
+}
+
+/** What changes in a lookup; keyspace ids as signed decimals. */
+export interface LookupEntry {
+  readonly value: string;
+  readonly id: string;
+}
+
+/**
+ * The statements that make a lookup agree with its table again, in their order. `moved`: of a unique
+ * lookup, values whose row has gone to another keyspace id.
+ */
+export function applySql(
+  lookup: Lookup,
+  type: string,
+  changes: {
+    readonly truncated: boolean;
+    readonly removed: readonly LookupEntry[];
+    readonly moved: readonly LookupEntry[];
+    readonly added: readonly LookupEntry[];
+  },
+): string[] {
+  const name = quoteQualified(lookup.index.schema, lookup.index.name);
+  const out: string[] = [];
+  if (changes.truncated) out.push(`DELETE FROM ${name}`);
+  if (changes.removed.length > 0) {
+    out.push(
+      `DELETE FROM ${name} AS i USING ${entries(changes.removed)}` +
+        ` WHERE i.value = x.v::${type} AND i.keyspace_id = x.k`,
+    );
+  }
+  if (changes.moved.length > 0) {
+    out.push(
+      `UPDATE ${name} AS i SET keyspace_id = x.k FROM ${entries(changes.moved)} WHERE i.value = x.v::${type}`,
+    );
+  }
+  if (changes.added.length > 0) {
+    const quietly = lookup.unique ? '' : ' ON CONFLICT DO NOTHING';
+    out.push(
+      `INSERT INTO ${name} (value, keyspace_id) SELECT x.v::${type}, x.k FROM ${entries(changes.added)}${quietly}`,
+    );
+  }
+  return out;
+}
+
+/** Entries as a relation `x (v, k)`, values as text. */
+export function entries(list: readonly LookupEntry[]): string {
+  const values = textArray(list.map(({ value }) => value));
+  const ids = `'{${list.map(({ id }) => id).join(',')}}'::pg_catalog.int8[]`;
+  return `ROWS FROM (pg_catalog.unnest(${values}), pg_catalog.unnest(${ids})) AS x(v, k)`;
+}
+
+/** A text[] of these values, none of which is NULL. */
+function textArray(values: readonly string[]): string {
+  const items = values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`);
+  return `${quoteLiteral(`{${items.join(',')}}`)}::pg_catalog.text[]`;
+}

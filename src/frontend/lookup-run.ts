@@ -1,0 +1,161 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { SqlError } from '../errors/sql-error.js';
+import { LookupChanges } from '../executor/lookups/lookup-changes.js';
+import { duplicateError } from '../executor/lookups/duplicate-error.js';
+import { byIndex, lookupKey, lookupShard, type Lookup, type Shard } from '../keyspace/topology.js';
+import { TypeOid } from '../keyspace/type-oids.js';
+import type { KeyMapper } from '../keyspace/vindex.js';
+import type { RouteKind } from '../metrics/metrics.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import type { Outcome } from '../transaction/operation.js';
+import { assert } from '../util/assert.js';
+import { runInPipeline } from './fan-out-run.js';
+import type { Session } from './session.js';
+import { leasedFor } from './source-inputs.js';
+import { lossOf } from './source-reader.js';
+import type { StatementRun } from './statement-run.js';
+
+/**
+ * A statement that changes rows of tables with lookups. It runs as it would without them; triggers on
+ * its shards tell what it has changed, and the lookups' tables are changed likewise, before the client
+ * hears of its end.
+ */
+export class LookupRun implements StatementRun {
+  readonly shards: readonly Shard[];
+  readonly writers: readonly Shard[];
+  readonly route: RouteKind;
+  readonly needsTypes: boolean;
+  readonly leavesOpen = true;
+  private readonly session: Session;
+  private readonly inner: StatementRun;
+  private readonly lookups: readonly Lookup[];
+
+  constructor(session: Session, inner: StatementRun, lookups: readonly Lookup[]) {
+    const { topology } = session.context.config;
+    const homes = lookups.map((lookup) => lookupShard(topology, lookup));
+    this.session = session;
+    this.inner = inner;
+    this.lookups = lookups;
+    this.shards = [...new Set([...inner.shards, ...homes])].sort(byIndex);
+    this.writers = [...new Set([...(inner.writers ?? inner.shards), ...homes])];
+    this.route = inner.route;
+    this.needsTypes = inner.needsTypes;
+  }
+
+  prepare(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onFailed: (error: Buffer) => void,
+  ): 'ready' | 'wait' | StatementRun {
+    const own = this.backendsOf(backends, this.inner.shards);
+    const prepared = this.inner.prepare(own, paramTypes, onFailed);
+    if (typeof prepared === 'string') return prepared;
+    return new LookupRun(this.session, prepared, this.lookups);
+  }
+
+  start(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const { session, inner } = this;
+    const own = this.backendsOf(backends, inner.shards);
+    if (inner.writers === undefined) for (const backend of own) session.work.noteWrite(backend);
+    const changes = new LookupChanges(session.context.config.limits.gatherMemoryBytes);
+    for (const backend of own) backend.lookups = changes;
+    inner.start(own, paramTypes, (outcome) => {
+      for (const backend of own) backend.lookups = null;
+      if (!outcome.ok) onDone(outcome);
+      else this.apply(changes, backends, outcome, onDone);
+    });
+  }
+
+  private apply(
+    changes: LookupChanges,
+    backends: readonly BackendConnection[],
+    outcome: Outcome,
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const steps: Step[] = [];
+    try {
+      for (const lookup of this.lookups) steps.push(...this.stepsOf(lookup, changes, backends));
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error;
+      onDone({ ok: false, error: errorBytes(error) });
+      return;
+    }
+    this.runSteps(steps, outcome, onDone);
+  }
+
+  private stepsOf(
+    lookup: Lookup,
+    changes: LookupChanges,
+    backends: readonly BackendConnection[],
+  ): Step[] {
+    const { session } = this;
+    const { mapper, type } = ownerOf(session, lookup);
+    const home = lookupShard(session.context.config.topology, lookup);
+    const [backend] = this.backendsOf(backends, [home]);
+    return changes
+      .statements(lookup, type, mapper)
+      .map((sql) => ({ lookup, sql, backend: backend! }));
+  }
+
+  /** One after the other: a value that one removes, the next may add. */
+  private runSteps(
+    steps: readonly Step[],
+    outcome: Outcome,
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const [step, ...rest] = steps;
+    if (step === undefined) {
+      onDone(outcome);
+      return;
+    }
+    const { session } = this;
+    const { lookup, sql, backend } = step;
+    const loss = lossOf([backend]);
+    if (loss !== null) {
+      onDone(loss);
+      return;
+    }
+    session.work.noteWrite(backend);
+    runInPipeline(session, sql, [backend], (done) => {
+      if (done.ok) this.runSteps(rest, outcome, onDone);
+      else
+        onDone({
+          ok: false,
+          error: duplicateError(done.error, lookup, session.planning.planner.catalog),
+        });
+    });
+  }
+
+  private backendsOf(
+    backends: readonly BackendConnection[],
+    shards: readonly Shard[],
+  ): readonly BackendConnection[] {
+    return leasedFor(this.shards, backends)(shards);
+  }
+}
+
+interface Step {
+  readonly lookup: Lookup;
+  readonly sql: string;
+  readonly backend: BackendConnection;
+}
+
+/** How the keys of a lookup's table become keyspace ids, and the type of its values. */
+function ownerOf(
+  { context, planning }: Session,
+  lookup: Lookup,
+): { readonly mapper: KeyMapper; readonly type: string } {
+  const key = `${lookup.schema}.${lookup.table}`;
+  const table = context.config.topology.tables.get(key);
+  const { catalog } = planning.planner;
+  assert(table?.type === 'sharded', 'lookups belong to sharded tables');
+  const column = catalog.relations.get(key)?.columns.find(({ name }) => name === table.shardKey);
+  assert(column !== undefined, 'the shard key was looked at when the statement was planned');
+  const mapper = table.vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
+  assert(mapper !== null, 'the vindex takes keys of this type');
+  return { mapper, type: catalog.lookups!.get(lookupKey(lookup))!.type };
+}

@@ -1,0 +1,112 @@
+import { lookupValues } from '../executor/lookups/lookup-values.js';
+import { findSql } from '../executor/lookups/lookup-sql.js';
+import { byIndex, lookupShard, type Keyspace, type Shard } from '../keyspace/topology.js';
+import type { Plan, ShardSelector } from '../planner/plan.js';
+import { shardsOf, type ShardPlan } from './shard-choice.js';
+import { errorField } from '../util/logger.js';
+import { askBackend } from './ask-backend.js';
+import type { Session } from './session.js';
+import { isolationOf } from './shard-use.js';
+
+type LookupSelector = Extract<ShardSelector, { readonly kind: 'lookup' }>;
+
+/** Asks lookups for the shards of a session's statements, before these run. */
+export class LookupShards {
+  private readonly session: Session;
+  private found: { readonly key: string; readonly shards: readonly Shard[] } | null = null;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /**
+   * Whether the shards of a plan are known as well as they will be, with the values of `session.source`;
+   * false: wait, the message is handled again.
+   */
+  ready(plan: Plan): boolean {
+    if (plan.kind !== 'route' || plan.shards.kind !== 'lookup') return true;
+    const { shards: selector } = plan;
+    if (this.seesOldRows()) return true;
+    const key = this.keyOf(selector);
+    if (key === null || this.found?.key === key) return true;
+    this.fetch(selector, key);
+    return false;
+  }
+
+  /** The shards of a plan, once; null: wait, the message is handled again. Throws SqlError as `shardsOf` does. */
+  shardsFor(plan: ShardPlan): readonly Shard[] | null {
+    if (!this.ready(plan)) return null;
+    const shards = shardsOf(this.session, plan);
+    this.found = null;
+    return shards;
+  }
+
+  /** Those that may have rows; all of the keyspace's where the lookup was not asked. */
+  shardsOf(selector: LookupSelector): readonly Shard[] {
+    const { found } = this;
+    if (found === null || found.key !== this.keyOf(selector)) return selector.keyspace.shards;
+    return found.shards;
+  }
+
+  /** The statement has its shards: the next one asks again. */
+  clear(): void {
+    this.found = null;
+  }
+
+  /** A snapshot may show rows whose entries are gone. */
+  private seesOldRows(): boolean {
+    const { work } = this.session;
+    if (!work.explicit || work.participants.length === 0) return false;
+    return isolationOf(this.session) !== '' && isolationOf(this.session) !== 'read committed';
+  }
+
+  private keyOf({ keyspace, lookup, terms }: LookupSelector): string | null {
+    const values = lookupValues(keyspace, terms, this.session.source);
+    return values === null ? null : JSON.stringify([lookup.name, keyspace.name, values]);
+  }
+
+  private fetch(selector: LookupSelector, key: string): void {
+    const { session } = this;
+    const turn = ++session.turn;
+    session.busy = true;
+    void this.ids(selector).then((ids) => {
+      // The message may have become void by an error of an earlier one.
+      if (session.over || turn !== session.turn) return;
+      const { keyspace } = selector;
+      this.found = { key, shards: ids === null ? keyspace.shards : shardsOfIds(keyspace, ids) };
+      session.busy = false;
+      session.operation = null;
+      session.pump();
+    });
+  }
+
+  /** Null: the lookup cannot be read, or not with these values; whoever has the rows says what is wrong. */
+  private async ids(selector: LookupSelector): Promise<Iterable<string> | null> {
+    const { lookup, type, keyspace, terms } = selector;
+    const { session } = this;
+    const { context, work } = session;
+    try {
+      const values = lookupValues(keyspace, terms, session.source)!;
+      // What the transaction has changed in the lookup itself, only it sees.
+      const own = work.participant(lookupShard(context.config.topology, lookup));
+      if (own === null || !work.writers.has(own)) {
+        return await context.lookups.find(lookup, type, values);
+      }
+      const [rows] = await askBackend(session, own, [findSql(lookup, type, values)]);
+      return rows!.map(([, id]) => id!);
+    } catch (error) {
+      session.logger.debug({ lookup: lookup.name, ...errorField(error) }, 'a lookup was not read');
+      return null;
+    }
+  }
+}
+
+/** Where nothing was found, one of the shards gives the empty answer. */
+function shardsOfIds(keyspace: Keyspace, ids: Iterable<string>): readonly Shard[] {
+  const shards = new Set<Shard>();
+  for (const text of ids) {
+    const id = BigInt.asUintN(64, BigInt(text));
+    shards.add(keyspace.shardOf(Number(id >> 32n), Number(id & 0xffffffffn)));
+  }
+  return shards.size === 0 ? [keyspace.shards[0]!] : [...shards].sort(byIndex);
+}
