@@ -15,6 +15,7 @@ import { formatProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
 import type { ConsoleContext } from './console/console-context.js';
 import { ConsoleSession } from './console/console-session.js';
+import { StatsHistory } from './console/stats-history.js';
 import { CancelKeys } from './frontend/cancel-keys.js';
 import { Listener } from './frontend/listener.js';
 import { Notifications } from './frontend/notifications.js';
@@ -141,8 +142,8 @@ export class Server {
     // Another release of the server may have other system schemas.
     this.catalogTimer = setInterval(() => void this.reloadCatalog(true), CATALOG_REFRESH_MS);
     this.catalogTimer.unref();
-    const console = this.consoleContext(this.context);
     this.listener = new Listener(this.context, (visitor) => new ConsoleSession(console, visitor));
+    const console = this.consoleContext(this.context, this.listener);
     const port = await this.listener.listen();
     void ddlJobs.report();
     schemas.look();
@@ -306,14 +307,20 @@ export class Server {
     } while (this.loadAgain);
   }
 
-  private consoleContext(proxy: SessionContext): ConsoleContext {
+  private consoleContext(proxy: SessionContext, listener: Listener): ConsoleContext {
     return {
       proxy,
       parser: this.parser!,
-      clients: () => this.listener?.clients() ?? [],
+      clients: () => listener.clients(),
+      door: listener,
+      stats: new StatsHistory(this.metrics),
       reload: () => this.reload(),
+      shutDown: (waitForClients) => {
+        const ready = waitForClients ? listener.emptied() : Promise.resolve();
+        // The same way as from outside, behind the answer of the command.
+        void ready.then(() => setImmediate(() => process.kill(process.pid, 'SIGTERM')));
+      },
       version: packageVersion(),
-      startedAt: Date.now(),
     };
   }
 

@@ -48,14 +48,16 @@ export class Cluster {
   }
 
   /**
-   * One of these shards, in turn, so that statements which any can answer spread. None that is known to be down, unless
-   * they all are.
+   * One of these shards, in turn, so that statements which any can answer spread. None that is known to be down or is
+   * paused, unless they all are.
    */
   pickAny(shards: readonly Shard[]): Shard {
     for (let tried = 0; ; tried++) {
       this.nextAny = (this.nextAny + 1) % 0x3fffffff;
       const shard = shards[this.nextAny % shards.length]!;
-      if (tried === shards.length || this.pool(shard).problem === null) return shard;
+      if (tried === shards.length) return shard;
+      const pool = this.pool(shard);
+      if (pool.problem === null && !pool.isPaused) return shard;
     }
   }
 
@@ -75,9 +77,8 @@ export class Cluster {
     const options = poolOptions(config);
     const addresses = config.servers.map((servers) => servers.primary);
     const sameOptions = JSON.stringify(options) === JSON.stringify(this.options);
-    const old = new Map(
-      this.pools.map((pool, i) => [poolKey(pool.shard, this.addresses[i]!), pool]),
-    );
+    const before = this.pools;
+    const old = new Map(before.map((pool, i) => [poolKey(pool.shard, this.addresses[i]!), pool]));
     this.metrics.setShards(config.topology.shards.map((shard) => shard.name));
     this.options = options;
     this.addresses = addresses;
@@ -87,6 +88,10 @@ export class Cluster {
       if (known === undefined || !sameOptions) {
         const pool = this.makePool(shard);
         if (known !== undefined) pool.inherit(known);
+        else if (before.some((other) => other.isPaused && isSame(other.shard, shard))) {
+          // Paused for its move to another server.
+          void pool.pause();
+        }
         return pool;
       }
       old.delete(key);

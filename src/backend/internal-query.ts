@@ -8,6 +8,7 @@ import { CAPTURE } from './postgres/expected-replies.js';
 
 /** A query of our own (catalog, health) on a pooled backend; the one place where promises meet backends. */
 export class InternalQuery implements BackendSink, BackendWaiter {
+  readonly mustGoOn = true;
   private readonly pool: Pool;
   private readonly sql: string | null;
   private readonly resolve: (backend: BackendConnection, rows: (string | null)[][]) => void;

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { ServerAddress } from '../config/config.js';
 import type { Shard } from '../keyspace/topology.js';
+import { sqlError } from '../errors/sql-error.js';
 import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
@@ -15,6 +16,8 @@ import { loginToBackend } from './postgres/login.js';
 
 /** Gets a backend later: exactly one of the two is called, unless the wait is given up. */
 export interface BackendWaiter {
+  /** It holds backends already, or is the proxy itself: a paused pool serves it, so that it comes to its end. */
+  readonly mustGoOn: boolean;
   onBackend(backend: BackendConnection): void;
   onBackendError(error: BackendError): void;
 }
@@ -96,6 +99,12 @@ export class Pool implements BackendOwner, BatchPool {
   /** Milliseconds since the epoch at the last sweep: reading a clock at every release would cost more than it tells. */
   private now = Date.now();
   private closing = false;
+  /** Backends that come back are closed: the pool is paused, or closes. */
+  private retires = false;
+  private paused = false;
+  /** They wait for `resume`. */
+  private held: Waiting[] = [];
+  private whenPaused: ((resumed: boolean) => void)[] = [];
   /** Serves whoever wants a backend of this pool while it closes. */
   private successor: Pool | null = null;
   private onEmpty: (() => void) | null = null;
@@ -133,7 +142,8 @@ export class Pool implements BackendOwner, BatchPool {
 
   /** For people to look at: where its backends are, and how long the one has waited that waits longest. */
   get census(): PoolCensus {
-    const { idle, checking, abandoned, connecting, waiting } = this;
+    const { idle, checking, abandoned, connecting } = this;
+    const waiting = [...this.waiting, ...this.held];
     const since = waiting.reduce((first, entry) => Math.min(first, entry.since), Infinity);
     const canceled = [...abandoned.keys()].filter((backend) => !checking.has(backend)).length;
     return {
@@ -156,7 +166,8 @@ export class Pool implements BackendOwner, BatchPool {
 
   /** Milliseconds for which this one has waited; 0: it does not. */
   waitedMs(waiter: BackendWaiter): number {
-    const since = this.waiting.find((entry) => entry.waiter === waiter)?.since;
+    const entries = [...this.waiting, ...this.held];
+    const since = entries.find((entry) => entry.waiter === waiter)?.since;
     return since === undefined ? 0 : performance.now() - since;
   }
 
@@ -164,7 +175,7 @@ export class Pool implements BackendOwner, BatchPool {
     return {
       active: this.members.size - this.idle.length - this.checking.size,
       idle: this.idle.length,
-      waiting: this.waiting.length,
+      waiting: this.waiting.length + this.held.length,
       max: this.options.size,
     };
   }
@@ -219,6 +230,10 @@ export class Pool implements BackendOwner, BatchPool {
       this.passOn(waiter, urgent);
       return;
     }
+    if (this.paused && !waiter.mustGoOn) {
+      this.held.push({ waiter, since: performance.now(), urgent });
+      return;
+    }
     if (this.lastError !== null && this.size === 0 && Date.now() < this.retryAt) {
       waiter.onBackendError(this.lastError);
       return;
@@ -232,6 +247,7 @@ export class Pool implements BackendOwner, BatchPool {
   /** A waiter that no longer wants one. */
   giveUp(waiter: BackendWaiter): void {
     this.waiting = this.waiting.filter((entry) => entry.waiter !== waiter);
+    if (this.held.length > 0) this.held = this.held.filter((entry) => entry.waiter !== waiter);
     this.successor?.giveUp(waiter);
   }
 
@@ -293,13 +309,16 @@ export class Pool implements BackendOwner, BatchPool {
    */
   close(successor: Pool | null = null): Promise<void> {
     this.closing = true;
+    this.retires = true;
     this.successor = successor;
     clearInterval(this.sweeper);
     this.reads.close();
     for (const backend of this.idle.splice(0)) this.terminate(backend);
     // Later: whoever goes on at once would find a reload half done.
     setImmediate(() => {
-      for (const { waiter, urgent } of this.waiting.splice(0)) this.passOn(waiter, urgent);
+      for (const { waiter, urgent } of [...this.waiting.splice(0), ...this.held.splice(0)]) {
+        this.passOn(waiter, urgent);
+      }
     });
     return new Promise((resolve) => {
       this.onEmpty = resolve;
@@ -313,7 +332,8 @@ export class Pool implements BackendOwner, BatchPool {
       waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
       return;
     }
-    const backend = successor.tryLease();
+    const mustWait = successor.paused && !waiter.mustGoOn;
+    const backend = mustWait ? null : successor.tryLease();
     if (backend !== null) waiter.onBackend(backend);
     else successor.wait(waiter, urgent);
   }
@@ -321,14 +341,58 @@ export class Pool implements BackendOwner, BatchPool {
   /** Closes everything now. */
   destroy(): void {
     this.closing = true;
+    this.retires = true;
     clearInterval(this.sweeper);
     this.reads.close();
     for (const backend of [...this.members]) this.discard(backend);
   }
 
+  get isPaused(): boolean {
+    return this.paused;
+  }
+
+  /**
+   * Closes backends as they come back; whoever holds none waits for `resume`, however long that takes. Resolves when
+   * none is left. Rejects with SqlError 57014 where it is resumed before.
+   */
+  async pause(): Promise<void> {
+    if (!this.paused) {
+      this.paused = true;
+      this.retires = true;
+      const waiting = this.waiting.splice(0);
+      this.waiting = waiting.filter(({ waiter }) => waiter.mustGoOn);
+      this.held.push(...waiting.filter(({ waiter }) => !waiter.mustGoOn));
+      for (const backend of this.idle.splice(0)) this.terminate(backend);
+    }
+    if (this.size === 0) return;
+    const resumed = await new Promise<boolean>((resolve) => {
+      this.whenPaused.push(resolve);
+    });
+    if (resumed) throw sqlError('query_canceled', 'RESUME has ended the PAUSE');
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.retires = this.closing;
+    for (const tell of this.whenPaused.splice(0)) tell(true);
+    // Their time in the queue begins now.
+    const since = performance.now();
+    this.waiting.push(...this.held.splice(0).map((entry) => ({ ...entry, since })));
+    this.openWhereNeeded();
+  }
+
+  /** Closes every backend as soon as nobody has it; others take their place. */
+  renew(): void {
+    for (const backend of this.members) backend.isSpent = true;
+    for (const backend of this.idle.splice(0)) this.terminate(backend);
+    this.openWhereNeeded();
+  }
+
   /** The server of another pool is this one's as well: it can be reached if it could. */
   inherit(other: Pool): void {
     this.everReached = other.everReached;
+    this.paused = other.paused;
+    this.retires = other.paused;
   }
 
   /** Opens a first backend, to learn whether the shard can be reached. */
@@ -351,7 +415,7 @@ export class Pool implements BackendOwner, BatchPool {
     const { now } = this;
     const old = now - backend.createdAt > this.options.maxLifetimeMs;
     const spent = backend.isSpent || backend.cancels.mayComeLate;
-    if (this.closing || old || spent || this.tooLarge) {
+    if ((this.retires && !this.servesSome) || old || spent || this.tooLarge) {
       this.forget(backend);
       this.terminate(backend);
       this.openWhereNeeded();
@@ -365,6 +429,11 @@ export class Pool implements BackendOwner, BatchPool {
     }
     backend.idleSince = now;
     this.idle.push(backend);
+  }
+
+  /** Paused, but somebody must come to an end first. */
+  private get servesSome(): boolean {
+    return this.paused && !this.closing && this.waiting.length > 0;
   }
 
   private openWhereNeeded(): void {
@@ -454,7 +523,7 @@ export class Pool implements BackendOwner, BatchPool {
         this.check(backend);
       }
     }
-    if (this.lastError !== null) this.warmUp();
+    if (this.lastError !== null && !this.paused) this.warmUp();
     this.openWhereNeeded();
   }
 
@@ -486,7 +555,9 @@ export class Pool implements BackendOwner, BatchPool {
   }
 
   private checkEmpty(): void {
-    if (this.closing && this.size === 0) this.onEmpty?.();
+    if (this.size > 0) return;
+    if (this.closing) this.onEmpty?.();
+    for (const tell of this.whenPaused.splice(0)) tell(false);
   }
 
   private error(state: 'insufficient_resources', message: string): BackendError {

@@ -4,6 +4,13 @@ import type { ConfigSource } from './source.js';
 
 /** The name of the console's own database, which no cluster may have (`psql shardgate`). */
 export const CONSOLE_DATABASE = 'shardgate';
+/** What tools for PgBouncer ask for: the console too, where no cluster has this name. */
+const CONSOLE_ALIAS = 'pgbouncer';
+
+/** Whether clients that ask for this database want the console. */
+export function isConsole(name: string, { database }: Config): boolean {
+  return name === CONSOLE_DATABASE || (name === CONSOLE_ALIAS && database !== CONSOLE_ALIAS);
+}
 
 /**
  * The configuration file, validated, defaults filled in, secrets resolved. Deep-frozen. Durations

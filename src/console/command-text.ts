@@ -35,6 +35,11 @@ export class CommandText {
     return start === undefined ? '' : this.bytes.toString('utf8', start, this.ends.at(-1));
   }
 
+  /** How many characters of the client's text stand in front of a token. */
+  charactersBefore(index: number): number {
+    return [...this.bytes.toString('utf8', 0, this.starts[index])].length;
+  }
+
   /**
    * The value of a token: a name, folded to lower case unless it stands in double quotes, or a string. Undefined where
    * there are fewer tokens.

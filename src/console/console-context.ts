@@ -1,6 +1,7 @@
 import type { ListedClient } from '../frontend/client-info.js';
 import type { SessionContext } from '../frontend/session-context.js';
 import type { Parser } from '../sql/parser.js';
+import type { StatsHistory } from './stats-history.js';
 
 /** What the commands of the console look at and act on. */
 export interface ConsoleContext {
@@ -10,8 +11,11 @@ export interface ConsoleContext {
   readonly clients: () => Iterable<ListedClient>;
   /** Reads the configuration file again; resolves to what is wrong with it. */
   readonly reload: () => Promise<readonly string[]>;
+  /** Whether new clients are let in. */
+  readonly door: { disabled: boolean };
+  readonly stats: StatsHistory;
+  /** Stops the proxy, as a signal does. `waitForClients`: only when all have left by themselves. */
+  readonly shutDown: (waitForClients: boolean) => void;
   /** Release of Shardgate. */
   readonly version: string;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
 }

@@ -1,24 +1,75 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { ConsoleCommand, ConsoleRole } from './command.js';
 import type { CommandText } from './command-text.js';
+import { disable, enable } from './commands/disable.js';
 import { kill } from './commands/kill.js';
+import { pause } from './commands/pause.js';
+import { reconnect } from './commands/reconnect.js';
 import { reload } from './commands/reload.js';
+import { resume } from './commands/resume.js';
+import { route } from './commands/route.js';
+import { set } from './commands/set.js';
 import { showClients } from './commands/show-clients.js';
+import { showConfig } from './commands/show-config.js';
+import { showDatabases } from './commands/show-databases.js';
 import { showDdl } from './commands/show-ddl.js';
 import { showHelp } from './commands/show-help.js';
+import { showKeyspaces } from './commands/show-keyspaces.js';
+import { showLists } from './commands/show-lists.js';
+import { showMem } from './commands/show-mem.js';
 import { showPools } from './commands/show-pools.js';
 import { showSchemaDifferences } from './commands/show-schema-differences.js';
+import { showServers } from './commands/show-servers.js';
+import { showShardFor } from './commands/show-shard-for.js';
+import { showShards } from './commands/show-shards.js';
+import {
+  showStats,
+  showStatsAverages,
+  showStatsTotals,
+  showTotals,
+} from './commands/show-stats.js';
+import { showTables } from './commands/show-tables.js';
+import { showUsers } from './commands/show-users.js';
 import { showVersion } from './commands/show-version.js';
+import { showVindexes } from './commands/show-vindexes.js';
+import { shutdown } from './commands/shutdown.js';
+import { begin, commit, rollback } from './commands/transaction.js';
 
 /** In the order of SHOW HELP. A new command is a file in `commands/` and a line here. */
 const listed: readonly ConsoleCommand[] = [
   showPools,
   showClients,
+  showServers,
+  showDatabases,
+  showUsers,
+  showStats,
+  showStatsTotals,
+  showStatsAverages,
+  showTotals,
+  showLists,
+  showMem,
+  showConfig,
   showDdl,
   showSchemaDifferences,
   showVersion,
-  reload,
+  showKeyspaces,
+  showShards,
+  showTables,
+  showVindexes,
+  showShardFor,
+  route,
+  pause,
+  resume,
+  disable,
+  enable,
+  reconnect,
   kill,
+  reload,
+  shutdown,
+  set,
+  begin,
+  commit,
+  rollback,
 ];
 
 /** Every command of the console. */

@@ -1,4 +1,4 @@
-import { CONSOLE_DATABASE, type Config, type UserConfig } from '../config/config.js';
+import { isConsole, type Config, type UserConfig } from '../config/config.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { SocketTransport, TransportHandler } from '../net/transport.js';
 import { secureServerTransport } from '../net/transport.js';
@@ -342,7 +342,7 @@ export class ClientLogin implements TransportHandler {
     const { parameters, minor } = this.startup!;
     const user = parameters.get('user')!;
     const { entry } = this.authentication!;
-    if (wantedDatabase(this.startup!) === CONSOLE_DATABASE) {
+    if (isConsole(wantedDatabase(this.startup!), context.config)) {
       this.enterConsole(authenticationOk, user, entry);
       return;
     }

@@ -55,7 +55,7 @@ export class Leases implements BackendWaiter {
     const pinned = host.pins.take(shard);
     if (pinned !== null) return this.adopt(pinned) ? pinned : null;
     const pool = host.context.cluster.pool(shard);
-    const backend = pool.tryLease();
+    const backend = pool.isPaused && !this.mustGoOn ? null : pool.tryLease();
     if (backend !== null) return this.adopt(backend) ? backend : null;
     this.waitingOn = pool;
     host.busy = true;
@@ -74,6 +74,11 @@ export class Leases implements BackendWaiter {
       backends.push(backend);
     }
     return backends;
+  }
+
+  /** A transaction that has begun on some shard must be able to end. */
+  get mustGoOn(): boolean {
+    return this.host.work.participants.length > 0;
   }
 
   onBackend(backend: BackendConnection): void {

@@ -2,7 +2,7 @@ import type net from 'node:net';
 import { sqlError } from '../errors/sql-error.js';
 import { acceptTransport, type TransportHandler } from '../net/transport.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
-import { CONSOLE_DATABASE } from '../config/config.js';
+import { isConsole } from '../config/config.js';
 import { connectionLogger } from '../util/logger.js';
 import type { ClientInfo, ListedClient } from './client-info.js';
 import { ClientLogin, type LoginHost } from './client-login.js';
@@ -27,6 +27,8 @@ export class Listener {
   private readonly openConsole: OpenConsole;
   private readonly sessions = new Map<Session, ClientInfo>();
   private readonly consoles = new Map<ConsoleClient, ClientInfo>();
+  /** No new clients to the database; consoles still get in. */
+  disabled = false;
   private connections = 0;
   private nextId = 1;
   private draining = false;
@@ -55,6 +57,15 @@ export class Listener {
   *clients(): Iterable<ListedClient> {
     for (const [session, info] of this.sessions) yield { info, session, target: session };
     for (const [client, info] of this.consoles) yield { info, session: null, target: client };
+  }
+
+  /** No new clients. Resolves when those who are there have left by themselves. */
+  async emptied(): Promise<void> {
+    this.draining = true;
+    this.sockets.close();
+    while (this.sessions.size > 0) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
   }
 
   /** No new clients; idle sessions end now, others when their transaction is over, all after `timeoutMs`. */
@@ -108,9 +119,13 @@ export class Listener {
       refusal: (database) => {
         if (this.draining)
           return sqlError('cannot_connect_now', 'the database system is shutting down');
+        const toConsole = isConsole(database, this.context.config);
+        if (this.disabled && !toConsole) {
+          return sqlError('cannot_connect_now', `database "${database}" is disabled`);
+        }
         if (this.connections <= this.context.config.limits.maxClients) return null;
         // Whoever wants to see what is wrong must get in.
-        if (database === CONSOLE_DATABASE && this.consoles.size < CONSOLES_BEYOND_MAX) return null;
+        if (toConsole && this.consoles.size < CONSOLES_BEYOND_MAX) return null;
         return sqlError('too_many_connections', 'sorry, too many clients already', {
           hint: 'Raise limits.max_clients.',
         });

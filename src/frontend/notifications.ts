@@ -41,6 +41,7 @@ const NOTIFIERS_MAX = 10_000;
  * opened again is lost.
  */
 export class Notifications implements BackendSink, BackendWaiter {
+  readonly mustGoOn = true;
   private readonly config: () => Config;
   private readonly logger: Logger;
   private readonly channels = new Map<string, Channel>();

@@ -222,6 +222,12 @@ export class SocketTransport implements Transport {
     return typeof agreed === 'string' ? agreed : null;
   }
 
+  /** This end, and the encryption; of a Unix socket, or one that is closed, there is no address and port 0. */
+  get localEnd(): { readonly address: string; readonly port: number; readonly tls: string | null } {
+    const { localAddress: address = '', localPort: port = 0 } = this.socket;
+    return { address, port, tls: this.encryption() };
+  }
+
   /** Version and cipher of TLS, as `TLSv1.3/TLS_AES_256_GCM_SHA384`; null: there is none. */
   encryption(): string | null {
     const { socket } = this;

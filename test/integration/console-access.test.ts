@@ -45,7 +45,7 @@ test('admins act, monitors look, others stay outside', async () => {
 test('a console gets in when there are too many clients', async () => {
   const clients = [];
   try {
-    for (let i = 0; i < 2; i++) clients.push(await connectPg(scene.proxy.url));
+    for (let i = 0; i < 3; i++) clients.push(await connectPg(scene.proxy.url));
     await expect(connectPg(scene.proxy.url)).rejects.toMatchObject({ code: '53300' });
     clients.push(await connectPg(urlOf('postgres')));
   } finally {

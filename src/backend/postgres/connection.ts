@@ -74,7 +74,7 @@ export class BackendConnection implements TransportHandler {
   lookups: LookupNotices | null = null;
   /** In which it runs statements of several sessions; null: it never has. */
   batch: SharedBatch | null = null;
-  private readonly transport: SocketTransport;
+  readonly transport: SocketTransport;
   private readonly address: ServerAddress;
   private readonly secret: Buffer;
   private readonly expected = new ExpectedReplies();

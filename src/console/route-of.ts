@@ -1,0 +1,184 @@
+import type { Shard, Topology } from '../keyspace/topology.js';
+import { parseSearchPath } from '../frontend/search-path.js';
+import { refusalError } from '../frontend/shard-choice.js';
+import { splitRows } from '../executor/insert-split.js';
+import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
+import type { KeyTerm, Plan, RoutePlan } from '../planner/plan.js';
+import { Literals } from '../sql/literals.js';
+import { literalValue, type LiteralText } from '../sql/literal-value.js';
+import { assert } from '../util/assert.js';
+import type { ConsoleContext } from './console-context.js';
+
+/** Where a statement would go. */
+export interface Route {
+  /** The kind of its plan, and what is done where it meets several shards. */
+  readonly plan: string;
+  /** Null: the values of parameters decide, or none is needed. */
+  readonly shards: readonly Shard[] | null;
+  /** The key values that lead there, as the text has them; null: none do. */
+  readonly key: string | null;
+  /** Why it goes there, or why it is refused. */
+  readonly reason: string;
+}
+
+/** Of nobody's session: plans made for it are kept apart from those of clients. */
+const PLACE_OF_PLANS = '\0console';
+
+/**
+ * Plans the statements of a text as a session with the shards' default settings would, and runs nothing. Rejects with
+ * SqlError for what the grammar does not take, or keys that cannot be read.
+ */
+export async function routesOf(console: ConsoleContext, text: string): Promise<Route[]> {
+  const { plans, source } = await plansOf(console, text);
+  return plans.map((plan) => routeOf(plan, console.proxy.config.topology, source));
+}
+
+/**
+ * The shard to which the one key value of a query's text leads. Rejects with SqlError where the value is not of its
+ * column's type, or could not be stored.
+ */
+export async function shardOfKey(console: ConsoleContext, text: string): Promise<Shard> {
+  const { plans, source } = await plansOf(console, text);
+  const [plan] = plans;
+  if (plan?.kind === 'refuse') throw refusalError(plan.refusal);
+  const selector = plan?.kind === 'route' ? plan.shards : null;
+  assert(selector?.kind === 'keys', 'a condition on the shard key names key values');
+  return new ShardTargets().forStoring(selector.keyspace, selector.groups[0]![0]!, source);
+}
+
+async function plansOf(
+  { proxy }: ConsoleContext,
+  text: string,
+): Promise<{ readonly plans: readonly Plan[]; readonly source: ValueSource }> {
+  const bytes = Buffer.from(text, 'utf8');
+  const literals = new Literals();
+  const path = proxy.serverParameters().get('search_path') ?? 'public';
+  const context = {
+    searchPath: parseSearchPath(path, ''),
+    searchPathKey: PLACE_OF_PLANS,
+    paramTypes: [],
+    paramTypesKey: '',
+  };
+  const planned = await proxy.planner.plan(bytes, 0, bytes.length, context, literals);
+  const source = new ValueSource();
+  source.text = bytes;
+  source.literals = literals;
+  return { plans: planned.statements.map(({ plan }) => plan), source };
+}
+
+function routeOf(plan: Plan, topology: Topology, source: ValueSource): Route {
+  switch (plan.kind) {
+    case 'route':
+      return selected(plan, topology, source);
+    case 'insertSplit': {
+      const terms = plan.rows.map((row) => row.key);
+      const key = keyText(terms, source);
+      const shards = readsParameter(terms)
+        ? null
+        : [...splitRows(plan, source, new ShardTargets()).shards];
+      return { plan: 'insertSplit', shards, key, reason: 'each row goes to the shard of its key' };
+    }
+    case 'copyFrom':
+      return {
+        plan: 'copyFrom',
+        shards: plan.keyspace.shards,
+        key: null,
+        reason: 'each row goes to the shard of its key, or to all',
+      };
+    case 'broadcast':
+      return {
+        plan: 'broadcast',
+        shards: plan.keyspace?.shards ?? topology.shards,
+        key: null,
+        reason: 'it must run everywhere',
+      };
+    case 'fill':
+      return nowhere('fill', 'values are filled in first; the filled text is planned again');
+    case 'local':
+      return nowhere('local', 'the session does it itself');
+    case 'refuse':
+      return nowhere('refuse', `${plan.refusal.message}. ${plan.refusal.hint}`);
+    case 'empty':
+      return nowhere('empty', 'nothing is to do');
+  }
+}
+
+function nowhere(plan: string, reason: string): Route {
+  return { plan, shards: null, key: null, reason };
+}
+
+function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Route {
+  const { shards: selector, many } = plan;
+  const name = (shards: readonly Shard[] | null): string =>
+    shards?.length === 1 ? 'route' : `route, several: ${many.kind}`;
+  switch (selector.kind) {
+    case 'shard':
+      return {
+        plan: 'route',
+        shards: [selector.shard],
+        key: null,
+        reason: 'its tables are unsharded',
+      };
+    case 'catalog':
+      return {
+        plan: 'route',
+        shards: [topology.catalogShard],
+        key: null,
+        reason: 'catalog queries go to one shard',
+      };
+    case 'any': {
+      const shards = selector.keyspace?.shards ?? topology.shards;
+      return { plan: 'route', shards, key: null, reason: 'any one of these has all it needs' };
+    }
+    case 'all': {
+      const { shards } = selector.keyspace;
+      return { plan: name(shards), shards, key: null, reason: 'no condition on the shard key' };
+    }
+    case 'nowhere':
+      return nowhere(name(null), 'its tables are in several keyspaces');
+    case 'keys': {
+      const terms = selector.groups.flat();
+      const key = keyText(terms, source);
+      if (readsParameter(terms)) {
+        return { plan: name(null), shards: null, key, reason: 'the values of parameters decide' };
+      }
+      const targets = new ShardTargets();
+      const agreed = targets.resolve(selector.keyspace, selector.groups, source);
+      const shards = [...targets.shards];
+      const reason = agreed ? 'the shard key is known' : 'its tables are bound to different shards';
+      return { plan: name(shards), shards, key, reason };
+    }
+  }
+}
+
+function readsParameter(terms: readonly KeyTerm[]): boolean {
+  return terms.some(({ source }) => source.kind === 'param' || source.kind === 'paramArray');
+}
+
+/** As many keys as a person reads. */
+const KEYS_MAX = 5;
+
+function keyText(terms: readonly KeyTerm[], source: ValueSource): string {
+  const shown = terms
+    .slice(0, KEYS_MAX)
+    .map((term) => `${term.column} = ${valueText(term, source)}`);
+  const more = terms.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
+}
+
+function valueText({ source: from }: KeyTerm, source: ValueSource): string {
+  switch (from.kind) {
+    case 'param':
+      return `$${from.index + 1}`;
+    case 'paramArray':
+      return `ANY ($${from.index + 1})`;
+    case 'constant':
+      return from.bytes === null ? 'NULL' : Buffer.from(from.bytes).toString('utf8');
+    case 'literal': {
+      const value: LiteralText = { bytes: Buffer.alloc(0), start: 0, end: 0 };
+      const { text, literals } = source;
+      if (!literalValue(text, 0, literals, from.index, from.negative, value)) return '?';
+      return Buffer.from(value.bytes.subarray(value.start, value.end)).toString('utf8');
+    }
+  }
+}
