@@ -16,8 +16,8 @@ import { loginToBackend } from './postgres/login.js';
 
 /** Gets a backend later: exactly one of the two is called, unless the wait is given up. */
 export interface BackendWaiter {
-  /** It holds backends already, or is the proxy itself: a paused pool serves it, so that it comes to its end. */
-  readonly mustGoOn: boolean;
+  /** It holds backends already, or is the proxy itself: a paused pool serves it, so that it ends; absent: it waits. */
+  readonly mustGoOn?: boolean;
   onBackend(backend: BackendConnection): void;
   onBackendError(error: BackendError): void;
 }
@@ -230,7 +230,7 @@ export class Pool implements BackendOwner, BatchPool {
       this.passOn(waiter, urgent);
       return;
     }
-    if (this.paused && !waiter.mustGoOn) {
+    if (this.paused && waiter.mustGoOn !== true) {
       this.held.push({ waiter, since: performance.now(), urgent });
       return;
     }
@@ -332,7 +332,7 @@ export class Pool implements BackendOwner, BatchPool {
       waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
       return;
     }
-    const mustWait = successor.paused && !waiter.mustGoOn;
+    const mustWait = successor.paused && waiter.mustGoOn !== true;
     const backend = mustWait ? null : successor.tryLease();
     if (backend !== null) waiter.onBackend(backend);
     else successor.wait(waiter, urgent);
@@ -360,8 +360,8 @@ export class Pool implements BackendOwner, BatchPool {
       this.paused = true;
       this.retires = true;
       const waiting = this.waiting.splice(0);
-      this.waiting = waiting.filter(({ waiter }) => waiter.mustGoOn);
-      this.held.push(...waiting.filter(({ waiter }) => !waiter.mustGoOn));
+      this.waiting = waiting.filter(({ waiter }) => waiter.mustGoOn === true);
+      this.held.push(...waiting.filter(({ waiter }) => waiter.mustGoOn !== true));
       for (const backend of this.idle.splice(0)) this.terminate(backend);
     }
     if (this.size === 0) return;

@@ -11,11 +11,6 @@ export class BackendStatements {
   private readonly backend: BackendConnection;
   private readonly max: number;
   /** Least recently used first. */
-  /** How many it has prepared. */
-  get count(): number {
-    return this.named.size;
-  }
-
   private readonly named = new Set<PreparedText>();
   /** Texts of the Parse messages that are not answered yet, in order; and whether under their shared name. */
   private readonly parsing: PreparedText[] = [];
@@ -29,6 +24,11 @@ export class BackendStatements {
   constructor(backend: BackendConnection, max: number) {
     this.backend = backend;
     this.max = max;
+  }
+
+  /** How many it has prepared. */
+  get count(): number {
+    return this.named.size;
   }
 
   knows(text: PreparedText): boolean {
