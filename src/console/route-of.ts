@@ -2,6 +2,7 @@ import type { Shard, Topology } from '../keyspace/topology.js';
 import { parseSearchPath } from '../frontend/search-path.js';
 import { refusalError } from '../frontend/shard-choice.js';
 import { splitRows } from '../executor/insert-split.js';
+import { shardsWithin } from '../executor/range-shards.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
 import type { KeyTerm, Plan, RoutePlan } from '../planner/plan.js';
 import { Literals } from '../sql/literals.js';
@@ -131,8 +132,14 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
       return { plan: 'route', shards, key: null, reason: 'any one of these has all it needs' };
     }
     case 'all': {
-      const { shards } = selector.keyspace;
-      return { plan: name(shards), shards, key: null, reason: 'no condition on the shard key' };
+      const shards = shardsWithin(selector, source, new ShardTargets());
+      const ranges = selector.within !== undefined;
+      const reason = ranges ? 'ranges of the shard key' : 'no condition on the shard key';
+      return { plan: name(shards), shards, key: null, reason };
+    }
+    case 'lookup': {
+      const reason = `the lookup of column "${selector.lookup.column}" tells when it runs`;
+      return { plan: name(null), shards: null, key: null, reason };
     }
     case 'nowhere':
       return nowhere(name(null), 'its tables are in several keyspaces');
