@@ -107,6 +107,8 @@ export class Server {
     }
     const units = (): Iterable<UnitOfWork> => this.listener?.units() ?? [];
     this.twoPhase = new TwoPhase(() => this.config, units, logger, process.env);
+    const twoPhase = this.twoPhase;
+    metrics.leftBehind = () => twoPhase.leftBehind;
     const catalog = await this.firstCatalog();
     await this.twoPhase.start();
     const links = (this.idLinks = new OwnLinks(() => this.config, logger, 'ids'));
@@ -314,6 +316,7 @@ export class Server {
       clients: () => listener.clients(),
       door: listener,
       stats: new StatsHistory(this.metrics),
+      inDoubt: () => this.twoPhase!.inDoubt(),
       reload: () => this.reload(),
       shutDown: (waitForClients) => {
         const ready = waitForClients ? listener.emptied() : Promise.resolve();

@@ -3,6 +3,7 @@ import { lookupKey, type Shard } from '../keyspace/topology.js';
 import type { Metrics, PoolGauge } from '../metrics/metrics.js';
 import type { Logger } from '../util/logger.js';
 import { Pool, type PoolOptions } from './pool.js';
+import { Reserve } from './reserve.js';
 import { BackendError } from './backend-error.js';
 import { InternalQuery } from './internal-query.js';
 import { ClusterOids, type FreshOids } from './oids/cluster-oids.js';
@@ -18,6 +19,7 @@ export class Cluster {
   private readonly logger: Logger;
   private readonly oids: ClusterOids;
   private readonly rows = new TableRows();
+  private readonly reserve: Reserve;
   private nextAny = 0;
 
   constructor(config: Config, metrics: Metrics, logger: Logger) {
@@ -25,6 +27,7 @@ export class Cluster {
     this.logger = logger;
     this.oids = new ClusterOids(logger);
     this.options = poolOptions(config);
+    this.reserve = new Reserve(config.pool.reserve);
     this.addresses = config.servers.map((servers) => servers.primary);
     metrics.setShards(config.topology.shards.map((shard) => shard.name));
     this.pools = config.topology.shards.map((shard) => this.makePool(shard));
@@ -81,6 +84,7 @@ export class Cluster {
     const old = new Map(before.map((pool, i) => [poolKey(pool.shard, this.addresses[i]!), pool]));
     this.metrics.setShards(config.topology.shards.map((shard) => shard.name));
     this.options = options;
+    this.reserve.borrowersMax = config.pool.reserve;
     this.addresses = addresses;
     this.pools = config.topology.shards.map((shard, i) => {
       const key = poolKey(shard, addresses[i]!);
@@ -145,7 +149,7 @@ export class Cluster {
       throw new BackendError(shard.name, 'internal_error', 'no server is configured');
     }
     const metrics = this.metrics.shards[shard.index]!;
-    const pool = new Pool(shard, address, this.options, metrics, this.logger);
+    const pool = new Pool(shard, address, this.options, metrics, this.logger, this.reserve);
     this.oids.watch(pool);
     return pool;
   }

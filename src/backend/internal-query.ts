@@ -1,7 +1,8 @@
 import { readDataRow, readErrorFields } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import { BackendError } from './backend-error.js';
-import type { BackendWaiter, Pool } from './pool.js';
+import type { Pool } from './pool.js';
+import type { BackendWaiter } from './waiting-line.js';
 import type { BackendSink } from './postgres/backend-sink.js';
 import type { BackendConnection } from './postgres/connection.js';
 import { CAPTURE } from './postgres/expected-replies.js';

@@ -8,19 +8,24 @@ import type { Logger } from '../util/logger.js';
 import { settingDurationMs } from '../util/setting-duration.js';
 import { BackendError } from './backend-error.js';
 import type { OidMap } from './oids/oid-map.js';
+import { AbandonedBackends } from './abandoned-backends.js';
+import { ConnectAttempts } from './connect-attempts.js';
+import type { PoolCensus } from './pool-census.js';
 import { SharedReads, type BatchPool } from './shared-reads.js';
-import type { BackendOwner } from './postgres/backend-sink.js';
+import type { BackendOwner, BackendSink } from './postgres/backend-sink.js';
 import { BackendConnection } from './postgres/connection.js';
 import { DROP } from './postgres/expected-replies.js';
+import { QuietSink } from './postgres/quiet-sink.js';
 import { loginToBackend } from './postgres/login.js';
-
-/** Gets a backend later: exactly one of the two is called, unless the wait is given up. */
-export interface BackendWaiter {
-  /** It holds backends already, or is the proxy itself: a paused pool serves it, so that it ends; absent: it waits. */
-  readonly mustGoOn?: boolean;
-  onBackend(backend: BackendConnection): void;
-  onBackendError(error: BackendError): void;
-}
+import { Reserve, type LendingPool } from './reserve.js';
+import {
+  mayBorrow,
+  passesPause,
+  Rank,
+  WaitingLine,
+  type BackendWaiter,
+  type Waiting,
+} from './waiting-line.js';
 
 export interface PoolOptions {
   readonly size: number;
@@ -36,32 +41,12 @@ export interface PoolOptions {
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** Numbers of backends and of those who wait for one. */
-export interface PoolCensus {
-  readonly active: number;
-  readonly idle: number;
-  readonly checking: number;
-  /** Their sessions have vanished. */
-  readonly canceled: number;
-  readonly connecting: number;
-  readonly waiting: number;
-  readonly longestWaitMs: number;
-}
-
-interface Waiting {
-  readonly waiter: BackendWaiter;
-  readonly since: number;
-  readonly urgent: boolean;
-}
-
-/** First retry after a failed connect; doubles up to the maximum. */
-const BACKOFF_FIRST_MS = 50;
-const BACKOFF_MAX_MS = 1000;
 /** How often idle times, lifetimes and queue timeouts are looked at; timeouts are this exact. */
 const SWEEP_MS = 250;
-/** A backend whose session vanished gets this long to end what it runs. */
-const ABANDON_TIMEOUT_MS = 5000;
-const CANCEL_AGAIN_MS = 1000;
+/** So long at most do those wait for others that came after them. */
+const LATE_AFTER_MS = 250;
+/** Who holds backends of other pools and has waited so long for one more is lent one, as long as there are any. */
+const LEND_AFTER_MS = 1000;
 
 /**
  * The backends of one shard and role. Where a backend is decides what may happen to it:
@@ -71,7 +56,7 @@ const CANCEL_AGAIN_MS = 1000;
  *                              |-> abandoned        its session vanished: cancelled, drained, then as above
  *   any -> closed
  */
-export class Pool implements BackendOwner, BatchPool {
+export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingPool {
   shard: Shard;
   oids: OidMap | null = null;
   /** Gets a backend before any is lent, and releases it; null: nothing is to do. */
@@ -87,12 +72,12 @@ export class Pool implements BackendOwner, BatchPool {
   /** All that are connected: idle, checked or leased. */
   private readonly members = new Set<BackendConnection>();
   private readonly checking = new Set<BackendConnection>();
-  private waiting: Waiting[] = [];
-  private connecting = 0;
-  private backoffMs = 0;
-  private retryAt = 0;
-  private lastError: BackendError | null = null;
-  private everReached = false;
+  private readonly waiting = new WaitingLine();
+  private readonly reserve: Reserve;
+  /** Backends beyond the pool's size, and who has been lent them; the server's place is theirs until they are back. */
+  private readonly loans = new Map<BackendConnection, BackendWaiter>();
+  private readonly attempts = new ConnectAttempts();
+  private readonly abandoned = new AbandonedBackends((backend) => this.discard(backend));
   /** Statements of several sessions in one write. */
   readonly reads: SharedReads;
   private readonly sweeper: NodeJS.Timeout;
@@ -103,7 +88,7 @@ export class Pool implements BackendOwner, BatchPool {
   private retires = false;
   private paused = false;
   /** They wait for `resume`. */
-  private held: Waiting[] = [];
+  private readonly held = new WaitingLine();
   private whenPaused: ((resumed: boolean) => void)[] = [];
   /** Serves whoever wants a backend of this pool while it closes. */
   private successor: Pool | null = null;
@@ -115,8 +100,11 @@ export class Pool implements BackendOwner, BatchPool {
     options: PoolOptions,
     metrics: ShardMetrics,
     logger: Logger,
+    reserve = new Reserve(0),
   ) {
+    super();
     this.shard = shard;
+    this.reserve = reserve;
     this.address = address;
     this.options = options;
     // One is left for those who keep nothing.
@@ -137,23 +125,24 @@ export class Pool implements BackendOwner, BatchPool {
   }
 
   get size(): number {
-    return this.members.size + this.connecting;
+    return this.members.size + this.attempts.running;
   }
 
   /** For people to look at: where its backends are, and how long the one has waited that waits longest. */
   get census(): PoolCensus {
-    const { idle, checking, abandoned, connecting } = this;
-    const waiting = [...this.waiting, ...this.held];
-    const since = waiting.reduce((first, entry) => Math.min(first, entry.since), Infinity);
-    const canceled = [...abandoned.keys()].filter((backend) => !checking.has(backend)).length;
+    const { idle, checking, abandoned, attempts, waiting, held } = this;
+    const canceled = [...abandoned.backends].filter((backend) => !checking.has(backend)).length;
     return {
       active: this.members.size - idle.length - checking.size - canceled,
       idle: idle.length,
       checking: checking.size,
       canceled,
-      connecting,
-      waiting: waiting.length,
-      longestWaitMs: waiting.length === 0 ? 0 : performance.now() - since,
+      connecting: attempts.running,
+      waiting: waiting.length + held.length,
+      longestWaitMs: Math.max(
+        waiting.longestMs(performance.now()),
+        held.longestMs(performance.now()),
+      ),
     };
   }
 
@@ -166,8 +155,7 @@ export class Pool implements BackendOwner, BatchPool {
 
   /** Milliseconds for which this one has waited; 0: it does not. */
   waitedMs(waiter: BackendWaiter): number {
-    const entries = [...this.waiting, ...this.held];
-    const since = entries.find((entry) => entry.waiter === waiter)?.since;
+    const since = this.waiting.sinceOf(waiter) ?? this.held.sinceOf(waiter);
     return since === undefined ? 0 : performance.now() - since;
   }
 
@@ -182,8 +170,7 @@ export class Pool implements BackendOwner, BatchPool {
 
   /** Null: the shard can be reached as far as is known; else why not. */
   get problem(): string | null {
-    if (this.lastError !== null) return this.lastError.message;
-    return this.everReached ? null : 'not connected yet';
+    return this.attempts.problem;
   }
 
   /** A backend at once, or null: then `wait` for one. */
@@ -230,26 +217,72 @@ export class Pool implements BackendOwner, BatchPool {
       this.passOn(waiter, urgent);
       return;
     }
-    if (this.paused && waiter.mustGoOn !== true) {
-      this.held.push({ waiter, since: performance.now(), urgent });
+    if (this.paused && !passesPause(waiter)) {
+      this.held.add(waiter, urgent ? Rank.urgent : Rank.new);
       return;
     }
-    if (this.lastError !== null && this.size === 0 && Date.now() < this.retryAt) {
-      waiter.onBackendError(this.lastError);
+    const { lastError, mayTry } = this.attempts;
+    if (lastError !== null && this.size === 0 && !mayTry) {
+      waiter.onBackendError(lastError);
       return;
     }
-    const entry = { waiter, since: performance.now(), urgent };
-    if (urgent) this.waiting.unshift(entry);
-    else this.waiting.push(entry);
+    const rank = urgent ? Rank.urgent : this.reserve.rankOf(waiter);
+    this.waiting.add(waiter, rank);
+    if (this.idle.length > 0) this.serveIdle();
     this.openWhereNeeded();
+    if (mayBorrow({ waiter, rank })) this.reserve.wants(this);
   }
 
   /** A waiter that no longer wants one. */
   giveUp(waiter: BackendWaiter): void {
-    this.waiting = this.waiting.filter((entry) => entry.waiter !== waiter);
-    if (this.held.length > 0) this.held = this.held.filter((entry) => entry.waiter !== waiter);
+    this.left(this.waiting.remove(waiter));
+    this.held.remove(waiter);
     this.successor?.giveUp(waiter);
   }
+
+  /** Somebody who has stood in line has got nothing here. */
+  private left(entry: Waiting | null): void {
+    if (entry?.rank === Rank.lent) this.reserve.returned(entry.waiter);
+  }
+
+  // ---------------------------------------------------------------- as one that lends
+
+  get firstHolder(): Waiting | null {
+    return this.waiting.firstHolder;
+  }
+
+  get lessees(): readonly BackendSink[] | null {
+    if (this.attempts.running > 0 || this.members.size === 0) return null;
+    const sinks: BackendSink[] = [];
+    for (const { sink } of this.members) {
+      if (sink === this) return null;
+      sinks.push(sink);
+    }
+    return sinks;
+  }
+
+  lendTo(waiter: BackendWaiter): void {
+    if (this.waiting.move(waiter, Rank.lent) === null) return;
+    this.metrics.lent++;
+    this.openWhereNeeded();
+  }
+
+  /** What was lent is back. */
+  private repay(backend: BackendConnection): void {
+    const borrower = this.loans.get(backend);
+    if (borrower === undefined) return;
+    this.loans.delete(backend);
+    this.reserve.returned(borrower);
+  }
+
+  /** A backend that may have been lent comes back: the next one that holds others gets it, as long as some wait. */
+  private lendOn(backend: BackendConnection): void {
+    this.repay(backend);
+    const next = this.firstHolder;
+    if (next !== null) this.reserve.lend(this, next.waiter);
+  }
+
+  // ---------------------------------------------------------------- back
 
   /** Takes back a backend that is between statements, outside a transaction. */
   release(backend: BackendConnection): void {
@@ -269,8 +302,7 @@ export class Pool implements BackendOwner, BatchPool {
    */
   abandon(backend: BackendConnection): void {
     backend.sink = this;
-    this.watchAbandoned(backend, Date.now() + ABANDON_TIMEOUT_MS);
-    if (!backend.quiet) backend.cancel();
+    this.abandoned.cancel(backend);
     // Sync ends a pipeline that was cut off (and copy-in, by the failure before it), whatever state it is in. It must
     // not commit: nobody has asked for that.
     if (backend.copyingIn) backend.failCopy('the client has gone');
@@ -279,20 +311,6 @@ export class Pool implements BackendOwner, BatchPool {
     backend.query('ROLLBACK', DROP);
     backend.flush();
     backend.resumeReading();
-  }
-
-  private readonly abandoned = new Map<BackendConnection, NodeJS.Timeout>();
-
-  /** A cancel that overtakes its statement does nothing, hence again; in the end the backend is closed. */
-  private watchAbandoned(backend: BackendConnection, deadline: number): void {
-    clearTimeout(this.abandoned.get(backend));
-    const timer = setTimeout(() => {
-      if (!backend.quiet) backend.cancel();
-      if (Date.now() >= deadline) this.discard(backend);
-      else this.watchAbandoned(backend, deadline);
-    }, CANCEL_AGAIN_MS);
-    timer.unref();
-    this.abandoned.set(backend, timer);
   }
 
   /** Closes a leased backend whose state cannot be trusted. */
@@ -316,8 +334,9 @@ export class Pool implements BackendOwner, BatchPool {
     for (const backend of this.idle.splice(0)) this.terminate(backend);
     // Later: whoever goes on at once would find a reload half done.
     setImmediate(() => {
-      for (const { waiter, urgent } of [...this.waiting.splice(0), ...this.held.splice(0)]) {
-        this.passOn(waiter, urgent);
+      for (const entry of [...this.waiting.takeAll(), ...this.held.takeAll()]) {
+        this.left(entry);
+        this.passOn(entry.waiter, entry.rank === Rank.urgent);
       }
     });
     return new Promise((resolve) => {
@@ -332,10 +351,7 @@ export class Pool implements BackendOwner, BatchPool {
       waiter.onBackendError(this.error('insufficient_resources', 'the pool is closing'));
       return;
     }
-    const mustWait = successor.paused && waiter.mustGoOn !== true;
-    const backend = mustWait ? null : successor.tryLease();
-    if (backend !== null) waiter.onBackend(backend);
-    else successor.wait(waiter, urgent);
+    successor.wait(waiter, urgent);
   }
 
   /** Closes everything now. */
@@ -359,9 +375,9 @@ export class Pool implements BackendOwner, BatchPool {
     if (!this.paused) {
       this.paused = true;
       this.retires = true;
-      const waiting = this.waiting.splice(0);
-      this.waiting = waiting.filter(({ waiter }) => waiter.mustGoOn === true);
-      this.held.push(...waiting.filter(({ waiter }) => waiter.mustGoOn !== true));
+      for (const { waiter, rank, since } of this.waiting.takeAll()) {
+        (passesPause(waiter) ? this.waiting : this.held).add(waiter, rank, since);
+      }
       for (const backend of this.idle.splice(0)) this.terminate(backend);
     }
     if (this.size === 0) return;
@@ -376,8 +392,7 @@ export class Pool implements BackendOwner, BatchPool {
     this.retires = this.closing;
     for (const tell of this.whenPaused.splice(0)) tell(true);
     // Their time in the queue begins now.
-    const since = performance.now();
-    this.waiting.push(...this.held.splice(0).map((entry) => ({ ...entry, since })));
+    for (const { waiter, rank } of this.held.takeAll()) this.waiting.add(waiter, rank);
     this.openWhereNeeded();
   }
 
@@ -390,14 +405,14 @@ export class Pool implements BackendOwner, BatchPool {
 
   /** The server of another pool is this one's as well: it can be reached if it could. */
   inherit(other: Pool): void {
-    this.everReached = other.everReached;
+    this.attempts.everReached = other.attempts.everReached;
     this.paused = other.paused;
     this.retires = other.paused;
   }
 
   /** Opens a first backend, to learn whether the shard can be reached. */
   warmUp(): void {
-    if (this.size === 0 && Date.now() >= this.retryAt) this.open();
+    if (this.size === 0 && this.attempts.mayTry) this.open();
   }
 
   /** After a reload: the same shard under its new value. */
@@ -407,6 +422,7 @@ export class Pool implements BackendOwner, BatchPool {
   }
 
   private handOn(backend: BackendConnection): void {
+    if (this.loans.size > 0) this.lendOn(backend);
     if (!backend.alive) {
       this.forget(backend);
       this.openWhereNeeded();
@@ -421,11 +437,15 @@ export class Pool implements BackendOwner, BatchPool {
       this.openWhereNeeded();
       return;
     }
-    const next = this.waiting.shift();
-    if (next !== undefined) {
-      this.metrics.wait.observe(Math.round((performance.now() - next.since) * 1000));
-      next.waiter.onBackend(backend);
-      return;
+    if (this.waiting.length > 0) {
+      if (this.serve(backend)) return;
+      // Nobody in line can use it: a new one takes its place.
+      if (this.attempts.running < this.waiting.length && this.size >= this.sizeMax) {
+        this.forget(backend);
+        this.terminate(backend);
+        this.openWhereNeeded();
+        return;
+      }
     }
     backend.idleSince = now;
     this.idle.push(backend);
@@ -436,60 +456,82 @@ export class Pool implements BackendOwner, BatchPool {
     return this.paused && !this.closing && this.waiting.length > 0;
   }
 
+  /** Gives a backend to the first in line that can use it; false: there is none. */
+  private serve(backend: BackendConnection): boolean {
+    const next = this.waiting.take(backend);
+    if (next === null) return false;
+    if (next.rank === Rank.lent) this.loans.set(backend, next.waiter);
+    this.metrics.wait.observe(Math.round((performance.now() - next.since) * 1000));
+    next.waiter.onBackend(backend);
+    return true;
+  }
+
+  /** Idle backends while somebody waits: those that one of them could not use. */
+  private serveIdle(): void {
+    for (let at = this.idle.length - 1; at >= 0; at--) {
+      const [backend] = this.idle.splice(at, 1);
+      if (this.serve(backend!)) return;
+      this.idle.splice(at, 0, backend!);
+    }
+    if (this.attempts.running < this.waiting.length && this.size >= this.sizeMax) {
+      this.terminate(this.idle.shift()!);
+    }
+  }
+
+  /** Takes back a backend that has just been leased and cannot be used. */
+  putBack(backend: BackendConnection): void {
+    this.idle.push(backend);
+  }
+
   private openWhereNeeded(): void {
-    if (this.closing || Date.now() < this.retryAt) return;
-    const sizeMax = this.options.size + (this.urgentlyWanted ? 1 : 0);
-    while (this.connecting < this.waiting.length && this.size < sizeMax) this.open();
+    if (this.closing || !this.attempts.mayTry) return;
+    const { waiting } = this;
+    const sizeMax = this.sizeMax + (waiting.urgent ? 1 : 0);
+    while (this.attempts.running < waiting.length && this.size < sizeMax) this.open();
   }
 
-  private get urgentlyWanted(): boolean {
-    return this.waiting.length > 0 && this.waiting[0]!.urgent;
+  private get sizeMax(): number {
+    return this.options.size + this.loans.size + this.waiting.lent;
   }
 
-  /** What was opened for an urgent wait is not needed any more. */
+  /** What was opened for an urgent wait, or lent, is not needed any more. */
   private get tooLarge(): boolean {
-    return this.size > this.options.size && !this.urgentlyWanted;
+    return this.size > this.options.size && this.size > this.sizeMax && !this.waiting.urgent;
   }
 
   private open(): void {
-    this.connecting++;
+    this.attempts.running++;
     const { shard, address, options } = this;
     loginToBackend(shard.name, address, options.settings, options.connectTimeoutMs).then(
       (login) => {
-        this.connecting--;
+        this.attempts.succeeded();
         this.metrics.connects++;
-        this.everReached = true;
-        this.lastError = null;
-        this.backoffMs = 0;
-        this.retryAt = 0;
         const { preparedStatementsMax } = options;
         const backend = new BackendConnection(shard, address, login, preparedStatementsMax, this);
         this.members.add(backend);
         if (this.firstTask === null || this.firstTaskDone) this.handOn(backend);
         else this.firstTask(backend);
       },
-      (error: unknown) => {
-        this.connecting--;
-        this.onConnectFailure(error as BackendError);
-      },
+      (error: unknown) => this.onConnectFailure(error as BackendError),
     );
   }
 
   private onConnectFailure(error: BackendError): void {
     this.metrics.connectFailures++;
     this.firstTaskDone = false;
-    if (this.lastError === null) {
+    if (this.attempts.lastError === null) {
       this.logger.warn(
         { shard: this.shard.name, reason: error.message },
         'cannot connect to shard',
       );
     }
-    this.lastError = error;
-    this.backoffMs = Math.min(BACKOFF_MAX_MS, Math.max(BACKOFF_FIRST_MS, this.backoffMs * 2));
-    this.retryAt = Date.now() + this.backoffMs;
+    this.attempts.failed(error);
     // Others may still serve those who wait; where there are none, nobody should wait for nothing.
     if (this.size === 0) {
-      for (const { waiter } of this.waiting.splice(0)) waiter.onBackendError(error);
+      for (const entry of this.waiting.takeAll()) {
+        this.left(entry);
+        entry.waiter.onBackendError(error);
+      }
     }
     this.checkEmpty();
   }
@@ -497,16 +539,7 @@ export class Pool implements BackendOwner, BatchPool {
   private sweep(): void {
     const now = Date.now();
     this.now = now;
-    const deadline = performance.now() - this.options.queueTimeoutMs;
-    for (const { waiter } of this.waiting.filter(({ since }) => since < deadline)) {
-      this.giveUp(waiter);
-      waiter.onBackendError(
-        this.error(
-          'insufficient_resources',
-          `no backend became free within ${this.options.queueTimeoutMs} ms (pool size ${this.options.size})`,
-        ),
-      );
-    }
+    this.serveLine(performance.now());
     const { idleTimeoutMs, maxLifetimeMs, healthCheckIntervalMs } = this.options;
     for (let i = this.idle.length - 1; i >= 0; i--) {
       const backend = this.idle[i]!;
@@ -523,16 +556,35 @@ export class Pool implements BackendOwner, BatchPool {
         this.check(backend);
       }
     }
-    if (this.lastError !== null && !this.paused) this.warmUp();
+    if (this.attempts.lastError !== null && !this.paused) this.warmUp();
     this.openWhereNeeded();
+  }
+
+  /** Those who have waited for long are refused, go ahead of others, or are lent a backend. */
+  private serveLine(clock: number): void {
+    const { queueTimeoutMs } = this.options;
+    for (const { waiter } of this.waiting.since(clock - queueTimeoutMs)) {
+      this.giveUp(waiter);
+      waiter.onBackendError(
+        this.error(
+          'insufficient_resources',
+          `no backend became free within ${this.options.queueTimeoutMs} ms (pool size ${this.options.size})`,
+        ),
+      );
+    }
+    for (const { waiter, rank } of this.waiting.since(clock - LATE_AFTER_MS)) {
+      if (rank > Rank.late) this.waiting.move(waiter, Rank.late);
+    }
+    // Rings that go through locks are not seen: who has the backends may wait for a row of somebody in line here.
+    for (const entry of this.waiting.since(clock - LEND_AFTER_MS)) {
+      if (mayBorrow(entry) && !this.reserve.lend(this, entry.waiter)) return;
+    }
   }
 
   /** An empty round trip; a backend that does not answer is closed. */
   private check(backend: BackendConnection): void {
     this.checking.add(backend);
-    const giveUp = setTimeout(() => this.discard(backend), this.options.connectTimeoutMs);
-    giveUp.unref();
-    this.abandoned.set(backend, giveUp);
+    this.abandoned.expect(backend, this.options.connectTimeoutMs);
     backend.sync(DROP);
     backend.flush();
   }
@@ -540,17 +592,18 @@ export class Pool implements BackendOwner, BatchPool {
   private terminate(backend: BackendConnection): void {
     this.metrics.closes++;
     this.members.delete(backend);
+    this.repay(backend);
     backend.terminate();
     this.checkEmpty();
   }
 
   private forget(backend: BackendConnection): void {
-    clearTimeout(this.abandoned.get(backend));
-    this.abandoned.delete(backend);
+    this.abandoned.forget(backend);
     this.members.delete(backend);
     this.checking.delete(backend);
     const at = this.idle.indexOf(backend);
     if (at >= 0) this.idle.splice(at, 1);
+    this.repay(backend);
     this.checkEmpty();
   }
 
@@ -566,39 +619,9 @@ export class Pool implements BackendOwner, BatchPool {
 
   // The pool is the sink of backends that nobody uses: idle, checked or abandoned.
 
-  pass(): boolean {
-    return true;
-  }
-
-  captured(): void {
-    // Answers to a session that has gone.
-  }
-
-  capturedData(): boolean {
-    return true;
-  }
-
-  failed(): void {
-    // The statement of a session that has gone.
-  }
-
-  copyInStarted(backend: BackendConnection): void {
-    backend.failCopy('the client has gone');
-    backend.flush();
-  }
-
-  drained(): void {
-    // Nobody feeds it.
-  }
-
-  settled(): void {
-    // Nobody waits for it.
-  }
-
   ready(backend: BackendConnection): void {
     if (!backend.quiet) return;
-    clearTimeout(this.abandoned.get(backend));
-    this.abandoned.delete(backend);
+    this.abandoned.forget(backend);
     const checked = this.checking.delete(backend);
     if (backend.status !== TxStatus.idle) {
       // Not even ROLLBACK ends its transaction: no Postgres.

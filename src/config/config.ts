@@ -26,6 +26,8 @@ export interface Config {
   readonly pool: {
     /** Backends per shard and role. */
     readonly size: number;
+    /** How many sessions may have one more in each pool, where they would wait for each other. */
+    readonly reserve: number;
     /** How many reads of different sessions may travel together. */
     readonly batchMax: number;
     readonly queueTimeoutMs: number;

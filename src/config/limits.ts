@@ -26,6 +26,8 @@ export const limits = {
   nameBytes: { min: 1, max: 63 },
   /** MAX_BACKENDS of PostgreSQL 18 (postmaster.h): 2^18 - 1 connections per server. */
   poolSize: { min: 1, max: 2 ** 18 - 1 },
+  /** None: sessions that wait for each other's backends wait in vain. */
+  poolReserve: { min: 0, max: 1000 },
   /** Who is last waits for all the others; more would save little. */
   poolBatch: { min: 1, max: 64 },
   shardWeight: { min: 1, max: 1000 },
@@ -74,6 +76,7 @@ export const defaults = {
   /** What psql and most tools connect to when nobody told them anything else. */
   database: 'postgres',
   poolSize: 10,
+  poolReserve: 2,
   poolBatch: 8,
   queueTimeout: '5s',
   idleTimeout: '10m',

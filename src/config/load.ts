@@ -104,6 +104,7 @@ function build(
     auth,
     pool: {
       size: pool.size,
+      reserve: pool.reserve,
       batchMax: pool.batch,
       queueTimeoutMs: pool.queue_timeout,
       idleTimeoutMs: pool.idle_timeout,

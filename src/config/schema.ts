@@ -191,6 +191,11 @@ const pool = object({
     'Backends per shard and role',
     defaults.poolSize,
   ),
+  reserve: defaulted(
+    integer(limits.poolReserve, 'a number of sessions'),
+    'How many sessions may have one backend more in each pool, where they wait for the backends of each other',
+    defaults.poolReserve,
+  ),
   batch: defaulted(
     integer(limits.poolBatch, 'a number of statements'),
     'How many short reads of different clients go to one backend in one write; 1: none together',

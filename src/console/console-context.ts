@@ -2,6 +2,7 @@ import type { ListedClient } from '../frontend/client-info.js';
 import type { SessionContext } from '../frontend/session-context.js';
 import type { Parser } from '../sql/parser.js';
 import type { StatsHistory } from './stats-history.js';
+import type { InDoubtLeg } from '../transaction/in-doubt.js';
 
 /** What the commands of the console look at and act on. */
 export interface ConsoleContext {
@@ -9,6 +10,8 @@ export interface ConsoleContext {
   readonly parser: Parser;
   /** Everybody who is logged in, consoles too. */
   readonly clients: () => Iterable<ListedClient>;
+  /** Transactions over several shards that are prepared now. */
+  readonly inDoubt: () => Promise<readonly InDoubtLeg[]>;
   /** Reads the configuration file again; resolves to what is wrong with it. */
   readonly reload: () => Promise<readonly string[]>;
   /** Whether new clients are let in. */

@@ -29,6 +29,7 @@ import {
   showTotals,
 } from './commands/show-stats.js';
 import { showTables } from './commands/show-tables.js';
+import { showTransactions } from './commands/show-transactions.js';
 import { showUsers } from './commands/show-users.js';
 import { showVersion } from './commands/show-version.js';
 import { showVindexes } from './commands/show-vindexes.js';
@@ -49,6 +50,7 @@ const listed: readonly ConsoleCommand[] = [
   showLists,
   showMem,
   showConfig,
+  showTransactions,
   showDdl,
   showSchemaDifferences,
   showVersion,

@@ -8,6 +8,10 @@ export const sqlstates = {
     code: '25001',
     when: 'BEGIN, or a command that must stand alone, inside a transaction block',
   },
+  read_only_sql_transaction: {
+    code: '25006',
+    when: 'nextval in a READ ONLY transaction',
+  },
   in_failed_sql_transaction: { code: '25P02', when: 'A statement after an error, before ROLLBACK' },
   idle_in_transaction_session_timeout: {
     code: '25P03',

@@ -14,6 +14,7 @@ import { boundValue, type BoundValue } from './bound-value.js';
 import { sendSignal } from './process-signals.js';
 import { SequenceMemory } from './sequence-memory.js';
 import type { Session } from './session.js';
+import { isReadOnly } from './shard-use.js';
 
 /** Gives a session's statements the values that their texts lack. */
 export class IdFiller {
@@ -47,6 +48,7 @@ export class IdFiller {
         return this.inOrder(fetched.wishes, slots, bind);
       }
     }
+    assertMayCount(session, wishes);
     if (!this.joinFor(wishes)) return null;
     const { ids } = session.context;
     for (const wish of wishes) {
@@ -104,7 +106,8 @@ export class IdFiller {
         values[place] = sequences.currval(source.name, source.bareName);
       } else if (source.kind === 'currvalOf') {
         values[place] = this.currvalOf(boundValue(session.source, bind, source.index));
-      } else if (source.kind === 'ownPid') values[place] = String(session.listening.pid);
+      } else if (source.kind === 'channels') values[place] = session.listening.channelArray();
+      else if (source.kind === 'ownPid') values[place] = String(session.listening.pid);
       else if (source.kind === 'signal') values[place] = sendSignal(session, source, bind);
     });
     return values;
@@ -197,6 +200,15 @@ interface Wish {
 export function isMade(source: IdSource): source is NewIdSource {
   const { kind } = source;
   return ['snowflake', 'uuidv4', 'uuidv7', 'sequence', 'moment'].includes(kind);
+}
+
+/** Throws SqlError 25006 where the transaction may not take values of sequences. */
+function assertMayCount(session: Session, wishes: readonly Wish[]): void {
+  const { work } = session;
+  if (!work.explicit || !wishes.some(({ source }) => source.kind === 'sequence')) return;
+  if (!isReadOnly(session)) return;
+  const message = 'cannot execute nextval() in a read-only transaction';
+  throw sqlError('read_only_sql_transaction', message);
 }
 
 function wishesOf(slots: readonly FillSlot[]): Wish[] {

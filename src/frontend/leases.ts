@@ -1,5 +1,6 @@
 import type { BackendError } from '../backend/backend-error.js';
-import type { BackendWaiter, Pool } from '../backend/pool.js';
+import type { Pool } from '../backend/pool.js';
+import type { BackendWaiter } from '../backend/waiting-line.js';
 import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DROP } from '../backend/postgres/expected-replies.js';
@@ -55,8 +56,11 @@ export class Leases implements BackendWaiter {
     const pinned = host.pins.take(shard);
     if (pinned !== null) return this.adopt(pinned) ? pinned : null;
     const pool = host.context.cluster.pool(shard);
-    const backend = pool.isPaused && !this.mustGoOn ? null : pool.tryLease();
-    if (backend !== null) return this.adopt(backend) ? backend : null;
+    const backend = pool.isPaused && !this.holdsBackends ? null : pool.tryLease();
+    if (backend !== null) {
+      if (this.accepts(backend)) return this.adopt(backend) ? backend : null;
+      pool.putBack(backend);
+    }
     this.waitingOn = pool;
     host.busy = true;
     this.asking = true;
@@ -76,9 +80,22 @@ export class Leases implements BackendWaiter {
     return backends;
   }
 
-  /** A transaction that has begun on some shard must be able to end. */
-  get mustGoOn(): boolean {
+  /** Where other sessions have made up settings, names read as '' that are unknown to this one. */
+  accepts({ madeNames }: BackendConnection): boolean {
+    return madeNames.size === 0 || this.host.settings.knows(madeNames);
+  }
+
+  get holdsBackends(): boolean {
     return this.host.work.participants.length > 0;
+  }
+
+  get inTransaction(): boolean {
+    return this.host.work.explicit;
+  }
+
+  /** The pool in whose line it stands; null: none. */
+  get waitsFor(): Pool | null {
+    return this.waitingOn;
   }
 
   onBackend(backend: BackendConnection): void {
@@ -190,6 +207,7 @@ export class Leases implements BackendWaiter {
     }
     const applied = backend.settingsKey === null ? null : backend.settings;
     const sql = settings.sqlFor(applied, wanted, backend);
+    settings.noteMade(backend);
     if (sql === '') {
       this.join(backend);
       return true;
@@ -206,6 +224,7 @@ export class Leases implements BackendWaiter {
   private join(backend: BackendConnection): void {
     const { work, settings } = this.host;
     if (work.explicit) backend.query(work.joinSql(), DROP);
+    settings.noteMade(backend);
     backend.settings = settings.current;
     backend.settingsKey = settings.key;
   }

@@ -66,6 +66,12 @@ export class Listening implements Hearer {
     );
   }
 
+  /** What it listens to, in the order of LISTEN, as the text of an array. */
+  channelArray(): string {
+    const quoted = [...this.channels].map((channel) => `"${channel.replace(/["\\]/g, '\\$&')}"`);
+    return `{${quoted.join(',')}}`;
+  }
+
   /** `channel` null: all. */
   unlisten(channel: string | null): void {
     this.change({ listens: false, channel, depth: this.session.work.savepointDepth });

@@ -14,6 +14,7 @@ import { endBatchOn } from './batch-end.js';
 import { runInPipeline } from './fan-out-run.js';
 import { applyToAll, markApplied } from './setting-effects.js';
 import type { Session } from './session.js';
+import { isOn } from './shard-use.js';
 import { CROSS_SHARD, refusedSetting, settingStatements } from './session-settings.js';
 
 type Done = (outcome: Outcome) => void;
@@ -35,6 +36,8 @@ export function runLocal(
     case 'commit':
     case 'rollback':
       return endTransaction(session, command, done);
+    case 'prepareTransaction':
+      return prepareTransaction(session, done);
     case 'savepoint':
     case 'release':
     case 'rollbackTo':
@@ -64,9 +67,16 @@ export function runLocal(
 }
 
 /** Commands that a failed transaction still takes. */
-export function endsFailedTransaction(command: LocalCommand): boolean {
-  return command.kind === 'commit' || command.kind === 'rollback' || command.kind === 'rollbackTo';
+export function endsFailedTransaction({ kind }: LocalCommand): boolean {
+  return ENDS.has(kind);
 }
+
+const ENDS: ReadonlySet<LocalCommand['kind']> = new Set([
+  'commit',
+  'rollback',
+  'rollbackTo',
+  'prepareTransaction',
+]);
 
 function begin(session: Session, command: CommandOf<'begin'>, sql: string, done: Done): boolean {
   const { work } = session;
@@ -77,7 +87,7 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
     return true;
   }
   session.settingsAtBegin = session.settings.current;
-  work.begin(sql, command.isolation);
+  work.begin(sql, command.isolation, command.readOnly);
   const { participants } = work;
   // A pipeline that began without BEGIN becomes the transaction, on every backend it uses.
   if (participants.length === 0) done({ ok: true, tag });
@@ -108,18 +118,20 @@ function endTransaction(
   const rolledBack: Outcome =
     untold === null ? { ok: true, tag: 'ROLLBACK' } : { ok: false, error: errorBytes(untold) };
   const { participants } = work;
+  // After an error outside of savepoints nothing is left of what the transaction was begun with.
+  const afresh = work.failed && work.savepointDepth === 0;
   // One participant begins the next transaction by itself; so does each one after a ROLLBACK.
   const chainsThere = command.chain && (!commits || participants.length === 1);
   const finish = (outcome: Outcome): void => {
-    const { isolation, toldBefore } = work;
-    const joinSql = work.beginText;
+    const { isolation, readOnly, toldBefore, chainSql } = work;
     if (!commits && participants.length === 0) tellParameters(session, toldBefore);
     session.onTransactionEnd(commits && outcome.ok);
     session.planning.overlay.changed();
     work.end();
     if (outcome.ok && command.chain) {
       session.settingsAtBegin = session.settings.current;
-      work.begin(joinSql, isolation);
+      if (afresh) work.begin('BEGIN', null);
+      else work.begin(chainSql, isolation, readOnly);
     }
     session.endTransaction(outcome.ok && chainsThere);
     done(outcome);
@@ -133,7 +145,8 @@ function endTransaction(
   if (!commits || chainsThere) {
     // Participants of a transaction that failed by our own word would still commit.
     const tag = commits ? 'COMMIT' : 'ROLLBACK';
-    runOnParticipants(session, [command.chain ? `${tag} AND CHAIN` : tag], (outcome) => {
+    const chained = afresh ? [tag, 'BEGIN'] : [`${tag} AND CHAIN`];
+    runOnParticipants(session, command.chain ? chained : [tag], (outcome) => {
       if (!outcome.ok) finish(outcome);
       else finish(commits ? { ok: true, tag } : rolledBack);
     });
@@ -143,6 +156,16 @@ function endTransaction(
     finish(outcome);
   });
   return true;
+}
+
+/** In a failed transaction it is a ROLLBACK, as in PostgreSQL. Throws SqlError 0A000 elsewhere. */
+function prepareTransaction(session: Session, done: Done): boolean {
+  if (session.work.failed) {
+    return endTransaction(session, { kind: 'rollback', chain: false }, done);
+  }
+  throw sqlError('feature_not_supported', 'PREPARE TRANSACTION is not supported', {
+    hint: 'Shardgate commits over several shards by itself; use COMMIT.',
+  });
 }
 
 /**
@@ -241,6 +264,8 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
       return false;
     }
   }
+  // Whatever backend it gets may know the name already.
+  if (effect.value !== null) session.settings.name(effect);
   const joined = work.explicit && work.participants.length > 0;
   const tag = effect.value === null && beginsWith(sql, 'reset') ? 'RESET' : 'SET';
   if (effect.local && work.explicit && !joined) {
@@ -271,9 +296,10 @@ function rememberTransactionSetting(
   effects: readonly SettingEffect[],
   sql: string,
 ): void {
-  work.remember(sql);
+  work.rememberCharacteristic(sql);
   for (const { name, value } of effects) {
     if (name === 'transaction_isolation') work.isolation = value;
+    else if (name === 'transaction_read_only') work.readOnly = value === null ? null : isOn(value);
   }
 }
 

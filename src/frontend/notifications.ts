@@ -1,5 +1,6 @@
 import { BackendError } from '../backend/backend-error.js';
-import { Pool, type BackendWaiter } from '../backend/pool.js';
+import { Pool } from '../backend/pool.js';
+import type { BackendWaiter } from '../backend/waiting-line.js';
 import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE } from '../backend/postgres/expected-replies.js';

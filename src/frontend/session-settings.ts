@@ -15,6 +15,8 @@ export class SessionSettings {
   private values: Values = EMPTY;
   /** Names that the session has made up (`my.var`): once named they read as '' and never as unknown again. */
   private readonly made = new Set<string>();
+  /** Those, and names of that kind among the values. */
+  private names: ReadonlySet<string> = NO_NAMES;
   private cachedKey = '';
 
   get key(): string {
@@ -47,11 +49,26 @@ export class SessionSettings {
     return value === undefined ? EMPTY : new Map([[effect.name, value]]);
   }
 
+  /** The session names a setting, which servers know from then on if they did not. */
+  name({ name }: SettingEffect): void {
+    if (!isMadeUp(name) || this.made.has(name)) return;
+    this.made.add(name);
+    this.replace(this.values);
+  }
+
+  /** Whether the session has named all of these. */
+  knows(names: ReadonlySet<string>): boolean {
+    for (const name of names) if (!this.names.has(name)) return false;
+    return true;
+  }
+
+  /** The backend has got the session's settings, or runs what sets them. */
+  noteMade({ madeNames }: Pick<BackendConnection, 'madeNames'>): void {
+    if (this.names.size > 0) for (const name of this.names) madeNames.add(name);
+  }
+
   apply(effect: SettingEffect): void {
-    if (isMadeUp(effect.name) && !this.made.has(effect.name)) {
-      this.made.add(effect.name);
-      this.replace(this.values);
-    }
+    this.name(effect);
     if (effect.local) return;
     if (effect.name === '*') {
       this.replace(this.afterResetAll());
@@ -89,7 +106,7 @@ export class SessionSettings {
 
   /**
    * What brings a backend from `applied` to `wanted`, '' where nothing does; `applied` null: nothing
-   * is known of it. Notes the names that it knows from then on.
+   * is known of it.
    */
   sqlFor(
     applied: Values | null,
@@ -100,13 +117,13 @@ export class SessionSettings {
     for (const name of this.made) {
       if (!wanted.has(name) && !madeNames.has(name)) statements.push(resetSql(name));
     }
-    for (const name of this.made) madeNames.add(name);
-    for (const name of wanted.keys()) if (isMadeUp(name)) madeNames.add(name);
     return statements.join(';');
   }
 
   private replace(values: Values): void {
     this.values = values;
+    const names = [...this.made, ...[...values.keys()].filter(isMadeUp)];
+    this.names = names.length === 0 ? NO_NAMES : new Set(names);
     this.cachedKey = this.keyOf(values);
   }
 }
@@ -166,6 +183,7 @@ function resetSql(name: string): string {
 }
 
 const EMPTY: Values = new Map();
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Ours, which the shards keep for us: how this session commits over several shards. */
 export const CROSS_SHARD = 'shardgate.cross_shard';

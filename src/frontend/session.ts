@@ -33,7 +33,7 @@ import { SessionSettings } from './session-settings.js';
 import { SessionPlanning } from './session-planning.js';
 import { SessionTimers } from './session-timers.js';
 import { crossShardOf, isolationOf } from './shard-use.js';
-import { applyEffects, restoreSettings } from './setting-effects.js';
+import { applyEffects, nameOnly, restoreSettings } from './setting-effects.js';
 import { SimpleQuery } from './simple-query.js';
 import { passThroughCopy } from './pass-through-copy.js';
 import { TransactionControl } from './transaction-control.js';
@@ -75,7 +75,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   private readonly simple: SimpleQuery;
   readonly extended: ExtendedQuery;
   readonly input: ClientInput;
-  readonly leases = new Leases(this);
+  readonly leases: Leases = new Leases(this);
   over = false;
   /** Grows whenever the session goes on, which makes void what was waited for before. */
   turn = 0;
@@ -381,7 +381,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     this.context.metrics.errors.add(readSqlState(buffer, start, end), 'shard');
-    this.pendingEffects = null;
+    if (this.pendingEffects !== null) nameOnly(this, this.pendingEffects, backend);
     if (this.copyTarget !== null) {
       this.copyTarget.cutOff(this.input.copyBytesMissing);
       this.copyTarget = null;

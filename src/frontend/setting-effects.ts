@@ -47,8 +47,23 @@ export function restoreSettings(session: Session, before: ReadonlyMap<string, st
   for (const backend of work.participants) backend.settingsKey = null;
 }
 
+/** A statement that makes settings has failed: what it named stays known there, as on PostgreSQL. */
+export function nameOnly(
+  session: Session,
+  effects: readonly SettingEffect[],
+  backend: BackendConnection,
+): void {
+  const { settings } = session;
+  session.pendingEffects = null;
+  for (const effect of effects) settings.name(effect);
+  settings.noteMade(backend);
+  // Its key says which names it knows.
+  backend.settingsKey = null;
+}
+
 /** The backend has all of the session's settings. */
 export function markApplied({ settings }: Session, backend: BackendConnection): void {
+  settings.noteMade(backend);
   backend.settings = settings.current;
   backend.settingsKey = settings.key;
 }

@@ -52,6 +52,16 @@ export function isolationOf({ work, settings, context }: Session): string {
   return (said ?? context.defaultIsolation()).toLowerCase();
 }
 
+/** Whether the explicit transaction is READ ONLY, as far as the session has said it. */
+export function isReadOnly({ work, settings }: Session): boolean {
+  return work.readOnly ?? isOn(settings.get('default_transaction_read_only') ?? '');
+}
+
+/** A boolean as settings take it. */
+export function isOn(value: string): boolean {
+  return /^(on|t|tr|tru|true|y|ye|yes|1)$/i.test(value.trim());
+}
+
 /** How a commit over several shards is done: by `SET shardgate.cross_shard`, else as configured. */
 export function crossShardOf(session: Session): CrossShardPolicy {
   const said = settingOf(session, CROSS_SHARD) as CrossShardPolicy | undefined;

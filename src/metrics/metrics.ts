@@ -31,6 +31,8 @@ export class ShardMetrics {
   connects = 0;
   connectFailures = 0;
   closes = 0;
+  /** Backends beyond the pool's size. */
+  lent = 0;
   /** Reads of several sessions in one write, and the statements in them. */
   batches = 0;
   batchedStatements = 0;
@@ -86,6 +88,11 @@ export class Metrics {
 
   /** Set by the owner of the pools; called at scrape. */
   poolGauges: () => readonly PoolGauge[] = () => [];
+  /** Set by the owner of recovery; called at scrape. */
+  leftBehind: () => { readonly transactions: number; readonly oldestMs: number } = () => ({
+    transactions: 0,
+    oldestMs: 0,
+  });
   /** Set by the planner; called at scrape. */
   planCacheSize: () => { readonly entries: number; readonly bytes: number } = () => ({
     entries: 0,
@@ -150,6 +157,18 @@ const families: readonly FamilySpec<Metrics>[] = [
     commitLabels,
     (m) => m.transactions,
   ),
+  single(
+    'gauge',
+    'transactions_in_doubt',
+    'Transactions over several shards that somebody has left prepared',
+    (m) => m.leftBehind().transactions,
+  ),
+  single(
+    'gauge',
+    'transactions_in_doubt_oldest_seconds',
+    'Age of the oldest one of them; 0: there is none',
+    (m) => m.leftBehind().oldestMs / 1000,
+  ),
   {
     type: 'counter',
     name: 'shardgate_errors_total',
@@ -206,6 +225,7 @@ const families: readonly FamilySpec<Metrics>[] = [
     (shard) => shard.connectFailures,
   ),
   perShard('backend_closes_total', 'Backends closed', (shard) => shard.closes),
+  perShard('backends_lent_total', 'Backends of the reserve that were lent', (shard) => shard.lent),
   perShard('batches_total', 'Reads of several clients sent in one write', (shard) => shard.batches),
   perShard(
     'batched_statements_total',

@@ -764,6 +764,8 @@ export type IdSource =
     }
   /** The process id that the client was given at login. */
   | { readonly kind: 'ownPid' }
+  /** The channels that the session listens to, as an array. */
+  | { readonly kind: 'channels' }
   /** A client's query or session is ended, and it is told whether there is such a one: `t`, `f`. */
   | {
       readonly kind: 'signal';
@@ -784,10 +786,12 @@ export interface LocalPlan extends PlanBase {
 }
 
 export type LocalCommand =
-  /** BEGIN or START TRANSACTION; `isolation` in lower case where given. */
-  | { readonly kind: 'begin'; readonly isolation: string | null }
+  /** BEGIN or START TRANSACTION; `isolation` in lower case where given; `readOnly` absent: not said. */
+  | { readonly kind: 'begin'; readonly isolation: string | null; readonly readOnly?: boolean }
   | { readonly kind: 'commit'; readonly chain: boolean }
   | { readonly kind: 'rollback'; readonly chain: boolean }
+  /** PREPARE TRANSACTION: a ROLLBACK where the transaction has failed, else refused. */
+  | { readonly kind: 'prepareTransaction' }
   | { readonly kind: 'savepoint' | 'release' | 'rollbackTo'; readonly name: string }
   /** Runs on a backend, which checks it; on success it joins the session's settings. */
   | {

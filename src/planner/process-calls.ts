@@ -7,7 +7,7 @@ import type { FillSlot, ProcessPid } from './plan.js';
 import { isPlain } from './sequence-calls.js';
 import type { StatementContext } from './statement-context.js';
 
-const words = /pg_(backend_pid|cancel_backend|terminate_backend)/i;
+const words = /pg_(backend_pid|cancel_backend|terminate_backend|listening_channels)/i;
 const decoder = new TextDecoder();
 const SIGNALS: ReadonlyMap<string, 'cancel' | 'terminate'> = new Map([
   ['pg_cancel_backend', 'cancel'],
@@ -17,13 +17,15 @@ const SIGNALS: ReadonlyMap<string, 'cancel' | 'terminate'> = new Map([
 /**
  * What stands in place of calls about server processes, in a SELECT without FROM: clients know the process id that they
  * were given at login. Beside tables the calls are left as they are, since what these show are a server's processes.
+ * pg_listening_channels may also be all that there is in FROM.
  */
 export function processCalls(node: Node, context: StatementContext): readonly Edit[] {
   const { bytes, textStart, start, end } = context;
-  if (!('SelectStmt' in node) || !isPlain(node.SelectStmt)) return [];
+  if (!('SelectStmt' in node)) return [];
   if (!words.test(decoder.decode(bytes.subarray(textStart + start, textStart + end)))) return [];
   const search = new Search(context);
-  search.visitSelect(node.SelectStmt, true);
+  if (isPlain(node.SelectStmt)) search.visitSelect(node.SelectStmt, true);
+  else search.visitFrom(node.SelectStmt);
   return search.edits;
 }
 
@@ -48,13 +50,29 @@ class Search {
     }
   }
 
+  /** One function and nothing else. */
+  visitFrom({ fromClause }: SelectStmt): void {
+    const [source, ...more] = fromClause ?? [];
+    if (source === undefined || more.length > 0 || !('RangeFunction' in source)) return;
+    const { functions, alias, ordinality, is_rowsfrom } = source.RangeFunction;
+    const [list] = functions ?? [];
+    const call = list !== undefined && 'List' in list ? list.List.items?.[0] : undefined;
+    if (call === undefined || !('FuncCall' in call) || ordinality || is_rowsfrom) return;
+    const made = this.#channels(call.FuncCall);
+    if (made === null) return;
+    const name = alias === undefined ? ' AS pg_listening_channels' : '';
+    this.#replace(call.FuncCall.location ?? 0, [...made, name]);
+  }
+
   /** `isNamed`: the expression gives its column a name. */
   #visitOutput(value: Node, isNamed: boolean, isTop: boolean): void {
     let inner = value;
     while ('TypeCast' in inner && inner.TypeCast.arg !== undefined) inner = inner.TypeCast.arg;
     if ('FuncCall' in inner) {
       const { name } = qualifiedName(inner.FuncCall.funcname);
-      const made = this.#ownPid(inner.FuncCall) ?? (isTop ? this.#signal(inner.FuncCall) : null);
+      const call = inner.FuncCall;
+      const made =
+        this.#ownPid(call) ?? this.#channels(call) ?? (isTop ? this.#signal(call) : null);
       if (made !== null) {
         const from = inner.FuncCall.location ?? 0;
         if (this.#replace(from, made) && isNamed) this.#name(from, name);
@@ -77,6 +95,11 @@ class Search {
   #ownPid(call: FuncCall): Edit['pieces'] | null {
     if (this.#builtin(call) !== 'pg_backend_pid' || call.args !== undefined) return null;
     return [{ source: { kind: 'ownPid' } }, '::pg_catalog.int4'];
+  }
+
+  #channels(call: FuncCall): Edit['pieces'] | null {
+    if (this.#builtin(call) !== 'pg_listening_channels' || call.args !== undefined) return null;
+    return ['pg_catalog.unnest(', { source: { kind: 'channels' } }, '::pg_catalog.text[])'];
   }
 
   #signal(call: FuncCall): Edit['pieces'] | null {
@@ -122,11 +145,11 @@ class Search {
     return true;
   }
 
-  /** Names the output column that the call at an offset stands in: up to a comma, or the end. */
+  /** Names the output column that the call at an offset stands in: up to a comma, or the end of the query. */
   #name(start: number, name: string): void {
     const tokens = this.#tokens;
     let last = tokens.at(start);
-    while (last + 1 < tokens.count && !tokens.is(last + 1, ',') && !tokens.is(last + 1, ';')) {
+    while (last + 1 < tokens.count && ![',', ';', ')'].some((end) => tokens.is(last + 1, end))) {
       last = tokens.is(last + 1, '(') ? tokens.closing(last + 1) : last + 1;
     }
     const end = tokens.end(last);

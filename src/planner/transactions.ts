@@ -11,7 +11,7 @@ export function planTransaction(statement: TransactionStmt): Plan {
   switch (statement.kind ?? 'TRANS_STMT_BEGIN') {
     case 'TRANS_STMT_BEGIN':
     case 'TRANS_STMT_START':
-      return localPlan('begin', { kind: 'begin', isolation: isolationOf(statement) });
+      return localPlan('begin', { kind: 'begin', ...characteristicsOf(statement) });
     case 'TRANS_STMT_COMMIT':
       return localPlan('commit', { kind: 'commit', chain });
     case 'TRANS_STMT_ROLLBACK':
@@ -22,18 +22,28 @@ export function planTransaction(statement: TransactionStmt): Plan {
       return localPlan('savepoint', { kind: 'release', name });
     case 'TRANS_STMT_ROLLBACK_TO':
       return localPlan('savepoint', { kind: 'rollbackTo', name });
+    case 'TRANS_STMT_PREPARE':
+      return localPlan('rollback', { kind: 'prepareTransaction' });
     default:
       return refuse(
-        'PREPARE TRANSACTION, COMMIT PREPARED and ROLLBACK PREPARED are not supported',
+        'COMMIT PREPARED and ROLLBACK PREPARED are not supported',
         'Shardgate commits over several shards by itself; use COMMIT.',
       );
   }
 }
 
-function isolationOf(statement: TransactionStmt): string | null {
+function characteristicsOf(statement: TransactionStmt): {
+  readonly isolation: string | null;
+  readonly readOnly?: boolean;
+} {
+  let isolation: string | null = null;
+  let readOnly: boolean | undefined;
   for (const node of statement.options ?? []) {
-    if (!('DefElem' in node) || node.DefElem.defname !== 'transaction_isolation') continue;
-    return defElemText(node.DefElem)?.toLowerCase() ?? null;
+    if (!('DefElem' in node)) continue;
+    const { defname } = node.DefElem;
+    const value = defElemText(node.DefElem);
+    if (defname === 'transaction_isolation') isolation = value?.toLowerCase() ?? null;
+    else if (defname === 'transaction_read_only') readOnly = value === '1';
   }
-  return null;
+  return readOnly === undefined ? { isolation } : { isolation, readOnly };
 }

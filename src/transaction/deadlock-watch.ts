@@ -5,7 +5,8 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import type { Logger } from '../util/logger.js';
 import type { ShardQuery } from './two-phase-shards.js';
 import type { UnitOfWork } from './unit-of-work.js';
-import { lastingWaits, WaitGraph, type LockWait } from './wait-graph.js';
+import { SharedWaits } from './shared-waits.js';
+import { lastingWaits, processKey, WaitGraph, type LockWait } from './wait-graph.js';
 
 export interface DeadlockServices {
   topology(): Topology;
@@ -15,8 +16,20 @@ export interface DeadlockServices {
   readonly logger: Logger;
 }
 
-/** A unit of work of this proxy, or the name of a process that is none of its own. */
+/** A unit of work of this proxy, or the name of one of another proxy, or of a process that is no proxy's. */
 type Party = UnitOfWork | string;
+
+/** Units of work of other proxies, by their processes. */
+type Strangers = ReadonlyMap<string, string>;
+
+/** A cycle, and who is to leave it. */
+interface Deadlock {
+  readonly cycle: readonly LockWait[];
+  /** The wait that ends. */
+  readonly wait: LockWait;
+  /** Who waits there; null: another proxy's, which ends it. */
+  readonly victim: BackendConnection | null;
+}
 
 /** Until the shards have said theirs: PostgreSQL's default of deadlock_timeout. */
 const PATIENCE_MS = 1000;
@@ -24,8 +37,10 @@ const PATIENCE_MAX_AGE_MS = 60_000;
 /** Looks at the sessions this often within the patience. */
 const TICKS = 4;
 const TICK_MIN_MS = 20;
-/** Statements that go on and on are looked at no more often than this. */
+/** Statements that go on and on are looked at no more often than this, */
 const LOOK_AGAIN_MS = 1000;
+/** and this where they wait for clients of other proxies, of which only these tell. */
+const LOOK_AGAIN_AT_OTHERS_MS = 400;
 const QUERY_TIMEOUT_MS = 2000;
 
 const PATIENCE_SQL = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'";
@@ -40,6 +55,10 @@ SELECT w.pid, array_to_string(pg_blocking_pids(w.pid), ',')
  * looks for units of work over several shards that have waited for an answer as long as PostgreSQL waits before it
  * looks for a deadlock, and only then asks the shards who waits for whom. A cycle must stand in two looks, since those
  * of different shards are not of one moment. The member that has waited least is cancelled, and told 40P01.
+ *
+ * A transaction of another proxy is seen as a process on each of its shards that have nothing to do with each other; so
+ * where waits lead to such, the proxies tell each other (`SharedWaits`). All see the same cycle then, and the one whose
+ * unit of work has the last name ends that.
  */
 export class DeadlockWatch {
   private readonly services: DeadlockServices;
@@ -50,11 +69,16 @@ export class DeadlockWatch {
   /** Those that were overdue at the last look. */
   private looked: ReadonlySet<BackendConnection> = new Set();
   private lookedAt = -Infinity;
+  private lookAgainMs = LOOK_AGAIN_MS;
+  private readonly shared: SharedWaits;
   private looking = false;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(services: DeadlockServices) {
     this.services = services;
+    const { query, logger } = services;
+    const catalogShard = (): Shard => services.topology().catalogShard;
+    this.shared = new SharedWaits({ catalogShard, query, logger });
   }
 
   start(): void {
@@ -91,12 +115,16 @@ export class DeadlockWatch {
     }
     this.busySince = busySince;
     if (spanning && now - this.patienceAskedAt > PATIENCE_MAX_AGE_MS) void this.askPatience(now);
-    if (overdue.size === 0 || this.looking) return;
+    if (this.looking) return;
+    if (overdue.size === 0) {
+      this.shared.withdraw();
+      return;
+    }
     const isNew = [...overdue].some((backend) => !this.looked.has(backend));
-    if (!isNew && now - this.lookedAt < LOOK_AGAIN_MS) return;
+    if (!isNew && now - this.lookedAt < this.lookAgainMs) return;
     this.looked = overdue;
     this.lookedAt = now;
-    void this.look();
+    void this.look(overdue);
   }
 
   private async askPatience(now: number): Promise<void> {
@@ -107,52 +135,101 @@ export class DeadlockWatch {
   }
 
   /** Never rejects. */
-  private async look(): Promise<void> {
+  private async look(overdue: ReadonlySet<BackendConnection>): Promise<void> {
     this.looking = true;
+    this.lookAgainMs = LOOK_AGAIN_MS;
     try {
       const before = await this.waits();
-      if (this.victim(before) === null) return;
+      let strangers = await this.strangersIn(before, overdue);
+      if (this.deadlock(before, strangers) === null) return;
       await new Promise((resolve) => setTimeout(resolve, Math.min(100, this.tickMs)));
       let waits = lastingWaits(before, await this.waits());
+      strangers = await this.strangersIn(waits, overdue);
       for (;;) {
-        const found = this.victim(waits);
+        const found = this.deadlock(waits, strangers);
         if (found === null) return;
-        this.end(found.victim, found.cycle);
+        const { wait, victim, cycle } = found;
+        if (victim !== null) this.end(victim, cycle);
         // There may be another cycle that goes without it.
-        waits = waits.filter((wait) => !isOf(found.victim, wait));
+        const key = processKey(wait.shard, wait.pid);
+        waits = waits.filter(({ shard, pid }) => processKey(shard, pid) !== key);
       }
     } finally {
       this.looking = false;
     }
   }
 
-  /** A cycle, and the backend in it that began to wait last; null: there is none. */
-  private victim(
+  /** Units of other proxies, asked for where those that are overdue here wait for any process of theirs. */
+  private async strangersIn(
     waits: readonly LockWait[],
-  ): { readonly victim: BackendConnection; readonly cycle: readonly LockWait[] } | null {
+    overdue: ReadonlySet<BackendConnection>,
+  ): Promise<Strangers> {
+    const { nodeOf } = this.parties(NO_STRANGERS);
+    const graph = new WaitGraph<Party>(waits, nodeOf);
+    const units = [...this.services.units()].filter(({ participants }) => {
+      return participants.length > 1 && participants.some((backend) => overdue.has(backend));
+    });
+    const leaves = units.some((unit) =>
+      [...graph.reachableFrom(unit)].some((party) => typeof party === 'string'),
+    );
+    if (!leaves) return NO_STRANGERS;
+    this.lookAgainMs = LOOK_AGAIN_AT_OTHERS_MS;
+    return this.shared.exchange(units);
+  }
+
+  private parties(strangers: Strangers): {
+    readonly backends: ReadonlyMap<string, BackendConnection>;
+    readonly units: readonly UnitOfWork[];
+    readonly nodeOf: (shard: Shard, pid: number) => Party;
+  } {
     const backends = new Map<string, BackendConnection>();
-    const parties = new Map<string, Party>();
+    const owners = new Map<string, UnitOfWork>();
     for (const unit of this.services.units()) {
       for (const backend of unit.participants) {
         const key = processKey(backend.shard, backend.pid);
         backends.set(key, backend);
-        parties.set(key, unit);
+        owners.set(key, unit);
       }
     }
-    const graph = new WaitGraph<Party>(waits, (shard, pid) => {
+    const nodeOf = (shard: Shard, pid: number): Party => {
       const key = processKey(shard, pid);
-      return parties.get(key) ?? key;
-    });
-    for (const unit of new Set(parties.values())) {
-      const cycle = graph.cycleThrough(unit);
+      return owners.get(key) ?? strangers.get(key) ?? key;
+    };
+    return { backends, units: [...new Set(owners.values())], nodeOf };
+  }
+
+  /** A cycle in which units of this proxy are; null: there is none. */
+  private deadlock(waits: readonly LockWait[], strangers: Strangers): Deadlock | null {
+    const { backends, units, nodeOf } = this.parties(strangers);
+    const graph = new WaitGraph<Party>(waits, nodeOf);
+    const others = new Set(strangers.values());
+    const nameOf = (party: Party): string =>
+      typeof party === 'string' ? party : this.shared.keyOf(party);
+    // In one order for all proxies, so that they see the same cycle where there are several.
+    const parties = [...units, ...others].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+    for (const party of parties) {
+      const cycle = graph.cycleThrough(party);
       if (cycle === null) continue;
-      const own = cycle
-        .map(({ shard, pid }) => backends.get(processKey(shard, pid)))
-        .filter((backend) => backend !== undefined);
-      const since = (backend: BackendConnection): number => this.busySince.get(backend) ?? 0;
-      return { victim: own.reduce((a, b) => (since(b) > since(a) ? b : a)), cycle };
+      const members = cycle.map((wait) => {
+        const backend = backends.get(processKey(wait.shard, wait.pid)) ?? null;
+        return { wait, backend, party: nodeOf(wait.shard, wait.pid) };
+      });
+      const own = members.filter(({ backend }) => backend !== null);
+      if (own.length === 0) continue;
+      const spanning = members.filter(({ party: member }) =>
+        typeof member === 'string' ? others.has(member) : member.participants.length > 1,
+      );
+      const shared = spanning.some(({ party: member }) => typeof member === 'string');
+      const { wait, backend } = shared
+        ? spanning.reduce((a, b) => (nameOf(b.party) > nameOf(a.party) ? b : a))
+        : own.reduce((a, b) => (this.since(b.backend!) > this.since(a.backend!) ? b : a));
+      return { cycle, wait, victim: backend };
     }
     return null;
+  }
+
+  private since(backend: BackendConnection): number {
+    return this.busySince.get(backend) ?? 0;
   }
 
   private end(victim: BackendConnection, cycle: readonly LockWait[]): void {
@@ -204,10 +281,4 @@ export class DeadlockWatch {
   }
 }
 
-function isOf({ shard, pid }: BackendConnection, wait: LockWait): boolean {
-  return processKey(shard, pid) === processKey(wait.shard, wait.pid);
-}
-
-function processKey(shard: Shard, pid: number): string {
-  return `${shard.keyspace}/${shard.name}/${pid}`;
-}
+const NO_STRANGERS: Strangers = new Map();

@@ -15,7 +15,7 @@ import { LEG_PREFIX } from './transaction-ids.js';
 export type Decision = 'commit' | 'abort';
 
 /** Any number will do, as long as all proxies take the same; this is "shardgat" in ASCII. */
-const SET_UP_LOCK = '8316003855878283636';
+export const SET_UP_LOCK = '8316003855878283636';
 
 /**
  * One row: whether transactions can be prepared, whether the table is there, whether it may be used. Fails where the
@@ -84,13 +84,30 @@ export function settleSql(transaction: string, waitMs: number): string {
   ].join(';');
 }
 
-/** Our prepared transactions of this database: name, and whether it is older than the bound ('t' or 'f'). */
+/**
+ * Our prepared transactions of this database: name, whether it is older than the bound ('t' or 'f'), and its age in
+ * milliseconds.
+ */
 export function legsSql(ageMs: number): string {
   return (
-    `SELECT gid, prepared < clock_timestamp() - interval '${ageMs} ms' FROM pg_prepared_xacts` +
-    ` WHERE database = current_database() AND starts_with(gid, ${quoteLiteral(LEG_PREFIX)})`
+    `SELECT gid, prepared < clock_timestamp() - interval '${ageMs} ms', ${AGE_MS} FROM pg_prepared_xacts` +
+    ` WHERE ${IS_OURS}`
   );
 }
+
+/** The same for people: name, when it was prepared, and its age in milliseconds. */
+export function inDoubtSql(): string {
+  const preparedAt = `to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  return `SELECT gid, ${preparedAt}, ${AGE_MS} FROM pg_prepared_xacts WHERE ${IS_OURS}`;
+}
+
+/** What has been decided of these transactions on this shard: key, outcome. */
+export function outcomesSql(transactions: Iterable<string>): string {
+  return `SELECT gid, outcome FROM shardgate.decisions WHERE gid IN (${[...transactions].map(quoteLiteral).join(',')})`;
+}
+
+const AGE_MS = `(extract(epoch FROM clock_timestamp() - prepared) * 1000)::bigint`;
+const IS_OURS = `database = current_database() AND starts_with(gid, ${quoteLiteral(LEG_PREFIX)})`;
 
 /** Keys of decisions that are old enough to go, if no leg needs them any more. */
 export function oldDecisionsSql(ageMs: number): string {

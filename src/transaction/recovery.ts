@@ -51,6 +51,14 @@ interface FoundLeg {
   readonly where: Shard;
   readonly leg: Leg;
   readonly old: boolean;
+  readonly ageMs: number;
+}
+
+/** Transactions that somebody has left prepared, as of the last look. */
+export interface LeftBehind {
+  readonly transactions: number;
+  /** Of the one that has been prepared first; 0: there is none. */
+  readonly oldestMs: number;
 }
 
 /**
@@ -66,6 +74,7 @@ export class Recovery {
   private collectAt = 0;
   private stopped = false;
   private readonly strangers = new Set<string>();
+  leftBehind: LeftBehind = { transactions: 0, oldestMs: 0 };
 
   constructor(services: RecoveryServices, options: RecoveryOptions = RECOVERY_DEFAULTS) {
     this.services = services;
@@ -145,7 +154,12 @@ export class Recovery {
     // Before the legs are listed: a decision that can be seen has all its legs prepared, so that none can be missed.
     const decisions = collect ? await this.oldDecisions(shards) : null;
     const found = await Promise.all(shards.map((shard) => this.legsOn(shard)));
-    await this.recover(found.flatMap((legs) => legs ?? []).filter(({ old }) => old));
+    const left = found.flatMap((legs) => legs ?? []).filter(({ old }) => old);
+    this.leftBehind = {
+      transactions: new Set(left.map(({ leg }) => leg.transaction)).size,
+      oldestMs: Math.max(0, ...left.map(({ ageMs }) => ageMs)),
+    };
+    await this.recover(left);
     if (decisions === null || found.includes(null)) return;
     this.collectAt = now + COLLECT_INTERVAL_MS;
     const needed = new Set(found.flatMap((legs) => legs!.map(({ leg }) => leg.transaction)));
@@ -157,10 +171,10 @@ export class Recovery {
     const rows = await this.ask(where, legsSql(this.options.ageMs));
     if (rows === null) return null;
     const found: FoundLeg[] = [];
-    for (const [gid, old] of rows) {
+    for (const [gid, old, ageMs] of rows) {
       const leg = parseLeg(gid!);
       if (leg === null) this.leaveAlone(where, gid!, 'its name is none that Shardgate gives');
-      else found.push({ where, leg, old: old === 't' });
+      else found.push({ where, leg, old: old === 't', ageMs: Number(ageMs) });
     }
     return found;
   }

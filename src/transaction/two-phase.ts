@@ -3,7 +3,8 @@ import type { Logger } from '../util/logger.js';
 import type { Topology } from '../keyspace/topology.js';
 import { Commits } from './commits.js';
 import { crashHook } from './crash-points.js';
-import { Recovery, RECOVERY_DEFAULTS, type RecoveryOptions } from './recovery.js';
+import { Recovery, RECOVERY_DEFAULTS, type LeftBehind, type RecoveryOptions } from './recovery.js';
+import { inDoubtLegs, type InDoubtLeg } from './in-doubt.js';
 import { OwnLinks } from './own-links.js';
 import { DeadlockWatch } from './deadlock-watch.js';
 import { TwoPhaseShards } from './two-phase-shards.js';
@@ -20,6 +21,8 @@ export class TwoPhase {
   private readonly recovery: Recovery;
   private readonly links: OwnLinks;
   private readonly deadlocks: DeadlockWatch;
+  /** All transactions that are prepared now; see `inDoubtLegs`. */
+  readonly inDoubt: () => Promise<readonly InDoubtLeg[]>;
 
   /**
    * `units`: what every session has open. `env`, for tests: SHARDGATE_CRASH_POINT (see crash-points.ts),
@@ -49,6 +52,7 @@ export class TwoPhase {
       recoveryOptions(env),
     );
     this.links = links;
+    this.inDoubt = () => inDoubtLegs(topology(), query);
     this.deadlocks = new DeadlockWatch({ topology, units, query, logger });
     this.recovery = recovery;
     this.commits = new Commits({
@@ -64,6 +68,10 @@ export class TwoPhase {
         await recovery.finish(shard, gid, decision);
       },
     });
+  }
+
+  get leftBehind(): LeftBehind {
+    return this.recovery.leftBehind;
   }
 
   /** Resolves when the shards that can be reached are ready; recovery goes on from there. */

@@ -53,7 +53,11 @@ export class UnitOfWork {
   isolation: string | null = null;
   /** The shard whose snapshot it reads by, under a level that promises one; null: it has read nothing yet. */
   snapshotOf: Shard | null = null;
+  /** READ ONLY or READ WRITE, as the transaction has said it; null: it has not. */
+  readOnly: boolean | null = null;
   private beginSql = 'BEGIN';
+  /** SET TRANSACTION behind it, outside savepoints: a chained transaction begins like that too. */
+  private characteristics: string[] = [];
   private preamble: PreambleEntry[] = [];
   private hasFailed = false;
   private isTorn = false;
@@ -91,14 +95,16 @@ export class UnitOfWork {
     return this.failed ? TxStatus.failed : TxStatus.inTransaction;
   }
 
-  begin(sql: string, isolation: string | null): void {
+  begin(sql: string, isolation: string | null, readOnly: boolean | null = null): void {
     this.explicit = true;
     this.begun++;
     this.mend();
     this.beginSql = sql;
     this.isolation = isolation;
+    this.readOnly = readOnly;
     this.snapshotOf = null;
     this.preamble = [];
+    this.characteristics = [];
   }
 
   /** The explicit transaction is over; participants are the session's to release. */
@@ -106,6 +112,7 @@ export class UnitOfWork {
     this.explicit = false;
     this.mend();
     this.isolation = null;
+    this.readOnly = null;
     // Emptying a list or set makes a new one, which every statement would pay for.
     if (this.preamble.length > 0) this.preamble = [];
     if (this.writers.size > 0) this.writers.clear();
@@ -147,9 +154,9 @@ export class UnitOfWork {
     this.writers.delete(backend);
   }
 
-  /** The statement that began it. */
-  get beginText(): string {
-    return this.beginSql;
+  /** What begins a transaction that is chained to this one. */
+  get chainSql(): string {
+    return [this.beginSql, ...this.characteristics].join(';');
   }
 
   /** Nothing is open in it that an error would leave: no savepoint, no setting. */
@@ -178,6 +185,12 @@ export class UnitOfWork {
       break;
     }
     preamble.push({ sql, savepoint: null, effect, toldBefore: told });
+  }
+
+  /** SET TRANSACTION and its like. */
+  rememberCharacteristic(sql: string): void {
+    if (this.savepointDepth === 0) this.characteristics.push(sql);
+    this.remember(sql);
   }
 
   /** What the client had been told before the last change that is remembered, which no participant made. */

@@ -29,6 +29,13 @@ export class WaitGraph<Node> {
     }
   }
 
+  /** Whoever this node waits for, directly or not. */
+  reachableFrom(start: Node): ReadonlySet<Node> {
+    const reached = new Set<Node>([start]);
+    for (const from of reached) for (const { to } of this.edges.get(from) ?? []) reached.add(to);
+    return reached;
+  }
+
   /**
    * The waits of a shortest cycle through this node; null: there is none, or it is of one shard, which finds it by
    * itself.
@@ -56,6 +63,11 @@ export class WaitGraph<Node> {
   }
 }
 
+/** A server process among those of all shards; the same for every proxy. */
+export function processKey(shard: Shard, pid: number): string {
+  return `${shard.keyspace}/${shard.name}/${pid}`;
+}
+
 /** The waits that both lists have. */
 export function lastingWaits(
   before: readonly LockWait[],
@@ -66,5 +78,5 @@ export function lastingWaits(
 }
 
 function waitKey({ shard, pid, blocker }: LockWait): string {
-  return `${shard.keyspace}/${shard.name}/${pid}/${blocker}`;
+  return `${processKey(shard, pid)}/${blocker}`;
 }

@@ -136,6 +136,66 @@ async function neighbourOf(id: number): Promise<number> {
   return rows[0]![0] as number;
 }
 
+describe('a deadlock among clients of several proxies', () => {
+  let other: Proxy;
+  let theirs: pg.Client[];
+
+  beforeAll(async () => {
+    other = await scene.startProxy();
+  });
+  beforeEach(async () => {
+    theirs = await Promise.all([1, 2].map(() => connectTo(other.url)));
+  });
+  afterEach(async () => {
+    await Promise.all(theirs.map((client) => client.end()));
+  });
+  afterAll(async () => {
+    await other.stop();
+  });
+
+  /** Each has its own and comes to want the next one's; members of both proxies in turns. */
+  async function closeRing(ring: readonly DataShard[]): Promise<readonly Told[]> {
+    const members = ring.map((_, at) => (at % 2 === 0 ? clients : theirs)[at >> 1]!);
+    for (const [at, client] of members.entries()) {
+      await client.query('BEGIN');
+      await addOn(client, ring[at]!);
+    }
+    return Promise.all(
+      members.map((client, at) => thenCommit(client, addOn(client, ring[(at + 1) % ring.length]!))),
+    );
+  }
+
+  test.each([[['s0', 's1']], [['s0', 's1', 's2']], [['s3', 's1', 's0', 's2']]] as const)(
+    'ends by one error: %s',
+    async (ring) => {
+      const outcomes = await closeRing(ring);
+      const failed = outcomes.filter(({ code }) => code !== undefined);
+      expect(failed.map(({ code }) => code)).toEqual(['40P01']);
+      for (const { ms } of outcomes) expect(ms).toBeLessThan(4 * DEADLOCK_TIMEOUT_MS);
+    },
+  );
+
+  test('leaves nothing behind that proxies tell each other', async () => {
+    await closeRing(['s0', 's1']);
+    await expect
+      .poll(() => scene.databases.query('main', 'SELECT * FROM shardgate.waits'), { timeout: 5000 })
+      .toEqual([]);
+  });
+
+  test('is not what waits for a transaction of another proxy', async () => {
+    const [holder, waiter] = [clients[0]!, theirs[0]!];
+    for (const client of [holder, waiter]) await client.query('BEGIN');
+    await addOn(holder, 's0');
+    await addOn(holder, 's1');
+    await addOn(waiter, 's2');
+    const wait = addOn(waiter, 's0');
+    await sleep(2.5 * DEADLOCK_TIMEOUT_MS);
+    await holder.query('COMMIT');
+    expect((await wait).code).toBeUndefined();
+    await waiter.query('COMMIT');
+  });
+});
+
 describe('what is no deadlock', () => {
   test('waits as long as it must', async () => {
     const [holder, waiter] = clients as [pg.Client, pg.Client];

@@ -189,6 +189,23 @@ describe('serial and identity columns count as on one Postgres', () => {
   });
 });
 
+test('a READ ONLY transaction takes no values of sequences', async () => {
+  const { comparison } = scene;
+  for (const begin of ['BEGIN READ ONLY', 'BEGIN; SET TRANSACTION READ ONLY']) {
+    await comparison.expectSame(begin);
+    await comparison.expectSame("SELECT nextval('counted_id_seq')");
+    await comparison.expectSame('ROLLBACK');
+  }
+  await comparison.expectSame('SET default_transaction_read_only = on');
+  await comparison.expectSame('BEGIN');
+  await comparison.expectSame("SELECT nextval('counted_id_seq')");
+  await comparison.expectSame('ROLLBACK');
+  await comparison.expectSame('RESET default_transaction_read_only');
+  await comparison.expectSame('BEGIN READ WRITE');
+  await comparison.expectSame("SELECT nextval('counted_id_seq')");
+  await comparison.expectSame('COMMIT');
+});
+
 describe('nextval, currval, lastval and setval are as on one Postgres', () => {
   const statements = [
     `select currval('counted_id_seq')`,

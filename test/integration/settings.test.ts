@@ -242,6 +242,25 @@ describe('names that a session makes up', () => {
     await same(...everywhere('made.three'));
   });
 
+  test('are unknown where only other clients have named them', async () => {
+    for (const name of ['made.theirs', 'made.failed']) {
+      const before = pair;
+      pair = await open();
+      await same(...everywhere(name), `SHOW ${name}`, `SET ${name} = 'x'`, ...everywhere(name));
+      await same(
+        'BEGIN',
+        `SET LOCAL ${name}.deep = 'x'`,
+        ...everywhere(`${name}.deep`),
+        'ROLLBACK',
+      );
+      await same("SELECT set_config('made.failed', 'x', true), 1 / 0");
+      pair.close();
+      pair = before;
+      await same(...everywhere(name), `SHOW ${name}`, ...everywhere(`${name}.deep`));
+    }
+    await same("SELECT set_config('made.theirs', NULL, false)", ...everywhere('made.theirs'));
+  });
+
   test('also where they were named in what is over or void', async () => {
     await same('BEGIN', "SET LOCAL made.local = 'x'", now('made.local', keys[0]), 'COMMIT');
     await same(...everywhere('made.local'), 'BEGIN', "SET made.void = 'x'", 'ROLLBACK');

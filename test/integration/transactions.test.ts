@@ -139,6 +139,50 @@ describe('a transaction on one shard', () => {
     );
   });
 
+  const characteristics = [
+    'SHOW transaction_isolation',
+    'SHOW transaction_read_only',
+    'SHOW transaction_deferrable',
+  ];
+  const strict = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+  const failing = 'SELECT name::int FROM items WHERE id = 1';
+  test.each([
+    ['nothing before', [strict]],
+    ['statements before', [strict, 'SELECT * FROM items WHERE id = 1']],
+    ['an error of a shard', [strict, failing]],
+    ['an error of the proxy', [strict, 'SELECT * FROM nowhere']],
+    ['an error behind a savepoint', [strict, 'SAVEPOINT a', failing]],
+    ['an error behind SET TRANSACTION', ['BEGIN', 'SET TRANSACTION READ ONLY', failing]],
+    [
+      'SET TRANSACTION',
+      ['BEGIN', 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE'],
+    ],
+    ['a setting', ['BEGIN', 'SET transaction_read_only = on', 'SELECT * FROM items']],
+  ] as const)('chains with the characteristics that PostgreSQL keeps: %s', async (_what, first) => {
+    for (const end of ['COMMIT AND CHAIN', 'ROLLBACK AND CHAIN']) {
+      await same(...first, end, ...characteristics, 'SELECT * FROM items WHERE id = 1', 'COMMIT');
+    }
+  });
+
+  test('of two shards chains afresh after an error', async () => {
+    await same(
+      'BEGIN READ ONLY',
+      'SELECT * FROM items WHERE id = 1',
+      'SELECT * FROM items WHERE id = 2',
+      failing,
+      'ROLLBACK AND CHAIN',
+      ...characteristics,
+      "UPDATE items SET name = 'again' WHERE id = 1",
+      "UPDATE items SET name = 'again' WHERE id = 2",
+      'ROLLBACK',
+    );
+  });
+
+  test('that has failed is rolled back by PREPARE TRANSACTION', async () => {
+    await same('BEGIN', 'SELECT 1/0', "PREPARE TRANSACTION 'x'", 'SELECT 1');
+    await same('BEGIN', failing, "PREPARE TRANSACTION 'x'", 'SELECT 1');
+  });
+
   test('reads what it wrote over all shards, and of no other shard until commit', async () => {
     await same(
       'BEGIN',

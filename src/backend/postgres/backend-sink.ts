@@ -35,6 +35,8 @@ export interface BackendSink {
   ready(backend: BackendConnection, status: number, action: number): void;
   /** What was written has left; `congested` turned false. */
   drained(backend: BackendConnection): void;
+  /** How it comes by backends: the pool in whose line it stands, and nothing goes on before it is served; null: none. */
+  readonly leases?: { readonly waitsFor: object | null };
   /** What was done with an answer has thrown, and the connection was closed for it; absent: `closed` is told. */
   crashed?(backend: BackendConnection, error: unknown): void;
   /** The connection is gone; it belongs to nobody any more. */

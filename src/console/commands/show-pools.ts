@@ -1,4 +1,5 @@
-import type { Pool, PoolCensus } from '../../backend/pool.js';
+import type { Pool } from '../../backend/pool.js';
+import type { PoolCensus } from '../../backend/pool-census.js';
 import type { ServerAddress } from '../../config/config.js';
 import { splitWait } from '../clock-text.js';
 import { showCommand } from '../show.js';

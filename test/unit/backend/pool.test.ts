@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BackendError } from '../../../src/backend/backend-error.js';
-import { Pool, type BackendWaiter, type PoolOptions } from '../../../src/backend/pool.js';
+import { Pool, type PoolOptions } from '../../../src/backend/pool.js';
 import type { BackendConnection } from '../../../src/backend/postgres/connection.js';
+import type { BackendWaiter } from '../../../src/backend/waiting-line.js';
 import { DROP, PASS } from '../../../src/backend/postgres/expected-replies.js';
 import { ShardMetrics } from '../../../src/metrics/metrics.js';
 import { createLogger } from '../../../src/util/logger.js';

@@ -14,6 +14,7 @@ describe('a file that holds keyspaces only', () => {
     expect(config.auth).toMatchObject({ method: 'trust', users: new Map() });
     expect(config.pool).toEqual({
       size: 10,
+      reserve: 2,
       queueTimeoutMs: 5_000,
       idleTimeoutMs: 600_000,
       maxLifetimeMs: 3_600_000,

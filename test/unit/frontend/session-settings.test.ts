@@ -74,6 +74,7 @@ describe('names that a session makes up', () => {
     expect(settings.sqlFor(map({}), settings.current, one)).toBe(
       'RESET "my"."var";RESET "my"."local"',
     );
+    settings.noteMade(one);
     expect(settings.sqlFor(map({}), settings.current, one)).toBe('');
     expect(settings.key).not.toBe(new SessionSettings().key);
   });
@@ -85,8 +86,23 @@ describe('names that a session makes up', () => {
     expect(settings.sqlFor(map({}), settings.current, one)).toBe(
       `SELECT pg_catalog.set_config('my.var','1',false)`,
     );
+    settings.noteMade(one);
     settings.apply(set('my.var', null));
     expect(settings.sqlFor(map({ 'my.var': '1' }), settings.current, one)).toBe('RESET "my"."var"');
+  });
+
+  test('tell which backends know no others', () => {
+    const settings = new SessionSettings();
+    const one = backend();
+    settings.name(set('my.var', '1'));
+    settings.noteMade(one);
+    expect(settings.knows(one.madeNames)).toBe(true);
+    expect(new SessionSettings().knows(one.madeNames)).toBe(false);
+    const other = new SessionSettings();
+    other.setBase(map({ 'my.var': '2', work_mem: '1MB' }));
+    expect(other.knows(one.madeNames)).toBe(true);
+    other.noteMade(one);
+    expect([...one.madeNames]).toEqual(['my.var']);
   });
 
   test('but how the session commits is not one of them', () => {

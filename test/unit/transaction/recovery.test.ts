@@ -33,7 +33,7 @@ class FakeServer {
       return [];
     }
     if (sql.includes('FROM pg_prepared_xacts')) {
-      return [...this.prepared].map(([gid, old]) => [gid, flag(old)]);
+      return [...this.prepared].map(([gid, old]) => [gid, flag(old), old ? '6000' : '10']);
     }
     const key = /'(shardgate:[^']*)'/.exec(sql)?.[1] ?? '';
     if (sql.startsWith('SET TRANSACTION')) {
@@ -117,6 +117,19 @@ describe('a pass', () => {
     await recovery.pass();
     expect(servers[0]!.decisions.size).toBe(0);
     expect(servers[1]!.prepared.size).toBe(1);
+  });
+
+  test('counts the transactions that somebody has left, until they are ended', async () => {
+    servers[0]!.inFlight.add(id('s0', 1));
+    servers[1]!.prepared.set(`${id('s0', 1)}:1`, true);
+    servers[2]!.prepared.set(`${id('s0', 1)}:2`, true);
+    servers[2]!.prepared.set(`${id('s0', 2)}:1`, false);
+    await recovery.pass();
+    expect(recovery.leftBehind).toEqual({ transactions: 1, oldestMs: 6000 });
+    servers[0]!.inFlight.clear();
+    await recovery.pass();
+    await recovery.pass();
+    expect(recovery.leftBehind).toEqual({ transactions: 0, oldestMs: 0 });
   });
 
   test('waits for a decider in flight and for a shard that is away', async () => {
