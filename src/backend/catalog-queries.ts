@@ -262,8 +262,9 @@ export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;
 
 /**
  * schema, view, definition, is plain, has a CHECK OPTION. The empty search path of this one statement makes
- * pg_get_viewdef qualify names; the CASE makes sure that it is set before. A view is not plain if it is a security barrier, checks its invoker's
- * privileges, or reads a table whose row security would treat its owner and its caller differently.
+ * pg_get_viewdef qualify names; the CASE makes sure that it is set before. A view is not plain if it is a security
+ * barrier, checks its invoker's privileges, or reads a table whose row security would treat its owner and its caller
+ * differently.
  */
 export const viewsQuery = `
 WITH unqualified AS MATERIALIZED (

@@ -1,15 +1,15 @@
 import { performance } from 'node:perf_hooks';
 import type { ServerAddress } from '../config/config.js';
 import type { Shard } from '../keyspace/topology.js';
-import { sqlError } from '../errors/sql-error.js';
 import type { LatencyHistogram, ShardMetrics } from '../metrics/metrics.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { Logger } from '../util/logger.js';
-import { settingDurationMs } from '../util/setting-duration.js';
+import { isStale } from './stale-backends.js';
 import { BackendError } from './backend-error.js';
 import type { OidMap } from './oids/oid-map.js';
 import { AbandonedBackends } from './abandoned-backends.js';
 import { ConnectAttempts } from './connect-attempts.js';
+import { Pause } from './pause.js';
 import type { PoolCensus } from './pool-census.js';
 import { SharedReads, type BatchPool } from './shared-reads.js';
 import type { BackendOwner, BackendSink } from './postgres/backend-sink.js';
@@ -86,10 +86,9 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
   private closing = false;
   /** Backends that come back are closed: the pool is paused, or closes. */
   private retires = false;
-  private paused = false;
+  private readonly pausing = new Pause();
   /** They wait for `resume`. */
   private readonly held = new WaitingLine();
-  private whenPaused: ((resumed: boolean) => void)[] = [];
   /** Serves whoever wants a backend of this pool while it closes. */
   private successor: Pool | null = null;
   private onEmpty: (() => void) | null = null;
@@ -217,7 +216,7 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
       this.passOn(waiter, urgent);
       return;
     }
-    if (this.paused && !passesPause(waiter)) {
+    if (this.pausing.on && !passesPause(waiter)) {
       this.held.add(waiter, urgent ? Rank.urgent : Rank.new);
       return;
     }
@@ -364,7 +363,7 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
   }
 
   get isPaused(): boolean {
-    return this.paused;
+    return this.pausing.on;
   }
 
   /**
@@ -372,8 +371,8 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
    * none is left. Rejects with SqlError 57014 where it is resumed before.
    */
   async pause(): Promise<void> {
-    if (!this.paused) {
-      this.paused = true;
+    if (!this.pausing.on) {
+      this.pausing.on = true;
       this.retires = true;
       for (const { waiter, rank, since } of this.waiting.takeAll()) {
         (passesPause(waiter) ? this.waiting : this.held).add(waiter, rank, since);
@@ -381,16 +380,13 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
       for (const backend of this.idle.splice(0)) this.terminate(backend);
     }
     if (this.size === 0) return;
-    const resumed = await new Promise<boolean>((resolve) => {
-      this.whenPaused.push(resolve);
-    });
-    if (resumed) throw sqlError('query_canceled', 'RESUME has ended the PAUSE');
+    await this.pausing.done();
   }
 
   resume(): void {
-    this.paused = false;
+    this.pausing.on = false;
     this.retires = this.closing;
-    for (const tell of this.whenPaused.splice(0)) tell(true);
+    this.pausing.end(true);
     // Their time in the queue begins now.
     for (const { waiter, rank } of this.held.takeAll()) this.waiting.add(waiter, rank);
     this.openWhereNeeded();
@@ -406,8 +402,8 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
   /** The server of another pool is this one's as well: it can be reached if it could. */
   inherit(other: Pool): void {
     this.attempts.everReached = other.attempts.everReached;
-    this.paused = other.paused;
-    this.retires = other.paused;
+    this.pausing.on = other.pausing.on;
+    this.retires = other.pausing.on;
   }
 
   /** Opens a first backend, to learn whether the shard can be reached. */
@@ -453,7 +449,7 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
 
   /** Paused, but somebody must come to an end first. */
   private get servesSome(): boolean {
-    return this.paused && !this.closing && this.waiting.length > 0;
+    return this.pausing.on && !this.closing && this.waiting.length > 0;
   }
 
   /** Gives a backend to the first in line that can use it; false: there is none. */
@@ -540,15 +536,12 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
     const now = Date.now();
     this.now = now;
     this.serveLine(performance.now());
-    const { idleTimeoutMs, maxLifetimeMs, healthCheckIntervalMs } = this.options;
+    const { healthCheckIntervalMs } = this.options;
     for (let i = this.idle.length - 1; i >= 0; i--) {
       const backend = this.idle[i]!;
       const idleMs = now - backend.idleSince;
       if (!backend.alive) this.forget(backend);
-      else if (
-        idleMs > Math.min(idleTimeoutMs, ownIdleTimeoutMs(backend)) ||
-        now - backend.createdAt > maxLifetimeMs
-      ) {
+      else if (isStale(backend, now, this.options)) {
         this.idle.splice(i, 1);
         this.terminate(backend);
       } else if (healthCheckIntervalMs > 0 && idleMs > healthCheckIntervalMs) {
@@ -556,7 +549,7 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
         this.check(backend);
       }
     }
-    if (this.attempts.lastError !== null && !this.paused) this.warmUp();
+    if (this.attempts.lastError !== null && !this.pausing.on) this.warmUp();
     this.openWhereNeeded();
   }
 
@@ -610,7 +603,7 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
   private checkEmpty(): void {
     if (this.size > 0) return;
     if (this.closing) this.onEmpty?.();
-    for (const tell of this.whenPaused.splice(0)) tell(false);
+    this.pausing.end(false);
   }
 
   private error(state: 'insufficient_resources', message: string): BackendError {
@@ -643,13 +636,4 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
     this.closed(backend);
     this.openWhereNeeded();
   }
-}
-
-/**
- * A backend whose last session has SET an idle_session_timeout is closed by its server, maybe just when it is lent: it
- * goes well before that.
- */
-function ownIdleTimeoutMs(backend: BackendConnection): number {
-  const set = settingDurationMs(backend.settings.get('idle_session_timeout'));
-  return set === 0 ? Infinity : set / 2;
 }

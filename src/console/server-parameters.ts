@@ -3,7 +3,7 @@ import type { ConsoleContext } from './console-context.js';
 /** What a client is told when no shard has been reached yet: the newest release whose protocol the console speaks. */
 const SERVER_VERSION = '18.0';
 
-/** ParameterStatus values of a console: those that PostgreSQL reports, whether or not the console has a use for them. */
+/** ParameterStatus values of a console: those that PostgreSQL reports, of use or not. */
 export function serverParameters(
   { proxy }: ConsoleContext,
   user: string,

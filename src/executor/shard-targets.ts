@@ -30,6 +30,14 @@ export class ValueSource {
   bind: Buffer | null = null;
   readonly layout = new BindLayout();
 
+  /** The values are those of a text, and of a Bind message where `bind` is one that `layout` is of. */
+  pointAt(text: Uint8Array, literals: Literals, bind: Buffer | null): void {
+    this.text = text;
+    this.textStart = 0;
+    this.literals = literals;
+    this.bind = bind;
+  }
+
   /** Takes the values of a Bind message from behind the statement's name. */
   readValues(rest: Buffer): void {
     const writer = new Writer(rest.length + 16);

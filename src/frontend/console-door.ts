@@ -26,8 +26,8 @@ export interface Visitor {
 export type OpenConsole = (visitor: Visitor) => ConsoleClient;
 
 /**
- * What a user may do on the console. Without a list of users everybody who comes from this machine is an admin. SqlError
- * 42501: nothing.
+ * What a user may do on the console. Without a list of users everybody who comes from this machine is an admin.
+ * SqlError 42501: nothing.
  * @param address null: a Unix socket
  */
 export function consoleRole(

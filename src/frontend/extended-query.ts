@@ -149,10 +149,7 @@ export class ExtendedQuery {
       return true;
     }
     const { source } = session;
-    source.text = statement.text;
-    source.textStart = 0;
-    source.literals = statement.literals;
-    source.bind = buffer;
+    source.pointAt(statement.text, statement.literals, buffer);
     const bound = withBoundEffect(plan, source);
     const shards = session.planning.lookups.shardsFor(bound);
     if (shards === null) return false;

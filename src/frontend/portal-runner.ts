@@ -194,10 +194,8 @@ export class PortalRunner {
     const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.memoryBytesMax);
     const bound = this.parses.takeBound(portal) ? new BoundAnswer(session, portal.name) : null;
     const { source } = session;
+    source.pointAt(statement.text, statement.literals, null);
     if (bind !== null) source.readValues(bind);
-    source.text = statement.text;
-    source.textStart = 0;
-    source.literals = statement.literals;
     if (!session.planning.lookups.ready(plan)) return null;
     const run = statementRun(session, {
       plan,

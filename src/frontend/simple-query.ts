@@ -517,11 +517,8 @@ function pointAt(
   source: ValueSource,
   { text, literals, bind }: Pick<RunRequest, 'text' | 'literals' | 'bind'>,
 ): void {
-  source.text = text;
-  source.textStart = 0;
-  source.literals = literals;
-  if (bind === null) source.bind = null;
-  else source.readValues(bind);
+  source.pointAt(text, literals, null);
+  if (bind !== null) source.readValues(bind);
 }
 
 const NO_TYPES: readonly number[] = [];

@@ -35,7 +35,7 @@ export interface BackendSink {
   ready(backend: BackendConnection, status: number, action: number): void;
   /** What was written has left; `congested` turned false. */
   drained(backend: BackendConnection): void;
-  /** How it comes by backends: the pool in whose line it stands, and nothing goes on before it is served; null: none. */
+  /** The pool in whose line it stands for a backend: nothing goes on before it is served; null: in none. */
   readonly leases?: { readonly waitsFor: object | null };
   /** What was done with an answer has thrown, and the connection was closed for it; absent: `closed` is told. */
   crashed?(backend: BackendConnection, error: unknown): void;

@@ -517,8 +517,12 @@ export class BackendConnection implements TransportHandler {
         if (status !== null) this.parameters.set(status.name, status.value);
         break;
       }
-      case Backend.noticeResponse:
-        return this.onNotice(action, start, end);
+      case Backend.noticeResponse: {
+        const what = lookupNotice(this.lookups, buffer, start, end);
+        if (what === 'taken') return DROP;
+        if (what === 'lost') return this.unexpected(type);
+        break;
+      }
       case Backend.copyOutResponse:
       case Backend.copyDone:
       case Backend.functionCallResponse:
@@ -527,15 +531,6 @@ export class BackendConnection implements TransportHandler {
         return this.unexpected(type);
     }
     if (action === CAPTURE) this.sink.captured(this, type, buffer, start, end);
-    return action;
-  }
-
-  private onNotice(action: number, start: number, end: number): number {
-    const { buffer } = this;
-    const what = lookupNotice(this.lookups, buffer, start, end);
-    if (what === 'taken') return DROP;
-    if (what === 'lost') return this.unexpected(Backend.noticeResponse);
-    if (action === CAPTURE) this.sink.captured(this, Backend.noticeResponse, buffer, start, end);
     return action;
   }
 
@@ -562,29 +557,18 @@ export class BackendConnection implements TransportHandler {
       if (concerns === DROP && expected.headAction === PASS) concerns = PASS;
       this.skipReply();
     }
-    if (this.cancelReason !== null && fields.get('C') === QUERY_CANCELED) {
-      return this.onCancelled(this.cancelReason, concerns, start);
-    }
-    this.sink.failed(this, concerns, this.buffer, start, end);
-    if (concerns === CAPTURE)
-      this.sink.captured(this, Backend.errorResponse, this.buffer, start, end);
-    if (concerns !== PASS || this.positionOf === null) return concerns;
-    const moved = withPosition(this.buffer, start, end, this.positionOf);
+    const { cancelReason } = this;
+    // The error gives way to another one.
+    const reason = fields.get('C') === QUERY_CANCELED ? cancelReason : null;
+    if (reason !== null) this.cancelReason = null;
+    const [told, from, to] =
+      reason === null ? [this.buffer, start, end] : [reason, 0, reason.length];
+    this.sink.failed(this, concerns, told, from, to);
+    if (concerns === CAPTURE) this.sink.captured(this, Backend.errorResponse, told, from, to);
+    if (concerns !== PASS || (reason === null && this.positionOf === null)) return concerns;
+    const own = reason ?? withPosition(this.buffer, start, end, this.positionOf!);
     this.passRun(start);
-    if (!this.sink.pass(this, moved, 0, moved.length)) this.pauseReading();
-    return DROP;
-  }
-
-  /** The error that begins at `start` gives way to another one. */
-  private onCancelled(reason: Buffer, concerns: number, start: number): number {
-    this.cancelReason = null;
-    this.sink.failed(this, concerns, reason, 0, reason.length);
-    if (concerns === CAPTURE) {
-      this.sink.captured(this, Backend.errorResponse, reason, 0, reason.length);
-    }
-    if (concerns !== PASS) return concerns;
-    this.passRun(start);
-    if (!this.sink.pass(this, reason, 0, reason.length)) this.pauseReading();
+    if (!this.sink.pass(this, own, 0, own.length)) this.pauseReading();
     return DROP;
   }
 

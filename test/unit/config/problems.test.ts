@@ -351,11 +351,11 @@ describe('vindexes and tables', () => {
     ],
     [
       sharded('v: { type: lookup_unique }', 't: { shard_key: id }'),
-      '3:17: vindex "v" has no table; write table: NAME',
+      '3:17: "table" is missing; write table: NAME',
     ],
     [
       sharded('v: { type: lookup, table: x, unique: true }', 't: { shard_key: id }'),
-      '3:54: vindex "v" of type "lookup" has no option "unique"; its option is: table',
+      '3:46: unknown key "unique"; the keys here are type, table',
     ],
     [
       sharded('v: { type: lookup, table: x }', 't: { shard_key: id, vindex: v }'),

@@ -226,7 +226,7 @@ describe('queries that shards answer alone', () => {
       'select id from orders limit 3',
       'select id from orders order by total',
       'select id, random() as r from orders',
-      'select id, now() as n from orders',
+      'select id, clock_timestamp() as n from orders',
       'select distinct status from orders',
       'select id, id from orders',
       'select row(id, total) as r from orders',
