@@ -1,4 +1,4 @@
-import type { Keyspace } from '../keyspace/topology.js';
+import type { Keyspace, Topology } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
 import type { Entry, Level, Occurrence } from './model.js';
@@ -272,7 +272,7 @@ export function routeUnknown(analysis: Analysis): Route | null {
   if (range === undefined) return null;
   const { topology } = analysis.names;
   const home = topology.defaultKeyspace;
-  const configured = analysis.unknownRelations.some((unknown) => isConfigured(unknown, analysis));
+  const configured = analysis.unknownRelations.some((unknown) => isElsewhere(unknown, topology));
   const others = analysis.occurrences.some(
     ({ table }) => table !== null && table.keyspace !== home,
   );
@@ -290,14 +290,15 @@ export function routeUnknown(analysis: Analysis): Route | null {
   );
 }
 
-function isConfigured(
-  range: { schemaname?: string; relname?: string },
-  analysis: Analysis,
+/** Whether the configuration may mean a table elsewhere than where all lives that it does not name. */
+function isElsewhere(
+  { schemaname, relname = '' }: { schemaname?: string; relname?: string },
+  { tables, defaultKeyspace }: Topology,
 ): boolean {
-  const { tables } = analysis.names.topology;
-  if (range.schemaname !== undefined)
-    return tables.has(`${range.schemaname}.${range.relname ?? ''}`);
-  for (const table of tables.values()) if (table.name === range.relname) return true;
+  for (const { schema, name, keyspace } of tables.values()) {
+    const meant = name === relname && (schemaname === undefined || schemaname === schema);
+    if (meant && keyspace !== defaultKeyspace) return true;
+  }
   return false;
 }
 
