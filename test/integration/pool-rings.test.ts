@@ -64,9 +64,11 @@ describe('transactions that hold what others wait for', () => {
         clients.map(async (client, at) => {
           for (let i = 0; i < 6; i++) {
             await client.query('BEGIN');
-            // In one order, so that no rows are waited for in rings.
-            const ids = [1 + ((at + i) % 10), 11 + ((at * i) % 10), 21 + ((at * 7 + i) % 10)];
-            for (const id of ids) await client.query(add, [id]);
+            // Rows of its own: locks of rows beside waits for backends may last to pool.queue_timeout.
+            const ids = [1 + at, 21 + at, 41 + at];
+            for (let step = 0; step < 3; step++) {
+              await client.query(add, [ids[(i + step) % 3]!]);
+            }
             await client.query('COMMIT');
           }
         }),
