@@ -29,6 +29,7 @@ beforeAll(async () => {
       'CREATE TABLE events_other (id int4 NOT NULL, at date NOT NULL, kind int4, body text)',
       'CREATE TABLE events_main (id int4 NOT NULL, at date NOT NULL, kind int4, body text)',
       'CREATE TABLE kinds (id int4 PRIMARY KEY)',
+      'INSERT INTO kinds VALUES (1)',
       `INSERT INTO events SELECT g, date '2024-01-01' + g * 7, g % 5, 'b' || g FROM generate_series(1, 100) g`,
     ],
   );

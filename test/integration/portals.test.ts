@@ -119,6 +119,8 @@ describe('Execute with a row limit', () => {
       "INSERT INTO items VALUES (101, 'a', 9), (102, 'b', 9), (103, 'c', 9), (104, 'd', 9)",
       'DELETE FROM items WHERE n = 9',
       "UPDATE kinds SET name = 'z' WHERE id = 3",
+      // What the proxy itself would say of the table.
+      'SET client_min_messages = warning',
       'CREATE TABLE more (id int8 PRIMARY KEY)',
       'DROP TABLE more',
       'SET work_mem = 4096',

@@ -182,6 +182,7 @@ describe('PREPARE and EXECUTE', () => {
 
   test('prepared before a change of the schema', async () => {
     await same(
+      'SET client_min_messages = warning',
       'CREATE TABLE changing (a int)',
       'PREPARE s AS SELECT * FROM changing WHERE a = $1',
       'EXECUTE s(1)',
