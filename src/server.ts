@@ -272,7 +272,7 @@ export class Server {
     this.catalogLoadedAt = performance.now();
     const uneven = this.schemas?.uneven;
     const compared = uneven === undefined || uneven.size === 0 ? schema : { ...schema, uneven };
-    const known = await this.lookups.look(compared);
+    const known = await this.lookups.look(compared, base === null);
     return { catalog: withTableRows(known, cluster.tableRows(), this.catalog), oids };
   }
 

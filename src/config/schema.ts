@@ -14,6 +14,7 @@ import {
 } from './scalars.js';
 import { serverUrl } from './server-url.js';
 import { defaulted, list, object, oneOrMore, optional, record, required, section } from './spec.js';
+import { TABLE_NAME } from './table-name.js';
 import { vindexSpec } from './vindexes.js';
 
 /*
@@ -351,8 +352,6 @@ const shard = object({
   ),
   replicas: defaulted(list('server URLs', serverUrl()), 'Read replicas (not used yet)', []),
 });
-
-const TABLE_NAME = /^[^.]+([.][^.]+)?$/;
 
 const ids = object({
   column: required(

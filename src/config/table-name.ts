@@ -3,6 +3,9 @@ import { quoted, type Path, type Reader } from './reader.js';
 
 const DEFAULT_SCHEMA = 'public';
 
+/** `name` or `schema.name`, as far as a pattern tells. */
+export const TABLE_NAME = /^[^.]+([.][^.]+)?$/;
+
 /** `orders` (schema public) or `sales.orders`. */
 export function readTableName(
   reader: Reader,

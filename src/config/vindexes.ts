@@ -16,6 +16,7 @@ import {
   type Field,
   type Spec,
 } from './spec.js';
+import { TABLE_NAME } from './table-name.js';
 import { suggest } from '../util/suggest.js';
 
 /**
@@ -77,7 +78,7 @@ function typeSpec(name: VindexTypeName): Spec<RawOptions> {
 /** Its table is what tables name it for. */
 function lookupSpec(name: LookupTypeName): Spec<RawOptions> {
   const type = required(choice([name]), lookupTypes[name], `write type: ${name}`);
-  const table = text({ what: 'a table: name or schema.name', pattern: /^[^.]+([.][^.]+)?$/ });
+  const table = text({ what: 'a table: name or schema.name', pattern: TABLE_NAME });
   const cure = 'write table: NAME, a table for it alone, which Shardgate makes';
   return object({ type, table: required(table, 'Its own table, which Shardgate makes', cure) });
 }

@@ -12,15 +12,13 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { DealSpec, DealtInput, ManyShards } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
-import { assert } from '../util/assert.js';
 import { GatherRun, isReadOnlyByDefault, learnFrom, mayPreferHashJoins } from './gather-run.js';
-import { withinGatherTime } from './gather-time.js';
-import { learnMergeFrom, MergeRun } from './merge-run.js';
+import { learnMergeFrom } from './merge-run.js';
+import { openOver, readyOver, runOver, startOver, type OverRun } from './over-run.js';
 import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
 import { leasedFor, type BackendsOf } from './source-inputs.js';
 import { lossOf } from './source-reader.js';
-import { withSourceText } from './source-values.js';
 import {
   describeFor,
   startOperation,
@@ -113,12 +111,8 @@ class DealRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    const done = withinGatherTime(this.session, onDone);
-    this.deal(backends, paramTypes, done, (run, used) => {
-      const { host = this.session, describe } = this.request;
-      const { description } = this.learnt!;
-      if (describe) host.passToClient(null, description, 0, description.length);
-      run.start(used, paramTypes, done);
+    startOver(this.session, this.request, this.learnt!.description, onDone, (failed, then) => {
+      this.deal(backends, paramTypes, failed, then);
     });
   }
 
@@ -128,12 +122,8 @@ class DealRun implements StatementRun {
     partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
-    const opened = withinGatherTime(this.session, onOpen);
-    const failed = (outcome: Outcome): void => {
-      if (!outcome.ok) opened(outcome);
-    };
-    this.deal(backends, paramTypes, failed, (run, used) => {
-      run.open!(used, paramTypes, partOf, opened);
+    openOver(this.session, partOf, onOpen, (failed, then) => {
+      this.deal(backends, paramTypes, failed, then);
     });
   }
 
@@ -142,7 +132,7 @@ class DealRun implements StatementRun {
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
     onFailed: (outcome: Outcome) => void,
-    then: (run: StatementRun, backends: readonly BackendConnection[]) => void,
+    then: (over: OverRun) => void,
   ): void {
     const { session, spec, request } = this;
     const backendsOf = this.backendsOf(backends);
@@ -159,35 +149,15 @@ class DealRun implements StatementRun {
         const loss = error === null ? lossOf(backends) : null;
         if (error !== null) onFailed({ ok: false, error });
         else if (loss !== null) onFailed(loss);
-        else {
-          const run = this.readyRun(backendsOf, paramTypes);
-          then(run, backendsOf(run.shards));
-        }
+        else then(readyOver(this.runOver(this.learnt!.made), backendsOf, paramTypes));
       },
     });
     startOperation(session, deal);
   }
 
-  /** What runs over the tables; it needs to learn nothing, since that over their queries has. */
-  private readyRun(backendsOf: BackendsOf, paramTypes: readonly number[]): StatementRun {
-    let run = this.runOver(this.learnt!.made);
-    for (;;) {
-      const ready = run.prepare(backendsOf(run.shards), paramTypes, () => undefined);
-      assert(ready !== 'wait', 'what runs over the tables is known');
-      if (ready === 'ready') return run;
-      run = ready;
-    }
-  }
-
-  /** The client has its RowDescription, or has it before the rows come. */
   private runOver(many: ManyShards): StatementRun {
-    const { session, spec } = this;
-    const request = { ...this.request, describe: false, endsWithSync: false };
-    return withSourceText(session, spec.statement, () => {
-      if (many.kind === 'gather') return new GatherRun(session, request, many.gather);
-      assert(many.kind === 'merge', 'the planner makes nothing else');
-      return new MergeRun(session, request, many.merge, spec.keyspace.shards);
-    });
+    const { session, request, spec } = this;
+    return runOver(session, request, spec.statement, many, () => spec.keyspace.shards);
   }
 
   private learn(

@@ -1,14 +1,12 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
+import { keyIds, ownerOf } from '../executor/lookups/key-ids.js';
 import { LookupChanges } from '../executor/lookups/lookup-changes.js';
 import { duplicateError } from '../executor/lookups/duplicate-error.js';
 import { byIndex, lookupKey, lookupShard, type Lookup, type Shard } from '../keyspace/topology.js';
-import { TypeOid } from '../keyspace/type-oids.js';
-import type { KeyMapper } from '../keyspace/vindex.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
-import { assert } from '../util/assert.js';
 import { runInPipeline } from './fan-out-run.js';
 import type { Session } from './session.js';
 import { leasedFor } from './source-inputs.js';
@@ -93,11 +91,14 @@ export class LookupRun implements StatementRun {
     backends: readonly BackendConnection[],
   ): Step[] {
     const { session } = this;
-    const { mapper, type } = ownerOf(session, lookup);
-    const home = lookupShard(session.context.config.topology, lookup);
+    const { topology } = session.context.config;
+    const { catalog } = session.planning.planner;
+    const { type } = catalog.lookups!.get(lookupKey(lookup))!;
+    const idOf = keyIds(ownerOf(lookup, topology), catalog);
+    const home = lookupShard(topology, lookup);
     const [backend] = this.backendsOf(backends, [home]);
     return changes
-      .statements(lookup, type, mapper)
+      .statements(lookup, type, idOf)
       .map((sql) => ({ lookup, sql, backend: backend! }));
   }
 
@@ -142,20 +143,4 @@ interface Step {
   readonly lookup: Lookup;
   readonly sql: string;
   readonly backend: BackendConnection;
-}
-
-/** How the keys of a lookup's table become keyspace ids, and the type of its values. */
-function ownerOf(
-  { context, planning }: Session,
-  lookup: Lookup,
-): { readonly mapper: KeyMapper; readonly type: string } {
-  const key = `${lookup.schema}.${lookup.table}`;
-  const table = context.config.topology.tables.get(key);
-  const { catalog } = planning.planner;
-  assert(table?.type === 'sharded', 'lookups belong to sharded tables');
-  const column = catalog.relations.get(key)?.columns.find(({ name }) => name === table.shardKey);
-  assert(column !== undefined, 'the shard key was looked at when the statement was planned');
-  const mapper = table.vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
-  assert(mapper !== null, 'the vindex takes keys of this type');
-  return { mapper, type: catalog.lookups!.get(lookupKey(lookup))!.type };
 }

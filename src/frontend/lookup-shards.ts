@@ -6,7 +6,7 @@ import { shardsOf, type ShardPlan } from './shard-choice.js';
 import { errorField } from '../util/logger.js';
 import { askBackend } from './ask-backend.js';
 import type { Session } from './session.js';
-import { isolationOf } from './shard-use.js';
+import { keepsSnapshot } from './shard-use.js';
 
 type LookupSelector = Extract<ShardSelector, { readonly kind: 'lookup' }>;
 
@@ -27,9 +27,11 @@ export class LookupShards {
     if (plan.kind !== 'route' || plan.shards.kind !== 'lookup') return true;
     const { shards: selector } = plan;
     if (this.seesOldRows()) return true;
-    const key = this.keyOf(selector);
-    if (key === null || this.found?.key === key) return true;
-    this.fetch(selector, key);
+    const values = this.valuesOf(selector);
+    if (values === null) return true;
+    const key = keyOf(selector, values);
+    if (this.found?.key === key) return true;
+    this.fetch(selector, values, key);
     return false;
   }
 
@@ -44,8 +46,9 @@ export class LookupShards {
   /** Those that may have rows; all of the keyspace's where the lookup was not asked. */
   shardsOf(selector: LookupSelector): readonly Shard[] {
     const { found } = this;
-    if (found === null || found.key !== this.keyOf(selector)) return selector.keyspace.shards;
-    return found.shards;
+    const values = found === null ? null : this.valuesOf(selector);
+    const isIt = values !== null && found?.key === keyOf(selector, values);
+    return isIt ? found.shards : selector.keyspace.shards;
   }
 
   /** The statement has its shards: the next one asks again. */
@@ -56,20 +59,19 @@ export class LookupShards {
   /** A snapshot may show rows whose entries are gone. */
   private seesOldRows(): boolean {
     const { work } = this.session;
-    if (!work.explicit || work.participants.length === 0) return false;
-    return isolationOf(this.session) !== '' && isolationOf(this.session) !== 'read committed';
+    return work.explicit && work.participants.length > 0 && keepsSnapshot(this.session);
   }
 
-  private keyOf({ keyspace, lookup, terms }: LookupSelector): string | null {
-    const values = lookupValues(keyspace, terms, this.session.source);
-    return values === null ? null : JSON.stringify([lookup.name, keyspace.name, values]);
+  /** Null: they cannot be read here. */
+  private valuesOf({ keyspace, terms }: LookupSelector): readonly string[] | null {
+    return lookupValues(keyspace, terms, this.session.source);
   }
 
-  private fetch(selector: LookupSelector, key: string): void {
+  private fetch(selector: LookupSelector, values: readonly string[], key: string): void {
     const { session } = this;
     const turn = ++session.turn;
     session.busy = true;
-    void this.ids(selector).then((ids) => {
+    void this.ids(selector, values).then((ids) => {
       // The message may have become void by an error of an earlier one.
       if (session.over || turn !== session.turn) return;
       const { keyspace } = selector;
@@ -81,12 +83,13 @@ export class LookupShards {
   }
 
   /** Null: the lookup cannot be read, or not with these values; whoever has the rows says what is wrong. */
-  private async ids(selector: LookupSelector): Promise<Iterable<string> | null> {
-    const { lookup, type, keyspace, terms } = selector;
+  private async ids(
+    { lookup, type }: LookupSelector,
+    values: readonly string[],
+  ): Promise<Iterable<string> | null> {
     const { session } = this;
     const { context, work } = session;
     try {
-      const values = lookupValues(keyspace, terms, session.source)!;
       // What the transaction has changed in the lookup itself, only it sees.
       const own = work.participant(lookupShard(context.config.topology, lookup));
       if (own === null || !work.writers.has(own)) {
@@ -99,6 +102,10 @@ export class LookupShards {
       return null;
     }
   }
+}
+
+function keyOf({ lookup, keyspace }: LookupSelector, values: readonly string[]): string {
+  return JSON.stringify([lookup.name, keyspace.name, values]);
 }
 
 /** Where nothing was found, one of the shards gives the empty answer. */

@@ -2,6 +2,7 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { OidMap } from '../backend/oids/oid-map.js';
 import type { BackendOwner } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { QuietSink } from '../backend/postgres/quiet-sink.js';
 import type { LatencyHistogram } from '../metrics/metrics.js';
 
 /**
@@ -12,7 +13,7 @@ import type { LatencyHistogram } from '../metrics/metrics.js';
  *                        '-> let go -> pool            nothing of the session is left on it
  *                        '-> the session ends -> pool, which closes it
  */
-export class Pin implements BackendOwner {
+export class Pin extends QuietSink implements BackendOwner {
   readonly backend: BackendConnection;
   /** Something has run since the backend was asked what it holds. */
   stale = true;
@@ -28,6 +29,7 @@ export class Pin implements BackendOwner {
 
   /** `onLost`: the connection broke off, with all that it held; null: its session has been told why. */
   constructor(backend: BackendConnection, onLost: (error: BackendError | null) => void) {
+    super();
     this.backend = backend;
     this.pool = backend.owner;
     this.onLost = onLost;
@@ -107,34 +109,6 @@ export class Pin implements BackendOwner {
   }
 
   // ---------------------------------------------------------------- as sink, while it is idle
-
-  pass(): boolean {
-    return true;
-  }
-
-  captured(): void {
-    // Nothing was asked.
-  }
-
-  capturedData(): boolean {
-    return true;
-  }
-
-  failed(): void {
-    // A FATAL error is told by the end of the connection.
-  }
-
-  copyInStarted(): void {
-    // Nothing was asked.
-  }
-
-  drained(): void {
-    // Nothing was written.
-  }
-
-  settled(): void {
-    // Nothing was asked.
-  }
 
   ready(): void {
     // Nothing was asked.

@@ -26,8 +26,7 @@ export function assertMayUse(
   const { context, work } = session;
   const { participants } = work;
   if (work.explicit && context.config.transactions.snapshots === 'refuse') {
-    const isolation = isolationOf(session);
-    if (SNAPSHOT_LEVELS.has(isolation)) useSnapshot(work, isolation, shards, plan);
+    if (keepsSnapshot(session)) useSnapshot(work, isolationOf(session), shards, plan);
   }
   if (participants.length === 0 && shards.length === 1) return;
   const only = shards.length === 1 && participants.length === 1;
@@ -60,6 +59,11 @@ export function isReadOnly({ work, settings }: Session): boolean {
 /** A boolean as settings take it. */
 export function isOn(value: string): boolean {
   return /^(on|t|tr|tru|true|y|ye|yes|1)$/i.test(value.trim());
+}
+
+/** Whether the transaction goes on seeing what it saw first. */
+export function keepsSnapshot(session: Session): boolean {
+  return SNAPSHOT_LEVELS.has(isolationOf(session));
 }
 
 /** How a commit over several shards is done: by `SET shardgate.cross_shard`, else as configured. */

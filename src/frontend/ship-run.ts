@@ -7,10 +7,8 @@ import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { ManyShards, ShipSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
-import { assert } from '../util/assert.js';
 import { GatherRun } from './gather-run.js';
-import { MergeRun } from './merge-run.js';
-import { withinGatherTime } from './gather-time.js';
+import { openOver, readyOver, runOver, startOver, type OverRun } from './over-run.js';
 import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
 import {
@@ -118,12 +116,8 @@ export class ShipRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    const done = withinGatherTime(this.session, onDone);
-    this.read(backends, paramTypes, done, (over, types) => {
-      const { host = this.session, describe } = this.request;
-      const { description } = this.learnt!;
-      if (describe) host.passToClient(null, description, 0, description.length);
-      over.run.start(over.backends, types, done);
+    startOver(this.session, this.request, this.learnt!.description, onDone, (failed, then) => {
+      this.read(backends, paramTypes, failed, then);
     });
   }
 
@@ -133,12 +127,8 @@ export class ShipRun implements StatementRun {
     partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
-    const opened = withinGatherTime(this.session, onOpen);
-    const failed = (outcome: Outcome): void => {
-      if (!outcome.ok) opened(outcome);
-    };
-    this.read(backends, paramTypes, failed, (over, types) => {
-      over.run.open!(over.backends, types, partOf, opened);
+    openOver(this.session, partOf, onOpen, (failed, then) => {
+      this.read(backends, paramTypes, failed, then);
     });
   }
 
@@ -147,7 +137,7 @@ export class ShipRun implements StatementRun {
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
     onFailed: (outcome: Outcome) => void,
-    then: (over: OverRun, types: readonly number[]) => void,
+    then: (over: OverRun) => void,
   ): void {
     const inputs = this.inputs!;
     const learnt = this.learnt!;
@@ -159,18 +149,11 @@ export class ShipRun implements StatementRun {
         return;
       }
       const { types } = this.made(learnt, paramTypes);
-      let run = this.runOver(learnt, paramTypes, this.bind.withValues(inputs.values()));
-      for (;;) {
-        const ready = run.prepare(backendsOf(run.shards), types, ignore);
-        assert(ready !== 'wait', 'what runs over the inputs is known');
-        if (ready === 'ready') break;
-        run = ready;
-      }
-      then({ run, backends: backendsOf(run.shards) }, types);
+      const run = this.runOver(learnt, paramTypes, this.bind.withValues(inputs.values()));
+      then(readyOver(run, backendsOf, types));
     });
   }
 
-  /** The statement over the inputs. The client has its RowDescription, or has it before the rows come. */
   private runOver(
     learnt: Learnt,
     paramTypes: readonly number[],
@@ -178,13 +161,9 @@ export class ShipRun implements StatementRun {
   ): StatementRun {
     const { session, spec } = this;
     const { many } = this.made(learnt, paramTypes);
-    const request = { ...this.request, bind, describe: false, endsWithSync: false };
-    return withSourceText(session, spec.statement, () => {
-      if (many.kind === 'gather') return new GatherRun(session, request, many.gather);
-      assert(many.kind === 'merge', 'the planner makes nothing else');
-      const shards = readersOf(session, spec.statement.plan.shards);
-      return new MergeRun(session, request, many.merge, shards);
-    });
+    return runOver(session, { ...this.request, bind }, spec.statement, many, () =>
+      readersOf(session, spec.statement.plan.shards),
+    );
   }
 
   private made({ columns, made }: Learnt, paramTypes: readonly number[]): Made {
@@ -224,13 +203,4 @@ export class ShipRun implements StatementRun {
   private backendsOf(backends: readonly BackendConnection[]): BackendsOf {
     return leasedFor(this.shards, backends);
   }
-}
-
-interface OverRun {
-  readonly run: StatementRun;
-  readonly backends: readonly BackendConnection[];
-}
-
-function ignore(): void {
-  // Nothing is asked that could fail.
 }

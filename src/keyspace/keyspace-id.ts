@@ -15,3 +15,8 @@ export interface KeyspaceId {
 export function compareKeyspaceIds(a: KeyspaceId, b: KeyspaceId): number {
   return a.hi !== b.hi ? a.hi - b.hi : a.lo - b.lo;
 }
+
+/** An id as the signed bigint that SQL has. */
+export function signedId({ hi, lo }: KeyspaceId): string {
+  return String(BigInt.asIntN(64, (BigInt(hi) << 32n) | BigInt(lo)));
+}

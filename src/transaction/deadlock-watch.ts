@@ -1,9 +1,9 @@
+import type { ShardQuery } from '../backend/shard-query.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Shard, Topology } from '../keyspace/topology.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Logger } from '../util/logger.js';
-import type { ShardQuery } from './two-phase-shards.js';
 import type { UnitOfWork } from './unit-of-work.js';
 import { SharedWaits } from './shared-waits.js';
 import { lastingWaits, processKey, WaitGraph, type LockWait } from './wait-graph.js';

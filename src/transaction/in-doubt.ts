@@ -1,7 +1,7 @@
+import type { ShardQuery } from '../backend/shard-query.js';
 import type { Shard, Topology } from '../keyspace/topology.js';
 import { inDoubtSql, outcomesSql, type Decision } from './decisions.js';
 import { parseLeg } from './transaction-ids.js';
-import type { ShardQuery } from './two-phase-shards.js';
 
 /** A participant of a transaction over several shards that has prepared and not heard the outcome. */
 export interface InDoubtLeg {

@@ -1,3 +1,4 @@
+import type { ShardQuery } from '../backend/shard-query.js';
 import { BackendError } from '../backend/backend-error.js';
 import type { Shard, Topology } from '../keyspace/topology.js';
 import type { Logger } from '../util/logger.js';
@@ -11,7 +12,7 @@ import {
   type Decision,
 } from './decisions.js';
 import { parseLeg, type Leg } from './transaction-ids.js';
-import type { ShardQuery, TwoPhaseShards } from './two-phase-shards.js';
+import type { TwoPhaseShards } from './two-phase-shards.js';
 
 export interface RecoveryOptions {
   /** Prepared transactions younger than this are left to the proxy that runs them. */

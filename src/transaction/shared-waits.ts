@@ -1,9 +1,9 @@
+import type { ShardQuery } from '../backend/shard-query.js';
 import { randomUUID } from 'node:crypto';
 import type { Shard } from '../keyspace/topology.js';
 import { quoteLiteral } from '../sql/quote.js';
 import type { Logger } from '../util/logger.js';
 import { SET_UP_LOCK } from './decisions.js';
-import type { ShardQuery } from './two-phase-shards.js';
 import type { UnitOfWork } from './unit-of-work.js';
 import { processKey } from './wait-graph.js';
 

@@ -1,13 +1,7 @@
+import type { ShardQuery } from '../backend/shard-query.js';
 import type { Shard, Topology } from '../keyspace/topology.js';
 import type { Logger } from '../util/logger.js';
 import { CAPABILITY_SQL, SET_UP_SQL } from './decisions.js';
-
-/** Runs a query of our own on a shard; rows as text. */
-export type ShardQuery = (
-  shard: Shard,
-  sql: string,
-  timeoutMs: number,
-) => Promise<(string | null)[][]>;
 
 /** Why a shard cannot take part in two-phase commit, and what to do about it. */
 export interface ShardProblem {

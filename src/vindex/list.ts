@@ -1,4 +1,4 @@
-import { KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
+import { KeyspaceIdCell, signedId, type KeyspaceId } from '../keyspace/keyspace-id.js';
 import { MAPPED, NO_SHARD, type MapOutcome, type Vindex } from '../keyspace/vindex.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import { makeComputed } from './computed.js';
@@ -8,7 +8,6 @@ import { columnTypeField, literalType, readLiteral, type LiteralType } from './k
 import { followedBy, type KeyFamily } from './key-sinks.js';
 import { equalityMapper } from './key-types.js';
 import { vindexType, type VindexProblem } from './options.js';
-import { signedId } from './slices.js';
 
 /** A listed value, by its hash. */
 interface Listed {

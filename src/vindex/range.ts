@@ -1,3 +1,4 @@
+import { signedId } from '../keyspace/keyspace-id.js';
 import { MAPPED, type Vindex } from '../keyspace/vindex.js';
 import type { RangeOwner } from '../keyspace/key-range-tiling.js';
 import { makeComputed } from './computed.js';
@@ -12,7 +13,7 @@ import {
 } from './key-literals.js';
 import { followedBy } from './key-sinks.js';
 import { vindexType, type VindexProblem, type VindexRequest } from './options.js';
-import { isLeastOfPlace, placeSinks, signedId, sliceSpans } from './slices.js';
+import { isLeastOfPlace, placeSinks, sliceSpans } from './slices.js';
 
 interface RawRange {
   readonly to: string | undefined;

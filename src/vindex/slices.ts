@@ -122,8 +122,3 @@ export function sliceSpans(ids: readonly KeyspaceId[]): KeyOrder['eachSpan'] {
     for (let slice = first.lo >>> 1; slice < end; slice++) visit(ids[slice]!, ids[slice]!);
   };
 }
-
-/** An id as the signed bigint that SQL has. */
-export function signedId({ hi, lo }: KeyspaceId): string {
-  return String(BigInt.asIntN(64, (BigInt(hi) << 32n) | BigInt(lo)));
-}

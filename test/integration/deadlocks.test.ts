@@ -183,31 +183,13 @@ describe('a deadlock among clients of several proxies', () => {
   });
 
   test('is not what waits for a transaction of another proxy', async () => {
-    const [holder, waiter] = [clients[0]!, theirs[0]!];
-    for (const client of [holder, waiter]) await client.query('BEGIN');
-    await addOn(holder, 's0');
-    await addOn(holder, 's1');
-    await addOn(waiter, 's2');
-    const wait = addOn(waiter, 's0');
-    await sleep(2.5 * DEADLOCK_TIMEOUT_MS);
-    await holder.query('COMMIT');
-    expect((await wait).code).toBeUndefined();
-    await waiter.query('COMMIT');
+    await expectPatience(clients[0]!, theirs[0]!);
   });
 });
 
 describe('what is no deadlock', () => {
   test('waits as long as it must', async () => {
-    const [holder, waiter] = clients as [pg.Client, pg.Client];
-    for (const client of [holder, waiter]) await client.query('BEGIN');
-    await addOn(holder, 's0');
-    await addOn(holder, 's1');
-    await addOn(waiter, 's2');
-    const wait = addOn(waiter, 's0');
-    await sleep(2.5 * DEADLOCK_TIMEOUT_MS);
-    await holder.query('COMMIT');
-    expect((await wait).code).toBeUndefined();
-    await waiter.query('COMMIT');
+    await expectPatience(clients[0]!, clients[1]!);
   });
 
   test('is a deadlock within one shard, which PostgreSQL ends', async () => {
@@ -228,3 +210,16 @@ describe('what is no deadlock', () => {
     await Promise.all(runs);
   });
 });
+
+/** One transaction waits for a row of another one, which ends: nobody is cancelled. */
+async function expectPatience(holder: pg.Client, waiter: pg.Client): Promise<void> {
+  for (const client of [holder, waiter]) await client.query('BEGIN');
+  await addOn(holder, 's0');
+  await addOn(holder, 's1');
+  await addOn(waiter, 's2');
+  const wait = addOn(waiter, 's0');
+  await sleep(2.5 * DEADLOCK_TIMEOUT_MS);
+  await holder.query('COMMIT');
+  expect((await wait).code).toBeUndefined();
+  await waiter.query('COMMIT');
+}

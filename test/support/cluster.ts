@@ -10,7 +10,9 @@ export interface DatabaseSet {
   query(server: ServerName, sql: string, params?: readonly unknown[]): Promise<unknown[][]>;
   /** Runs SQL on several servers, for preparing what is not the test's subject. */
   onEach(servers: readonly ServerName[], sql: string): Promise<void>;
-  /** Drops the databases, cutting off whoever is connected. */
+  /** Ends what proxies left prepared, which only a test that tears transactions may leave. */
+  rollBackPrepared(): Promise<void>;
+  /** Drops the databases, cutting off whoever is connected; what is left prepared is an error. */
   drop(): Promise<void>;
 }
 
@@ -35,6 +37,9 @@ export async function createDatabaseSet(name: string): Promise<DatabaseSet> {
     onEach: async (targets, sql) => {
       await Promise.all(targets.map((server) => run(urls[server], [sql])));
     },
+    rollBackPrepared: async () => {
+      await Promise.all(serverNames.map((server) => rollBackPrepared(urls[server])));
+    },
     drop: async () => {
       await Promise.all(serverNames.map((server) => run(servers[server], [drop])));
     },
@@ -55,6 +60,17 @@ async function run(url: string, statements: readonly string[]): Promise<void> {
   } finally {
     await client.end();
   }
+}
+
+async function rollBackPrepared(url: string): Promise<void> {
+  const gids = await queryOnce(
+    url,
+    'SELECT quote_literal(gid) FROM pg_prepared_xacts WHERE database = current_database()',
+  );
+  await run(
+    url,
+    gids.map(([gid]) => `ROLLBACK PREPARED ${String(gid)}`),
+  );
 }
 
 /** Rows as arrays of values as `pg` reads them. */

@@ -1,3 +1,4 @@
+import type { ShardQuery } from '../shard-query.js';
 import type { Shard } from '../../keyspace/topology.js';
 import { fingerprintQuery, objectsQuery } from './schema-queries.js';
 
@@ -11,13 +12,6 @@ export interface SchemaDifference {
   readonly difference: string;
 }
 
-/** Runs a query of our own on a shard; rows as text. */
-export type SchemaQuery = (
-  shard: Shard,
-  sql: string,
-  timeoutMs: number,
-) => Promise<(string | null)[][]>;
-
 const TIMEOUT_MS = 20_000;
 /** Of a description, in a message. */
 const SHOWN_MAX = 120;
@@ -26,7 +20,7 @@ const SHOWN_MAX = 120;
 export async function differingShards(
   shards: readonly Shard[],
   catalogShard: Shard,
-  query: SchemaQuery,
+  query: ShardQuery,
 ): Promise<readonly Shard[]> {
   const prints = await Promise.all(
     shards.map(async (shard) => (await query(shard, fingerprintQuery, TIMEOUT_MS))[1]?.[0]),
@@ -39,7 +33,7 @@ export async function differingShards(
 export async function schemaDifferences(
   shards: readonly Shard[],
   catalogShard: Shard,
-  query: SchemaQuery,
+  query: ShardQuery,
 ): Promise<readonly SchemaDifference[]> {
   const expected = await objectsOf(catalogShard, query);
   const found: SchemaDifference[] = [];
@@ -52,7 +46,7 @@ export async function schemaDifferences(
 /** Descriptions by kind and name. */
 type Objects = ReadonlyMap<string, string>;
 
-async function objectsOf(shard: Shard, query: SchemaQuery): Promise<Objects> {
+async function objectsOf(shard: Shard, query: ShardQuery): Promise<Objects> {
   const [, ...rows] = await query(shard, objectsQuery, TIMEOUT_MS);
   return new Map(rows.map(([kind, name, description]) => [`${kind}\0${name}`, description ?? '']));
 }

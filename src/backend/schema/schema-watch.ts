@@ -1,3 +1,4 @@
+import type { ShardQuery } from '../shard-query.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Topology } from '../../keyspace/topology.js';
 import type { Metrics } from '../../metrics/metrics.js';
@@ -7,7 +8,6 @@ import {
   schemaDifferences,
   unevenTables,
   type SchemaDifference,
-  type SchemaQuery,
 } from './schema-differences.js';
 
 /** DDL commits on one shard a moment after the other: what is still there by then is a difference. */
@@ -17,7 +17,7 @@ const LOGGED_MAX = 20;
 
 export interface SchemaWatchHost {
   readonly topology: () => Topology;
-  readonly query: SchemaQuery;
+  readonly query: ShardQuery;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Other tables than before have other columns on some shard. */

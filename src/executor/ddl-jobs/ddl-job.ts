@@ -1,6 +1,6 @@
+import type { ShardQuery } from '../../backend/shard-query.js';
 import type { Shard, Topology } from '../../keyspace/topology.js';
 import type { DdlTrace } from '../../planner/plan.js';
-import type { ShardQuery } from '../../transaction/two-phase-shards.js';
 import { errorField, type Logger } from '../../util/logger.js';
 import { forgetSql, leaveSql, noteSql, type JobIdentity } from './job-table.js';
 import { Traces, type NextStep } from './traces.js';

@@ -1,7 +1,7 @@
+import type { ShardQuery } from '../../backend/shard-query.js';
 import type { Shard } from '../../keyspace/topology.js';
 import type { DdlTrace } from '../../planner/plan.js';
 import { quoteLiteral } from '../../sql/quote.js';
-import type { ShardQuery } from '../../transaction/two-phase-shards.js';
 import type { JobIdentity } from './job-table.js';
 
 /** What is to be done on a shard on which a statement may have been cut off. */

@@ -1,3 +1,4 @@
+import type { ShardQuery } from '../../backend/shard-query.js';
 import { randomUUID } from 'node:crypto';
 import { BackendError } from '../../backend/backend-error.js';
 import { sqlError, SqlError } from '../../errors/sql-error.js';
@@ -7,7 +8,7 @@ import type { IdSource } from '../../planner/plan.js';
 import type { Logger } from '../../util/logger.js';
 import { MachineLease } from './machine-lease.js';
 import { momentSql } from './moment.js';
-import { QUERY_TIMEOUT_MS, SequenceValues, type IdQuery } from './sequence-values.js';
+import { QUERY_TIMEOUT_MS, SequenceValues } from './sequence-values.js';
 import { Uuid7Source } from './uuidv7.js';
 
 /** What makes values; the others of `IdSource` are known to the session. */
@@ -22,13 +23,13 @@ const CLOCK_POLLS = 100;
 
 /** Where new ids come from; one object a proxy, for all its sessions. */
 export class Ids {
-  private readonly query: IdQuery;
+  private readonly query: ShardQuery;
   private readonly uuids = new Uuid7Source();
   private readonly lease: MachineLease;
   private readonly catalogShard: () => Shard;
   private readonly sequences = new Map<string, SequenceValues>();
 
-  constructor(query: IdQuery, catalogShard: () => Shard, logger: Logger) {
+  constructor(query: ShardQuery, catalogShard: () => Shard, logger: Logger) {
     this.query = query;
     this.catalogShard = catalogShard;
     this.lease = new MachineLease(query, catalogShard, logger);

@@ -1,8 +1,8 @@
+import type { ShardQuery } from '../../backend/shard-query.js';
 import { randomUUID } from 'node:crypto';
 import type { Shard } from '../../keyspace/topology.js';
 import { quoteLiteral } from '../../sql/quote.js';
 import { errorField, type Logger } from '../../util/logger.js';
-import type { IdQuery } from './sequence-values.js';
 import { MACHINES_MAX, Snowflakes } from './snowflake.js';
 
 const LEASE_MS = 60_000;
@@ -36,7 +36,7 @@ COMMENT ON TABLE shardgate.machines IS
  *   ids:   [..until 60 s.][...........]   none, until it is acquired anew
  */
 export class MachineLease {
-  private readonly query: IdQuery;
+  private readonly query: ShardQuery;
   private readonly shard: () => Shard;
   private readonly logger: Logger;
   private readonly holder = randomUUID();
@@ -49,7 +49,7 @@ export class MachineLease {
   private acquiring: Promise<void> | null = null;
   private timer: NodeJS.Timeout | null = null;
 
-  constructor(query: IdQuery, shard: () => Shard, logger: Logger) {
+  constructor(query: ShardQuery, shard: () => Shard, logger: Logger) {
     this.query = query;
     this.shard = shard;
     this.logger = logger;

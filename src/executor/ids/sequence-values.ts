@@ -1,12 +1,6 @@
+import type { ShardQuery } from '../../backend/shard-query.js';
 import type { Shard } from '../../keyspace/topology.js';
 import { quoteLiteral } from '../../sql/quote.js';
-
-/** Runs a query of our own on a shard; rows as text. Rejects with BackendError or SqlError. */
-export type IdQuery = (
-  shard: Shard,
-  sql: string,
-  timeoutMs: number,
-) => Promise<(string | null)[][]>;
 
 /** Below this many takes a second every value is asked for as it is needed, as one Postgres gives them. */
 const CALM_TAKES_PER_SECOND = 64;
@@ -27,7 +21,7 @@ export const QUERY_TIMEOUT_MS = 30_000;
  * what is left of a block is lost with the proxy, as with a sequence's own CACHE.
  */
 export class SequenceValues {
-  private readonly query: IdQuery;
+  private readonly query: ShardQuery;
   private readonly shard: Shard;
   private readonly name: string;
   private ahead: string[] = [];
@@ -43,7 +37,7 @@ export class SequenceValues {
   private rowsBefore = 0;
 
   /** `name`: qualified, and quoted where it must be. */
-  constructor(query: IdQuery, shard: Shard, name: string) {
+  constructor(query: ShardQuery, shard: Shard, name: string) {
     this.query = query;
     this.shard = shard;
     this.name = name;

@@ -1,8 +1,5 @@
 import type { LookupNotices } from '../../backend/postgres/lookup-notices.js';
-import { sqlError } from '../../errors/sql-error.js';
-import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import { lookupKey, type Lookup } from '../../keyspace/topology.js';
-import { MAPPED, type KeyMapper } from '../../keyspace/vindex.js';
 import { memoryError } from '../gather-errors.js';
 import { applySql, type LookupEntry } from './lookup-sql.js';
 
@@ -31,13 +28,13 @@ export class LookupChanges implements LookupNotices {
 
   /**
    * The statements that make a lookup agree with its table again. Throws SqlError 53200 where there
-   * was too much, XX000 where a shard told something else than a key.
+   * was too much.
    * @param type of the lookup's values, as SQL
+   * @param idOf the keyspace id of a shard key
    */
-  statements(lookup: Lookup, type: string, mapper: KeyMapper): string[] {
+  statements(lookup: Lookup, type: string, idOf: (key: string) => string): string[] {
     if (this.bytes > this.bytesMax) throw memoryError(this.bytesMax);
     const mine = this.told.filter((each) => each.lookup === lookupKey(lookup));
-    const idOf = ids(lookup, mapper);
     const listed = (what: 'added' | 'removed'): LookupEntry[] =>
       mine.flatMap((each) => (each[what] ?? []).map(([value, key]) => ({ value, id: idOf(key) })));
     const truncated = mine.some((each) => each.truncated === true);
@@ -53,7 +50,7 @@ function netOf(
   unique: boolean,
 ): Record<'removed' | 'moved' | 'added', readonly LookupEntry[]> {
   // Entries of other lookups stay until they are cleaned: other rows may have the same value and key.
-  if (!unique) return { removed: [], moved: [], added: distinct(added) };
+  if (!unique) return { removed: [], moved: [], added: distinctEntries(added) };
   const gone = new Map(removed.map((entry) => [entry.value, entry]));
   const moved: LookupEntry[] = [];
   const fresh: LookupEntry[] = [];
@@ -68,26 +65,7 @@ function netOf(
   return { removed: [...gone.values()], moved, added: fresh };
 }
 
-function distinct(list: readonly LookupEntry[]): LookupEntry[] {
+/** Each once, in their order. */
+export function distinctEntries(list: readonly LookupEntry[]): LookupEntry[] {
   return [...new Map(list.map((entry) => [`${entry.id} ${entry.value}`, entry])).values()];
-}
-
-/** Keyspace ids of shard keys, as signed decimals. */
-function ids({ schema, table }: Lookup, mapper: KeyMapper): (key: string) => string {
-  const cell = new KeyspaceIdCell();
-  return (key) => {
-    const bytes = Buffer.from(key);
-    if (mapper.text(bytes, 0, bytes.length, cell) !== MAPPED) {
-      throw sqlError(
-        'internal_error',
-        `a shard key of table "${schema}.${table}" cannot be mapped`,
-      );
-    }
-    return signedId(cell);
-  };
-}
-
-/** As the lookup's table has it. */
-export function signedId({ hi, lo }: { readonly hi: number; readonly lo: number }): string {
-  return String(BigInt.asIntN(64, (BigInt(hi) << 32n) | BigInt(lo)));
 }

@@ -1,5 +1,4 @@
 import type { CatalogLookup, Catalog } from '../../keyspace/catalog.js';
-import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import {
   lookupKey,
   lookupShard,
@@ -7,13 +6,12 @@ import {
   type Shard,
   type Topology,
 } from '../../keyspace/topology.js';
-import { TypeOid } from '../../keyspace/type-oids.js';
-import { MAPPED, type KeyMapper } from '../../keyspace/vindex.js';
 import type { ShardedTable } from '../../planner/plan.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
-import { signedId } from './lookup-changes.js';
+import { keyIds, ownerOf } from './key-ids.js';
+import { distinctEntries } from './lookup-changes.js';
 import {
   applySql,
   FUNCTION_SQL,
@@ -61,10 +59,19 @@ export class LookupKeeper {
     this.host = host;
   }
 
-  /** What a catalog that was just read says of the configured lookups; builds those that are not ready, aside. */
-  async look(catalog: Catalog): Promise<Catalog> {
+  /**
+   * A catalog that was just read, with what is known of the configured lookups; builds those that are
+   * not ready, aside. `full`: looks for triggers that are left over even where no lookup is configured.
+   */
+  async look(catalog: Catalog, full: boolean): Promise<Catalog> {
     const topology = this.host.topology();
-    const states = await this.states(topology);
+    const { lookups, catalogShard } = topology;
+    if (lookups.length === 0 && !full) return catalog;
+    const triggers = await this.query(catalogShard, TRIGGERS_SQL);
+    const present = new Set(triggers.map((row) => row.join('\0')));
+    await this.dropOthers(topology, present);
+    if (lookups.length === 0) return catalog;
+    const states = await this.states(topology, present);
     const unready = topology.lookups.filter((lookup) => {
       const state = states.get(lookupKey(lookup));
       return state !== undefined && !state.ready;
@@ -86,17 +93,17 @@ export class LookupKeeper {
   }
 
   /** Of lookups whose tables and columns exist. */
-  private async states(topology: Topology): Promise<ReadonlyMap<string, CatalogLookup>> {
+  private async states(
+    topology: Topology,
+    triggers: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, CatalogLookup>> {
     const { catalogShard, lookups } = topology;
-    const [done, types, present] = await Promise.all([
+    const [done, types] = await Promise.all([
       this.query(catalogShard, STATES_SQL).then((rows) =>
         rows[0]?.[0] === 't' ? this.query(catalogShard, statesSql) : [],
       ),
-      lookups.length === 0 ? [] : this.query(catalogShard, typesSql(lookups)),
-      this.query(catalogShard, TRIGGERS_SQL),
+      this.query(catalogShard, typesSql(lookups)),
     ]);
-    const triggers = new Set(present.map((row) => row.join('\0')));
-    await this.dropOthers(topology, triggers);
     const complete = new Map(done.map(([key, made]) => [key!, made!]));
     const states = new Map<string, CatalogLookup>();
     for (const [place, type, constraint] of types) {
@@ -166,10 +173,10 @@ export class LookupKeeper {
         for (const sql of applySql(lookup, type, { ...NOTHING, truncated: true })) {
           await this.query(home, sql);
         }
-        const mapper = mapperOf(table, catalog);
+        const idOf = keyIds(table, catalog);
         let rows = 0;
         for (const shard of table.keyspace.shards) {
-          rows += await this.copy(shard, { lookup, type, mapper, home, table }, log);
+          rows += await this.copy(shard, { lookup, type, idOf, home, table }, log);
         }
         await query(stateSql(lookup, definitionOf(lookup, topology)));
         log.info({ rows }, 'the lookup is ready');
@@ -194,7 +201,7 @@ export class LookupKeeper {
   /** Writes the entries of the rows that a shard has; their number. */
   private async copy(
     shard: Shard,
-    { lookup, type, mapper, home, table }: CopyTask,
+    { lookup, type, idOf, home, table }: CopyTask,
     log: Logger,
   ): Promise<number> {
     const name = quoteQualified(lookup.schema, lookup.table);
@@ -209,7 +216,8 @@ export class LookupKeeper {
           const locked = await query(
             rowsSql.batch(part!, lookup.column, table.shardKey, block, block + BLOCKS_PER_BATCH),
           );
-          await this.write(home, lookup, type, entriesOf(locked, mapper));
+          const entries = locked.map(([value, key]) => ({ value: value!, id: idOf(key!) }));
+          await this.write(home, lookup, type, distinctEntries(entries));
           await query('COMMIT');
           rows += locked.length;
         });
@@ -243,16 +251,12 @@ export class LookupKeeper {
 interface CopyTask {
   readonly lookup: Lookup;
   readonly type: string;
-  readonly mapper: KeyMapper;
+  readonly idOf: (key: string) => string;
   readonly home: Shard;
   readonly table: ShardedTable;
 }
 
 const NOTHING = { truncated: false, removed: [], moved: [], added: [] } as const;
-
-function ownerOf({ schema, table }: Lookup, { tables }: Topology): ShardedTable {
-  return tables.get(`${schema}.${table}`) as ShardedTable;
-}
 
 /** A complete lookup is another one's when any of this has changed. */
 function definitionOf(lookup: Lookup, topology: Topology): string {
@@ -294,34 +298,4 @@ function problemOf({ schema, table, column: name }: Lookup, { relations }: Catal
     return `column "${name}" has a nondeterministic collation`;
   }
   return null;
-}
-
-function mapperOf(
-  { schema, name, shardKey, vindex }: ShardedTable,
-  { relations }: Catalog,
-): KeyMapper {
-  const column = relations
-    .get(`${schema}.${name}`)
-    ?.columns.find((candidate) => candidate.name === shardKey);
-  const mapper =
-    column === undefined ? null : vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
-  if (mapper === null) throw new Error(`the shard key of table "${name}" cannot be mapped`);
-  return mapper;
-}
-
-function entriesOf(
-  rows: readonly (readonly (string | null)[])[],
-  mapper: KeyMapper,
-): LookupEntry[] {
-  const cell = new KeyspaceIdCell();
-  const found = new Map<string, LookupEntry>();
-  for (const [value, key] of rows) {
-    const bytes = Buffer.from(key!);
-    if (mapper.text(bytes, 0, bytes.length, cell) !== MAPPED) {
-      throw new Error(`shard key ${key} cannot be mapped`);
-    }
-    const id = signedId(cell);
-    found.set(`${id} ${value}`, { value: value!, id });
-  }
-  return [...found.values()];
 }

@@ -1,18 +1,6 @@
-import {
-  lookupKey,
-  lookupShard,
-  type Lookup,
-  type Shard,
-  type Topology,
-} from '../../keyspace/topology.js';
+import type { ShardQuery } from '../../backend/shard-query.js';
+import { lookupKey, lookupShard, type Lookup, type Topology } from '../../keyspace/topology.js';
 import { findSql } from './lookup-sql.js';
-
-/** Runs a query of our own on a shard; rows as text. */
-export type LookupQuery = (
-  shard: Shard,
-  sql: string,
-  timeoutMs: number,
-) => Promise<(string | null)[][]>;
 
 const QUERY_TIMEOUT_MS = 10_000;
 /** Values in one query. */
@@ -26,12 +14,12 @@ export type FoundIds = ReadonlySet<string>;
  * what is committed.
  */
 export class LookupReader {
-  private readonly query: LookupQuery;
+  private readonly query: ShardQuery;
   private readonly topology: () => Topology;
   private readonly waiting = new Map<string, Batch>();
   private readonly running = new Set<string>();
 
-  constructor(query: LookupQuery, topology: () => Topology) {
+  constructor(query: ShardQuery, topology: () => Topology) {
     this.query = query;
     this.topology = topology;
   }
