@@ -6,23 +6,31 @@ import { configSchemaText } from './config/json-schema.js';
 import { loadConfig } from './config/load.js';
 import { ConfigError, formatProblem } from './config/problems.js';
 import { createLogger } from './util/logger.js';
+import { settingDurationMs } from './util/setting-duration.js';
 import { packageVersion } from './util/package-version.js';
 
-/** Exit codes: 0 stopped as asked, 1 failed while running or starting, 2 wrong usage, 78 unusable configuration. */
+/**
+ * Exit codes: 0 stopped as asked, 1 failed while running or starting, 2 wrong usage, 3 problems of live shards, 78
+ * unusable configuration.
+ */
 const ExitCode = { ok: 0, failed: 1, usage: 2, config: 78 } as const;
+/** What each question to a live shard may take. */
+const CHECK_TIMEOUT = '10s';
 
 const HELP = `Shardgate: one Postgres address in front of many databases.
 
 Usage:
   shardgate --config FILE      start with this configuration
   shardgate check FILE         say whether a configuration is sound, and what to mend where
+  shardgate check FILE --connect [--timeout 10s]
+                               ask all shards too: rights, versions, collations, schemas; changes nothing
   shardgate check --schema     print the JSON Schema of the configuration, for editors
   shardgate --version
   shardgate --help
 
 Signals: SIGTERM and SIGINT let running transactions end (drain_timeout), a second one stops at once;
 SIGHUP reads the configuration again.
-Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 78 unusable configuration.
+Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 3 check --connect found problems; 78 unusable configuration.
 `;
 
 /**
@@ -43,8 +51,10 @@ async function main(): Promise<number> {
       allowPositionals: true,
       options: {
         config: { type: 'string', short: 'c' },
+        connect: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
         schema: { type: 'boolean' },
+        timeout: { type: 'string' },
         version: { type: 'boolean', short: 'v' },
       },
     });
@@ -67,12 +77,22 @@ async function main(): Promise<number> {
       return ExitCode.ok;
     }
     const file = positionals[1] ?? values.config;
-    if (file !== undefined && positionals.length <= 2) return runCheck(file, process.stdout);
+    const timeoutMs = settingDurationMs(values.timeout ?? CHECK_TIMEOUT);
+    if (file !== undefined && positionals.length <= 2 && timeoutMs > 0) {
+      return check(file, values.connect === true, timeoutMs);
+    }
   } else if (positionals.length === 0 && values.config !== undefined) {
     return serve(values.config);
   }
   process.stderr.write(`shardgate: which file?\n\n${HELP}`);
   return ExitCode.usage;
+}
+
+async function check(file: string, connect: boolean, timeoutMs: number): Promise<number> {
+  const outcome = await runCheck(file, process.stdout);
+  if (outcome !== 0 || !connect) return outcome;
+  const { runLiveCheck } = await import('./admin/live-check/live-check.js');
+  return runLiveCheck(await loadConfig(file), process.stdout, timeoutMs);
 }
 
 async function serve(file: string): Promise<number> {

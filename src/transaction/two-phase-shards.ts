@@ -84,13 +84,13 @@ const NOT_ASKED: ShardProblem = {
   message: 'it has not been reached yet',
   hint: 'Try again when the shard is up.',
 };
-const NO_PREPARED: ShardProblem = {
+export const NO_PREPARED: ShardProblem = {
   message: 'max_prepared_transactions is 0 there',
   hint:
     'Set max_prepared_transactions on the shard to at least its max_connections and restart it, or set' +
     ' transactions.cross_shard: best_effort, which commits shard by shard.',
 };
-const NO_RIGHTS: ShardProblem = {
+export const NO_RIGHTS: ShardProblem = {
   message: 'the table shardgate.decisions cannot be used there',
   hint: SET_UP_HINT,
 };
