@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runCheck } from './config/check.js';
+import type { Config } from './config/config.js';
 import { configSchemaText } from './config/json-schema.js';
 import { loadConfig } from './config/load.js';
 import { ConfigError, formatProblem } from './config/problems.js';
@@ -24,13 +25,14 @@ Usage:
   shardgate check FILE         say whether a configuration is sound, and what to mend where
   shardgate check FILE --connect [--timeout 10s]
                                ask all shards too: rights, versions, collations, schemas; changes nothing
+  shardgate audit FILE [table] count rows that are not on their shards, and copies that differ; changes nothing
   shardgate check --schema     print the JSON Schema of the configuration, for editors
   shardgate --version
   shardgate --help
 
 Signals: SIGTERM and SIGINT let running transactions end (drain_timeout), a second one stops at once;
 SIGHUP reads the configuration again.
-Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 3 check --connect found problems; 78 unusable configuration.
+Exit codes: 0 stopped as asked; 1 failed; 2 wrong usage; 3 check --connect or audit found problems; 78 unusable configuration.
 `;
 
 /**
@@ -81,6 +83,9 @@ async function main(): Promise<number> {
     if (file !== undefined && positionals.length <= 2 && timeoutMs > 0) {
       return check(file, values.connect === true, timeoutMs);
     }
+  } else if (positionals[0] === 'audit') {
+    const [, file = values.config, table] = positionals;
+    if (file !== undefined && positionals.length <= 3) return audit(file, table);
   } else if (positionals.length === 0 && values.config !== undefined) {
     return serve(values.config);
   }
@@ -95,15 +100,27 @@ async function check(file: string, connect: boolean, timeoutMs: number): Promise
   return runLiveCheck(await loadConfig(file), process.stdout, timeoutMs);
 }
 
-async function serve(file: string): Promise<number> {
-  let config;
+async function audit(file: string, table: string | undefined): Promise<number> {
+  const config = await usable(file);
+  if (config === null) return ExitCode.config;
+  const { runAudit } = await import('./admin/audit-report.js');
+  return runAudit(config, table, { out: process.stdout, progress: process.stderr });
+}
+
+/** Null: the file is not sound, and what to mend was told. */
+async function usable(file: string): Promise<Config | null> {
   try {
-    config = await loadConfig(file);
+    return await loadConfig(file);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
-    return ExitCode.config;
+    return null;
   }
+}
+
+async function serve(file: string): Promise<number> {
+  const config = await usable(file);
+  if (config === null) return ExitCode.config;
   const logger = createLogger(config.log.level);
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'unexpected failure');

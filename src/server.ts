@@ -63,6 +63,7 @@ export class Server {
   private ddlLinks: OwnLinks | null = null;
   private ids: Ids | null = null;
   private readonly lookupLinks: OwnLinks;
+  private readonly auditLinks: OwnLinks;
   private readonly lookups: LookupKeeper;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
@@ -86,6 +87,7 @@ export class Server {
     this.file = file;
     this.logger = logger;
     this.lookupLinks = new OwnLinks(() => this.config, logger, 'lookups');
+    this.auditLinks = new OwnLinks(() => this.config, logger, 'audit');
     this.lookups = new LookupKeeper({
       links: this.lookupLinks,
       topology: () => this.config.topology,
@@ -213,6 +215,7 @@ export class Server {
     this.ddlLinks?.close();
     this.lookups.stop();
     this.lookupLinks.close();
+    this.auditLinks.close();
     await this.http?.close();
     await this.parser?.close();
     this.logger.info('stopped');
@@ -317,6 +320,7 @@ export class Server {
       door: listener,
       stats: new StatsHistory(this.metrics),
       inDoubt: () => this.twoPhase!.inDoubt(),
+      auditLinks: this.auditLinks,
       reload: () => this.reload(),
       shutDown: (waitForClients) => {
         const ready = waitForClients ? listener.emptied() : Promise.resolve();

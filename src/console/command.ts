@@ -27,7 +27,15 @@ export interface PreparedCommand {
   /** Highest `$n` used. All parameters are text. */
   readonly paramCount: number;
   /** Throws (or rejects with) SqlError. Whoever cancels it hears so at once; what it waits for is not undone. */
-  run(params: Params): readonly Row[] | Promise<readonly Row[]>;
+  run(params: Params, watch: RunWatch): readonly Row[] | Promise<readonly Row[]>;
+}
+
+/** What a command that takes its time has to do with whoever waits for it. */
+export interface RunWatch {
+  /** Sends a NOTICE. */
+  readonly tell: (progress: string) => void;
+  /** Aborted once nobody waits any more: the command is to stop before its next step. */
+  readonly signal: AbortSignal;
 }
 
 export const NO_ROWS: readonly Row[] = [];

@@ -1,3 +1,4 @@
+import type { AuditHost } from '../executor/audit/audit-host.js';
 import type { ListedClient } from '../frontend/client-info.js';
 import type { SessionContext } from '../frontend/session-context.js';
 import type { Parser } from '../sql/parser.js';
@@ -17,6 +18,8 @@ export interface ConsoleContext {
   /** Whether new clients are let in. */
   readonly door: { disabled: boolean };
   readonly stats: StatsHistory;
+  /** Connections to the shards for audits and repairs. */
+  readonly auditLinks: AuditHost['links'];
   /** Stops the proxy, as a signal does. `waitForClients`: only when all have left by themselves. */
   readonly shutDown: (waitForClients: boolean) => void;
   /** Release of Shardgate. */

@@ -7,6 +7,7 @@ import type { SocketTransport, TransportHandler } from '../net/transport.js';
 import {
   writeCommandComplete,
   writeError,
+  writeNotice,
   writeParameterStatus,
   writeReadyForQuery,
 } from '../protocol/backend-messages.js';
@@ -220,11 +221,20 @@ export class ConsoleSession implements TransportHandler, InputHandler, ConsoleCl
   /** Runs a command; a cancel request makes it reject with 57014, whatever it waits for. */
   async run(command: PreparedCommand, params: Params): Promise<readonly Row[]> {
     const startedAt = performance.now();
+    const stop = new AbortController();
     const interrupted = new Promise<never>((_resolve, reject) => {
-      this.interrupt = reject;
+      this.interrupt = (error) => {
+        stop.abort(error);
+        reject(error);
+      };
     });
+    const tell = (progress: string): void => {
+      if (stop.signal.aborted) return;
+      writeNotice(this.out, 'NOTICE', '00000', progress);
+      this.flush();
+    };
     try {
-      return await Promise.race([interrupted, command.run(params)]);
+      return await Promise.race([interrupted, command.run(params, { tell, signal: stop.signal })]);
     } finally {
       this.interrupt = null;
       const ms = Math.round(performance.now() - startedAt);

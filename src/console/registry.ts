@@ -1,11 +1,13 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { ConsoleCommand, ConsoleRole } from './command.js';
 import type { CommandText } from './command-text.js';
+import { audit } from './commands/audit.js';
 import { disable, enable } from './commands/disable.js';
 import { kill } from './commands/kill.js';
 import { pause } from './commands/pause.js';
 import { reconnect } from './commands/reconnect.js';
 import { reload } from './commands/reload.js';
+import { repair } from './commands/repair.js';
 import { resume } from './commands/resume.js';
 import { route } from './commands/route.js';
 import { set } from './commands/set.js';
@@ -60,6 +62,8 @@ const listed: readonly ConsoleCommand[] = [
   showVindexes,
   showShardFor,
   route,
+  audit,
+  repair,
   pause,
   resume,
   disable,

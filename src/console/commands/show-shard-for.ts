@@ -5,6 +5,7 @@ import type { ColumnOf, Row } from '../column.js';
 import type { CommandText } from '../command-text.js';
 import type { ConsoleCommand } from '../command.js';
 import type { ConsoleContext } from '../console-context.js';
+import { namedTable } from '../named-tables.js';
 import { shardOfKey } from '../route-of.js';
 
 interface Place {
@@ -31,22 +32,16 @@ export const showShardFor: ConsoleCommand = {
 
 function readArguments(
   text: CommandText,
-  { proxy }: ConsoleContext,
+  context: ConsoleContext,
 ): { readonly table: Table; readonly key: string } {
-  const first = text.value(3);
-  const isQualified = text.word(4) === '.';
-  const [schema, name] = isQualified ? [first, text.value(5)] : ['public', first];
-  const keyAt = isQualified ? 6 : 4;
+  const named = namedTable(text, 3, context);
+  const keyAt = named?.next ?? 0;
   const isQuoted = text.word(keyAt)?.startsWith("'") === true;
   const key = isQuoted ? text.value(keyAt) : text.from(keyAt);
-  if (name === undefined || key === undefined || key === '') {
+  if (named === null || key === undefined || key === '') {
     throw sqlError('syntax_error', 'usage: SHOW SHARD FOR table key');
   }
-  const table = proxy.config.topology.tables.get(`${schema}.${name}`);
-  if (table !== undefined) return { table, key };
-  throw sqlError('undefined_table', `the configuration has no table "${schema}.${name}"`, {
-    hint: 'SHOW TABLES lists them.',
-  });
+  return { table: named.table, key };
 }
 
 async function placesOf(context: ConsoleContext, table: Table, key: string): Promise<Row[]> {

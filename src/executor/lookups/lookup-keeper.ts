@@ -10,6 +10,7 @@ import type { ShardedTable } from '../../planner/plan.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
+import { EXACT_TEXTS, partsSql } from '../table-parts.js';
 import { keyIds, ownerOf } from './key-ids.js';
 import { distinctEntries } from './lookup-changes.js';
 import {
@@ -22,7 +23,7 @@ import {
 } from './lookup-sql.js';
 import {
   duplicatesSql,
-  rowsSql,
+  lockedRowsSql,
   stateSql,
   statesSql,
   STATES_SQL,
@@ -205,16 +206,16 @@ export class LookupKeeper {
     log: Logger,
   ): Promise<number> {
     const name = quoteQualified(lookup.schema, lookup.table);
-    const parts = await this.query(shard, rowsSql.parts(name));
+    const parts = await this.query(shard, partsSql(name));
     let rows = 0;
     let toldAt = performance.now();
     for (const [part, blocks] of parts) {
       for (let block = 0; block <= Number(blocks); block += BLOCKS_PER_BATCH) {
         if (this.stopped) throw new Error('the proxy stops');
         await this.host.links.session(shard, BATCH_TIMEOUT_MS, async (query) => {
-          await query(rowsSql.begin);
+          await query(`BEGIN; ${EXACT_TEXTS}`);
           const locked = await query(
-            rowsSql.batch(part!, lookup.column, table.shardKey, block, block + BLOCKS_PER_BATCH),
+            lockedRowsSql(part!, lookup.column, table.shardKey, block, block + BLOCKS_PER_BATCH),
           );
           const entries = locked.map(([value, key]) => ({ value: value!, id: idOf(key!) }));
           await this.write(home, lookup, type, distinctEntries(entries));

@@ -1,5 +1,6 @@
 import { lookupKey, type Lookup } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { blocksCondition } from '../table-parts.js';
 import { entries, type LookupEntry } from './lookup-sql.js';
 
 /** Whether the table of states is there. */
@@ -65,22 +66,19 @@ JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace`;
 }
 
-/** Reads the rows that a shard has of a table. */
-export const rowsSql = {
-  /** The parts that hold rows, each with its blocks. */
-  parts: (table: string): string =>
-    `SELECT c.oid::pg_catalog.regclass::text, pg_catalog.pg_relation_size(c.oid) / 8192` +
-    ` FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND (c.oid = ${quoteLiteral(table)}::pg_catalog.regclass` +
-    ` OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(${quoteLiteral(table)}) WHERE isleaf))`,
-  /** Texts of values as the triggers write them. */
-  begin:
-    "BEGIN; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'; SET LOCAL intervalstyle = 'postgres';" +
-    " SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'",
-  /** Value and shard key of the rows in some blocks, which stay as they are until the transaction ends. */
-  batch: (part: string, column: string, key: string, from: number, to: number): string =>
+/** Value and shard key of the rows in some blocks, which stay as they are until the transaction ends. */
+export function lockedRowsSql(
+  part: string,
+  column: string,
+  key: string,
+  from: number,
+  to: number,
+): string {
+  return (
     `SELECT ${quoteIdentifier(column)}::text, ${quoteIdentifier(key)}::text FROM ONLY ${part}` +
-    ` WHERE ctid >= '(${from},0)' AND ctid < '(${to},0)' AND ${quoteIdentifier(column)} IS NOT NULL FOR SHARE`,
-};
+    ` WHERE ${blocksCondition(from, to)} AND ${quoteIdentifier(column)} IS NOT NULL FOR SHARE`
+  );
+}
 
 /** A value among these of which another row has the entry; none where there is none. */
 export function duplicatesSql(

@@ -1,0 +1,23 @@
+import { BackendError } from '../backend/backend-error.js';
+import type { AuditHost } from '../executor/audit/audit-host.js';
+import type { RunWatch } from './command.js';
+import type { ConsoleContext } from './console-context.js';
+
+/** What an audit or a repair that somebody asks for on the console works with. */
+export function auditHost({ proxy, auditLinks }: ConsoleContext, watch: RunWatch): AuditHost {
+  return {
+    ...watch,
+    topology: proxy.config.topology,
+    catalog: proxy.planner.catalog,
+    links: {
+      // What a shard says is for whoever asked.
+      session: async (shard, timeoutMs, act) => {
+        try {
+          return await auditLinks.session(shard, timeoutMs, act);
+        } catch (error) {
+          throw error instanceof BackendError ? error.toSqlError() : error;
+        }
+      },
+    },
+  };
+}
