@@ -19,6 +19,7 @@ import { Tokens } from '../sql/tokens.js';
 import { quoteLiteral } from '../sql/quote.js';
 import { rangeSql, detachSteps, dropSteps, indexSteps, reindexSteps } from './ddl-steps.js';
 import { createdNotice } from './ddl-notices.js';
+import { checkLookupDdl } from './lookup-guards.js';
 import type { BroadcastPlan, DdlSteps, Plan, Refusal } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
@@ -48,6 +49,7 @@ export function planDdl(node: Node, context: StatementContext): Plan | null {
   checkReserved(node, context.names);
   const temporary = planTemporaryDdl(node, context);
   if (temporary !== null) return temporary;
+  checkLookupDdl(node, context);
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, context);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, context);
   if ('IndexStmt' in node) return planIndex(node.IndexStmt, context);

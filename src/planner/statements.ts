@@ -18,6 +18,7 @@ import { planExecute, planPrepare } from './prepared-statements.js';
 import { processCalls } from './process-calls.js';
 import { sequenceCalls } from './sequence-calls.js';
 import { momentEdits, momentPlan } from './moment-calls.js';
+import { refusePartWrite } from './lookup-guards.js';
 import { maintainedLookups, refuseIndexWrite } from './lookups.js';
 import type { Names } from './names.js';
 import { planSet } from './settings.js';
@@ -104,6 +105,7 @@ function maintaining(plan: Plan, node: Node, { changed, topology }: Names): Plan
   const tables = [...changed];
   changed.clear();
   refuseIndexWrite(tables, topology.lookups);
+  refusePartWrite(tables);
   // What is filled in is planned once more.
   if (!plan.writes || plan.kind === 'fill') return plan;
   const maintains = maintainedLookups(node, tables);

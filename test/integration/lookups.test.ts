@@ -12,15 +12,21 @@ const tables = {
   vindexes: {
     by_email: { type: 'lookup_unique', table: 'people_email_idx' },
     by_tag: { type: 'lookup', table: 'people_tag_idx' },
+    by_code: { type: 'lookup', table: 'visits_code_idx' },
   },
   shop: {
     people: { shard_key: 'id', vindex: 'by_key', lookups: { email: 'by_email', tag: 'by_tag' } },
+    visits: { shard_key: 'id', vindex: 'by_key', lookups: { code: 'by_code' } },
   },
 };
 
 const schema = [
   'CREATE TABLE people (id int PRIMARY KEY, email varchar(40) UNIQUE, tag text, n int)',
   `INSERT INTO people SELECT i, 'p' || i || '@x.org', 't' || i % 7, i FROM generate_series(1, 40) i`,
+  'CREATE TABLE visits (id int, day int, code text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)',
+  'CREATE TABLE visits_a PARTITION OF visits FOR VALUES FROM (0) TO (10)',
+  'CREATE TABLE visits_b PARTITION OF visits FOR VALUES FROM (10) TO (20)',
+  "INSERT INTO visits SELECT i, i, 'c' || i FROM generate_series(1, 19) i",
 ];
 
 let scene: Scene;
@@ -191,8 +197,43 @@ describe('values are unique over all shards', () => {
   });
 });
 
-test('the lookup table is not for clients to change', async () => {
-  await expect(client.query('DELETE FROM people_email_idx')).rejects.toMatchObject({
-    code: '0A000',
+describe('what the triggers would not tell is refused', () => {
+  test.each([
+    'DELETE FROM people_email_idx',
+    'ALTER TABLE people_email_idx ADD COLUMN x int',
+    'DROP TABLE people_email_idx',
+    `ALTER TABLE people ALTER COLUMN email TYPE text USING upper(email)`,
+    'ALTER TABLE people DROP COLUMN tag',
+    'ALTER TABLE people RENAME COLUMN tag TO label',
+    `INSERT INTO visits_b VALUES (30, 11, 'new')`,
+    `UPDATE visits_a SET code = 'new' WHERE id = 3`,
+    'WITH gone AS (DELETE FROM visits_a RETURNING id) SELECT count(*) FROM gone',
+    'TRUNCATE visits_b',
+    'COPY visits_b FROM STDIN',
+    'ALTER TABLE visits DETACH PARTITION visits_b',
+  ])('%s', async (sql) => {
+    await scene.comparison.expectRefused(sql);
+  });
+
+  test('partitions are read by their own names, and change with their table', async () => {
+    await scene.comparison.expectSame(`UPDATE visits SET day = day + 8, code = 'm' WHERE id = 4`);
+    await scene.comparison.expectSame(`SELECT * FROM visits_b WHERE code = 'm'`);
+    await scene.comparison.expectSame(`SELECT * FROM visits WHERE code IN ('m', 'c12')`);
+  });
+
+  test('a session that skips ordinary triggers is followed too', async () => {
+    await client.query('SET session_replication_role = replica');
+    await client.query(`UPDATE people SET email = 'replica@x.org' WHERE id = 6`);
+    await client.query('RESET session_replication_role');
+    expect(await strays('email')).toEqual([]);
+  });
+
+  test('triggers that were switched off are made anew, and the lookup is built again', async () => {
+    await client.query('ALTER TABLE people DISABLE TRIGGER ALL');
+    await client.query(`UPDATE people SET tag = 'off' WHERE id = 7`);
+    const { rows } = await client.query(`SELECT id FROM people WHERE tag = 'off'`);
+    expect(rows).toEqual([{ id: 7 }]);
+    await eventually(async () => (await planOf(`SELECT * FROM people WHERE tag = 'off'`)) === 1);
+    expect(await strays('tag')).toEqual([]);
   });
 });

@@ -69,10 +69,13 @@ export class LookupKeeper {
     const { lookups, catalogShard } = topology;
     if (lookups.length === 0 && !full) return catalog;
     const triggers = await this.query(catalogShard, TRIGGERS_SQL);
-    const present = new Set(triggers.map((row) => row.join('\0')));
-    await this.dropOthers(topology, present);
+    await this.dropOthers(topology, new Set(triggers.map(([, ...key]) => key.join('\0'))));
     if (lookups.length === 0) return catalog;
-    const states = await this.states(topology, present);
+    const running = triggers.filter(([runs]) => runs === 't');
+    const states = await this.states(
+      topology,
+      new Set(running.map(([, ...key]) => key.join('\0'))),
+    );
     const unready = topology.lookups.filter((lookup) => {
       const state = states.get(lookupKey(lookup));
       return state !== undefined && !state.ready;

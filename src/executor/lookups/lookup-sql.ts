@@ -66,7 +66,7 @@ export function triggerArguments(lookup: Lookup, { shardKey }: ShardedTable): re
   return [lookupKey(lookup), lookup.column, shardKey];
 }
 
-/** The triggers of a lookup, by name. */
+/** The triggers of a lookup, by name; they run whatever `session_replication_role` says. */
 export function triggersSql(lookup: Lookup, owner: ShardedTable): ReadonlyMap<string, string> {
   const table = quoteQualified(lookup.schema, lookup.table);
   const args = triggerArguments(lookup, owner).map(quoteLiteral).join(', ');
@@ -83,7 +83,8 @@ export function triggersSql(lookup: Lookup, owner: ShardedTable): ReadonlyMap<st
       const name = `shardgate_lookup_${digest}_${event.toLowerCase()}`;
       const sql =
         `CREATE OR REPLACE TRIGGER ${quoteIdentifier(name)} AFTER ${event} ON ${table} ${tables}` +
-        ` FOR EACH STATEMENT EXECUTE FUNCTION shardgate.tell_lookup(${args})`;
+        ` FOR EACH STATEMENT EXECUTE FUNCTION shardgate.tell_lookup(${args});` +
+        `ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${quoteIdentifier(name)}`;
       return [name, sql];
     }),
   );

@@ -10,13 +10,16 @@ export const STATES_SQL = `SELECT to_regclass('shardgate.lookups') IS NOT NULL`;
 export const statesSql =
   'SELECT name, definition FROM shardgate.lookups WHERE definition IS NOT NULL';
 
-/** The triggers that keep lookups: schema, table, name, arguments (each with a NUL behind it, in hex). */
+/**
+ * The triggers that keep lookups: whether nothing keeps them from running, schema, table, name, arguments
+ * (each with a NUL behind it, in hex).
+ */
 export const TRIGGERS_SQL = `
-SELECT n.nspname, c.relname, t.tgname, pg_catalog.encode(t.tgargs, 'hex')
+SELECT t.tgenabled = 'A', n.nspname, c.relname, t.tgname, pg_catalog.encode(t.tgargs, 'hex')
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal
+WHERE NOT t.tgisinternal
   AND t.tgfoid = pg_catalog.to_regprocedure('shardgate.tell_lookup()')`;
 
 /** Notes that a lookup is complete; `definition` null: that it is being built. */
