@@ -113,6 +113,8 @@ describe('groups', () => {
     'SELECT a, b, grouping(a, b), count(*) FROM users GROUP BY CUBE (a, b) ORDER BY 3, 1, 2',
     'SELECT a, b, avg(o) FROM users GROUP BY ROLLUP (a, b) HAVING count(*) > 1 ORDER BY 1, 2, 3',
     'SELECT a, count(*) FROM users GROUP BY DISTINCT ROLLUP (a), ROLLUP (a) ORDER BY 1, 2',
+    'SELECT length($$x$$), count(*) FROM users GROUP BY CUBE (length($$x$$)) HAVING length($$x$$) IS NOT NULL',
+    'SELECT a + 0, count(*) FROM users GROUP BY CUBE (a + 0) HAVING a + 0 IS NOT NULL ORDER BY 1',
     'SELECT id, t, count(*) FROM users GROUP BY id ORDER BY id',
     'SELECT id, sales.n, sum(amount) FROM users JOIN sales ON id = uid GROUP BY id, sales.n ORDER BY 1, 2',
     'SELECT u.t, sum(s.amount) FROM users u JOIN sales s ON s.uid = u.id GROUP BY u.t ORDER BY 1',

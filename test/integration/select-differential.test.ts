@@ -1,6 +1,6 @@
 /*
  * Goal: any SELECT gives the answer of one Postgres, over any number of shards.
- * Method: random SELECTs (select-grammar.ts) over rows full of surprises (select-schema.ts) run
+ * Method: random SELECTs (select-grammar.ts) over rows full of surprises (select-wide-schema.ts) run
  * through proxies over 1, 2, 4 and 7 shards and on one plain Postgres; in every protocol and
  * format, under several settings, inside and outside transactions with writes of their own. Rows,
  * column names and types, tags and SQLSTATEs must be equal, or the proxy has refused with 0A000
@@ -11,9 +11,9 @@ import { Dice } from '../support/chaos-random.js';
 import { openClusters, type SelectScene } from '../support/select-cluster.js';
 import { compareSelect, type Verdict } from '../support/select-comparison.js';
 import { SelectGrammar, type RandomSelect } from '../support/select-grammar.js';
-import { selectClusterTables, selectSchema } from '../support/select-schema.js';
-import { protocols, SelectSession, type Protocol } from '../support/select-session.js';
+import { protocols, SelectSession, tangled, type Protocol } from '../support/select-session.js';
 import { varied } from '../support/select-variation.js';
+import { wideClusterTables, wideSchema } from '../support/select-wide-schema.js';
 
 const QUERIES = Number(process.env['SHARDGATE_SELECT_QUERIES'] ?? 2000);
 const SEED = Number(process.env['SHARDGATE_SELECT_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -37,7 +37,7 @@ let pairs: Pair[];
 let oracle: SelectSession;
 
 beforeAll(async () => {
-  scene = await openClusters('select_random', SHARD_COUNTS, selectClusterTables, selectSchema());
+  scene = await openClusters('select_random', SHARD_COUNTS, wideClusterTables, wideSchema());
   oracle = await SelectSession.open(scene.oracleUrl);
   pairs = [];
   for (const { shardCount, proxy } of scene.clusters) {
@@ -74,6 +74,9 @@ const writes: readonly string[] = [
   `UPDATE events SET a = 7 WHERE seq < 3`,
   `UPDATE regions SET q = 5.55, name = 'b' WHERE id < 3`,
   `DELETE FROM notes WHERE id > 8`,
+  `UPDATE visits SET code = 'b' WHERE seq < 9`,
+  `INSERT INTO stock (sku, a) VALUES (77, 1), (-40, 2), (5000, 3)`,
+  `DELETE FROM parcels WHERE month = 2`,
 ];
 
 class Report {
@@ -158,7 +161,8 @@ async function turn(
     const again = before !== null && dice.chance(0.2);
     const select: RandomSelect = again ? varied(before!, dice) : SelectGrammar.next(dice);
     before = select;
-    const protocol: Protocol = dice.pick(select.params.length > 0 ? protocols.slice(1) : protocols);
+    const straight = select.params.length > 0 ? protocols.slice(1) : protocols;
+    const protocol: Protocol = dice.pick([...straight, ...tangled]);
     // A failed statement must not end the transaction of those behind it.
     if (open) await both(proxy, 'SAVEPOINT s');
     const verdict = await compareSelect(proxy, oracle, select, protocol);

@@ -1,5 +1,6 @@
 import type { Dice } from './chaos-random.js';
 import type { Expressions } from './select-expressions.js';
+import type { Rarities } from './select-rarities.js';
 import type { Kind } from './select-schema.js';
 import { kinds, type Expression, type Scope, type Source } from './select-scope.js';
 
@@ -13,10 +14,12 @@ const comparable: readonly Kind[] = [
 export class Aggregates {
   readonly #dice: Dice;
   readonly #expressions: Expressions;
+  readonly #rarities: Rarities;
 
-  constructor(dice: Dice, expressions: Expressions) {
+  constructor(dice: Dice, expressions: Expressions, rarities: Rarities) {
     this.#dice = dice;
     this.#expressions = expressions;
+    this.#rarities = rarities;
   }
 
   call({ own }: Scope): Expression {
@@ -94,6 +97,10 @@ export class Aggregates {
     const total = unique === null ? null : [...order, ...unique].join(', ');
     if (total !== null && dice.chance(0.5)) {
       return this.#positional(scope, `${partitionBy}ORDER BY ${total}`);
+    }
+    if (dice.chance(0.2)) {
+      const call = this.#windowAggregate(scope);
+      return { ...call, sql: `${call.sql} OVER (${partitionBy}${this.#rarities.frame(scope)})` };
     }
     const orderBy = dice.chance(0.7) ? `ORDER BY ${order.join(', ')}` : '';
     const over = `OVER (${partitionBy}${orderBy})`;

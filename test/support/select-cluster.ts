@@ -26,7 +26,7 @@ const KEYSPACE_BITS = 16;
 export async function openClusters(
   name: string,
   shardCounts: readonly number[],
-  tables: ClusterTables,
+  tablesOf: (shardCount: number) => ClusterTables,
   schema: readonly string[],
   extra: Readonly<Record<string, unknown>> = {},
 ): Promise<SelectScene> {
@@ -43,7 +43,7 @@ export async function openClusters(
     }
     shardUrls.push(await freshDatabase(servers.main, `${name}_${shardCount}`));
     made.push(...shardUrls);
-    const config = { ...clusterOf(name, shardUrls, tables), ...extra };
+    const config = { ...clusterOf(name, shardUrls, tablesOf(shardCount)), ...extra };
     const proxy = await startProxy({ config });
     await runAll(proxy.url, schema);
     clusters.push({ shardCount, proxy, shardUrls });
@@ -78,7 +78,7 @@ function clusterOf(
     keyspaces: {
       main: { shards: [{ name: 'main', primary: shardUrls.at(-1)! }], tables: tables.main ?? {} },
       shop: {
-        vindexes: { by_key: { type: 'hash' } },
+        vindexes: { by_key: { type: 'hash' }, ...tables.vindexes },
         shards,
         tables: tables.shop ?? {},
       },

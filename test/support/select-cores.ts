@@ -3,6 +3,7 @@ import { Aggregates, uniqueOf } from './select-aggregates.js';
 import { Expressions } from './select-expressions.js';
 import type { Kind } from './select-schema.js';
 import { kinds, type Expression, type Scope, type Source, type Values } from './select-scope.js';
+import { Rarities, type RareSelect } from './select-rarities.js';
 import { Sources, type FromClause, type Query } from './select-sources.js';
 
 /** One SELECT without ORDER BY. */
@@ -28,6 +29,7 @@ export class Cores {
   readonly expressions: Expressions;
   readonly #aggregates: Aggregates;
   readonly sources: Sources;
+  readonly #rarities: Rarities;
 
   constructor(dice: Dice, values: Values) {
     this.#dice = dice;
@@ -36,11 +38,13 @@ export class Cores {
       column: (kind, scope) => this.#singleColumn(kind, scope),
       scalar: (kind, scope) => this.#scalar(kind, scope),
       any: (scope) => this.query(0, around(scope)).sql,
+      rows: (scope) => this.#rarities.rowCondition(scope, 0),
+      wholeRow: (scope) => this.#rarities.wholeRow(scope),
     });
-    this.#aggregates = new Aggregates(dice, this.expressions);
-    this.sources = new Sources(dice, values, this.expressions, (depth, outer) =>
-      this.query(depth, outer),
-    );
+    const query = (depth: number, outer: readonly Source[]): Query => this.query(depth, outer);
+    this.#rarities = new Rarities(dice, values, this.expressions, query);
+    this.#aggregates = new Aggregates(dice, this.expressions, this.#rarities);
+    this.sources = new Sources(dice, values, this.expressions, query);
   }
 
   /** A query with named columns, for FROM and WITH. */
@@ -101,6 +105,10 @@ export class Cores {
     if (kind < 37) return this.#distinct(from, scope, depth, wanted, top);
     if (kind < 43) return this.#distinctOn(from, scope, depth, wanted, top);
     if (kind < 45 && top && wanted === null) return this.#everything(from, scope, depth);
+    if (kind < 51 && wanted === null) {
+      const rare = kind < 48 ? this.#rarities.setsInList(scope) : this.#rarities.groupedByKey(from);
+      if (rare !== null) return this.#rare(rare, from, scope, depth, top);
+    }
     const list = this.#list(scope, depth, wanted, false);
     if (wanted === null && dice.chance(0.14)) list.push(this.#aggregates.window(scope));
     return {
@@ -108,6 +116,22 @@ export class Cores {
       sql: `SELECT ${this.#items(list, top)} FROM ${from.sql}${this.#where(scope, depth)}`,
       hidden: uniqueOf(from.sources),
       free: scope,
+    };
+  }
+
+  #rare(
+    { list, tail }: RareSelect,
+    from: FromClause,
+    scope: Scope,
+    depth: number,
+    top: boolean,
+  ): Core {
+    const where = this.#where(scope, depth);
+    return {
+      ...this.#named(list, top),
+      sql: `SELECT ${this.#items(list, top)} FROM ${from.sql}${where}${tail}`,
+      hidden: null,
+      free: null,
     };
   }
 

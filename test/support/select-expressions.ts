@@ -10,6 +10,10 @@ export interface SubSelects {
   scalar(kind: Kind, scope: Scope): string;
   /** Of any columns, for EXISTS. */
   any(scope: Scope): string;
+  /** A condition that compares rows. */
+  rows(scope: Scope): string;
+  /** A whole row in an expression; null: there is none to be had. */
+  wholeRow(scope: Scope): Expression | null;
 }
 
 const numeric: readonly Kind[] = ['int', 'big', 'num', 'flt'];
@@ -52,6 +56,8 @@ export class Expressions {
     const column = this.#dice.chance(depth > 0 ? 0.6 : 0.85) ? this.column(kind, scope) : null;
     if (column !== null) return column;
     if (depth <= 0 || this.#dice.chance(0.2)) return this.#literal(kind);
+    const row = this.#dice.chance(0.04) ? this.#subSelects.wholeRow(scope) : null;
+    if (row?.kind === kind) return row;
     if (this.#dice.chance(0.08)) {
       return { sql: `(${this.#subSelects.scalar(kind, scope)})`, kind, exact: false };
     }
@@ -105,6 +111,8 @@ export class Expressions {
         () => `(${of('int')} * 2)`,
         () => `cardinality(${of('arr')})`,
         () => `ascii(${of('txt')})`,
+        () => `lower(${of('rng')})`,
+        () => `(${of('adr')}).number`,
       ],
       big: [
         () => `${of('int')}::int8`,
@@ -138,6 +146,8 @@ export class Expressions {
         () => `${of('itv')}::text`,
         () => `${of('txt')}::varchar(3)`,
         () => `(${of('jsn')} ->> 'a')`,
+        () => `(${of('adr')}).street`,
+        () => `host(${of('net')})`,
       ],
       ctx: [() => `(${of('txt')} COLLATE "C")`, () => `lower(${of('ctx')})`],
       itx: [() => `(${of('txt')} COLLATE "en-x-icu")`, () => `upper(${of('itx')})`],
@@ -157,10 +167,25 @@ export class Expressions {
         () => `to_jsonb(${of('int')})`,
         () => `(${of('jsn')} -> 'a')`,
       ],
-      arr: [() => `ARRAY[${of('int')}, ${of('int')}]::int4[]`, () => `ARRAY[${of('int')}]::int4[]`],
+      arr: [
+        () => `ARRAY[${of('int')}, ${of('int')}]::int4[]`,
+        () => `ARRAY[${of('int')}]::int4[]`,
+        () => `ARRAY(SELECT x.i FROM (${this.#subSelects.column('int', scope)}) x (i) ORDER BY 1)`,
+      ],
       tags: [() => `ARRAY[${of('txt')}]::text[]`, () => `string_to_array(${of('txt')}, ' ')`],
       enm: [() => `coalesce(${of('enm')}, 'ok')`, () => `greatest(${of('enm')}, 'meh')`],
       enms: [() => `ARRAY[${of('enm')}]`, () => `ARRAY[]::mood[]`],
+      rng: [
+        () => `(${of('rng')} * ${of('rng')})`,
+        () => `int4range(${of('int')}, NULL)`,
+        () => `range_merge(${of('rng')}, '[1,2)')`,
+      ],
+      adr: [
+        () => `ROW(${of('txt')}, ${of('int')})::address`,
+        () => `coalesce(${of('adr')}, '(z,9)')`,
+      ],
+      net: [() => `(${of('net')} + 1)`, () => `set_masklen(${of('net')}, 16)`],
+      tsv: [() => `to_tsvector('simple', ${of('txt')})`, () => `(${of('tsv')} || ${of('tsv')})`],
     };
     return this.#dice.pick(made[kind])();
   }
@@ -180,21 +205,25 @@ export class Expressions {
     if (depth > 0 && dice.chance(0.08)) return `NOT (${this.condition(scope, depth - 1)})`;
     if (depth > 0 && dice.chance(0.25)) return this.#subSelectCondition(scope);
     if (dice.chance(0.15)) return this.#keyCondition(scope);
+    if (depth > 0 && dice.chance(0.05)) return this.#subSelects.rows(scope);
     return this.#comparison(scope, depth);
   }
 
   /** What decides where a statement goes. */
   #keyCondition(scope: Scope): string {
-    const keys = scope.own.flatMap(({ key }) => (key === null ? [] : [key]));
+    const keys = scope.own.flatMap(({ key, columns }) => columns.filter(({ sql }) => sql === key));
     if (keys.length === 0) return this.#comparison(scope, 0);
-    const key = this.#dice.pick(keys);
-    const kind: Kind = key.endsWith('.code') ? 'txt' : 'big';
+    const { sql: key, kind } = this.#dice.pick(keys);
     const value = (): string => this.#values.plain(kind);
     return this.#dice.pick([
       () => `${key} = ${value()}`,
       () => `${key} IN (${value()}, ${value()}, ${value()})`,
       () => `${key} = ANY (ARRAY[${value()}, ${value()}]::${typeNames[kind]}[])`,
       () => `${key} >= ${value()}`,
+      () => `${key} < ${value()}`,
+      () => `${key} BETWEEN ${value()} AND ${value()}`,
+      () => `${key} IS NOT DISTINCT FROM ${value()}`,
+      () => `(${key}, 1) IN ((${value()}, 1), (${value()}, 2))`,
       () => `(${key} = ${value()} OR ${key} = ${value()})`,
     ])();
   }
@@ -230,6 +259,16 @@ export class Expressions {
         () => `${a} @> ARRAY[1]`,
         () => `2 = ANY (${a})`,
       );
+    if (kind === 'rng') {
+      forms.push(
+        () => `${a} @> 2`,
+        () => `${a} && '[2,4)'`,
+        () => `isempty(${a})`,
+      );
+    }
+    if (kind === 'net') forms.push(() => `${a} << '10.0.0.0/8'`);
+    if (kind === 'tsv') forms.push(() => `${a} @@ 'cat'`);
+    if (kind === 'adr') forms.push(() => `(${a}).number > 0`);
     if (kind === 'tags') forms.push(() => `'b' = ANY (${a})`);
     if (kind === 'jsn')
       forms.push(

@@ -131,7 +131,10 @@ export class SelectGrammar {
   #limit({ items, total }: OrderBy): { readonly sql: string; readonly exact: boolean } | null {
     const dice = this.#dice;
     if (!dice.chance(items.length === 0 ? 0.06 : 0.5)) return null;
-    const count = (): string => this.#values.count(15);
+    const count = (): string => {
+      if (dice.chance(0.9)) return this.#values.count(15);
+      return dice.pick(['(2 + 3)', '(SELECT count(*) FROM regions)', '(NULL)', '(4.5)', "('3')"]);
+    };
     if (items.length > 0 && dice.chance(0.15)) {
       return { sql: ` FETCH FIRST ${count()} ROWS WITH TIES`, exact: true };
     }

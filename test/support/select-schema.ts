@@ -26,7 +26,11 @@ export type Kind =
   | 'arr'
   | 'tags'
   | 'enm'
-  | 'enms';
+  | 'enms'
+  | 'rng'
+  | 'adr'
+  | 'net'
+  | 'tsv';
 
 export interface SchemaColumn {
   readonly name: string;
@@ -39,6 +43,8 @@ export interface SchemaTable {
   readonly name: string;
   readonly columns: readonly SchemaColumn[];
   readonly unique: readonly string[];
+  /** A view; absent: a table, of which `unique` is the primary key. */
+  readonly view?: true;
   /** The shard key; null where there is none. */
   readonly key: string | null;
   /** How many rows it has, for keeping products small. */
@@ -46,7 +52,7 @@ export interface SchemaTable {
 }
 
 /** `name:kind` each; a `~` behind it: equal values may look different. */
-function columns(text: string): SchemaColumn[] {
+export function columns(text: string): SchemaColumn[] {
   return text.split(' ').map((item) => {
     const [name, kind] = item.replace('~', '').split(':') as [string, Kind];
     return { name, kind, exact: !item.endsWith('~') };
@@ -182,6 +188,10 @@ export const pools: Readonly<Record<string, readonly string[]>> = {
   tags: ["'{}'", "'{a,b}'", '\'{NULL,""}\'', "'{ä}'", "'{b}'", 'NULL'],
   enm: ["'sad'", "'meh'", "'ok'", "'happy'", "'ok'", 'NULL'],
   enms: ["'{}'", "'{sad,happy}'", "'{ok,NULL}'", "'{meh}'", 'NULL'],
+  rng: ["'empty'", "'[1,3)'", "'[1,5)'", "'(,3)'", "'[2,)'", "'(,)'", "'[1,2]'", 'NULL'],
+  adr: ["'(a,1)'", "'(b,)'", "'(,)'", "'(A,2)'", "'(ä,0)'", 'NULL'],
+  net: ["'10.0.0.1'", "'10.0.0.0/8'", "'10.0.0.1/8'", "'::1'", "'9.255.0.0'", 'NULL'],
+  tsv: ["'fat:1 cat:2'", "''", "'dog:3A'", "'cat:1'", 'NULL'],
 };
 
 /** CREATE and INSERT statements; the same rows each time. */

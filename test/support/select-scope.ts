@@ -22,6 +22,8 @@ export interface Source {
   readonly columns: readonly Expression[];
   /** Columns that tell all its rows apart; null: none do. */
   readonly unique: readonly string[] | null;
+  /** `unique` is the primary key of a table. Absent: it is not. */
+  readonly primaryKey?: boolean;
   /** The column that tables are sharded by. */
   readonly key: string | null;
   readonly rows: number;
@@ -36,6 +38,7 @@ export interface Scope {
 export const kinds = [
   ...(['int', 'big', 'num', 'flt', 'txt', 'ctx', 'itx', 'bool', 'date', 'ts'] as const),
   ...(['tz', 'itv', 'uid', 'byt', 'jsn', 'arr', 'tags', 'enm', 'enms'] as const),
+  ...(['rng', 'adr', 'net', 'tsv'] as const),
 ];
 
 export const typeNames: Readonly<Record<Kind, string>> = {
@@ -58,6 +61,10 @@ export const typeNames: Readonly<Record<Kind, string>> = {
   tags: 'text[]',
   enm: 'mood',
   enms: 'mood[]',
+  rng: 'int4range',
+  adr: 'address',
+  net: 'inet',
+  tsv: 'tsvector',
 };
 
 const literalPools: Readonly<Record<Kind, readonly string[]>> = {
@@ -80,6 +87,10 @@ const literalPools: Readonly<Record<Kind, readonly string[]>> = {
   tags: pools['tags']!,
   enm: pools['enm']!,
   enms: pools['enms']!,
+  rng: pools['rng']!,
+  adr: pools['adr']!,
+  net: pools['net']!,
+  tsv: pools['tsv']!,
 };
 
 const INT4 = 23;

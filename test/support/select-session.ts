@@ -2,8 +2,14 @@ import { WireClient } from './wire-client.js';
 import { errorFields, rowFields, rowValues, texts, type WireMessage } from './wire-messages.js';
 
 /** How a statement is sent: Query; or Parse to Execute with all results as text, or as binary. */
-export type Protocol = 'simple' | 'text' | 'binary';
-export const protocols: readonly Protocol[] = ['simple', 'text', 'binary'];
+export type Protocol = 'simple' | 'text' | 'binary' | Tangled;
+export const protocols = ['simple', 'text', 'binary'] as const;
+
+/** As text: some rows of a portal at a time; a named statement that runs twice, first with NULLs. */
+export type Tangled = 'slices' | 'twice';
+export const tangled: readonly Tangled[] = ['slices', 'twice'];
+/** Rows of an Execute; 0: all that are left. */
+const SLICES = [3, 1, 7, 0];
 
 /** A parameter; its value in text format, or as bytes in binary format. */
 export interface SelectParameter {
@@ -75,14 +81,7 @@ export class SelectSession {
     if (protocol === 'simple') {
       client.query(sql);
     } else {
-      const binary = params.map(({ value }) => (Buffer.isBuffer(value) ? 1 : 0));
-      const types = params.map(({ type }) => type);
-      client.parse(sql, '', types);
-      const values = params.map(({ value }) => value);
-      client.bind({ values, formats: binary, resultFormats: [protocol === 'binary' ? 1 : 0] });
-      client.describe('P');
-      client.execute();
-      client.sync();
+      this.#send(sql, protocol, params);
     }
     try {
       const messages = await this.#answer();
@@ -93,6 +92,32 @@ export class SelectSession {
       await this.#connectAnew();
       return failure('lost', error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #send(
+    sql: string,
+    protocol: Exclude<Protocol, 'simple'>,
+    params: readonly SelectParameter[],
+  ): void {
+    const client = this.#client;
+    const values = params.map(({ value }) => value);
+    const formats = params.map(({ value }) => (Buffer.isBuffer(value) ? 1 : 0));
+    const resultFormats = [protocol === 'binary' ? 1 : 0];
+    const statement = protocol === 'twice' ? 'twice' : '';
+    if (protocol === 'twice') client.closeNamed('S', statement);
+    client.parse(
+      sql,
+      statement,
+      params.map(({ type }) => type),
+    );
+    if (protocol === 'twice') {
+      client.bind({ statement, values: values.map(() => null) });
+      client.execute();
+    }
+    client.bind({ statement, values, formats, resultFormats });
+    client.describe('P');
+    for (const rows of protocol === 'slices' ? SLICES : [0]) client.execute('', rows);
+    client.sync();
   }
 
   /** Null: it is too large. */
@@ -136,7 +161,7 @@ function outcome(messages: readonly WireMessage[]): SelectOutcome {
   let types: number[] = [];
   let binary = false;
   const rows: (string | null)[][] = [];
-  let tag: string | null = null;
+  const tags: string[] = [];
   let error: SelectError | null = null;
   for (const message of messages) {
     if (message.type === 'T') {
@@ -151,13 +176,15 @@ function outcome(messages: readonly WireMessage[]): SelectOutcome {
       const values = rowValues(message);
       rows.push(values.map((value, i) => (binary ? comparable(value, types[i]!) : asText(value))));
     } else if (message.type === 'C') {
-      tag = texts(message)[0] ?? '';
+      tags.push(texts(message)[0] ?? '');
+    } else if (message.type === 's') {
+      tags.push('more');
     } else if (message.type === 'E') {
       const { C = '', M = '', H = null } = errorFields(message);
       error = { state: C, message: M, hint: H };
     }
   }
-  return { columns, rows, tag, error };
+  return { columns, rows, tag: tags.length === 0 ? null : tags.join(', '), error };
 }
 
 function asText(value: Buffer | null): string | null {

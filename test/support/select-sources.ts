@@ -1,6 +1,7 @@
 import type { Dice } from './chaos-random.js';
 import type { Expressions } from './select-expressions.js';
-import { selectTables, type SchemaTable } from './select-schema.js';
+import type { SchemaTable } from './select-schema.js';
+import { wideTables } from './select-wide-schema.js';
 import type { Expression, OutputColumn, Scope, Source, Values } from './select-scope.js';
 
 /** A FROM clause without its keyword, and what it offers. */
@@ -90,7 +91,11 @@ export class Sources {
   #equality(left: readonly Source[], right: readonly Source[]): string | null {
     const dice = this.#dice;
     const keys = (list: readonly Source[]): string[] =>
-      list.flatMap(({ key }) => (key !== null && !key.endsWith('.code') ? [key] : []));
+      list.flatMap(({ key, columns }) =>
+        columns
+          .filter((c) => c.sql === key && (c.kind === 'big' || c.kind === 'int'))
+          .map((c) => c.sql),
+      );
     const [leftKeys, rightKeys] = [keys(left), keys(right)];
     if (leftKeys.length > 0 && rightKeys.length > 0 && dice.chance(0.5)) {
       return `${dice.pick(leftKeys)} = ${dice.pick(rightKeys)}`;
@@ -134,9 +139,11 @@ export class Sources {
     };
   }
 
-  /** The elements of an array column as rows. */
+  /** The elements of an array column, or of a JSON document, as rows. */
   #unnested(left: FromClause): FromClause {
     const scope: Scope = { own: left.sources, outer: [] };
+    const json = this.#expressions.column('jsn', scope);
+    if (json !== null && this.#dice.chance(0.5)) return this.#jsonTable(left, json.sql);
     const array = this.#expressions.column('tags', scope) ?? this.#expressions.column('arr', scope);
     if (array === null) return left;
     const alias = this.alias();
@@ -147,6 +154,24 @@ export class Sources {
     return {
       sql: `${left.sql} CROSS JOIN LATERAL unnest(${array.sql}) WITH ORDINALITY ${alias} (x, n)`,
       sources: [...left.sources, { columns: [column, ordinality], unique, key: null, rows: 2 }],
+    };
+  }
+
+  #jsonTable(left: FromClause, json: string): FromClause {
+    const alias = this.alias();
+    const columns = [
+      { sql: `${alias}.n`, kind: 'int', exact: true },
+      { sql: `${alias}.x`, kind: 'txt', exact: true },
+    ] as const;
+    const join = this.#dice.pick([
+      ['CROSS JOIN', ''],
+      ['LEFT JOIN', ' ON true'],
+    ] as const);
+    return {
+      sql:
+        `${left.sql} ${join[0]} JSON_TABLE(${json}, '$[*]' COLUMNS ` +
+        `(n FOR ORDINALITY, x text PATH '$.a')) ${alias}${join[1]}`,
+      sources: [...left.sources, { columns, unique: null, key: null, rows: 2 }],
     };
   }
 
@@ -168,7 +193,7 @@ export class Sources {
   }
 
   #table(alias: string): FromClause {
-    const table = this.#dice.pick([...selectTables, ...selectTables.slice(0, 3)]);
+    const table = this.#dice.pick(wideTables);
     return { sql: `${table.name} ${alias}`, sources: [tableSource(alias, table)] };
   }
 
@@ -179,9 +204,9 @@ export class Sources {
     const natural = dice.chance(0.4);
     const merged = `k_${this.alias()}`;
     const sides = [0, 1].map(() => {
-      const table = dice.pick(selectTables.filter(({ name }) => name !== 'events'));
+      const table = dice.pick(wideTables.filter(({ columns }) => /int|big/.test(columns[0]!.kind)));
       const source = tableSource(this.alias(), table);
-      const alias = source.unique![0]!.split('.')[0]!;
+      const alias = source.columns[0]!.sql.split('.')[0]!;
       if (!natural)
         return { sql: `${table.name} ${alias} (${merged})`, source: without(source, 0) };
       const own = table.columns.slice(1, 5).map(({ name, ...column }) => {
@@ -240,7 +265,8 @@ function tableSource(alias: string, table: SchemaTable): Source {
       kind,
       exact,
     })),
-    unique: table.unique.map((name) => `${alias}.${name}`),
+    unique: table.unique.length === 0 ? null : table.unique.map((name) => `${alias}.${name}`),
+    primaryKey: table.view !== true,
     key: table.key === null ? null : `${alias}.${table.key}`,
     rows: table.rows,
   };

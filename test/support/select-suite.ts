@@ -42,7 +42,7 @@ export function selectSuite(
     const more = sharded.map((table) => [table, { shard_key: 'id', vindex: 'by_key' }]);
     const shop = { ...selectClusterTables.shop, ...(Object.fromEntries(more) as object) };
     const tables = { ...selectClusterTables, shop };
-    scene = await openClusters(name, [SHARD_COUNT], tables, statements);
+    scene = await openClusters(name, [SHARD_COUNT], () => tables, statements);
     proxy = await SelectSession.open(scene.clusters[0]!.proxy.url);
     oracle = await SelectSession.open(scene.oracleUrl);
   });

@@ -20,6 +20,10 @@ export function groupingOf(scatter: ScatterContext): Grouping | null {
     finalItem(node, expressions, scatter),
   );
   if (clause.includes(null)) return null;
+  // Where a grouping set leaves out an expression without columns, PostgreSQL still computes it in
+  // HAVING: as a column of partial results it would be null there.
+  const hasSets = clause.some((node) => node !== null && 'GroupingSet' in node);
+  if (hasSets && !expressions.every((node) => contains(node, 'ColumnRef'))) return null;
   return { expressions, clause: clause.map((node) => node!) };
 }
 
