@@ -172,8 +172,13 @@ function poolOptions(config: Config): PoolOptions {
   const settings: Record<string, string> = {
     application_name: 'shardgate',
     client_encoding: 'UTF8',
-    // So that SHOW and RESET know it.
+    // So that SHOW and RESET know them.
     'shardgate.cross_shard': transactions.crossShard,
+    'shardgate.scatter': topology.scatter ? 'on' : 'off',
+    'shardgate.role': 'primary',
+    'shardgate.shard': '',
+    'shardgate.key': '',
+    'shardgate.keyspace': '',
   };
   if (topology.lookups.length > 0) {
     settings[LOOKUPS_SETTING] = topology.lookups.map(lookupKey).join(',');

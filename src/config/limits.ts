@@ -100,6 +100,7 @@ export const defaults = {
   drainTimeout: '30s',
   logLevel: 'info',
   crossShard: 'two_phase',
+  scatter: 'on',
   snapshots: 'refuse',
   workers: 1,
 } as const;

@@ -136,7 +136,12 @@ function build(
     workers: raw.workers,
     drainTimeoutMs: raw.drain_timeout,
     // Last: it asserts what was checked above.
-    topology: makeTopology({ version, keyspaces: specs, defaultKeyspace }),
+    topology: makeTopology({
+      version,
+      keyspaces: specs,
+      defaultKeyspace,
+      scatter: raw.routing.scatter === 'on',
+    }),
     servers,
     source: source(),
   });

@@ -204,6 +204,18 @@ export function choice<const C extends readonly string[]>(choices: C): Spec<C[nu
 }
 
 /** Any text, number or truth value, as its text: what a setting of PostgreSQL may be. */
+/** `true` or `false`. */
+export function yesOrNo(): Spec<boolean> {
+  const words = choice(['true', 'false']);
+  return {
+    jsonSchema: { type: 'boolean' },
+    read(reader, node, path) {
+      const said = words.read(reader, node, path);
+      return said === undefined ? undefined : said === 'true';
+    },
+  };
+}
+
 export function settingValue(): Spec<string> {
   return {
     jsonSchema: { type: ['string', 'number', 'boolean'] },

@@ -11,6 +11,7 @@ import {
   size,
   text,
   workers,
+  yesOrNo,
 } from './scalars.js';
 import { serverUrl } from './server-url.js';
 import { defaulted, list, object, oneOrMore, optional, record, required, section } from './spec.js';
@@ -329,6 +330,14 @@ const transactions = object({
   ),
 });
 
+const routing = object({
+  scatter: defaulted(
+    choice(['on', 'off']),
+    'off: statements that no shard key leads to their shards are refused, until a session sets shardgate.scatter',
+    defaults.scatter,
+  ),
+});
+
 const log = object({
   level: defaulted(
     choice(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
@@ -388,6 +397,10 @@ const table = object({
     'Lookup vindexes by the column whose values they find',
   ),
   ids: optional(ids, 'Values for a column that an INSERT leaves out'),
+  require_key: optional(
+    yesOrNo(),
+    'true: statements that name neither its shard key nor a shard are refused',
+  ),
 });
 
 const keyspace = object({
@@ -421,6 +434,7 @@ export const configSpec = object({
   pool: section(pool, 'Connections to the shards'),
   limits: section(limitsOfClients, 'What clients may use'),
   transactions: section(transactions, 'Transactions over shards'),
+  routing: section(routing, 'What statements may do to find their shards'),
   log: section(log, 'The log, JSON lines on standard output'),
   workers: defaulted(workers(), 'Processes; more than 1 is not supported yet', defaults.workers),
   drain_timeout: defaulted(

@@ -34,7 +34,12 @@ export function readTable(context: TableContext, key: string, raw: RawTable): Ta
 }
 
 type NamelessSpec = { readonly ids?: TableIds } & (
-  | { readonly type: 'sharded'; readonly shardKey: string; readonly vindex: string }
+  | {
+      readonly type: 'sharded';
+      readonly shardKey: string;
+      readonly vindex: string;
+      readonly requireKey?: true;
+    }
   | { readonly type: 'reference' | 'unsharded' | 'sequence' }
 );
 
@@ -44,7 +49,7 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
   const where = `the sharded keyspace ${quoted(keyspace)}`;
   const ids = readIds(context, raw);
   if (raw.type === 'reference') {
-    const keys = ['shard_key', 'vindex', 'lookups'] as const;
+    const keys = ['shard_key', 'vindex', 'lookups', 'require_key'] as const;
     refuseKeys(context, raw, keys, `a reference table is copied whole to every shard`);
     return { type: 'reference', ...ids };
   }
@@ -70,7 +75,8 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
     reader.report([...path, 'vindex'], `vindex ${quoted(vindex)} is not defined`, cure);
     return null;
   }
-  return { type: 'sharded', shardKey: raw.shard_key, vindex, ...ids };
+  const requireKey = raw.require_key === true ? { requireKey: true as const } : {};
+  return { type: 'sharded', shardKey: raw.shard_key, vindex, ...requireKey, ...ids };
 }
 
 function plainKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {
@@ -81,7 +87,7 @@ function plainKeyspace(context: TableContext, key: string, raw: RawTable): Namel
     reader.report([...path, 'type'], fault, 'write {}, or move it to a sharded keyspace');
     return null;
   }
-  const keys = ['shard_key', 'vindex', 'ids', 'lookups'] as const;
+  const keys = ['shard_key', 'vindex', 'ids', 'lookups', 'require_key'] as const;
   refuseKeys(context, raw, keys, `keyspace ${quoted(keyspace)} has one shard and no range`);
   return { type: raw.type ?? 'unsharded' };
 }
@@ -104,7 +110,7 @@ function readIds({ reader, path }: TableContext, raw: RawTable): { readonly ids?
 function refuseKeys(
   { reader, path }: TableContext,
   raw: RawTable,
-  keys: readonly ('shard_key' | 'vindex' | 'ids' | 'lookups')[],
+  keys: readonly ('shard_key' | 'vindex' | 'ids' | 'lookups' | 'require_key')[],
   why: string,
 ): void {
   for (const key of keys) {

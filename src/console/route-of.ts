@@ -113,13 +113,16 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
   const name = (shards: readonly Shard[] | null): string =>
     shards?.length === 1 ? 'route' : `route, several: ${many.kind}`;
   switch (selector.kind) {
-    case 'shard':
-      return {
-        plan: 'route',
-        shards: [selector.shard],
-        key: null,
-        reason: 'its tables are unsharded',
-      };
+    case 'shard': {
+      const wished = selector.shard.ranges.length > 0;
+      const reason = wished ? 'a comment or setting names the shard' : 'its tables are unsharded';
+      return { plan: 'route', shards: [selector.shard], key: null, reason };
+    }
+    case 'agreed': {
+      const key = keyText(selector.groups.flat(), source);
+      const reason = 'a comment or setting names the shard, and its keys must lead there too';
+      return { plan: 'route', shards: [selector.shard], key, reason };
+    }
     case 'catalog':
       return {
         plan: 'route',

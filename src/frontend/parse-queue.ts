@@ -164,7 +164,7 @@ export function homeShard(
   if (usesTemporary(plan)) return topology.catalogShard;
   if (plan.kind === 'route') {
     const { shards } = plan;
-    if (shards.kind === 'shard') return shards.shard;
+    if (shards.kind === 'shard' || shards.kind === 'agreed') return shards.shard;
     if (shards.kind === 'catalog') return topology.catalogShard;
     candidates = (shards.kind === 'nowhere' ? null : shards.keyspace)?.shards ?? topology.shards;
   } else candidates = plan.keyspace?.shards ?? topology.shards;

@@ -9,6 +9,7 @@ import { IdFiller } from './id-filler.js';
 import { LookupShards } from './lookup-shards.js';
 import { SchemaOverlay } from './schema-overlay.js';
 import { sqlError } from '../errors/sql-error.js';
+import { wishNames, type WishTexts } from '../planner/wishes/wish.js';
 import { assert } from '../util/assert.js';
 import { onlyPlan } from './parse-queue.js';
 import { parseSearchPath } from './search-path.js';
@@ -62,8 +63,10 @@ export class SessionPlanning {
     const path = this.setting('search_path');
     const set = this.setting('role');
     const role = set === 'none' ? undefined : set;
+    const wish = this.wish();
     const pathKey = path === undefined && role === undefined ? '' : `${path ?? ''}\0${role ?? ''}`;
-    const searchPathKey = temporary === null ? pathKey : `${pathKey}\0${temporary.key}`;
+    const namesKey = temporary === null ? pathKey : `${pathKey}\0${temporary.key}`;
+    const searchPathKey = wish === undefined ? namesKey : `${namesKey}\0\0${keyOfWish(wish)}`;
     this.contextSettings = work.changesSettings ? null : settings.current;
     if (context?.searchPathKey === searchPathKey && context.temporary === temporary) return context;
     const searchPath = parseSearchPath(path ?? this.serverDefault(), role ?? this.serverUser());
@@ -71,10 +74,21 @@ export class SessionPlanning {
       searchPath,
       searchPathKey,
       temporary,
+      wish,
       paramTypes: NO_TYPES,
       paramTypesKey: '',
     };
     return this.context;
+  }
+
+  /** What the session's settings say of where statements go; undefined: nothing. */
+  private wish(): WishTexts | undefined {
+    let found: Record<string, string> | undefined;
+    for (const name of wishNames) {
+      const value = this.setting(`shardgate.${name}`);
+      if (value !== undefined && value !== '') found = { ...found, [name]: value };
+    }
+    return found;
   }
 
   /** The sequence of this name, as regclass input reads it; null: there is none. Temporary ones are refused: 0A000. */
@@ -198,6 +212,11 @@ export class SessionPlanning {
     session.busy = false;
     session.pump();
   }
+}
+
+/** Equal for equal wishes. */
+function keyOfWish(wish: WishTexts): string {
+  return wishNames.map((name) => wish[name] ?? '').join('\0');
 }
 
 const NO_TYPES: readonly number[] = [];

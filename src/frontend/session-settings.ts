@@ -1,5 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { isOwnSetting, ownSettings, type OwnSetting } from '../keyspace/own-settings.js';
 import type { SettingEffect } from '../planner/plan.js';
 import { quoteLiteral } from '../sql/quote.js';
 
@@ -130,7 +131,7 @@ export class SessionSettings {
 
 /** Not one of the server's own, though perhaps one of an extension; a server never forgets them. */
 function isMadeUp(name: string): boolean {
-  return name.includes('.') && name !== CROSS_SHARD;
+  return name.includes('.') && !isOwnSetting(name);
 }
 
 /**
@@ -186,8 +187,7 @@ const EMPTY: Values = new Map();
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Ours, which the shards keep for us: how this session commits over several shards. */
-export const CROSS_SHARD = 'shardgate.cross_shard';
-const CROSS_SHARD_VALUES = ['two_phase', 'best_effort', 'refuse'];
+export const CROSS_SHARD: OwnSetting = 'shardgate.cross_shard';
 
 /** Settings under which the proxy would read statements or keys otherwise than the shards; null: fine. */
 export function refusedSetting(
@@ -206,9 +206,10 @@ export function refusedSetting(
     const message = `client_encoding ${value} is not supported`;
     return sqlError('feature_not_supported', message, { hint: 'Use UTF8.', severity });
   }
-  if (name === CROSS_SHARD && !CROSS_SHARD_VALUES.includes(value)) {
+  const choices: readonly string[] | null = isOwnSetting(name) ? ownSettings[name] : null;
+  if (choices !== null && !choices.includes(value)) {
     const message = `invalid value for parameter "${name}": "${value}"`;
-    const hint = `Available values: ${CROSS_SHARD_VALUES.join(', ')}.`;
+    const hint = `Available values: ${choices.join(', ')}.`;
     return sqlError('invalid_parameter_value', message, { hint, severity });
   }
   if (name === 'seed') {

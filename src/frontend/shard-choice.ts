@@ -93,6 +93,8 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
       return [...session.targets.shards];
     case 'any':
       return selector.keyspace?.shards ?? topology.shards;
+    case 'agreed':
+      return agreedShard(session, selector);
     case 'all':
       return shardsWithin(selector, session.source, session.targets);
     case 'lookup':
@@ -181,6 +183,8 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
     shards = shardsWithin(selector, session.source, targets);
   } else if (selector.kind === 'lookup') {
     shards = session.planning.lookups.shardsOf(selector);
+  } else if (selector.kind === 'agreed') {
+    shards = agreedShard(session, selector);
   } else if (selector.kind === 'nowhere') {
     shards = NONE;
   } else {
@@ -196,6 +200,21 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
   }
   if (shards.length > 1 && many.kind === 'refuse') throw refusalError(many.refusal);
   return shards;
+}
+
+/** The shard that is wished for, to which the statement's own key values must lead too. */
+function agreedShard(
+  { targets, source }: Session,
+  { keyspace, shard, groups }: Extract<ShardSelector, { kind: 'agreed' }>,
+): readonly Shard[] {
+  targets.resolve(keyspace, groups, source);
+  const stranger = targets.shards.find((each) => each !== shard);
+  if (stranger === undefined) return targets.shards;
+  throw sqlError(
+    'feature_not_supported',
+    `the statement belongs to shard "${stranger.name}", and shard "${shard.name}" is wished for`,
+    { hint: 'RESET shardgate.shard and shardgate.key: keys choose shards by themselves.' },
+  );
 }
 
 /** Ways over several shards that need not be those of the plan's own keys. */

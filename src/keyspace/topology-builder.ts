@@ -22,6 +22,7 @@ export type TableSpec =
       readonly vindex: string;
       readonly ids?: TableIds;
       readonly lookups?: readonly Lookup[];
+      readonly requireKey?: true;
     }
   | {
       readonly type: 'reference' | 'unsharded' | 'sequence';
@@ -42,6 +43,8 @@ export interface TopologySpec {
   readonly keyspaces: readonly KeyspaceSpec[];
   /** Name of the keyspace of tables that no keyspace lists; null: such tables are refused. */
   readonly defaultKeyspace: string | null;
+  /** As in `Topology`; left out: they may. */
+  readonly scatter?: boolean;
 }
 
 /** The key of `Topology.tables` and `Keyspace.tables`. */
@@ -115,6 +118,7 @@ export function makeTopology(spec: TopologySpec): Topology {
     lookups: [...tables.values()].flatMap((table) =>
       table.type === 'sharded' ? (table.lookups ?? []) : [],
     ),
+    scatter: spec.scatter ?? true,
   });
 }
 
@@ -155,6 +159,7 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
       vindex,
       ...ids,
       ...(spec.lookups === undefined ? {} : { lookups: Object.freeze(spec.lookups) }),
+      ...(spec.requireKey === undefined ? {} : { requireKey: spec.requireKey }),
     });
   }
   if (spec.type === 'reference') {

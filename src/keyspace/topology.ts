@@ -62,6 +62,8 @@ export type Table =
       readonly ids?: TableIds;
       /** Absent: none. */
       readonly lookups?: readonly Lookup[];
+      /** Statements must name its shard key, or a shard. */
+      readonly requireKey?: true;
     }
   | {
       readonly type: 'reference' | 'unsharded' | 'sequence';
@@ -96,4 +98,6 @@ export interface Topology {
   readonly tables: ReadonlyMap<string, Table>;
   /** Of all tables. */
   readonly lookups: readonly Lookup[];
+  /** Whether statements may run on shards that no key names, until a session says otherwise. */
+  readonly scatter: boolean;
 }

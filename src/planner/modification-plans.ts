@@ -96,6 +96,8 @@ function planModification(
     );
     const change = newKey === null ? null : keyChange(newKey, target, analysis);
     if (change === null || !('UpdateStmt' in statement)) return routePlan(verb, true, route);
+    // A shard that is wished for: nobody knows which of its rows would have to leave.
+    if (route.shards.kind === 'shard') refuseNewKey(target);
     const moving = routeKeyChange(route, change, target, (own, shards) =>
       whenNeeded(own, analysis, context, () => {
         refuseViewOfKey(target);

@@ -5,6 +5,7 @@ import { qualifiedName, rangeVarText } from './ast.js';
 import type { ChangedTable } from './lookups.js';
 import type { SessionState } from './plan.js';
 import { refuse } from './refusals.js';
+import { NO_WISH, type Wish } from './wishes/wish.js';
 import { refuseReserved, RESERVED_SCHEMA, RESERVED_TABLE } from './reserved-schema.js';
 
 export type ResolvedRelation =
@@ -45,6 +46,10 @@ export class Names {
   readonly touched = new Set<SessionState>();
   /** What it was found to change, where lookups must be kept up with that. */
   readonly changed: Set<ChangedTable>;
+  /** Where the session, or a comment, wants it to go. */
+  readonly wish: Wish;
+  /** The user tables that it was found to name, or that belong to what it names. */
+  readonly used: Set<Table>;
   /** What is made without a schema is temporary. */
   readonly createsTemporary: boolean;
   readonly #temporary: TemporaryTables | null;
@@ -58,9 +63,12 @@ export class Names {
     searchPath: readonly string[],
     temporary: TemporaryTables | null = null,
     standIns: ReadonlyMap<string, StandIn> = NO_STAND_INS,
-    changed = new Set<ChangedTable>(),
+    from: Pick<Names, 'changed' | 'wish' | 'used'> | Wish = NO_WISH,
   ) {
-    this.changed = changed;
+    const isNames = 'changed' in from;
+    this.wish = isNames ? from.wish : from;
+    this.changed = isNames ? from.changed : new Set();
+    this.used = isNames ? from.used : new Set();
     this.#searchPath = searchPath;
     this.#standIns = standIns;
     this.topology = topology;
@@ -73,8 +81,8 @@ export class Names {
 
   /** The same names, and those of stand-ins, which come before all others. */
   withStandIns(standIns: ReadonlyMap<string, StandIn>): Names {
-    const { topology, catalog, changed } = this;
-    return new Names(topology, catalog, this.#searchPath, this.#temporary, standIns, changed);
+    const { topology, catalog } = this;
+    return new Names(topology, catalog, this.#searchPath, this.#temporary, standIns, this);
   }
 
   /** Built-in operators and functions come before those of users for the same types. */
@@ -182,6 +190,12 @@ export class Names {
   tableOf(relation: CatalogRelation): Table {
     const standIn = this.#standIns.get(relation.name);
     if (standIn?.relation === relation) return standIn.table;
+    const table = this.#ownTable(relation);
+    this.used.add(table);
+    return table;
+  }
+
+  #ownTable(relation: CatalogRelation): Table {
     if (relation.temporary === true) {
       const { name } = relation;
       return { type: 'unsharded', keyspace: this.#temporaryKeyspace(), schema: 'pg_temp', name };

@@ -136,6 +136,13 @@ export type ShardSelector =
       readonly type: string;
       readonly terms: readonly LookupTerm[];
     }
+  /** The shard that is wished for, if all of these key values lead there; else the statement is refused. */
+  | {
+      readonly kind: 'agreed';
+      readonly keyspace: Keyspace;
+      readonly shard: Shard;
+      readonly groups: readonly (readonly KeyTerm[])[];
+    }
   /** No shards of its own: `many` always decides (tables of several keyspaces). */
   | { readonly kind: 'nowhere' };
 

@@ -10,6 +10,8 @@ import { dispatch, planStatement } from './statements.js';
 import type { StatementContext } from './statement-context.js';
 import { forEvenTables } from './uneven-tables.js';
 import { TextConstants } from './values.js';
+import { beginsWithComment, hintOf } from './wishes/hint-comment.js';
+import { wishNames, wishOf, type WishTexts } from './wishes/wish.js';
 import { wholePlan } from './whole-text.js';
 
 /** The parts of a session that decide what its statements mean. */
@@ -24,6 +26,8 @@ export interface PlanContext {
   readonly paramTypes: readonly number[];
   /** Equal for equal parameter types; empty for none. */
   readonly paramTypesKey: string;
+  /** What the session wishes of where statements go; its key is part of `searchPathKey`. Absent: nothing. */
+  readonly wish?: WishTexts | undefined;
   /** The statement is known to need several shards: plans of the kind `replan` will not do. */
   readonly knowsValues?: boolean;
 }
@@ -143,6 +147,7 @@ export class Planner {
       }
     }
     const shape = scanShape(bytes, start, end, literals);
+    if (beginsWithComment(literals)) context = withHint(context, hintOf(bytes, start, literals));
     if (shape !== null && literals.count > 0) {
       const known = this.#byShape(contextKey(shape, context), bytes, start, literals);
       if (known !== undefined) {
@@ -192,7 +197,8 @@ export class Planner {
     shape: string | null,
   ): PlannedText {
     const { searchPath, temporary = null } = context;
-    const names = new Names(this.#topology, this.#catalog, searchPath, temporary);
+    const wish = wishOf(context.wish, this.#topology);
+    const names = new Names(this.#topology, this.#catalog, searchPath, temporary, undefined, wish);
     const constants = new TextConstants(shape === null ? null : literals);
     const outcome = { cacheable: true, paramCount: 0 };
     const statements = parsed.map((statement): PlannedStatement => {
@@ -208,6 +214,7 @@ export class Planner {
         scatters: true,
         plan: dispatch,
         knowsValues: context.knowsValues ?? false,
+        isWhole: parsed.length === 1,
         start: statement.start,
         end: statementEnd,
         outcome,
@@ -294,6 +301,18 @@ function contextKey(text: string, context: PlanContext): string {
   const { searchPathKey, paramTypesKey, knowsValues } = context;
   if (searchPathKey === '' && paramTypesKey === '' && knowsValues !== true) return text;
   return `${text}\0${searchPathKey}\0${paramTypesKey}${knowsValues === true ? '\0v' : ''}`;
+}
+
+/** The session's context, with what a comment in front of a text says besides. */
+function withHint(context: PlanContext, hint: WishTexts | null): PlanContext {
+  if (hint === null) return context;
+  const { wish, searchPathKey } = context;
+  const said = wishNames.map((name) => hint[name] ?? '\x01').join('\0');
+  return {
+    ...context,
+    wish: { ...wish, ...hint },
+    searchPathKey: `${searchPathKey}\0hint\0${said}`,
+  };
 }
 
 /** The values that a plan depends on, as they are written. */

@@ -18,6 +18,7 @@ import { driverShards, keyGroups } from './selectors.js';
 import type { StatementContext } from './statement-context.js';
 import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
 import { keyTerms } from './terms.js';
+import { wishedShard } from './wishes/wished-shard.js';
 
 /** Where a statement runs, and what becomes of its answers where that is several shards. */
 export interface Route {
@@ -66,12 +67,14 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   if (placement.keyspace === null) {
     const catalog = placement.system.length > 0 || analysis.readsCatalog;
-    return catalog ? CATALOG_ROUTE : ANYWHERE;
+    return catalog ? catalogRoute(analysis) : ANYWHERE;
   }
   if (!placement.keyspace.sharded) return unshardedRoute(placement);
   if (placement.sharded.length === 0) {
     return { shards: { kind: 'any', keyspace: placement.keyspace }, many: ONE_SHARD };
   }
+  const wished = wishedRoute(placement, analysis);
+  if (wished !== null) return wished;
   if (together !== null) {
     const split = splitQuery(top, placement, analysis, 'sorting');
     return routeTogether(split, top, placement, analysis, together);
@@ -79,6 +82,19 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
   let split = splitQuery(top, placement, analysis);
   if (split.kind === 'split' && top.ordered) split = whole('ORDER BY', placement);
   return routeSharded(split, placement, analysis, putTogether(top));
+}
+
+/** Where the session, or a comment, names the shard, the statement runs there as it stands. */
+function wishedRoute(placement: Placement, analysis: Analysis): Route | null {
+  const shard = wishedShard(placement, analysis);
+  return shard === null ? null : { shards: { kind: 'shard', shard }, many: ONE_SHARD };
+}
+
+/** What a shard that is named knows of itself; but all sessions meet on one, whatever they wish for. */
+function catalogRoute({ meetsOthers, names }: Analysis): Route {
+  const { shard } = names.wish;
+  if (shard === null || meetsOthers || names.touched.size > 0) return CATALOG_ROUTE;
+  return { shards: { kind: 'shard', shard }, many: ONE_SHARD };
 }
 
 /** What becomes of the rows of a query that splits and neither sorts nor cuts them. */
@@ -165,6 +181,8 @@ export function routeModification(
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
   if (!placement.keyspace!.sharded) return unshardedRoute(placement);
+  const wished = wishedRoute(placement, analysis);
+  if (wished !== null) return wished;
   const driver = placement.sharded.find((occurrence) => occurrence.entry === target.entry)!;
   const split = splitModification(driver, placement, analysis);
   if (split.kind === 'split') {
@@ -276,7 +294,8 @@ export function routeUnknown(analysis: Analysis): Route | null {
   const others = analysis.occurrences.some(
     ({ table }) => table !== null && table.keyspace !== home,
   );
-  if (home !== null && !home.sharded && !configured && !others && analysis.nestedWrites === 0) {
+  const isFree = analysis.names.wish.shard === null && analysis.nestedWrites === 0;
+  if (home !== null && !home.sharded && !configured && !others && isFree) {
     return { shards: { kind: 'shard', shard: home.shards[0]! }, many: ONE_SHARD };
   }
   const name =

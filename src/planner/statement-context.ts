@@ -39,6 +39,8 @@ export interface StatementContext {
   readonly plan: (statement: Node, context: StatementContext) => Plan;
   /** The plan is made for these literals alone: it may hold them where it serves several shards. */
   readonly knowsValues: boolean;
+  /** It is all that its text has. */
+  readonly isWhole: boolean;
   /** Others stand in for some of its tables, which all of its shards have: it must split. */
   readonly standsIn?: true;
   /** It is the query of a cursor, whose rows are taken in pieces; 'home': a server has it, with all its rows. */

@@ -25,6 +25,8 @@ import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
 import { planCreateTableAs, planSelectInto } from './temporary-tables.js';
 import { planTransaction } from './transactions.js';
+import { assertMayScatter } from './wishes/scatter-guard.js';
+import { underWish } from './wishes/under-wish.js';
 import {
   planClose,
   planDiscard,
@@ -68,15 +70,19 @@ export function planStatement(node: Node, context: StatementContext): Plan {
   const { outcome, literals } = context;
   const cacheable = literals.count === 0 ? textKinds.has(kind) : shapedKinds.has(kind);
   if (!cacheable) outcome.cacheable = false;
-  const { touched, changed } = context.names;
+  const { touched, changed, used } = context.names;
   touched.clear();
   changed.clear();
+  used.clear();
   try {
     const made = dispatch(node, context);
     const filled = momentPlan(node, made, context);
     if (filled !== null) countParameters(node, context);
-    const plan = maintaining(filled ?? made, node, context.names);
-    return touched.size === 0 ? plan : touching(plan, [...touched]);
+    const kept = maintaining(filled ?? made, node, context.names);
+    const touches = touched.size === 0 ? kept : touching(kept, [...touched]);
+    const plan = underWish(touches, context.names, context.isWhole);
+    assertMayScatter(plan, context.names);
+    return plan;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const filled = copiedMoment(node, context);

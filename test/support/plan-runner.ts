@@ -149,6 +149,7 @@ export class PlanRunner {
   #serversOf(selector: ShardSelector): string[] {
     switch (selector.kind) {
       case 'shard':
+      case 'agreed':
         return [selector.shard.name];
       case 'all':
       case 'lookup':

@@ -326,5 +326,6 @@ const choices: Readonly<Record<ShardSelector['kind'], string>> = {
   keys: 'shard key values',
   all: 'every shard of the keyspace',
   lookup: 'lookup of a column',
+  agreed: 'a wish of the session',
   nowhere: 'the inputs below',
 };

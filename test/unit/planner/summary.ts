@@ -86,6 +86,11 @@ function selector(shards: ShardSelector): Summary {
   switch (shards.kind) {
     case 'shard':
       return { route: `shard ${shards.shard.name}` };
+    case 'agreed':
+      return {
+        route: `shard ${shards.shard.name}, if agreed`,
+        groups: shards.groups.map((group) => group.map(termText)),
+      };
     case 'any':
       return { route: shards.keyspace === null ? 'any' : `any of ${shards.keyspace.name}` };
     case 'catalog':
