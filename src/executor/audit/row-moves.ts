@@ -3,6 +3,7 @@ import type { Shard, Table } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import { decideSql, finishSql, prepareSql } from '../../transaction/decisions.js';
 import { legGid, newTransactionId } from '../../transaction/transaction-ids.js';
+import { ENTRIES_STAY } from '../lookups/lookup-sql.js';
 import { EXACT_TEXTS } from '../table-parts.js';
 import { STEP_TIMEOUT_MS, type Ask, type AuditHost } from './audit-host.js';
 import { nameOf } from './finding.js';
@@ -14,7 +15,7 @@ import { rowPlaces, type RowPlaces } from './row-places.js';
  */
 const MOVING =
   `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ${EXACT_TEXTS}; SET LOCAL row_security = off;` +
-  ' SET LOCAL client_min_messages = warning; SET LOCAL session_replication_role = replica';
+  ` SET LOCAL client_min_messages = warning; SET LOCAL session_replication_role = replica; ${ENTRIES_STAY}`;
 
 /**
  * What stands against that: triggers and rules that run even so, and constraints that only triggers check. A line each,
@@ -26,6 +27,7 @@ export function obstaclesSql(table: string): string {
   return (
     `SELECT 'trigger "' || tgname || '" fires always' FROM pg_catalog.pg_trigger` +
     ` WHERE tgenabled IN ('A', 'R') AND tgrelid IN (${oids})` +
+    ` AND tgfoid IS DISTINCT FROM pg_catalog.to_regprocedure('shardgate.tell_lookup()')` +
     ` UNION ALL SELECT 'rule "' || rulename || '" applies always' FROM pg_catalog.pg_rewrite` +
     ` WHERE ev_enabled IN ('A', 'R') AND ev_class IN (${oids})` +
     ` UNION ALL SELECT 'constraint "' || conname || '" is deferrable' FROM pg_catalog.pg_constraint` +
