@@ -10,9 +10,12 @@ export interface CopyTarget {
   /** Bytes, whole messages or pieces of one; raw ones stay in use while the handler is `congested`. */
   data(buffer: Buffer, start: number, end: number): void;
   done(): void;
-  fail(reason: string): void;
+  /** The client's CopyFail. */
+  fail(message: Buffer, start: number, end: number): void;
   /** The protocol was broken off: the COPY must not succeed. */
   abort(): void;
+  /** Context of errors that end it (field W), where the proxy knows the line. */
+  where(): string | undefined;
   /** The COPY has failed; `missing` bytes of the message that was handed on last are not to come any more. */
   cutOff(missing: number): void;
 }

@@ -1,10 +1,13 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { CopySplitter, type CopySink } from '../executor/copy/copy-splitter.js';
+import type { RowLines } from '../executor/copy/row-lines.js';
 import type { FanOut } from '../executor/fan-out.js';
 import type { CopyFromPlan } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
+import { readCopyFail } from '../protocol/frontend-messages.js';
+import { utf8Error } from '../vindex/values/utf8.js';
 import type { CopyTarget } from './client-input.js';
 import { CopyFill } from './copy-fill.js';
 import type { Session } from './session.js';
@@ -16,22 +19,23 @@ function serverMajor(session: Session): number {
   return Number.parseInt(session.context.serverParameters().get('server_version') ?? '', 10);
 }
 
-/** Every shard waits for data: the client's rows go to where they belong. */
+/** Every shard waits for data: the client's rows go to where they belong. `lines` learns which these are. */
 export function receiveCopy(
   session: Session,
   plan: CopyFromPlan,
   fanOut: FanOut,
   backends: readonly BackendConnection[],
+  lines: RowLines,
 ): void {
   const csvEndMarker = serverMajor(session) < 18;
-  const splitter = new CopySplitter(plan, csvEndMarker);
+  const splitter = new CopySplitter(plan, csvEndMarker, lines);
   const sink = sinkOf(plan, backends);
   let failed = false;
   const fail = (error: SqlError): void => {
     failed = true;
     session.copyTarget = null;
     session.busy = true;
-    fanOut.abort(errorBytes(error));
+    fanOut.abort(errorBytes(inCopy(error, plan, lines)));
   };
   const guarded = (step: () => void): void => {
     if (failed) return;
@@ -78,16 +82,19 @@ export function receiveCopy(
       if (fill === null) end();
       else guarded(() => fill.done());
     },
-    fail: (reason) => {
-      failed = true;
-      session.busy = true;
-      const message = `COPY from stdin failed: ${reason}`;
-      fanOut.abort(errorBytes(sqlError('query_canceled', message)));
+    fail: (buffer, start, end) => {
+      if (plan.key !== null) fail(givenUp(buffer, start, end));
+      else {
+        // All have got the same lines, so each says what one Postgres would.
+        session.busy = true;
+        for (const backend of backends) giveUp(backend, buffer, start, end);
+      }
     },
     abort: () => {
       failed = true;
       fanOut.abort(errorBytes(sqlError('query_canceled', 'COPY was broken off')));
     },
+    where: () => (plan.key === null ? undefined : contextOf(plan, lines)),
     cutOff: () => {
       // Shards get whole messages only.
     },
@@ -126,20 +133,55 @@ export function receiveWholeCopy(session: Session, backend: BackendConnection): 
       backend.copyingIn = false;
       end();
     },
-    fail: (reason) => {
-      backend.failCopy(reason);
-      end();
+    fail: (buffer, from, to) => {
+      giveUp(backend, buffer, from, to);
+      session.busy = true;
     },
     abort: () => {
       backend.failCopy('protocol violation');
       backend.flush();
     },
+    where: () => undefined,
     cutOff: () => {
       // The shard gets whole messages only.
     },
   };
   session.busy = false;
   session.pump();
+}
+
+/** The client's CopyFail, for a shard to judge. */
+function giveUp(backend: BackendConnection, message: Buffer, start: number, end: number): void {
+  backend.passCopyFail(message, start, end);
+  backend.requestFlush();
+  backend.flush();
+}
+
+/** What a server says to a CopyFail. */
+function givenUp(message: Buffer, start: number, end: number): SqlError {
+  let reason: Buffer;
+  try {
+    reason = readCopyFail(message, start, end);
+  } catch (error) {
+    if (error instanceof SqlError) return error;
+    throw error;
+  }
+  const refused = utf8Error(reason, 0, reason.length);
+  if (refused === null) return sqlError('query_canceled', `COPY from stdin failed: ${reason}`);
+  const what = `invalid byte sequence for encoding "UTF8": ${refused}`;
+  return sqlError('character_not_in_repertoire', what);
+}
+
+function inCopy(error: SqlError, plan: CopyFromPlan, lines: RowLines): SqlError {
+  const { state, message, detail, hint } = error;
+  const line = contextOf(plan, lines);
+  const where = error.where === undefined ? line : `${line}, ${error.where}`;
+  return sqlError(state, message, { detail, hint, where });
+}
+
+/** Where the data is, as PostgreSQL says it (CopyFromErrorCallback). */
+function contextOf({ table }: CopyFromPlan, lines: RowLines): string {
+  return `COPY ${table}, line ${lines.current}`;
 }
 
 function writeData(backend: BackendConnection, bytes: Uint8Array, from: number, to: number): void {

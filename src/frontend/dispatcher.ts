@@ -111,10 +111,10 @@ export class Dispatcher {
     if (type === Frontend.flush || type === Frontend.sync) return;
     session.copyTarget = null;
     if (type === Frontend.copyDone) target.done();
-    else if (type === Frontend.copyFail) target.fail(buffer.toString('utf8', start + 5, end - 1));
+    else if (type === Frontend.copyFail) target.fail(buffer, start, end);
     else {
       const what = `unexpected message type 0x${type.toString(16)} during COPY from stdin`;
-      this.breakOff(target, sqlError('protocol_violation', what));
+      this.breakOff(target, sqlError('protocol_violation', what, { where: target.where() }));
     }
   }
 

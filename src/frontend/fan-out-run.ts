@@ -3,6 +3,7 @@ import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
+import { RowLines } from '../executor/copy/row-lines.js';
 import { CountSums } from '../executor/count-sums.js';
 import { FanOut, type FanOutOptions, type Merge } from '../executor/fan-out.js';
 import { OrderedRows, type KeptRows } from '../executor/ordered-rows.js';
@@ -19,7 +20,7 @@ import type { RouteKind } from '../metrics/metrics.js';
 import { offsetOf } from '../sql/position.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { BroadcastPlan } from '../planner/plan.js';
-import { withoutCopyLine } from '../protocol/copy-context.js';
+import { withCopyLine } from '../protocol/copy-context.js';
 import { withoutContext } from '../protocol/error-hint.js';
 import { resultFormats } from '../protocol/frontend-messages.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
@@ -87,18 +88,24 @@ export class FanOutRun implements StatementRun {
   ): void {
     const { plan, bind, describe, endsWithSync, host = this.session } = this.request;
     const { order } = this;
-    const told = this.rows === null ? undefined : this.toldOfRows;
-    const options = { bind, paramTypes, describe, endsWithSync, host, order, told };
+    const lines = new RowLines();
+    const told = this.toldBy(lines);
+    const options = { bind, paramTypes, describe, endsWithSync, host, order, told, lines };
     startFanOut(this.session, plan, this.texts, backends, options, (outcome) => {
       if (plan.kind === 'broadcast' && (plan.instead ?? plan.notice) !== undefined) {
         onDone(this.toldOfDdl(plan, outcome));
       } else if (outcome.ok || this.rows !== null) onDone(outcome);
-      else {
-        const error = toldError(this.request, outcome.error);
-        const isSplit = plan.kind === 'copyFrom' && plan.key !== null;
-        onDone({ ok: false, error: isSplit ? withoutCopyLine(error) : error });
-      }
+      else onDone({ ok: false, error: toldError(this.request, outcome.error) });
     });
+  }
+
+  /** A shard's error as one of the client's rows; absent: it says what one server would say. */
+  private toldBy(lines: RowLines): FanOutOptions['told'] {
+    const { plan } = this.request;
+    if (this.rows !== null) return this.toldOfRows;
+    if (plan.kind !== 'copyFrom' || plan.key === null) return undefined;
+    return (error, position) =>
+      withCopyLine(error, (line) => lines.lineOf(plan.keyspace.shards[position]!, line));
   }
 
   /** What the client hears of DDL of which it must hear more, or otherwise, than the shards say. */
@@ -133,6 +140,8 @@ type FanOutRunOptions = Pick<RunRequest, 'bind' | 'describe' | 'endsWithSync'> &
   readonly paramTypes: readonly number[];
   readonly host: OperationHost;
   readonly order: readonly number[] | null;
+  /** Learns the lines of a COPY that is split. */
+  readonly lines?: RowLines;
   readonly told?: FanOutOptions['told'];
   readonly onBranch?: FanOutOptions['onBranch'];
 };
@@ -206,8 +215,9 @@ export function startFanOut(
       },
     },
     () => {
-      if (plan.kind === 'copyFrom') receiveCopy(session, plan, fanOut, backends);
-      else receiveWholeCopy(session, backends[0]!);
+      if (plan.kind === 'copyFrom') {
+        receiveCopy(session, plan, fanOut, backends, options.lines ?? new RowLines());
+      } else receiveWholeCopy(session, backends[0]!);
     },
   );
   startOperation(session, fanOut);

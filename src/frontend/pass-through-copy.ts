@@ -14,14 +14,16 @@ export function passThroughCopy(backend: BackendConnection, onEnd: () => void): 
       backend.copyingIn = false;
       onEnd();
     },
-    fail: (reason) => {
-      backend.failCopy(reason);
+    fail: (buffer, start, end) => {
+      backend.passCopyFail(buffer, start, end);
       onEnd();
     },
     abort: () => {
       backend.failCopy('protocol violation');
       backend.flush();
     },
+    // Only the shard counts its lines.
+    where: () => undefined,
     cutOff: (missing) => {
       // Else the server would take the next statements for the rest of the message.
       for (let left = missing; left > 0; left -= FILLER.length) {

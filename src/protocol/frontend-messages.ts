@@ -171,6 +171,11 @@ export function readNothing(start: number, end: number): void {
   exactly(start + 5, end);
 }
 
+/** Why a client gives its COPY up: bytes of the message. */
+export function readCopyFail(buffer: Buffer, start: number, end: number): Buffer {
+  return buffer.subarray(start + 5, stringEnd(buffer, start + 5, end) - 1);
+}
+
 /** End of a Query's text: at its terminating zero byte. */
 export function queryTextEnd(buffer: Buffer, start: number, end: number): number {
   if (end - start < 6) throw sqlError('protocol_violation', 'invalid string in message');

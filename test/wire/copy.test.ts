@@ -10,6 +10,7 @@ import {
   sync,
   terminate,
 } from '../support/frontend-bytes.js';
+import { frame } from '../support/wire-messages.js';
 import {
   asks,
   batch,
@@ -60,11 +61,38 @@ const targets = {
 type Target = (typeof targets)[keyof typeof targets];
 
 /** One story for each kind of table. */
-function each(title: string, make: (target: Target) => readonly Step[]): Story[] {
+function each(
+  title: string,
+  make: (target: Target) => readonly Step[],
+  options: Parameters<typeof story>[2] = {},
+): Story[] {
   return Object.entries(targets).map(([name, target]) =>
-    story(`${title}: ${name}`, make(target), { anyContext: true }),
+    story(`${title}: ${name}`, make(target), options),
   );
 }
+
+/** Rows that are refused, in the text format; each is told with its line. */
+const refused = {
+  'items (id, name)': [
+    '500\tone\n501\ttwo\nx\ty\n',
+    '500\tone\n1\n',
+    '500\tone\n\n501\tx\n',
+    '500\ta\n501\tb\n502\tc\n3\tdup\n503\td\n',
+    `500\tone\n${'y'.repeat(150)}\tone\n`,
+  ],
+  'items (id, price)': [
+    '500\t1\n501\t2\n502\tx\n503\t4\n',
+    '500\t1\n501\t-1\n502\t1\n',
+    '500\t1\n501\t2\n502\t3\n503\t99999999999999\n',
+  ],
+  countries: [
+    'xa\tone\nxyz\tlong\n',
+    'xa\tone\nxe\n',
+    'xa\tone\nxb\t\\N\n',
+    'xa\tone\nat\tagain\n',
+  ],
+  settings: ['x1\ta\nk1\tb\n', 'x1\ta\nx2\n'],
+} as const;
 
 /** COPY FROM STDIN as a Query, and the data behind it. */
 function copies(into: string, ...messages: readonly Buffer[]): Step {
@@ -131,23 +159,90 @@ tell('wire_copy', [
     ready(),
     asks(look, undo),
   ]),
-  ...each('a Query within copy data ends the session', ({ into, rows }) => [
-    copies(into, copyData(rows[0])),
-    reads('G'),
-    send(query('SELECT 1')),
-    closed,
-  ]),
-  ...each('Terminate within copy data stores nothing', ({ into, rows, look }) => [
-    by(
-      'B',
-      copies(into, copyData(rows[0]), copyData(rows[1])),
+  ...each(
+    'a Query within copy data ends the session',
+    ({ into, rows }) => [
+      copies(into, copyData(rows[0])),
       reads('G'),
-      send(terminate()),
+      send(query('SELECT 1')),
       closed,
+    ],
+    // Lines are counted where rows are split only.
+    { anyContext: true },
+  ),
+  story('messages of other kinds within copy data that is split', [
+    ...[parse('SELECT 1'), bind(), execute(), terminate()].map((message, n) =>
+      by(
+        `client ${n}`,
+        copies('items (id, name)', copyData('500\tone\n501\ttwo\n502')),
+        reads('G'),
+        send(message),
+        closed,
+      ),
     ),
-    pause(50),
-    asks(look),
   ]),
+  ...each('COPY FROM STDIN that the client gives up in other words', ({ into, rows }) =>
+    [
+      frame('f'),
+      frame('f', Buffer.from('no zero')),
+      frame('f', Buffer.from('one\0two\0')),
+      frame('f', Buffer.from([0x61, 0xff, 0])),
+    ].flatMap((words) => [
+      copies(into, copyData(rows[0]), words),
+      ready(),
+      copies(into, words),
+      ready(),
+    ]),
+  ),
+  ...Object.entries(refused).flatMap(([into, datas]) => [
+    story(
+      `the line of what is refused: ${into}`,
+      datas.flatMap((data) => [copies(into, copyData(data), copyDone()), ready()]),
+    ),
+    story(
+      `the line of what is refused: ${into}, CSV with a header`,
+      datas.flatMap((data) => [
+        send(
+          query(`COPY ${into} FROM STDIN (FORMAT csv, HEADER, NULL 'none')`),
+          copyData(`h,h\n${data.replaceAll('\t', ',')}`),
+          copyDone(),
+        ),
+        ready(),
+      ]),
+    ),
+  ]),
+  story('the line of what is refused behind lines within quotes', [
+    ...['\n', '\r\n', '\r'].map((newline) =>
+      by(
+        'A',
+        send(
+          query('COPY items (id, name, price) FROM STDIN (FORMAT csv)'),
+          copyData(
+            [500, 501, 502, 503, 504]
+              .map((id) => `${id},"a${newline}${newline}b",${id === 504 ? 'x' : 1}${newline}`)
+              .join(''),
+          ),
+          copyDone(),
+        ),
+        ready(),
+      ),
+    ),
+  ]),
+  ...each(
+    'Terminate within copy data stores nothing',
+    ({ into, rows, look }) => [
+      by(
+        'B',
+        copies(into, copyData(rows[0]), copyData(rows[1])),
+        reads('G'),
+        send(terminate()),
+        closed,
+      ),
+      pause(50),
+      asks(look),
+    ],
+    { anyContext: true },
+  ),
   ...each('gone within copy data, nothing is stored', ({ into, rows, look }) => [
     by('B', copies(into, copyData(rows[0]), copyData(rows[1])), reads('G'), vanish),
     pause(50),
@@ -174,21 +269,17 @@ tell('wire_copy', [
     ready(),
     asks(look),
   ]),
-  story(
-    'rows that cannot be stored',
-    [
-      ...['x\ty\n', '1\n', '1\t2\t3\n', '\n'].flatMap((row) => [
-        copies('items (id, name)', copyData(`500\tone\n${row}`), copyDone()),
-        ready(),
-      ]),
-      ...['xyz\tlong\n', 'xe\n', 'xf\t\\N\n'].flatMap((row) => [
-        copies('countries', copyData(`xa\tone\n${row}`), copyDone()),
-        ready(),
-      ]),
-      asks('SELECT count(*) FROM items', 'SELECT count(*) FROM countries'),
-    ],
-    { codesOnly: true },
-  ),
+  story('rows that cannot be stored', [
+    ...['x\ty\n', '1\n', '1\t2\t3\n', '\n'].flatMap((row) => [
+      copies('items (id, name)', copyData(`500\tone\n${row}`), copyDone()),
+      ready(),
+    ]),
+    ...['xyz\tlong\n', 'xe\n', 'xf\t\\N\n'].flatMap((row) => [
+      copies('countries', copyData(`xa\tone\n${row}`), copyDone()),
+      ready(),
+    ]),
+    asks('SELECT count(*) FROM items', 'SELECT count(*) FROM countries'),
+  ]),
   story('CSV, with quotes, a header and NULL', [
     send(
       query("COPY items (id, name, label) FROM STDIN (FORMAT csv, HEADER, NULL 'none')"),

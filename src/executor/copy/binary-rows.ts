@@ -105,7 +105,7 @@ export class BinaryRows implements RowReader {
     this.field = 0;
     if (count === TRAILER) {
       this.router.route('all');
-      this.router.endRow(at, false);
+      this.router.endRow(at, 'frame');
       this.state = 'trailed';
       return;
     }
@@ -132,7 +132,7 @@ export class BinaryRows implements RowReader {
   private endValue(at: number): void {
     const { router, key } = this;
     if (this.state === 'extension') {
-      router.endRow(at, false);
+      router.endRow(at, 'frame');
       this.state = 'count';
       return;
     }
@@ -143,7 +143,7 @@ export class BinaryRows implements RowReader {
     this.field++;
     this.state = 'length';
     if (this.field < this.columnCount) return;
-    router.endRow(at, true);
+    router.endRow(at, 'row');
     this.state = 'count';
   }
 }

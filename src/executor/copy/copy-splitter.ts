@@ -2,6 +2,7 @@ import type { CopyFromPlan } from '../../planner/plan.js';
 import { BinaryRows } from './binary-rows.js';
 import type { CopySink } from './copy-sink.js';
 import { CsvRows } from './csv-rows.js';
+import type { RowLines } from './row-lines.js';
 import type { RowReader } from './row-reader.js';
 import { RowRouter } from './row-router.js';
 import { ShardKey } from './shard-key.js';
@@ -19,11 +20,11 @@ export class CopySplitter {
   private readonly router: RowRouter;
 
   /**
-   * `csvEndMarker`: the shards end CSV data at a line of `\.`, as PostgreSQL did before 18. Throws SqlError on options
-   * that are not supported.
+   * `csvEndMarker`: the shards end CSV data at a line of `\.`, as PostgreSQL did before 18. `lines`: learns where rows
+   * go. Throws SqlError on options that are not supported.
    */
-  constructor(plan: CopyFromPlan, csvEndMarker: boolean) {
-    this.router = new RowRouter(plan.key?.column ?? '');
+  constructor(plan: CopyFromPlan, csvEndMarker: boolean, lines: RowLines) {
+    this.router = new RowRouter(plan.key?.column ?? '', lines);
     this.reader = makeReader(plan, this.router, csvEndMarker);
   }
 

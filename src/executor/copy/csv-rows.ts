@@ -47,7 +47,7 @@ export class CsvRows implements RowReader {
     this.fields = new LineFields(router, key, reader, columnCount, format.header);
     this.breaksLine = byteSet(LF, CR, format.quote);
     this.breaksField = byteSet(LF, CR, format.quote, format.delimiter);
-    this.breaksQuotes = byteSet(format.quote, format.escape);
+    this.breaksQuotes = byteSet(LF, CR, format.quote, format.escape);
   }
 
   read(bytes: Buffer, start: number, end: number): void {
@@ -84,6 +84,8 @@ export class CsvRows implements RowReader {
   private inQuotes(byte: number): void {
     // Where both are one character, two of them toggle twice: the same lines, the same fields.
     if (byte === this.format.quote) this.quoted = false;
+    else if (byte === LF) this.router.lines.innerLineFeed();
+    else if (byte === CR) this.router.lines.innerReturn();
     else this.pending = 'escape';
   }
 
@@ -123,6 +125,7 @@ export class CsvRows implements RowReader {
   }
 
   private endLine(at: number): void {
+    this.router.lines.endsWithLineFeed = this.lineEnds.areLineFeeds;
     if (this.isMarker) this.router.endData();
     else this.fields.endLine(at);
   }

@@ -20,6 +20,11 @@ export class LineEnds {
     this.csv = csv;
   }
 
+  /** Lines end with a line feed alone, as far as is known. */
+  get areLineFeeds(): boolean {
+    return this.style === 'lf';
+  }
+
   /** A line feed ends a line, one that does not follow a carriage return. */
   lineFeed(): void {
     if (this.style === 'cr' || this.style === 'crlf') throw this.strayNewline();

@@ -9,7 +9,7 @@ export interface KeyFieldReader {
 
 /**
  * Counts the fields of the current line, text or CSV, and routes the line when its key has come. A line that lacks
- * columns goes to some shard, which raises the error that one Postgres would raise.
+ * columns goes to some shard, which raises the error that one Postgres would raise; what comes behind it does not matter.
  */
 export class LineFields {
   private readonly router: RowRouter;
@@ -19,6 +19,7 @@ export class LineFields {
   private field = 0;
   private keyOffset = 0;
   private header: boolean;
+  private refused = false;
 
   constructor(
     router: RowRouter,
@@ -51,6 +52,7 @@ export class LineFields {
     if (router.routed) return;
     if (this.header) router.route('all');
     else if (this.field < key.field || key.field < this.columnCount - 1) {
+      this.refused = true;
       router.route(key.keyspace.shards[0]!);
     } else this.routeByKey(at, ignored);
   }
@@ -62,7 +64,8 @@ export class LineFields {
 
   /** The line ends in front of `at`, its newline included. */
   endLine(at: number): void {
-    this.router.endRow(at, !this.header);
+    this.router.endRow(at, this.header ? 'header' : 'row');
+    if (this.refused) this.router.endData();
     this.header = false;
     this.field = 0;
     this.keyOffset = 0;

@@ -2,9 +2,13 @@ import { sqlError } from '../../errors/sql-error.js';
 import type { Shard } from '../../keyspace/topology.js';
 import { assert } from '../../util/assert.js';
 import type { CopySink } from './copy-sink.js';
+import type { RowLines } from './row-lines.js';
 
 /** Where a row goes: to a shard, or to every shard. */
 type Target = Shard | 'all';
+
+/** What ends: a row, the line of column names, or what binary data begins and ends with. */
+export type RowKind = 'row' | 'header' | 'frame';
 
 /**
  * The most that is kept of a row whose shard is not known yet: room for any sane column in front of the key, and a
@@ -30,6 +34,7 @@ export class RowRouter {
   row: Uint8Array = NOTHING;
   rowBase = 0;
 
+  readonly lines: RowLines;
   private readonly keyColumn: string;
   private sink: CopySink | null = null;
   private bytes: Buffer = NOTHING;
@@ -44,9 +49,10 @@ export class RowRouter {
   private held: Buffer = NOTHING;
   private heldLength = 0;
 
-  /** `keyColumn`: the shard key, for messages. */
-  constructor(keyColumn: string) {
+  /** `keyColumn`: the shard key, for messages; `lines`: is told where rows go. */
+  constructor(keyColumn: string, lines: RowLines) {
     this.keyColumn = keyColumn;
+    this.lines = lines;
   }
 
   /** A chunk begins; `finishChunk` must follow. */
@@ -105,13 +111,18 @@ export class RowRouter {
     if (this.held.length > HELD_BYTES_USUAL) this.held = NOTHING;
   }
 
-  /** The current row ends in front of `at`; `counted`: it is a row, not a header. */
-  endRow(at: number, counted: boolean): void {
-    assert(this.target !== null, 'a row of COPY data ends before it was routed');
-    this.extendRun(this.target, at);
+  /** The current row ends in front of `at`. */
+  endRow(at: number, kind: RowKind): void {
+    const { target } = this;
+    assert(target !== null, 'a row of COPY data ends before it was routed');
+    this.extendRun(target, at);
     this.target = null;
     this.begun = false;
-    if (counted) this.rows++;
+    if (kind === 'header') this.lines.endHeader();
+    else if (kind === 'row' && target !== 'all') {
+      this.rows++;
+      this.lines.endRow(target);
+    }
   }
 
   /** The current row is an end marker: it and all behind it goes nowhere. */

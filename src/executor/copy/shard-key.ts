@@ -1,14 +1,18 @@
-import { sqlError } from '../../errors/sql-error.js';
+import { sqlError, type SqlError } from '../../errors/sql-error.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../../keyspace/topology.js';
 import { INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
 import type { CopyFromPlan } from '../../planner/plan.js';
+import { shownCopyValue } from '../../protocol/copy-context.js';
 import { inputError } from '../../vindex/input-errors.js';
 import { storeError } from '../shard-targets.js';
 
 export type CopyKey = NonNullable<CopyFromPlan['key']>;
 
-/** Finds the shards of key values that COPY stores. Throws SqlError where a value belongs to none. */
+/**
+ * Finds the shards of key values that COPY stores. Throws SqlError where a value belongs to none, with the column as its
+ * context where a server would name it.
+ */
 export class ShardKey {
   readonly keyspace: Keyspace;
   /** 0-based place among the copied columns. */
@@ -55,11 +59,19 @@ export class ShardKey {
   ): Shard {
     if (outcome !== MAPPED && this.key.made === true) throw extraDataError();
     if (outcome === INVALID) {
-      const type = this.key.columnType;
-      throw inputError({ type, bytes, start, end, binary, parameter: 0, position: undefined });
+      throw this.refused(bytes, start, end, binary);
     }
     if (outcome !== MAPPED) throw storeError(outcome, this.key.column);
     return this.keyspace.shardOf(this.id.hi, this.id.lo);
+  }
+
+  private refused(bytes: Uint8Array, start: number, end: number, binary: boolean): SqlError {
+    const { columnType: type, column } = this.key;
+    const name = column.slice(column.lastIndexOf('.') + 1);
+    const input = { type, bytes, start, end, binary, parameter: 0, position: undefined };
+    const { state, message, detail, hint } = inputError(input);
+    const value = binary ? '' : `: "${shownCopyValue(bytes, start, end)}"`;
+    return sqlError(state, message, { detail, hint, where: `column ${name}${value}` });
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CopySplitter, type CopySink } from '../../../../src/executor/copy/copy-splitter.js';
+import { RowLines } from '../../../../src/executor/copy/row-lines.js';
 import { SqlError } from '../../../../src/errors/sql-error.js';
 import type { CopyFormat } from '../../../../src/planner/plan.js';
 import { csvFormat, plan, shardNames, shardOf, split, textFormat } from './splitting.js';
@@ -23,7 +24,7 @@ const longRows: [string, CopyFormat, { key: string; noKey: string }][] = [
 
 describe.each(longRows)('a very long row of COPY %s', (_name, format, starts) => {
   test('passes in pieces once its key is known, and is not kept', () => {
-    const copy = new CopySplitter(plan(format, 2), false);
+    const copy = new CopySplitter(plan(format, 2), false, new RowLines());
     let bytes = 0;
     let others = 0;
     const sink: CopySink = {
@@ -45,7 +46,11 @@ describe.each(longRows)('a very long row of COPY %s', (_name, format, starts) =>
   });
 
   test('is refused when its key does not come within 64 MB', () => {
-    const copy = new CopySplitter(plan(format, 2, format.kind === 'text' ? 1 : 0), false);
+    const copy = new CopySplitter(
+      plan(format, 2, format.kind === 'text' ? 1 : 0),
+      false,
+      new RowLines(),
+    );
     const sink: CopySink = { toShard: () => undefined, toAll: () => undefined };
     const start = Buffer.from(starts.noKey, 'latin1');
     copy.push(start, 0, start.length, sink);

@@ -173,7 +173,8 @@ describe('a line of \\. in COPY CSV', () => {
 
   test('is a row since PostgreSQL 18', () => {
     expect(splitCsv('\\.\n', { columns: 1 }).streams).toEqual(streamsOf([['\\.', '\\.\n']]));
-    expect(splitCsv(data).rows).toBe(3);
+    // It lacks a column: nothing behind it matters.
+    expect(splitCsv(data).rows).toBe(2);
   });
 
   test.each(['"\\."\n', '\\.x\n', '\\.'])('is a row as %j in every version', (row) => {

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { RowLines } from '../../../../src/executor/copy/row-lines.js';
 import { SqlError } from '../../../../src/errors/sql-error.js';
 import { CopySplitter, type CopySink } from '../../../../src/executor/copy/copy-splitter.js';
 import { parseKeyRange } from '../../../../src/keyspace/key-range.js';
@@ -133,7 +134,7 @@ export function split(copy: CopyFromPlan, data: Buffer, options: SplitOptions = 
   let rows = 0;
   let error: SqlError | null = null;
   try {
-    const splitter = new CopySplitter(copy, options.csvEndMarker ?? false);
+    const splitter = new CopySplitter(copy, options.csvEndMarker ?? false, new RowLines());
     let at = 0;
     for (const length of [...(options.cuts ?? []), data.length]) {
       const end = Math.min(data.length, at + length);
