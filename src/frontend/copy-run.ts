@@ -10,6 +10,7 @@ import { readCopyFail } from '../protocol/frontend-messages.js';
 import { utf8Error } from '../vindex/values/utf8.js';
 import type { CopyTarget } from './client-input.js';
 import { CopyFill } from './copy-fill.js';
+import { passCopyFail } from './pass-through-copy.js';
 import type { Session } from './session.js';
 
 /** Copy data is collected per shard up to this before it is written: one system call for many rows. */
@@ -32,9 +33,8 @@ export function receiveCopy(
   const sink = sinkOf(plan, backends);
   let failed = false;
   const fail = (error: SqlError): void => {
-    failed = true;
+    failed = session.busy = true;
     session.copyTarget = null;
-    session.busy = true;
     fanOut.abort(errorBytes(inCopy(error, plan, lines)));
   };
   const guarded = (step: () => void): void => {
@@ -83,12 +83,10 @@ export function receiveCopy(
       else guarded(() => fill.done());
     },
     fail: (buffer, start, end) => {
+      session.busy = true;
       if (plan.key !== null) fail(givenUp(buffer, start, end));
-      else {
-        // All have got the same lines, so each says what one Postgres would.
-        session.busy = true;
-        for (const backend of backends) giveUp(backend, buffer, start, end);
-      }
+      // All have got the same lines, so each says what one Postgres would.
+      else for (const backend of backends) giveUp(backend, buffer, start, end);
     },
     abort: () => {
       failed = true;
@@ -152,7 +150,7 @@ export function receiveWholeCopy(session: Session, backend: BackendConnection): 
 
 /** The client's CopyFail, for a shard to judge. */
 function giveUp(backend: BackendConnection, message: Buffer, start: number, end: number): void {
-  backend.passCopyFail(message, start, end);
+  passCopyFail(backend, message, start, end);
   backend.requestFlush();
   backend.flush();
 }
@@ -167,7 +165,8 @@ function givenUp(message: Buffer, start: number, end: number): SqlError {
     throw error;
   }
   const refused = utf8Error(reason, 0, reason.length);
-  if (refused === null) return sqlError('query_canceled', `COPY from stdin failed: ${reason}`);
+  if (refused === null)
+    return sqlError('query_canceled', `COPY from stdin failed: ${reason.toString()}`);
   const what = `invalid byte sequence for encoding "UTF8": ${refused}`;
   return sqlError('character_not_in_repertoire', what);
 }

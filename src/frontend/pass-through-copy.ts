@@ -15,7 +15,7 @@ export function passThroughCopy(backend: BackendConnection, onEnd: () => void): 
       onEnd();
     },
     fail: (buffer, start, end) => {
-      backend.passCopyFail(buffer, start, end);
+      passCopyFail(backend, buffer, start, end);
       onEnd();
     },
     abort: () => {
@@ -31,6 +31,17 @@ export function passThroughCopy(backend: BackendConnection, onEnd: () => void): 
       }
     },
   };
+}
+
+/** The client's CopyFail, for the shard to judge. */
+export function passCopyFail(
+  backend: BackendConnection,
+  message: Buffer,
+  start: number,
+  end: number,
+): void {
+  backend.out.bytes(message, start, end);
+  backend.copyingIn = false;
 }
 
 const FILLER = new Uint8Array(64 * 1024);

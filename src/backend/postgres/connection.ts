@@ -159,12 +159,6 @@ export class BackendConnection implements TransportHandler {
     this.copyingIn = false;
   }
 
-  /** The client's own CopyFail, whole, as it is. */
-  passCopyFail(message: Buffer, start: number, end: number): void {
-    this.out.bytes(message, start, end);
-    this.copyingIn = false;
-  }
-
   expect(kind: Parameters<ExpectedReplies['push']>[0], action: ReplyAction): void {
     if (kind < Expect.sync) this.unsynced = true;
     // It destroys the unnamed statement before it comes to what is sent behind it.

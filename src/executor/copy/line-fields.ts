@@ -9,7 +9,7 @@ export interface KeyFieldReader {
 
 /**
  * Counts the fields of the current line, text or CSV, and routes the line when its key has come. A line that lacks
- * columns goes to some shard, which raises the error that one Postgres would raise; what comes behind it does not matter.
+ * columns goes to some shard, which raises the error that one Postgres would raise. Nothing goes anywhere behind it.
  */
 export class LineFields {
   private readonly router: RowRouter;

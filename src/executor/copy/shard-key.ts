@@ -10,8 +10,8 @@ import { storeError } from '../shard-targets.js';
 export type CopyKey = NonNullable<CopyFromPlan['key']>;
 
 /**
- * Finds the shards of key values that COPY stores. Throws SqlError where a value belongs to none, with the column as its
- * context where a server would name it.
+ * Finds the shards of key values that COPY stores. Throws SqlError where a value belongs to none, with the column as
+ * its context where a server would name it.
  */
 export class ShardKey {
   readonly keyspace: Keyspace;
