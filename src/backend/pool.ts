@@ -434,7 +434,7 @@ export class Pool extends QuietSink implements BackendOwner, BatchPool, LendingP
       return;
     }
     if (this.waiting.length > 0) {
-      if (this.serve(backend)) return;
+      if (this.reads.boardWaiting(backend, this.waiting) || this.serve(backend)) return;
       // Nobody in line can use it: a new one takes its place.
       if (this.attempts.running < this.waiting.length && this.size >= this.sizeMax) {
         this.forget(backend);

@@ -4,6 +4,7 @@ import type { Pace } from '../util/pace.js';
 import type { BackendConnection } from './postgres/connection.js';
 import type { PreparedText } from './postgres/prepared-text.js';
 import { SharedBatch } from './shared-batch.js';
+import type { WaitingLine } from './waiting-line.js';
 
 /** What batches need of their pool. */
 export interface BatchPool {
@@ -21,8 +22,8 @@ const SLOW_MS = 50;
 
 /**
  * The batches of one pool. Reads that arrive in one turn of the event loop while the pool has other work go to one
- * backend in one write: system calls and wake-ups are most of what a short statement costs. Without company a
- * statement takes the usual way.
+ * backend in one write: system calls and wake-ups are most of what a short statement costs. So do those that wait for
+ * a backend one behind the other. Without company a statement takes the usual way.
  */
 export class SharedReads {
   private readonly pool: BatchPool;
@@ -52,9 +53,7 @@ export class SharedReads {
     if (this.sizeMax === 1 || pace.slowUntil > pool.clock) return null;
     if (open !== null && open.size < this.sizeMax) {
       const { backend } = open;
-      if (backend.settingsKey !== settingsKey || !backend.alive) return null;
-      // A Parse of another member might fail.
-      if (prepared !== null && !backend.statements.isSafe(prepared)) return null;
+      if (!backend.alive || !joins(backend, settingsKey, prepared)) return null;
       backend.statements.unnamed = null;
       return open;
     }
@@ -66,10 +65,31 @@ export class SharedReads {
     this.watch = null;
   }
 
+  /** Has those in front of the line share a backend that has come back; false: nobody does. */
+  boardWaiting(backend: BackendConnection, line: WaitingLine): boolean {
+    const { clock } = this.pool;
+    if (this.sizeMax === 1 || !line.hasCompany(backend, clock)) return false;
+    const { sink } = backend;
+    const batch = this.start(backend);
+    while (this.open === batch && batch.size < this.sizeMax) {
+      const next = line.takeBoarding(backend, clock);
+      if (next === null) break;
+      this.metrics.wait.observe(Math.round((performance.now() - next.since) * 1000));
+      next.waiter.onBoarding?.();
+    }
+    if (batch.size > 0) return true;
+    this.open = null;
+    backend.sink = sink;
+    return false;
+  }
+
   private begin(settingsKey: string): SharedBatch | null {
     const backend = this.pool.tryLeaseWith(settingsKey);
-    if (backend === null) return null;
-    // The one before is full.
+    return backend === null ? null : this.start(backend);
+  }
+
+  private start(backend: BackendConnection): SharedBatch {
+    // The one before is full, or another backend's.
     if (this.open !== null) this.send(this.open);
     const batch = (backend.batch ??= new SharedBatch(backend, this.shut));
     backend.sink = batch;
@@ -132,4 +152,18 @@ export class SharedReads {
       batch.disband();
     }
   }
+}
+
+/**
+ * Whether a statement may stand behind others in a batch on this backend.
+ * @param prepared the text under whose shared name it is bound; null: none
+ */
+export function joins(
+  backend: BackendConnection,
+  settingsKey: string,
+  prepared: PreparedText | null,
+): boolean {
+  // A Parse of another member might fail.
+  const isSafe = prepared === null || backend.statements.isSafe(prepared);
+  return isSafe && backend.settingsKey === settingsKey;
 }

@@ -14,6 +14,10 @@ export interface BackendWaiter {
   readonly inTransaction?: boolean;
   /** Whether it can use this one; absent: any. A new one serves everybody. */
   accepts?(backend: BackendConnection): boolean;
+  /** Whether its statement may share this one with others as a batch; absent: no. */
+  mayBoard?(backend: BackendConnection, clock: number): boolean;
+  /** In place of `onBackend`: the pool's open batch takes its statement, or else it waits again. */
+  onBoarding?(): void;
 }
 
 /**
@@ -78,6 +82,20 @@ export class WaitingLine {
   /** Whoever gets this backend; null: nobody waits that can use it. */
   take(backend: BackendConnection): Waiting | null {
     return this.cut(this.entries.findIndex(({ waiter }) => waiter.accepts?.(backend) !== false));
+  }
+
+  /** The first in line, if it may share this backend as a batch; null: it may not. */
+  takeBoarding(backend: BackendConnection, clock: number): Waiting | null {
+    return this.boards(0, backend, clock) ? this.cut(0) : null;
+  }
+
+  /** Whether the first two may share this backend. */
+  hasCompany(backend: BackendConnection, clock: number): boolean {
+    return this.boards(0, backend, clock) && this.boards(1, backend, clock);
+  }
+
+  private boards(at: number, backend: BackendConnection, clock: number): boolean {
+    return this.entries[at]?.waiter.mayBoard?.(backend, clock) === true;
   }
 
   /** Null: it does not wait here. */

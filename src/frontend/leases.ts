@@ -10,6 +10,7 @@ import { readErrorFields } from '../protocol/backend-messages.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { Pins } from './pins.js';
 import type { SessionContext } from './session-context.js';
+import type { Ride } from './ride.js';
 import type { SessionSettings } from './session-settings.js';
 
 /** What leasing needs of its session. */
@@ -18,6 +19,7 @@ export interface LeaseHost extends BackendSink {
   readonly work: UnitOfWork;
   readonly settings: SessionSettings;
   readonly pins: Pick<Pins, 'take'>;
+  readonly ride: Pick<Ride, 'mayBoard'>;
   /** The settings with which the explicit transaction began; null: none is open. */
   readonly settingsAtBegin: ReadonlyMap<string, string> | null;
   busy: boolean;
@@ -83,6 +85,16 @@ export class Leases implements BackendWaiter {
   /** Where other sessions have made up settings, names read as '' that are unknown to this one. */
   accepts({ madeNames }: BackendConnection): boolean {
     return madeNames.size === 0 || this.host.settings.knows(madeNames);
+  }
+
+  mayBoard(backend: BackendConnection, clock: number): boolean {
+    return this.host.ride.mayBoard(backend, clock);
+  }
+
+  onBoarding(): void {
+    this.waitingOn = null;
+    this.host.busy = false;
+    this.host.pump();
   }
 
   get holdsBackends(): boolean {

@@ -2,6 +2,7 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 import type { BatchMember, SharedBatch } from '../backend/shared-batch.js';
+import { joins } from '../backend/shared-reads.js';
 import type { SqlError } from '../errors/sql-error.js';
 import { cancelError } from '../executor/gather-errors.js';
 import type { Shard } from '../keyspace/topology.js';
@@ -23,6 +24,10 @@ export class Ride implements BatchMember {
   private boarding = false;
   /** What ran in a batch is to run again, by itself. */
   private alone = false;
+  /** There was no batch for its statement, which may share one while it waits for a backend. */
+  private isWilling = false;
+  /** The text under whose shared name that statement is bound; null: none. */
+  private prepared: ClientStatement['prepared'] | null = null;
   /** The client's messages, for that case. */
   private messages: Buffer = NO_BYTES;
   private length = 0;
@@ -84,6 +89,14 @@ export class Ride implements BatchMember {
   /** A statement has been answered. */
   end(): void {
     this.alone = false;
+    this.isWilling = false;
+  }
+
+  /** Whether its statement, which waits, may share this backend. */
+  mayBoard(backend: BackendConnection, clock: number): boolean {
+    const { isWilling, pace, prepared, session } = this;
+    if (!isWilling || pace.slowUntil > clock) return false;
+    return joins(backend, session.settings.key, prepared);
   }
 
   /** The client wants its statement cancelled; false: it is in no batch. */
@@ -108,12 +121,18 @@ export class Ride implements BatchMember {
     length: number,
     prepared: ClientStatement['prepared'] | null,
   ): SharedBatch | null {
+    this.isWilling = false;
     if (pace === undefined || this.alone || length > LENGTH_MAX) return null;
     const { work, pins, listening, settings, context } = this.session;
     if (work.explicit || work.participants.length > 0) return null;
     if (!pins.none || listening.mustCatchUp) return null;
     this.pace = pace;
-    return context.cluster.pool(shard).reads.board(settings.key, pace, prepared);
+    const batch = context.cluster.pool(shard).reads.board(settings.key, pace, prepared);
+    if (batch === null) {
+      this.isWilling = true;
+      this.prepared = prepared;
+    }
+    return batch;
   }
 
   private keep(buffer: Buffer, start: number, end: number, parse: ClientStatement | null): void {

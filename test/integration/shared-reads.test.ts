@@ -81,10 +81,37 @@ async function together(send: () => void): Promise<void> {
   }
 }
 
-async function batched(): Promise<number> {
+/** The sum of a metric over all shards. */
+async function metric(name: string): Promise<number> {
   const answer = await fetch(`http://127.0.0.1:${scene.proxy.httpPort}/metrics`);
-  const counts = (await answer.text()).matchAll(/^shardgate_batched_statements_total\S* (\d+)$/gm);
-  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  const counts = (await answer.text()).matchAll(/^shardgate_(\w+)\S* (\d+)$/gm);
+  return [...counts].reduce((sum, [, key, count]) => sum + (key === name ? Number(count) : 0), 0);
+}
+
+function batched(): Promise<number> {
+  return metric('batched_statements_total');
+}
+
+/** Those in line while all backends are taken, once all of them wait. */
+async function inLine(send: (client: WireClient, i: number) => void): Promise<WireClient[]> {
+  for (const client of clients.slice(0, 5)) {
+    client.query('BEGIN; SELECT FROM items WHERE tenant = 7');
+    await client.until('Z');
+  }
+  const line = clients.slice(5);
+  line.forEach((client, i) => send(client, i));
+  await waiting(line.length);
+  return line;
+}
+
+async function waiting(count: number): Promise<void> {
+  await expect.poll(() => metric('pool_waiting'), { timeout: 10_000 }).toBe(count);
+}
+
+/** Gives back one of the backends that `inLine` has taken. */
+async function giveBack(): Promise<void> {
+  clients[0]!.query('COMMIT');
+  await clients[0]!.until('Z');
 }
 
 function cancel(client: WireClient): void {
@@ -173,6 +200,40 @@ test('pipelines of every shape, and errors of one client in their middle', async
     }
   }
   expect(await batched()).toBeGreaterThan(before + 20);
+});
+
+test.each(['simple', 'extended'])(
+  'those that wait for a backend share it (%s)',
+  async (protocol) => {
+    const before = await batched();
+    const line = await inLine((client, i) => {
+      // A transaction in their midst needs the backend for itself.
+      if (protocol === 'simple') {
+        client.query(i === 3 ? `BEGIN; ${FAST(i + 1)}; COMMIT` : FAST(i + 1));
+        return;
+      }
+      client.parse('SELECT n FROM items WHERE tenant = $1 AND n = $2');
+      client.bind({ values: ['7', String(i + 1)] });
+      client.execute();
+      client.sync();
+    });
+    await giveBack();
+    for (const [i, client] of line.entries()) {
+      expect(rowOf(await client.until('Z'))).toBe(String(i + 1));
+    }
+    // Whose messages come in several reads goes by itself.
+    expect(await batched()).toBeGreaterThan(before + 3);
+  },
+);
+
+test('those that vanish from the line, or are cancelled in it, keep nobody waiting', async () => {
+  const line = await inLine((client, i) => client.query(FAST(i + 1)));
+  cancel(line[2]!);
+  expect(codeOf(await line[2]!.until('Z'))).toBe('57014');
+  line[4]!.socket.destroy();
+  await waiting(5);
+  await giveBack();
+  for (const i of [0, 1, 3, 5, 6]) expect(rowOf(await line[i]!.until('Z'))).toBe(String(i + 1));
 });
 
 test('a Parse that fails fails for its own client only', async () => {
