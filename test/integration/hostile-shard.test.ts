@@ -68,8 +68,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await proxy.stop();
   await relay.close();
-  // A lie in the midst of a commit leaves it to the recovery of the next proxy.
-  await databases.rollBackPrepared();
   await databases.drop();
 });
 

@@ -10,9 +10,10 @@ export interface DatabaseSet {
   query(server: ServerName, sql: string, params?: readonly unknown[]): Promise<unknown[][]>;
   /** Runs SQL on several servers, for preparing what is not the test's subject. */
   onEach(servers: readonly ServerName[], sql: string): Promise<void>;
-  /** Ends what proxies left prepared, which only a test that tears transactions may leave. */
-  rollBackPrepared(): Promise<void>;
-  /** Drops the databases, cutting off whoever is connected; what is left prepared is an error. */
+  /**
+   * Drops the databases, cutting off whoever is connected. What is still prepared, as it may be where a test has torn
+   * transactions, is rolled back and told; tests whose subject that is look for themselves.
+   */
   drop(): Promise<void>;
 }
 
@@ -37,11 +38,13 @@ export async function createDatabaseSet(name: string): Promise<DatabaseSet> {
     onEach: async (targets, sql) => {
       await Promise.all(targets.map((server) => run(urls[server], [sql])));
     },
-    rollBackPrepared: async () => {
-      await Promise.all(serverNames.map((server) => rollBackPrepared(urls[server])));
-    },
     drop: async () => {
-      await Promise.all(serverNames.map((server) => run(servers[server], [drop])));
+      await Promise.all(
+        serverNames.map(async (server) => {
+          await rollBackPrepared(urls[server], `${name} on ${server}`);
+          await run(servers[server], [drop]);
+        }),
+      );
     },
   };
 }
@@ -62,15 +65,14 @@ async function run(url: string, statements: readonly string[]): Promise<void> {
   }
 }
 
-async function rollBackPrepared(url: string): Promise<void> {
+async function rollBackPrepared(url: string, where: string): Promise<void> {
   const gids = await queryOnce(
     url,
     'SELECT quote_literal(gid) FROM pg_prepared_xacts WHERE database = current_database()',
   );
-  await run(
-    url,
-    gids.map(([gid]) => `ROLLBACK PREPARED ${String(gid)}`),
-  );
+  if (gids.length > 0) console.warn(`${where}: ${gids.length} transactions were left prepared`);
+  const statements = gids.map(([gid]) => `ROLLBACK PREPARED ${String(gid)}`);
+  await run(url, statements);
 }
 
 /** Rows as arrays of values as `pg` reads them. */
