@@ -510,7 +510,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (this.extended.pipeline.forgetReturning(backend)) return;
     const { work } = this;
     // Its answer, where it owes one, is the error; else the client is not waiting for it now.
-    const owes = this.operation !== null || !backend.quiet;
+    const owes = this.operation !== null || backend.owesClient;
     if (work.explicit) work.tear(owes ? null : error.toSqlError());
     else {
       this.simple.lost(backend, error);

@@ -159,7 +159,7 @@ test(
     const logs = `\n${JSON.stringify(summary)}\n${proxy.logs().split('\n').slice(-20).join('\n')}`;
     expect(stage.problems, logs).toEqual([]);
     expect(events.length).toBeGreaterThan(2);
-    expect(ledger.done).toBeGreaterThan(100);
+    expect(ledger.done).toBeGreaterThan(20);
     expect(ledger.markFates().done).toBeGreaterThan(10);
   },
   SECONDS * 1000 + 60_000,

@@ -13,6 +13,7 @@ import { startProxy, type Proxy } from '../support/proxy.js';
 import { startRelay, type Relay } from '../support/relay.js';
 import { connectPg } from '../support/scene.js';
 import { WireClient } from '../support/wire-client.js';
+import { errorFields } from '../support/wire-messages.js';
 
 const DATABASE = 'failures';
 let databases: DatabaseSet;
@@ -136,6 +137,26 @@ describe('a shard that fails', () => {
     const { rows } = await client.query(byKey(onFailing));
     expect(rows).toEqual([{ name: 'item' }]);
     await client.end();
+  });
+
+  test('while the statement waits for another shard: one error', async () => {
+    const holders = await Promise.all([connectPg(proxy.url), connectPg(proxy.url)]);
+    for (const holder of holders) await holder.query(`BEGIN; ${byKey(elsewhere)}`);
+    const client = await WireClient.login({ port: proxy.port, database: DATABASE });
+    client.query('BEGIN');
+    await client.until('Z');
+    relay.cutAt('BEGIN', 'after', true);
+    client.query('UPDATE items SET name = name');
+    const answer = await client.until('Z');
+    expect(answer.map(({ type }) => type).join('')).toBe('EZ');
+    expect(errorFields(answer[0])['C']).toBe('08006');
+    relay.setOpen(true);
+    client.query('ROLLBACK');
+    expect((await client.until('Z')).map(({ type }) => type).join('')).toBe('CZ');
+    client.socket.destroy();
+    for (const holder of holders) await holder.query('COMMIT');
+    await expect.poll(() => code(holders[0], byKey(onFailing)), { timeout: 4000 }).toBeUndefined();
+    await Promise.all(holders.map((holder) => holder.end()));
   });
 
   test('whose backend is terminated: the error of the server, and the next statement works', async () => {

@@ -14,7 +14,7 @@ export interface WireOptions {
   readonly protocol?: { readonly major: number; readonly minor: number };
 }
 
-const NEXT_MS = 5_000;
+const NEXT_MS = 15_000;
 
 /** A client that sends whatever bytes a test wants and sees every message that comes back. */
 export class WireClient {

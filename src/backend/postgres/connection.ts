@@ -126,15 +126,18 @@ export class BackendConnection implements TransportHandler {
     return this.expected.empty;
   }
 
+  /** The client waits for something of it. */
+  get owesClient(): boolean {
+    return this.expected.passes;
+  }
+
   /**
    * Between statements and outside of any transaction, also of one that only a Sync would end, with nothing left to
    * write: anybody may have it.
    */
   get free(): boolean {
-    const { expected, transport } = this;
-    return (
-      expected.empty && this.status === TxStatus.idle && !this.unsynced && !transport.congested
-    );
+    const between = this.expected.empty && !this.unsynced && !this.transport.congested;
+    return between && this.status === TxStatus.idle;
   }
 
   /** A part of a pipeline has failed: the server ignores everything, queries too, until a Sync. */

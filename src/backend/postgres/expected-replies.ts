@@ -40,6 +40,15 @@ export class ExpectedReplies {
     return this.length === 0;
   }
 
+  /** Some answer is the client's. */
+  get passes(): boolean {
+    for (let i = 0; i < this.length; i++) {
+      const entry = this.entries[(this.first + i) & (this.entries.length - 1)]!;
+      if ((entry & ACTION) === PASS) return true;
+    }
+    return false;
+  }
+
   push(kind: ExpectKind, action: ReplyAction): void {
     if (this.length === this.entries.length) this.grow();
     this.entries[(this.first + this.length) & (this.entries.length - 1)] = kind | action;
