@@ -149,7 +149,7 @@ describe('a shard that fails', () => {
     client.query('UPDATE items SET name = name');
     const answer = await client.until('Z');
     expect(answer.map(({ type }) => type).join('')).toBe('EZ');
-    expect(errorFields(answer[0])['C']).toBe('08006');
+    expect(errorFields(answer[0]!)['C']).toBe('08006');
     relay.setOpen(true);
     client.query('ROLLBACK');
     expect((await client.until('Z')).map(({ type }) => type).join('')).toBe('CZ');
