@@ -13,7 +13,7 @@ import { assertValueCount, runnable, type ClientStatement } from './client-state
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
-import { isJudgedByShard, isShardPlan, passesThrough, refusalError } from './shard-choice.js';
+import { isJudgedByShard, isOneAnswer, isShardPlan, refusalError } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
@@ -153,7 +153,7 @@ export class ExtendedQuery {
     const bound = withBoundEffect(plan, source);
     const shards = session.planning.lookups.shardsFor(bound);
     if (shards === null) return false;
-    if (shards.length === 1 && passesThrough(plan)) {
+    if (isOneAnswer(session, plan, shards)) {
       const { parses, pipeline } = this;
       const backend = pipeline.backendToBind(shards[0]!, bound, statement, parses, buffer, end);
       if (backend === null) return false;

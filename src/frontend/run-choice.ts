@@ -16,7 +16,8 @@ import { LockingRun } from './locking-run.js';
 import { LookupRun } from './lookup-run.js';
 import { MergeRun } from './merge-run.js';
 import { MoveRun } from './move-run.js';
-import { shardsOf, type ShardPlan } from './shard-choice.js';
+import { MomentRun } from './moment-run.js';
+import { isAwayFromBegin, shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
 import { ShipRun } from './ship-run.js';
 import { SpreadRun } from './spread-run.js';
@@ -33,6 +34,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
 function chosenRun(session: Session, request: RunRequest): StatementRun {
   const { plan } = request;
   const shards = shardsOf(session, plan);
+  if (isAwayFromBegin(session, plan, shards)) return new MomentRun(session, request, statementRun);
   if (plan.kind === 'broadcast' && plan.created !== undefined) {
     return new CreateAsRun(session, request, plan.created, shards, statementRun);
   }

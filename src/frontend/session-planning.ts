@@ -103,13 +103,17 @@ export class SessionPlanning {
     });
   }
 
-  /** The plan of a text; null: wait, the message is handled again. Throws SqlError (42601 and the like). */
+  /**
+   * The plan of a text; null: wait, the message is handled again. Throws SqlError (42601 and the like).
+   * @param oneMoment with the time of the transaction to be filled in
+   */
   plan(
     buffer: Buffer,
     start: number,
     end: number,
     paramTypes: readonly number[],
     literals: Literals,
+    oneMoment = false,
   ): PlannedText | null {
     const { session, aside } = this;
     if (session.pins.unread && !session.pins.read()) return null;
@@ -119,7 +123,8 @@ export class SessionPlanning {
       return aside.planned;
     }
     if (session.catalogStale && !this.seesSchema(buffer, start, end, literals)) return null;
-    const context = this.contextFor(paramTypes);
+    const usual = this.contextFor(paramTypes);
+    const context = oneMoment ? { ...usual, oneMoment } : usual;
     const planned = this.planner.plan(buffer, start, end, context, literals);
     if (!(planned instanceof Promise)) return planned;
     session.busy = true;

@@ -49,6 +49,25 @@ export function passesThrough({ kind, maintains }: ShardPlan): boolean {
   return (kind === 'route' || kind === 'insertSplit') && maintains === undefined;
 }
 
+/**
+ * Whether a statement that tells the time of its transaction runs elsewhere than where that has
+ * begun: that shard's time is then to be filled in.
+ */
+export function isAwayFromBegin(
+  { work }: Session,
+  { tellsTime }: ShardPlan,
+  shards: readonly Shard[],
+): boolean {
+  if (tellsTime !== true || !work.explicit) return false;
+  const [first] = work.participants;
+  return first !== undefined && !(shards.length === 1 && shards[0] === first.shard);
+}
+
+/** Whether the statement as it stands goes to one of these shards, whose answer passes to the client. */
+export function isOneAnswer(session: Session, plan: ShardPlan, shards: readonly Shard[]): boolean {
+  return shards.length === 1 && passesThrough(plan) && !isAwayFromBegin(session, plan, shards);
+}
+
 /** Whether a shard must accept the statement's text before its client is told that it is well. */
 export function isJudgedByShard(plan: Plan): boolean {
   return isShardPlan(plan) || plan.kind === 'fill';

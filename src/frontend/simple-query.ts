@@ -18,7 +18,13 @@ import type { Outcome } from '../transaction/operation.js';
 import { endBatchOn } from './batch-end.js';
 import { withBoundEffect } from './bound-effect.js';
 import { runLocal } from './local-commands.js';
-import { isShardPlan, passesThrough, refusalError, type ShardPlan } from './shard-choice.js';
+import {
+  isAwayFromBegin,
+  isShardPlan,
+  passesThrough,
+  refusalError,
+  type ShardPlan,
+} from './shard-choice.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import { applyEffectsOf, restoreSettings } from './setting-effects.js';
@@ -196,7 +202,7 @@ export class SimpleQuery {
       if (plan.touches?.includes('notify') === true) return null;
       const shards = session.planning.lookups.shardsFor(plan);
       if (shards === null) return false;
-      if (shards.length !== 1) return null;
+      if (shards.length !== 1 || isAwayFromBegin(session, plan, shards)) return null;
       const shard = shards[0]!;
       assertMayUse(session, shards, plan);
       const isAlone = planned.statements.length === 1 && this.filled === null;

@@ -13,7 +13,7 @@ import {
 } from './distribute/inserted-rows.js';
 import { valueOf } from './key-values.js';
 import type { Edit } from './fill-plan.js';
-import type { IdColumn } from './id-sources.js';
+import { momentColumns, type IdColumn } from './id-sources.js';
 import { columnsMadeByRow, planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { momentEdits, tellsTime } from './moment-calls.js';
@@ -51,13 +51,25 @@ export function planInsert(
   if (unknown !== null || insertion === null) return routePlan('insert', true, unknown!);
   const { table, relation } = insertion.target;
   if (table === null) refuseSystemTable(relation.name);
-  const moments = momentShards(insertion, table);
+  const moments = momentShards(insertion, table, context);
   const edits = [...(calls?.edits ?? []), ...momentCalls(statement, table, moments, context)];
   const fill = planFill(statement, insertion, { calls: edits, moments }, context);
   if (fill !== null) return fill;
   const { sharded } = tablesOf(analysis);
   const made = columnsMadeByRow(statement, insertion, context.names);
   const inserting = { statement, insertion, made, analysis, context };
+  const plan = insertInto(table, sharded, inserting);
+  // Columns that are left out may tell the time of the transaction.
+  const isTimed = momentColumns(relation, []).length > 0 && context.oneMoment !== true;
+  return isTimed && plan.kind !== 'refuse' ? { ...plan, tellsTime: true } : plan;
+}
+
+function insertInto(
+  table: Table,
+  sharded: readonly ShardedOccurrence[],
+  inserting: Inserting,
+): Plan {
+  const { statement, insertion, analysis } = inserting;
   if (!table.keyspace.sharded) return insertUnsharded(table.keyspace, inserting);
   if (table.type === 'reference') return insertReference(table.keyspace, inserting);
   const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
@@ -68,8 +80,13 @@ export function planInsert(
 }
 
 /** The shards that may have to store one and the same time; null: one at most. */
-function momentShards({ rows, select }: Insertion, table: Table): readonly Shard[] | null {
+function momentShards(
+  { rows, select }: Insertion,
+  table: Table,
+  { oneMoment }: StatementContext,
+): readonly Shard[] | null {
   const { sharded, shards } = table.keyspace;
+  if (oneMoment === true) return shards;
   if (!sharded || shards.length === 1) return null;
   const isMany = table.type === 'reference' || select !== null || (rows?.length ?? 1) > 1;
   return isMany ? shards : null;
@@ -83,7 +100,8 @@ function momentCalls(
   context: StatementContext,
 ): readonly Edit[] {
   const node = { InsertStmt: statement };
-  if (shards === null || !(table.type === 'reference' || tellsTime(node))) return [];
+  const isWanted = context.oneMoment === true || table.type === 'reference';
+  if (shards === null || !(isWanted || tellsTime(node))) return [];
   return momentEdits(node, shards, context);
 }
 

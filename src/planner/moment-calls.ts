@@ -35,9 +35,10 @@ const VALUE_FUNCTIONS: ReadonlyMap<string, string> = new Map([
  * or one server tells the time, or not every place in the text where that happens can be found.
  */
 export function momentPlan(node: Node, plan: Plan, context: StatementContext): FillPlan | null {
-  const shards = shardsOf(plan);
+  const isWanted = context.oneMoment === true;
+  const shards = isWanted && plan.kind !== 'fill' ? [] : shardsOf(plan);
   // What is copied has no parameters, which the time would be one of.
-  if (shards === null || 'CopyStmt' in node || !tellsTime(node)) return null;
+  if (shards === null || 'CopyStmt' in node || !(isWanted || tellsTime(node))) return null;
   const edits = momentEdits(node, shards, context);
   return edits.length === 0 ? null : fillPlan(plan.verb, edits, context);
 }

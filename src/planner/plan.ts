@@ -32,6 +32,11 @@ interface PlanBase {
   readonly touches?: readonly SessionState[];
   /** Lookups that must be kept up with what it changes; absent: none. */
   readonly maintains?: readonly Lookup[];
+  /**
+   * It tells the time of its transaction. In one that has begun on another shard it is planned anew,
+   * for that time to be filled in (`PlanContext.oneMoment`). Absent: it does not.
+   */
+  readonly tellsTime?: true;
 }
 
 /**

@@ -30,6 +30,8 @@ export interface PlanContext {
   readonly wish?: WishTexts | undefined;
   /** The statement is known to need several shards: plans of the kind `replan` will not do. */
   readonly knowsValues?: boolean;
+  /** The time of the transaction is to be filled in wherever the statement tells it. */
+  readonly oneMoment?: boolean;
 }
 
 /** What the planner counts; the metrics have these fields. */
@@ -214,6 +216,7 @@ export class Planner {
         scatters: true,
         plan: dispatch,
         knowsValues: context.knowsValues ?? false,
+        oneMoment: context.oneMoment ?? false,
         isWhole: parsed.length === 1,
         start: statement.start,
         end: statementEnd,
@@ -298,9 +301,10 @@ export class Planner {
 
 /** Texts hold no NUL, so that nothing else runs into the session's part. */
 function contextKey(text: string, context: PlanContext): string {
-  const { searchPathKey, paramTypesKey, knowsValues } = context;
-  if (searchPathKey === '' && paramTypesKey === '' && knowsValues !== true) return text;
-  return `${text}\0${searchPathKey}\0${paramTypesKey}${knowsValues === true ? '\0v' : ''}`;
+  const { searchPathKey, paramTypesKey, knowsValues, oneMoment } = context;
+  const purpose = knowsValues === true ? '\0v' : oneMoment === true ? '\0m' : '';
+  if (searchPathKey === '' && paramTypesKey === '' && purpose === '') return text;
+  return `${text}\0${searchPathKey}\0${paramTypesKey}${purpose}`;
 }
 
 /** The session's context, with what a comment in front of a text says besides. */

@@ -39,6 +39,8 @@ export interface StatementContext {
   readonly plan: (statement: Node, context: StatementContext) => Plan;
   /** The plan is made for these literals alone: it may hold them where it serves several shards. */
   readonly knowsValues: boolean;
+  /** The time of the transaction is filled in, one shard or not; absent: where several shards would tell it. */
+  readonly oneMoment?: boolean;
   /** It is all that its text has. */
   readonly isWhole: boolean;
   /** Others stand in for some of its tables, which all of its shards have: it must split. */

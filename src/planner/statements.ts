@@ -82,7 +82,7 @@ export function planStatement(node: Node, context: StatementContext): Plan {
     const touches = touched.size === 0 ? kept : touching(kept, [...touched]);
     const plan = underWish(touches, context.names, context.isWhole);
     assertMayScatter(plan, context.names);
-    return plan;
+    return timed(plan, node, context);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const filled = copiedMoment(node, context);
@@ -103,6 +103,15 @@ function copiedMoment(node: Node, context: StatementContext): Plan | null {
   if (edits.length === 0) return null;
   countParameters(node, context);
   return fillPlan(verbOf(kindOf(node)), edits, context);
+}
+
+const timedKinds = new Set([...shapedKinds, 'MergeStmt']);
+
+/** A plan that says whether the time of the transaction can be filled into the statement's text. */
+function timed(plan: Plan, node: Node, context: StatementContext): Plan {
+  const runsOnShards = plan.kind === 'route' || plan.kind === 'insertSplit';
+  if (!runsOnShards || context.oneMoment === true || !timedKinds.has(kindOf(node))) return plan;
+  return momentEdits(node, [], context).length > 0 ? { ...plan, tellsTime: true } : plan;
 }
 
 /** A plan with the lookups that must be kept up with what it changes. */

@@ -139,3 +139,56 @@ test('a transaction has one time', async () => {
     await comparison.both('ROLLBACK');
   }
 });
+
+describe('statements of one shard each, in one transaction, have one time', () => {
+  const inserts = [1, 2, 3, 4, 5].map((k) => `INSERT INTO visits (k, n) VALUES (${k + 500}, ${k})`);
+
+  beforeAll(() => comparison.both('DELETE FROM visits WHERE k > 500'));
+
+  test('as default of columns, as value and in conditions', async () => {
+    await comparison.both('BEGIN');
+    for (const sql of inserts) await comparison.expectSame(sql);
+    for (const k of [511, 512, 513]) {
+      await comparison.expectSame('INSERT INTO visits (k, at) VALUES ($1, now())', [k]);
+      await comparison.expectSame('INSERT INTO visits VALUES ($1, DEFAULT)', [k + 10]);
+    }
+    await same([
+      'SELECT count(DISTINCT at), count(DISTINCT local), count(DISTINCT day), count(*) FROM visits WHERE k > 500',
+      'SELECT count(*) FROM visits WHERE at = now()',
+    ]);
+    for (const k of [501, 502, 503, 504]) {
+      await comparison.expectSame('SELECT k, at = now(), now() - at FROM visits WHERE k = $1', [k]);
+      await comparison.expectSame(`SELECT n FROM visits WHERE k = ${k} AND at = now()`);
+      await comparison.expectSame(
+        `UPDATE visits SET local = localtimestamp, day = current_date WHERE k = ${k} AND at >= now() RETURNING at = now()`,
+      );
+    }
+    await comparison.both('COMMIT');
+    await same(['SELECT count(DISTINCT at), count(DISTINCT local) FROM visits WHERE k > 500']);
+  });
+
+  test('prepared in front of it, executed in it and behind it', async () => {
+    await comparison.both(
+      'PREPARE told AS SELECT k, at = now(), $2::text AS x FROM visits WHERE k = $1',
+    );
+    await comparison.expectSame(`EXECUTE told (501, 'before')`);
+    await comparison.both('BEGIN');
+    await comparison.both('UPDATE visits SET at = now() WHERE k = 502');
+    for (const k of [501, 502, 503, 504]) {
+      await comparison.both(`UPDATE visits SET at = now() WHERE k = ${k}`);
+      await comparison.expectSame(`EXECUTE told (${k}, 'inside')`);
+    }
+    await comparison.both('COMMIT');
+    await comparison.expectSame(`EXECUTE told (503, 'behind')`);
+    await comparison.both('DEALLOCATE told');
+  });
+
+  test('errors are those of the statement, at its own positions', async () => {
+    for (const k of [501, 502, 503]) {
+      await comparison.both('BEGIN');
+      await comparison.expectSame('SELECT n FROM visits WHERE k = 501');
+      await comparison.expectSame(`SELECT now(), nonsense FROM visits WHERE k = ${k}`);
+      await comparison.both('ROLLBACK');
+    }
+  });
+});
