@@ -1,4 +1,5 @@
 import { formatKeyRange, type KeyRange } from '../keyspace/key-range.js';
+import { keyList } from '../keyspace/key-columns.js';
 import type { Keyspace, Table } from '../keyspace/topology.js';
 import type { Vindex } from '../keyspace/vindex.js';
 import { isLoopback } from './access.js';
@@ -105,7 +106,7 @@ function describeTables(tables: readonly Table[]): string[] {
   for (const table of tables) {
     const kind = table.type === 'sharded' ? `sharded by ${vindexName(table.vindex)}` : table.type;
     const name = table.schema === 'public' ? table.name : `${table.schema}.${table.name}`;
-    const shown = table.type === 'sharded' ? `${name}(${table.shardKey})` : name;
+    const shown = table.type === 'sharded' ? `${name}(${keyList(table)})` : name;
     groups.set(kind, [...(groups.get(kind) ?? []), shown]);
   }
   return [...groups].map(([kind, names]) => `  ${kind}: ${shorten(names)}`);

@@ -109,7 +109,15 @@ function readKeyspace(
   const tables: TableSpec[] = [];
   for (const [key, table] of raw.tables) {
     const tablePath = [...path, 'tables', key];
-    const context = { reader, path: tablePath, keyspace: name, sharded, vindexes: usable, lookups };
+    const context = {
+      reader,
+      path: tablePath,
+      keyspace: name,
+      sharded,
+      vindexes: usable,
+      made: vindexes,
+      lookups,
+    };
     const spec = readTable(context, key, table);
     if (spec !== null && isNewTable(reader, tablePath, spec, seen)) tables.push(spec);
   }

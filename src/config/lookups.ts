@@ -30,7 +30,7 @@ export function readLookupVindexes(
 export function readLookups(
   { reader, path }: { readonly reader: Reader; readonly path: Path },
   table: { readonly schema: string; readonly name: string },
-  { lookups, shard_key: shardKey }: RawTable,
+  { lookups, shard_key: keyColumns = [] }: RawTable,
   vindexes: ReadonlyMap<string, LookupVindex>,
 ): readonly Lookup[] {
   const found: Lookup[] = [];
@@ -44,7 +44,10 @@ export function readLookups(
           ? 'define it under vindexes: with type: lookup or lookup_unique, and a table'
           : `did you mean ${quoted(meant)}?`;
       reader.report(own, `lookup vindex ${quoted(name)} is not defined`, cure);
-    } else if (column === shardKey) {
+    } else if (keyColumns.length > 1) {
+      const fault = `a lookup of a table whose shard key has ${keyColumns.length} columns`;
+      reader.report(own, fault, 'leave it out: lookups lead to shard keys of one column');
+    } else if (column === keyColumns[0]) {
       const cure = 'leave it out: the shard key itself leads to the shard';
       reader.report(own, `a lookup for the shard key ${quoted(column)}`, cure);
     } else found.push({ ...vindex, schema: table.schema, table: table.name, column });

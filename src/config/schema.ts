@@ -385,8 +385,8 @@ const table = object({
     'Left out: sharded where a shard_key is given, else unsharded',
   ),
   shard_key: optional(
-    identifier('the name of the column that decides the shard'),
-    'Column whose value decides the shard of a row',
+    oneOrMore('names of columns', identifier('the name of a column that decides the shard')),
+    'Column whose value decides the shard of a row, or a list of columns',
   ),
   vindex: optional(
     name('the name of a vindex of this keyspace'),

@@ -1,5 +1,6 @@
 import type { TableIds } from '../keyspace/topology.js';
 import type { TableSpec } from '../keyspace/topology-builder.js';
+import type { Vindex } from '../keyspace/vindex.js';
 import { quoted, type Path, type Reader } from './reader.js';
 import type { RawTable } from './schema.js';
 import { readLookups, type LookupVindex } from './lookups.js';
@@ -14,6 +15,8 @@ export interface TableContext {
   readonly sharded: boolean;
   /** Names of the vindexes that its tables may use. */
   readonly vindexes: ReadonlySet<string>;
+  /** Those of them that could be made. */
+  readonly made: ReadonlyMap<string, Vindex>;
   readonly lookups: ReadonlyMap<string, LookupVindex>;
 }
 
@@ -36,7 +39,7 @@ export function readTable(context: TableContext, key: string, raw: RawTable): Ta
 type NamelessSpec = { readonly ids?: TableIds } & (
   | {
       readonly type: 'sharded';
-      readonly shardKey: string;
+      readonly keyColumns: readonly string[];
       readonly vindex: string;
       readonly requireKey?: true;
     }
@@ -75,8 +78,36 @@ function shardedKeyspace(context: TableContext, key: string, raw: RawTable): Nam
     reader.report([...path, 'vindex'], `vindex ${quoted(vindex)} is not defined`, cure);
     return null;
   }
+  checkKeyColumns(context, raw.shard_key, context.made.get(vindex));
   const requireKey = raw.require_key === true ? { requireKey: true as const } : {};
-  return { type: 'sharded', shardKey: raw.shard_key, vindex, ...requireKey, ...ids };
+  return { type: 'sharded', keyColumns: raw.shard_key, vindex, ...requireKey, ...ids };
+}
+
+/** Whether a vindex takes keys of so many columns. */
+function checkKeyColumns(
+  { reader, path }: TableContext,
+  columns: readonly string[],
+  vindex: Vindex | undefined,
+): void {
+  const own: Path = [...path, 'shard_key'];
+  if (columns.length === 0) {
+    reader.report(own, 'a shard key without columns', 'write the names of one or more columns');
+    return;
+  }
+  const twice = columns.find((name, place) => columns.indexOf(name) !== place);
+  if (twice !== undefined) {
+    reader.report(own, `column ${quoted(twice)} stands twice in a shard key`, 'name it once');
+  }
+  if (vindex === undefined) return;
+  const { columnsMin: min, columnsMax: max } = vindex.parts ?? { columnsMin: 1, columnsMax: 1 };
+  if (columns.length >= min && columns.length <= max) return;
+  const count = columns.length === 1 ? 'one column' : `${columns.length} columns`;
+  const fault = `vindex ${quoted(vindex.name)} of type ${vindex.type} over a shard key of ${count}`;
+  const cure =
+    max === 1
+      ? 'name one column, or use a vindex of type hash, composite or region'
+      : `name ${min === max ? min : `${min} to ${max}`} columns`;
+  reader.report(own, fault, cure);
 }
 
 function plainKeyspace(context: TableContext, key: string, raw: RawTable): NamelessSpec | null {

@@ -22,7 +22,7 @@ import { suggest } from '../util/suggest.js';
 /**
  * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
  */
-const LATER_TYPES: readonly string[] = ['region', 'directory', 'composite', 'salted'];
+const LATER_TYPES: readonly string[] = ['directory', 'salted'];
 
 /** One entry under `vindexes`, read by the declaration of its type. */
 export interface RawVindex {
@@ -108,6 +108,8 @@ function specOf(form: OptionForm): Spec<unknown> {
       return text({ what: 'the name of a shard' });
     case 'shards':
       return oneOrMore('names of shards', text({ what: 'the name of a shard' }));
+    case 'values':
+      return oneOrMore('values', settingValue());
     case 'shardByValue':
       return record('value', '', text({ what: 'the name of a shard' }));
     case 'rows':

@@ -4,7 +4,8 @@ import { refusalError } from '../frontend/shard-choice.js';
 import { splitRows } from '../executor/insert-split.js';
 import { shardsWithin } from '../executor/range-shards.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
-import type { KeyTerm, Plan, RoutePlan } from '../planner/plan.js';
+import type { ColumnTerm, KeyTerm, Plan, RoutePlan, ShardSelector } from '../planner/plan.js';
+import { columnsOfTerm } from '../planner/terms.js';
 import { Literals } from '../sql/literals.js';
 import { literalValue, type LiteralText } from '../sql/literal-value.js';
 import { assert } from '../util/assert.js';
@@ -136,8 +137,7 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
     }
     case 'all': {
       const shards = shardsWithin(selector, source, new ShardTargets());
-      const ranges = selector.within !== undefined;
-      const reason = ranges ? 'ranges of the shard key' : 'no condition on the shard key';
+      const reason = reasonOf(selector);
       return { plan: name(shards), shards, key: null, reason };
     }
     case 'lookup': {
@@ -161,22 +161,32 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
   }
 }
 
+/** Why a statement goes to all shards, or to those of some. */
+function reasonOf({ within }: Extract<ShardSelector, { kind: 'all' }>): string {
+  if (within === undefined) return 'no condition on the shard key';
+  const prefixes = within.every(({ columns }) => columns !== undefined);
+  return prefixes ? 'the first columns of the shard key' : 'ranges of the shard key';
+}
+
 function readsParameter(terms: readonly KeyTerm[]): boolean {
-  return terms.some(({ source }) => source.kind === 'param' || source.kind === 'paramArray');
+  return terms
+    .flatMap(columnsOfTerm)
+    .some(({ source }) => source.kind === 'param' || source.kind === 'paramArray');
 }
 
 /** As many keys as a person reads. */
 const KEYS_MAX = 5;
 
 function keyText(terms: readonly KeyTerm[], source: ValueSource): string {
-  const shown = terms
+  const columns = terms.flatMap(columnsOfTerm);
+  const shown = columns
     .slice(0, KEYS_MAX)
     .map((term) => `${term.column} = ${valueText(term, source)}`);
-  const more = terms.length - shown.length;
+  const more = columns.length - shown.length;
   return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
 }
 
-function valueText({ source: from }: KeyTerm, source: ValueSource): string {
+function valueText({ source: from }: ColumnTerm, source: ValueSource): string {
   switch (from.kind) {
     case 'param':
       return `$${from.index + 1}`;

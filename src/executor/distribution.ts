@@ -1,7 +1,13 @@
-import type { Shard } from '../keyspace/topology.js';
+import { keyColumnMapper, keyName, keyPartsOf } from '../keyspace/key-columns.js';
+import type { Shard, ShardedTable } from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { KeyMapper } from '../keyspace/vindex.js';
-import type { Destination, DistributeSpec } from '../planner/plan.js';
+import type {
+  Destination,
+  DestinationColumn,
+  DistributeSpec,
+  StoredColumn,
+} from '../planner/plan.js';
 import { readInt32 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { assert } from '../util/assert.js';
@@ -16,12 +22,16 @@ export interface RowShape {
   readonly columns: readonly ArrayColumn[];
   /** Of each column from its source: 0 text, 1 binary. */
   readonly formats: readonly (0 | 1)[];
-  /** Of a destination by key; null: a value of this type cannot be one. */
-  readonly mapper: KeyMapper | null;
-  /** Type OID of the key's values for `mapper`. */
-  readonly keyType: number;
-  /** The key's values are in their text form. */
-  readonly keyIsText: boolean;
+  /** Of a destination by key, its columns; none for others. */
+  readonly key: readonly TravellingKey[];
+  /** Of a destination by key: a column whose values come in a type that cannot be mapped; null: none. */
+  readonly unmapped: string | null;
+}
+
+/** How the values of a key's column travel. */
+interface TravellingKey extends StoredColumn {
+  /** They are in their text form. */
+  readonly isText: boolean;
 }
 
 /**
@@ -46,21 +56,38 @@ export function rowShape(
   const columns = arrays.map((column) => column ?? TEXT_ARRAY);
   const formats = arrays.slice(0, read.length).map((column) => (column === null ? 0 : 1));
   const travel = { clientColumns, columns, formats };
-  if (destination.kind !== 'key') return { ...travel, ...NO_KEY };
-  const { vindex, columnType, columnTypmod, column } = destination;
-  const { type } = source[column]!;
-  const map = (from: number): KeyMapper | null => vindex.mapper(columnType, from, columnTypmod);
-  const mapper = map(type);
-  if (mapper === null && type === TypeOid.text) {
-    // A constant without a type is text where it stands in a query of its own.
-    return { ...travel, mapper: map(TypeOid.unknown), keyType: columnType, keyIsText: true };
+  if (destination.kind !== 'key') return { ...travel, key: [], unmapped: null };
+  const key: TravellingKey[] = [];
+  for (const [place, stored] of destination.columns.entries()) {
+    const { column, name } = stored;
+    const isText = arrays[column] === null;
+    const own = travellingKey(destination.table, place, stored, source[column]!.type, isText);
+    if (own === null) return { ...travel, key, unmapped: name };
+    key.push(own);
   }
-  return { ...travel, mapper, keyType: type, keyIsText: arrays[column] === null };
+  return { ...travel, key, unmapped: null };
+}
+
+/** Null: values of this type cannot be mapped. */
+function travellingKey(
+  table: ShardedTable,
+  place: number,
+  { column, columnType, columnTypmod, name }: DestinationColumn,
+  type: number,
+  isText: boolean,
+): TravellingKey | null {
+  const map = (from: number): KeyMapper | null =>
+    keyColumnMapper(table, place, columnType, from, columnTypmod);
+  const mapper = map(type);
+  if (mapper !== null) return { field: column, mapper, columnType: type, column: name, isText };
+  // A constant without a type is text where it stands in a query of its own.
+  const untyped = type === TypeOid.text ? map(TypeOid.unknown) : null;
+  if (untyped === null) return null;
+  return { field: column, mapper: untyped, columnType, column: name, isText: true };
 }
 
 /** What the proxy makes, whatever the type of its column is. */
 const MADE: ResultColumn = { name: '', type: TypeOid.text, typmod: -1 };
-const NO_KEY = { mapper: null, keyType: 0, keyIsText: false };
 
 /** Rows on their way to the shards that they belong to. All are kept. */
 export class Distribution {
@@ -122,30 +149,34 @@ export function shardsOf(destination: Destination): readonly Shard[] {
 
 function finder(
   destination: Destination,
-  { mapper, keyType, keyIsText }: RowShape,
+  { key: columns, unmapped }: RowShape,
   shards: readonly Shard[],
 ): Distribution['find'] {
   switch (destination.kind) {
     case 'copies':
       return () => 0;
     case 'key': {
-      const { keyspace, column, name } = destination;
-      assert(mapper !== null, 'a key whose type cannot be mapped');
+      const { keyspace, table } = destination;
+      assert(unmapped === null, 'a key whose type cannot be mapped');
       const key = new ShardKey(keyspace, {
-        field: column,
-        mapper,
-        columnType: keyType,
-        column: name,
+        columns,
+        parts: keyPartsOf(table),
+        name: keyName(table),
       });
+      const isText = new Map(columns.map((column) => [column.field, column.isText]));
       const places = new Map(shards.map((shard, place) => [shard, place]));
       return (row, at) => {
-        const start = fieldStart(row, at, column);
-        const length = readInt32(row, start);
-        if (length < 0) throw key.nullError();
-        const end = start + 4 + length;
-        const shard = keyIsText
-          ? key.ofText(row, start + 4, end)
-          : key.ofBinary(row, start + 4, end);
+        let shard: Shard | null;
+        do {
+          const start = fieldStart(row, at, key.field);
+          const length = readInt32(row, start);
+          if (length < 0) throw key.nullError();
+          const end = start + 4 + length;
+          shard =
+            isText.get(key.field) === true
+              ? key.ofText(row, start + 4, end)
+              : key.ofBinary(row, start + 4, end);
+        } while (shard === null);
         return places.get(shard)!;
       };
     }

@@ -1,6 +1,6 @@
 import type { SqlError } from '../errors/sql-error.js';
 import { TypeOid } from '../keyspace/type-oids.js';
-import type { KeyTerm } from '../planner/plan.js';
+import type { ColumnTerm } from '../planner/plan.js';
 import { literalValue } from '../sql/literal-value.js';
 import { inputError } from '../vindex/input-errors.js';
 import type { ValueSource } from './shard-targets.js';
@@ -8,7 +8,7 @@ import type { ValueSource } from './shard-targets.js';
 const decoder = new TextDecoder();
 
 /** What Postgres says of a value to be stored that the term's mapper found INVALID. */
-export function invalidKeyError(term: KeyTerm, source: ValueSource): SqlError {
+export function invalidKeyError(term: ColumnTerm, source: ValueSource): SqlError {
   const { source: from, inputType, columnType } = term;
   const type = inputType === TypeOid.unknown ? columnType : inputType;
   const value = { type, binary: false, parameter: 0, position: undefined };

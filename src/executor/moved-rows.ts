@@ -54,13 +54,7 @@ export class MovedRows {
   constructor(spec: MoveSpec, size: GatheredSize) {
     this.spec = spec;
     this.size = size;
-    const { mapper, columnType, name: column } = spec.key;
-    this.key = new ShardKey(spec.keyspace, {
-      field: spec.key.new,
-      mapper,
-      columnType,
-      column,
-    });
+    this.key = new ShardKey(spec.keyspace, spec.key.new);
   }
 
   /** Takes a DataRow message. Throws SqlError: 0A000 where the new key has no shard, 53200. */
@@ -73,10 +67,7 @@ export class MovedRows {
       if (this.seen.has(name)) return;
       this.seen.add(name);
     }
-    const from = fields[spec.key.new]! + 4;
-    const length = readInt32(buffer, from - 4);
-    if (length < 0) throw this.key.nullError();
-    const shard = this.key.ofBinary(buffer, from, from + length);
+    const shard = this.shardOf(buffer, fields);
     this.count++;
     const error = this.size.add(end - start, 1);
     if (error !== null) throw error;
@@ -98,7 +89,7 @@ export class MovedRows {
       return (this.freed.get(newKey) ?? 0) > (oldKey === newKey ? 1 : 0);
     });
     if (!inTheWay) return null;
-    const { name } = this.spec.key;
+    const { name } = this.spec.key.new;
     return sqlError(
       'feature_not_supported',
       `rows that take each other's values of shard key "${name}" in one UPDATE are not supported`,
@@ -106,11 +97,28 @@ export class MovedRows {
     );
   }
 
+  /** The shard of the new key. */
+  private shardOf(buffer: Buffer, fields: readonly number[]): Shard {
+    const { key } = this;
+    let shard: Shard | null;
+    do {
+      const from = fields[key.field]! + 4;
+      const length = readInt32(buffer, from - 4);
+      if (length < 0) throw key.nullError();
+      shard = key.ofBinary(buffer, from, from + length);
+    } while (shard === null);
+    return shard;
+  }
+
   private noteKeys(buffer: Buffer, fields: readonly number[]): void {
     const { unique, key } = this.spec;
     if (unique === 'none') return;
-    const oldKey = buffer.toString('latin1', fields[key.old], fields[key.old + 1]);
-    const newKey = buffer.toString('latin1', fields[key.new], fields[key.new + 1]);
+    const { columns } = key.new;
+    const oldEnd = fields[key.old + columns.length];
+    const oldKey = buffer.toString('latin1', fields[key.old], oldEnd);
+    const newKey = columns
+      .map(({ field }) => buffer.toString('latin1', fields[field], fields[field + 1]))
+      .join('');
     if (oldKey === newKey && unique === 'moved') return;
     this.freed.set(oldKey, (this.freed.get(oldKey) ?? 0) + 1);
     this.taken.push([oldKey, newKey]);

@@ -1,7 +1,21 @@
-import { compareKeyspaceIds, KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
+import {
+  compareKeyspaceIds,
+  GREATEST_ID,
+  idBefore,
+  KeyspaceIdCell,
+  LEAST_ID,
+  type KeyspaceId,
+} from '../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../keyspace/topology.js';
 import { MAPPED, NO_MATCH } from '../keyspace/vindex.js';
-import type { KeyBound, KeyInterval, KeyRanges, ShardSelector } from '../planner/plan.js';
+import type {
+  KeyBound,
+  KeyInterval,
+  KeyPrefix,
+  KeyRanges,
+  ShardSelector,
+} from '../planner/plan.js';
+import { eachCombination } from './combinations.js';
 import { NULL_VALUE, type ShardTargets, type ValueSource } from './shard-targets.js';
 
 /** Places from `first` to `last`, both included. */
@@ -10,9 +24,7 @@ interface Span {
   readonly last: KeyspaceId;
 }
 
-const LEAST: KeyspaceId = { hi: 0, lo: 0 };
-const GREATEST: KeyspaceId = { hi: 0xffffffff, lo: 0xffffffff };
-const EVERYTHING: readonly Span[] = [{ first: LEAST, last: GREATEST }];
+const EVERYTHING: readonly Span[] = [{ first: LEAST_ID, last: GREATEST_ID }];
 /** Conditions that would leave more spans than this prune nothing. */
 const SPANS_MAX = 10_000;
 
@@ -27,9 +39,13 @@ export function shardsWithin(
 ): readonly Shard[] {
   if (within === undefined) return keyspace.shards;
   const found = new Set<Shard>();
-  for (const ranges of within) {
-    for (const { first, last } of spansOf(ranges, source, targets)) {
-      addShards(keyspace, ranges, first, last, found);
+  for (const keys of within) {
+    if (keys.columns !== undefined) {
+      if (!addPrefix(keyspace, keys, source, targets, found)) return keyspace.shards;
+      continue;
+    }
+    for (const { first, last } of spansOf(keys, source, targets)) {
+      keys.order.eachSpan(first, last, (from, to) => addShards(keyspace, from, to, found));
     }
   }
   // Nothing can match: any shard gives the right answer.
@@ -37,27 +53,39 @@ export function shardsWithin(
   return keyspace.shards.filter((shard) => found.has(shard));
 }
 
-function addShards(
+/** The shards of all keys that begin with these values; false: that cannot be told. */
+function addPrefix(
   keyspace: Keyspace,
-  { order }: KeyRanges,
-  first: KeyspaceId,
-  last: KeyspaceId,
+  { columns, parts }: KeyPrefix,
+  source: ValueSource,
+  targets: ShardTargets,
   found: Set<Shard>,
-): void {
-  order.eachSpan(first, last, (from, to) => {
-    if (from === to) {
-      found.add(keyspace.shardOf(from.hi, from.lo));
-      return;
-    }
-    for (const shard of keyspace.shards) {
-      const meets = shard.ranges.some(
-        (range) =>
-          compareKeyspaceIds(range.from, to) <= 0 &&
-          (range.to === null || compareKeyspaceIds(from, range.to) < 0),
-      );
-      if (meets) found.add(shard);
-    }
+): boolean {
+  const lists: KeyspaceId[][] = [];
+  for (const terms of columns) {
+    const ids = targets.idsOf(terms, source);
+    if (ids === null) return false;
+    lists.push(ids);
+  }
+  return eachCombination(lists, (first) => {
+    parts.eachSpan?.(first, (from, to) => addShards(keyspace, from, to, found));
   });
+}
+
+/** The shards of ids from `from` to `to`, both included. */
+function addShards(keyspace: Keyspace, from: KeyspaceId, to: KeyspaceId, found: Set<Shard>): void {
+  if (from === to) {
+    found.add(keyspace.shardOf(from.hi, from.lo));
+    return;
+  }
+  for (const shard of keyspace.shards) {
+    const meets = shard.ranges.some(
+      (range) =>
+        compareKeyspaceIds(range.from, to) <= 0 &&
+        (range.to === null || compareKeyspaceIds(from, range.to) < 0),
+    );
+    if (meets) found.add(shard);
+  }
 }
 
 function spansOf(ranges: KeyRanges, source: ValueSource, targets: ShardTargets): readonly Span[] {
@@ -82,8 +110,8 @@ function spanOf(
   source: ValueSource,
   targets: ShardTargets,
 ): Span | null {
-  const first = lower === null ? LEAST : endOf(lower, LEAST, source, targets);
-  const last = upper === null ? GREATEST : endOf(upper, GREATEST, source, targets);
+  const first = lower === null ? LEAST_ID : endOf(lower, LEAST_ID, source, targets);
+  const last = upper === null ? GREATEST_ID : endOf(upper, GREATEST_ID, source, targets);
   return first === null || last === null ? null : { first, last };
 }
 
@@ -98,8 +126,7 @@ function endOf(
   const outcome = targets.mapTo(bound, source, cell);
   if (outcome === NULL_VALUE) return null;
   if (outcome !== MAPPED && outcome !== NO_MATCH) return unbounded;
-  const excluded = outcome === MAPPED && !bound.inclusive && unbounded === GREATEST;
+  const excluded = outcome === MAPPED && !bound.inclusive && unbounded === GREATEST_ID;
   if (!excluded) return cell;
-  if (cell.hi === 0 && cell.lo === 0) return null;
-  return cell.lo === 0 ? { hi: cell.hi - 1, lo: 0xffffffff } : { hi: cell.hi, lo: cell.lo - 1 };
+  return cell.hi === 0 && cell.lo === 0 ? null : idBefore(cell);
 }

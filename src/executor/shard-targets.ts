@@ -1,5 +1,5 @@
 import { sqlError } from '../errors/sql-error.js';
-import { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
+import { KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import {
   INVALID,
@@ -9,13 +9,14 @@ import {
   UNREADABLE,
   type MapOutcome,
 } from '../keyspace/vindex.js';
-import type { KeyTerm } from '../planner/plan.js';
+import type { ColumnTerm, KeyTerm } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { BindLayout } from '../protocol/frontend-messages.js';
 import { Writer } from '../protocol/writer.js';
 import { literalValue, type LiteralText } from '../sql/literal-value.js';
 import type { Literals } from '../sql/literals.js';
 import { forEachArrayElement } from './array-elements.js';
+import { eachCombination } from './combinations.js';
 import { invalidKeyError } from './invalid-keys.js';
 
 /**
@@ -68,7 +69,7 @@ export class ShardTargets {
   ): boolean {
     if (groups.length === 1 && groups[0]!.length === 1) {
       const term = groups[0]![0]!;
-      if (term.source.kind !== 'paramArray') {
+      if (term.columns === undefined && term.source.kind !== 'paramArray') {
         this.setOne(this.shardOf(keyspace, term, source) ?? keyspace.shards[0]!);
         return true;
       }
@@ -91,12 +92,29 @@ export class ShardTargets {
     return groups.length === 1 || shards.length === 1;
   }
 
-  /** The one shard that a value to be stored belongs to. Throws SqlError where it belongs to none. */
+  /** The one shard that a key to be stored belongs to. Throws SqlError where it belongs to none. */
   forStoring(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard {
-    const outcome = this.map(term, source);
-    if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
-    if (outcome === INVALID) throw invalidKeyError(term, source);
-    throw storeError(outcome, term.column);
+    const { id } = this;
+    if (term.columns === undefined) this.mapStored(term, source, id);
+    else {
+      const parts = term.columns.map((values) => {
+        const part = new KeyspaceIdCell();
+        this.mapStored(values[0]!, source, part);
+        return part;
+      });
+      term.parts.combine(parts, id);
+    }
+    return keyspace.shardOf(id.hi, id.lo);
+  }
+
+  /**
+   * What the mappers of these terms make of their values, those left out that match nothing; null: one of them is not
+   * of its type, or cannot be read.
+   */
+  idsOf(terms: readonly ColumnTerm[], source: ValueSource): KeyspaceId[] | null {
+    const ids: KeyspaceId[] = [];
+    const take = (): void => void ids.push({ hi: this.id.hi, lo: this.id.lo });
+    return terms.every((term) => this.eachId(term, source, take) === MAPPED) ? ids : null;
   }
 
   /** Makes this one shard. */
@@ -107,32 +125,66 @@ export class ShardTargets {
   }
 
   /** Null: no shard in particular, since the value matches nothing or is not of its type. */
-  private shardOf(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard | null {
-    const outcome = this.map(term, source);
+  private shardOf(keyspace: Keyspace, term: ColumnTerm, source: ValueSource): Shard | null {
+    const outcome = this.mapTo(term, source, this.id);
     if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
     if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term.column);
-    if (outcome === UNREADABLE) throw unreadable(term.column);
+    if (outcome === UNREADABLE) throw storeError(outcome, term.column);
     return null;
   }
 
-  /** False: the value is not of its type. */
-  private addTerm(keyspace: Keyspace, term: KeyTerm, source: ValueSource): boolean {
-    if (term.source.kind === 'paramArray') return this.addArray(keyspace, term, source);
-    const outcome = this.map(term, source);
-    if (outcome === MAPPED) this.add(keyspace.shardOf(this.id.hi, this.id.lo));
-    else if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term.column);
-    else if (outcome === UNREADABLE) throw unreadable(term.column);
-    return outcome !== INVALID;
+  private mapStored(term: ColumnTerm, source: ValueSource, out: KeyspaceIdCell): void {
+    const outcome = this.mapTo(term, source, out);
+    if (outcome === INVALID) throw invalidKeyError(term, source);
+    if (outcome !== MAPPED) throw storeError(outcome, term.column);
   }
 
-  private addArray(keyspace: Keyspace, term: KeyTerm, source: ValueSource): boolean {
+  /** False: a value is not of its type. */
+  private addTerm(keyspace: Keyspace, term: KeyTerm, source: ValueSource): boolean {
+    const add = (): void => this.add(keyspace.shardOf(this.id.hi, this.id.lo));
+    if (term.columns === undefined) return this.visitIds(term, source, add);
+    const lists: KeyspaceId[][] = [];
+    for (const terms of term.columns) {
+      const ids: KeyspaceId[] = [];
+      const take = (): void => void ids.push({ hi: this.id.hi, lo: this.id.lo });
+      if (!terms.every((own) => this.visitIds(own, source, take))) return false;
+      lists.push(ids);
+    }
+    const found = eachCombination(lists, (parts) => {
+      term.parts.combine(parts, this.id);
+      add();
+    });
+    if (!found) for (const shard of keyspace.shards) this.add(shard);
+    return true;
+  }
+
+  /** False: the value is not of its type. Throws SqlError where it cannot be read, or not be stored. */
+  private visitIds(term: ColumnTerm, source: ValueSource, visit: () => void): boolean {
+    const outcome = this.eachId(term, source, visit);
+    if (outcome !== MAPPED && outcome !== INVALID) throw storeError(outcome, term.column);
+    return outcome === MAPPED;
+  }
+
+  /**
+   * Calls back with each id in `this.id`. MAPPED: values that match nothing have been left out; else why one of them
+   * cannot be mapped, or not be stored.
+   */
+  private eachId(term: ColumnTerm, source: ValueSource, visit: () => void): MapOutcome | -1 {
+    if (term.source.kind === 'paramArray') return this.eachElement(term, source, visit);
+    const outcome = this.mapTo(term, source, this.id);
+    if (outcome === MAPPED) visit();
+    else if (term.stored === true || outcome === INVALID || outcome === UNREADABLE) return outcome;
+    return MAPPED;
+  }
+
+  private eachElement(term: ColumnTerm, source: ValueSource, visit: () => void): MapOutcome {
     const { source: from, mapper } = term;
     const { bind, layout } = source;
-    if (from.kind !== 'paramArray' || bind === null) return false;
+    if (from.kind !== 'paramArray' || bind === null) return INVALID;
     const start = layout.valueStart[from.index] ?? -1;
-    if (start < 0) return true;
+    if (start < 0) return MAPPED;
     const binary = layout.isBinary(bind, from.index);
-    let invalid = false;
+    let worst: MapOutcome = MAPPED;
     const whole = forEachArrayElement(
       bind,
       start,
@@ -142,26 +194,21 @@ export class ShardTargets {
         const outcome = binary
           ? mapper.binary(bytes, elementStart, elementEnd, this.id)
           : mapper.text(bytes, elementStart, elementEnd, this.id);
-        if (outcome === MAPPED) this.add(keyspace.shardOf(this.id.hi, this.id.lo));
-        else if (outcome === UNREADABLE) throw unreadable(term.column);
-        else if (outcome === INVALID) invalid = true;
+        if (outcome === MAPPED) visit();
+        else if (outcome === UNREADABLE && worst === MAPPED) worst = UNREADABLE;
+        else if (outcome === INVALID && worst === MAPPED) worst = INVALID;
       },
     );
-    return whole && !invalid;
+    return whole ? worst : INVALID;
   }
 
   private add(shard: Shard): void {
     if (!this.several.includes(shard)) this.several.push(shard);
   }
 
-  /** Writes the keyspace id of the term's value; NULL is NULL_VALUE. */
-  private map(term: KeyTerm, source: ValueSource): MapOutcome | -1 {
-    return this.mapTo(term, source, this.id);
-  }
-
   /** Writes what the term's mapper makes of its value; NULL is NULL_VALUE. */
   mapTo(
-    { source: from, mapper }: Pick<KeyTerm, 'source' | 'mapper'>,
+    { source: from, mapper }: Pick<ColumnTerm, 'source' | 'mapper'>,
     source: ValueSource,
     out: KeyspaceIdCell,
   ): MapOutcome | -1 {

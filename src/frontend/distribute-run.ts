@@ -64,7 +64,7 @@ export class DistributeRun implements StatementRun {
     this.spec = spec;
     this.choose = choose;
     const shape = shapeOf.get(spec) ?? null;
-    this.shape = shape === null ? null : checkedShape(session, spec, shape);
+    this.shape = shape === null ? null : checkedShape(session, shape);
     this.rows = this.shape === null ? null : new Distribution(spec.destination, this.shape);
     this.size = new GatheredSize(session.context.config.limits);
     this.bind = new BindParts(request.bind ?? NO_VALUES);
@@ -284,11 +284,7 @@ function nextRowsMax(rowsMax: number, count: number, bytes: number, bytesMax: nu
 }
 
 /** Throws SqlError 0A000 where rows of this shape cannot be distributed. */
-function checkedShape(
-  session: Session,
-  { destination }: DistributeSpec,
-  shape: RowShape | 'none',
-): RowShape {
+function checkedShape(session: Session, shape: RowShape | 'none'): RowShape {
   if (shape === 'none') {
     throw sqlError(
       'feature_not_supported',
@@ -296,10 +292,10 @@ function checkedShape(
       { hint: 'Cast them to the types of their columns.' },
     );
   }
-  if (destination.kind === 'key' && shape.mapper === null) {
+  if (shape.unmapped !== null) {
     throw sqlError(
       'feature_not_supported',
-      `the type of the value for shard key "${destination.name}" cannot be mapped`,
+      `the type of the value for shard key "${shape.unmapped}" cannot be mapped`,
       { hint: `Cast the value to the column's type.` },
     );
   }

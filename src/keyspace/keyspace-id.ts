@@ -16,6 +16,14 @@ export function compareKeyspaceIds(a: KeyspaceId, b: KeyspaceId): number {
   return a.hi !== b.hi ? a.hi - b.hi : a.lo - b.lo;
 }
 
+export const LEAST_ID: KeyspaceId = Object.freeze({ hi: 0, lo: 0 });
+export const GREATEST_ID: KeyspaceId = Object.freeze({ hi: 0xffffffff, lo: 0xffffffff });
+
+/** The id in front of another one, which is not the least. */
+export function idBefore({ hi, lo }: KeyspaceId): KeyspaceId {
+  return lo === 0 ? { hi: hi - 1, lo: 0xffffffff } : { hi, lo: lo - 1 };
+}
+
 /** An id as the signed bigint that SQL has. */
 export function signedId({ hi, lo }: KeyspaceId): string {
   return String(BigInt.asIntN(64, (BigInt(hi) << 32n) | BigInt(lo)));

@@ -17,7 +17,8 @@ export type TableSpec =
       readonly type: 'sharded';
       readonly schema: string;
       readonly name: string;
-      readonly shardKey: string;
+      /** The columns of the shard key, one or more. */
+      readonly keyColumns: readonly string[];
       /** Name of one of the keyspace's vindexes. */
       readonly vindex: string;
       readonly ids?: TableIds;
@@ -155,7 +156,7 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
       keyspace,
       schema,
       name,
-      shardKey: spec.shardKey,
+      keyColumns: Object.freeze([...spec.keyColumns]),
       vindex,
       ...ids,
       ...(spec.lookups === undefined ? {} : { lookups: Object.freeze(spec.lookups) }),

@@ -57,7 +57,8 @@ export type Table =
       readonly keyspace: Keyspace;
       readonly schema: string;
       readonly name: string;
-      readonly shardKey: string;
+      /** The columns of the shard key, one or more. */
+      readonly keyColumns: readonly string[];
       readonly vindex: Vindex;
       readonly ids?: TableIds;
       /** Absent: none. */
@@ -72,6 +73,8 @@ export type Table =
       readonly name: string;
       readonly ids?: TableIds;
     };
+
+export type ShardedTable = Extract<Table, { type: 'sharded' }>;
 
 export interface Keyspace {
   readonly name: string;

@@ -46,6 +46,41 @@ export interface Vindex {
   sqlExpression(quotedColumn: string, columnType: number): string | null;
   /** Where neighbouring values are near each other; null: a range of values may be anywhere. */
   readonly order: KeyOrder | null;
+  /** Of keys of several columns; null: it takes those of one only. */
+  readonly parts: KeyParts | null;
+}
+
+/** As many as an index of PostgreSQL has. */
+export const MAX_KEY_COLUMNS = 32;
+
+/**
+ * How keys of several columns become ids: the value of each column becomes a part, and the parts an id. Places of
+ * columns are 0-based.
+ */
+export interface KeyParts {
+  /** How many columns its keys have. At least 1; where that is one, `Vindex.mapper` is asked. */
+  readonly columnsMin: number;
+  readonly columnsMax: number;
+  /** As `Vindex.refusal`, of the column at this place. */
+  refusal(place: number, columnType: number): string | null;
+  /** As `Vindex.mapper`, of the column at this place; it writes its part. */
+  mapper(
+    place: number,
+    columnType: number,
+    inputType: number,
+    columnTypmod?: number,
+  ): KeyMapper | null;
+  /** Writes the id of a key with these parts, one a column, as mappers have written them. */
+  combine(parts: readonly KeyspaceId[], out: KeyspaceIdCell): void;
+  /**
+   * Visits keyspace ids, as closed intervals, that contain those of all keys whose first columns have these parts
+   * (fewer than columns, at least one). Null: such keys may be anywhere.
+   */
+  readonly eachSpan:
+    | ((first: readonly KeyspaceId[], visit: (from: KeyspaceId, to: KeyspaceId) => void) => void)
+    | null;
+  /** As `Vindex.sqlExpression`, over all columns of the key. */
+  sqlExpression(quotedColumns: readonly string[], columnTypes: readonly number[]): string | null;
 }
 
 /**

@@ -147,10 +147,10 @@ export class Analysis {
     this.walker = walker;
   }
 
-  /** The shard key's variable of a sharded table's occurrence; null for every other one. */
-  keyOf(occurrence: Occurrence): Variable | null {
-    const table = occurrence.table;
+  /** The variables of a sharded table's key columns, in their order; null for every other one. */
+  keysOf({ table, entry }: Occurrence): readonly Variable[] | null {
     if (table?.type !== 'sharded') return null;
-    return occurrence.entry.variables.get(table.shardKey) ?? null;
+    const keys = table.keyColumns.map((name) => entry.variables.get(name));
+    return keys.includes(undefined) ? null : (keys as Variable[]);
   }
 }

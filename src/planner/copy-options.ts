@@ -23,7 +23,7 @@ interface Options {
  */
 export function copyFormat(
   nodes: readonly Node[] | undefined,
-  shardKey: string | null,
+  keyColumns: readonly string[],
 ): CopyFormat {
   const options: Options = {
     format: 'text',
@@ -37,11 +37,11 @@ export function copyFormat(
     forceNull: false,
   };
   for (const node of nodes ?? [])
-    if ('DefElem' in node) readOption(node.DefElem, shardKey, options);
+    if ('DefElem' in node) readOption(node.DefElem, keyColumns, options);
   return buildFormat(options);
 }
 
-function readOption(element: DefElem, shardKey: string | null, options: Options): void {
+function readOption(element: DefElem, keyColumns: readonly string[], options: Options): void {
   const text = defElemText(element);
   switch (element.defname) {
     case 'format':
@@ -66,10 +66,10 @@ function readOption(element: DefElem, shardKey: string | null, options: Options)
       options.defaultText = text;
       return;
     case 'force_not_null':
-      options.forceNotNull = names(element, shardKey);
+      options.forceNotNull = names(element, keyColumns);
       return;
     case 'force_null':
-      options.forceNull = names(element, shardKey);
+      options.forceNull = names(element, keyColumns);
       return;
     case 'encoding':
       checkEncoding(text ?? '');
@@ -91,12 +91,20 @@ function checkEncoding(name: string): void {
   refuse(`COPY with ENCODING '${name}' is not supported`, 'Convert the data to UTF-8.');
 }
 
-/** Whether the column list of an option, or its `*`, holds the shard key. */
-function names(element: DefElem, shardKey: string | null): boolean {
+/** Whether the column list of an option, or its `*`, holds the columns of the shard key. */
+function names(element: DefElem, keyColumns: readonly string[]): boolean {
   const argument = element.arg;
-  if (argument === undefined || shardKey === null) return false;
+  if (argument === undefined) return false;
   if ('A_Star' in argument) return true;
-  return 'List' in argument && stringsOf(argument.List.items).includes(shardKey);
+  const listed = 'List' in argument ? stringsOf(argument.List.items) : [];
+  const held = keyColumns.filter((name) => listed.includes(name));
+  if (held.length > 0 && held.length < keyColumns.length) {
+    refuse(
+      `COPY with ${(element.defname ?? '').toUpperCase()} for some columns of the shard key only is not supported`,
+      `Name all of them: ${keyColumns.join(', ')}.`,
+    );
+  }
+  return held.length > 0;
 }
 
 function buildFormat(options: Options): CopyFormat {

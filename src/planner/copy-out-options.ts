@@ -21,7 +21,7 @@ const LF = 0x0a;
  */
 export function copyOutFormat(nodes: readonly Node[] | undefined): CopyOutFormat {
   const elements = (nodes ?? []).flatMap((node) => ('DefElem' in node ? [node.DefElem] : []));
-  const format = copyFormat(nodes, null);
+  const format = copyFormat(nodes, []);
   const names = elements.map(({ defname }) => defname ?? '');
   const allowed = OPTIONS[format.kind];
   if (new Set(names).size < names.length || names.some((name) => !allowed.includes(name))) {

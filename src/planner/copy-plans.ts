@@ -1,4 +1,5 @@
 import type { CopyStmt, Node } from '@pgsql/types';
+import { keyColumnMapper, keyName, keyPartsOf } from '../keyspace/key-columns.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { stringsOf } from './ast.js';
@@ -13,7 +14,15 @@ import type { IdColumn } from './id-sources.js';
 import type { Occurrence } from './model.js';
 import { Params } from './params.js';
 import { placementOf, type Placement, type ShardedOccurrence } from './placement.js';
-import type { CopyFormat, CopyFromPlan, ManyShards, Plan, RoutePlan } from './plan.js';
+import type {
+  CopyFormat,
+  CopyFromPlan,
+  ManyShards,
+  Plan,
+  RoutePlan,
+  StoredColumn,
+  StoredKey,
+} from './plan.js';
 import { routePlan } from './plans.js';
 import { newLevel } from './queries.js';
 import { refusal, Refused, refuse } from './refusals.js';
@@ -111,7 +120,7 @@ function together(many: ManyShards, statement: CopyStmt): ManyShards {
 }
 
 function toOptions(statement: CopyStmt): { kind: CopyFormat['kind']; header: boolean } {
-  const format = copyFormat(statement.options, null);
+  const format = copyFormat(statement.options, []);
   return { kind: format.kind, header: format.kind !== 'binary' && format.header };
 }
 
@@ -174,8 +183,7 @@ function splitCopy(
   const sharded = placement.sharded[0];
   if (sharded === undefined) checkCopies(target, analysis);
   else checkDefaults(analysis);
-  const shardKey = sharded?.table.shardKey ?? null;
-  const format = copyFormat(statement.options, shardKey);
+  const format = copyFormat(statement.options, sharded?.table.keyColumns ?? []);
   if (sharded === undefined && format.kind !== 'binary' && format.defaultText !== null) {
     refuseDefaultOption(target);
   }
@@ -197,27 +205,36 @@ function copiedKey(
   columns: readonly string[],
   madeCount: number,
   format: CopyFormat,
-): NonNullable<CopyFromPlan['key']> {
-  const { table, relation } = target;
-  const field = columns.indexOf(table.shardKey);
-  const column = relation.columns.find((candidate) => candidate.name === table.shardKey)!;
+): StoredKey {
+  const { table } = target;
+  const stored = table.keyColumns.map((name, place) => {
+    const field = columns.indexOf(name);
+    const made = field >= columns.length - madeCount;
+    return { ...copiedColumn(target, name, place, field), ...(made ? { made } : {}) };
+  });
+  if (format.kind !== 'binary' && format.defaultText !== null) refuseDefaultOption(target);
+  return { columns: stored, parts: keyPartsOf(table), name: keyName(table) };
+}
+
+function copiedColumn(
+  { table, relation }: ShardedOccurrence,
+  key: string,
+  place: number,
+  field: number,
+): StoredColumn {
+  const column = relation.columns.find((candidate) => candidate.name === key)!;
   if (field < 0 || column.generated) {
     refuse(
-      `COPY into table "${table.name}" brings no value for its shard key "${table.shardKey}"`,
-      `Name "${table.shardKey}" among the columns.`,
+      `COPY into table "${table.name}" brings no value for its shard key "${key}"`,
+      `Name "${key}" among the columns.`,
     );
   }
-  if (format.kind !== 'binary' && format.defaultText !== null) refuseDefaultOption(target);
-  const mapper = table.vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
+  const name = `${table.name}.${key}`;
+  const mapper = keyColumnMapper(table, place, column.type, TypeOid.unknown, column.typmod);
   if (mapper === null) {
-    refuse(
-      `shard key "${table.name}.${table.shardKey}" cannot be read from COPY data`,
-      'Insert the rows instead.',
-    );
+    refuse(`shard key "${name}" cannot be read from COPY data`, 'Insert the rows instead.');
   }
-  const name = `${table.name}.${table.shardKey}`;
-  const made = field >= columns.length - madeCount;
-  return { field, mapper, columnType: column.type, column: name, ...(made ? { made } : {}) };
+  return { field, mapper, columnType: column.type, column: name };
 }
 
 function refuseDefaultOption(target: Occurrence): void {

@@ -7,11 +7,12 @@ import type {
   IndexStmt,
   Node,
 } from '@pgsql/types';
-import type { Lookup } from '../keyspace/topology.js';
+import { keyList } from '../keyspace/key-columns.js';
+import type { Lookup, ShardedTable } from '../keyspace/topology.js';
 import { rangeVarText, stringsOf } from './ast.js';
 import { addedColumnProblem, checkPartition, sameHome } from './ddl-rows.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
-import type { Refusal, ShardedTable } from './plan.js';
+import type { Refusal } from './plan.js';
 import { refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
@@ -138,16 +139,16 @@ function checkConstraint(
 
 function checkUnique(what: string, columns: readonly string[], subject: Subject): void {
   const table = shardedOf(subject);
-  if (table === null || columns.includes(table.shardKey)) return;
+  if (table === null || table.keyColumns.every((name) => columns.includes(name))) return;
   // The lookup sees the values of all shards.
   const [column] = columns;
   const isLookedUp = ({ unique, column: own }: Lookup): boolean => unique && own === column;
   if (columns.length === 1 && table.lookups?.some(isLookedUp) === true) return;
   const named = columns.filter((column) => column !== '');
-  const list = [table.shardKey, ...named].join(', ');
+  const list = [...new Set([...table.keyColumns, ...named])].join(', ');
   const example = what === 'a primary key' ? `PRIMARY KEY (${list})` : `UNIQUE (${list})`;
   refuse(
-    `${what} of sharded table "${table.name}" must contain its shard key "${table.shardKey}": ` +
+    `${what} of sharded table "${table.name}" must contain its shard key "${keyList(table)}": ` +
       'no shard sees the rows of the others',
     `Write ${example}, make "${table.name}" a reference table, or give a single column a vindex of type lookup_unique.`,
   );
@@ -177,19 +178,35 @@ function checkForeignKey(
   }
   if (!own.keyspace.sharded || theirs.type === 'reference') return;
   if (own.type === 'sharded' && theirs.type === 'sharded') {
-    const place = local.indexOf(own.shardKey);
-    const matched =
-      foreign.length > 0 ? foreign[place] : local.length === 1 ? theirs.shardKey : null;
     const clears = ['n', 'd'].includes(constraint.fk_del_action ?? '');
-    if (place >= 0 && matched === theirs.shardKey && !clears) return;
+    if (followsKeys(local, foreign, own, theirs) && !clears) return;
   }
   const hint =
     own.type === 'sharded' && theirs.type === 'sharded'
-      ? `Let the shard keys be part of it: FOREIGN KEY (${own.shardKey}, ...) REFERENCES ${theirs.name} (${theirs.shardKey}, ...).`
+      ? `Let the shard keys be part of it: FOREIGN KEY (${keyList(own)}, ...) REFERENCES ${theirs.name} (${keyList(theirs)}, ...).`
       : 'Only references to reference tables, and between shard keys, can be checked by a shard.';
   refuse(
     `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" that does not follow the shard keys is not supported`,
     hint,
+  );
+}
+
+/** Whether the columns of one shard key refer to those of the other, in their order. */
+function followsKeys(
+  local: readonly string[],
+  foreign: readonly string[],
+  { keyColumns: own }: ShardedTable,
+  { keyColumns: theirs }: ShardedTable,
+): boolean {
+  // Without a list it refers to the primary key, which holds the shard key; of one column, it is that.
+  const isBare = foreign.length === 0 && local.length === 1;
+  const named = isBare ? theirs : foreign;
+  return (
+    own.length === theirs.length &&
+    own.every((name, place) => {
+      const at = local.indexOf(name);
+      return at >= 0 && named[at] === theirs[place];
+    })
   );
 }
 
@@ -205,16 +222,16 @@ function checkCommand(command: AlterTableCmd, subject: Subject, context: Stateme
     checkPartition(subtype === 'AT_AttachPartition', def.PartitionCmd, subject, context);
   }
   const table = shardedOf(subject);
-  if (table === null || name !== table.shardKey) return;
+  if (table === null || name === undefined || !table.keyColumns.includes(name)) return;
   if (subtype === 'AT_DropColumn') {
     refuse(
-      `dropping the shard key "${table.name}.${table.shardKey}" is not supported`,
+      `dropping the shard key "${table.name}.${name}" is not supported`,
       'Reshard the table by another column first.',
     );
   }
   if (subtype === 'AT_AlterColumnType') {
     refuse(
-      `changing the type of the shard key "${table.name}.${table.shardKey}" is not supported: its values may map to other shards`,
+      `changing the type of the shard key "${table.name}.${name}" is not supported: its values may map to other shards`,
       'Create a new table and copy the rows into it.',
     );
   }

@@ -1,4 +1,5 @@
 import type { ColumnDef, Node, PartitionCmd } from '@pgsql/types';
+import { keyList } from '../keyspace/key-columns.js';
 import type { Table } from '../keyspace/topology.js';
 import { bodyOf, contains, qualifiedName } from './ast.js';
 import { differsByShard } from './builtin-functions.js';
@@ -88,5 +89,5 @@ export function sameHome(a: Table, b: Table): boolean {
   if (a.keyspace !== b.keyspace) return false;
   if (!a.keyspace.sharded) return true;
   if (a.type !== 'sharded' || b.type !== 'sharded') return a.type === b.type;
-  return a.shardKey === b.shardKey && a.vindex === b.vindex;
+  return keyList(a) === keyList(b) && a.vindex === b.vindex;
 }

@@ -8,6 +8,7 @@ import type {
   RangeVar,
   VacuumStmt,
 } from '@pgsql/types';
+import type { Table } from '../keyspace/topology.js';
 import { bodyOf, defElemText, forEachChild, kindOf, qualifiedName } from './ast.js';
 import {
   checkAlterTable,
@@ -199,11 +200,8 @@ function planRename(node: Node, context: StatementContext): Plan {
   return everywhere();
 }
 
-function isShardKey(
-  table: { type: string; shardKey?: string },
-  column: string | undefined,
-): boolean {
-  return table.type === 'sharded' && table.shardKey === column;
+function isShardKey(table: Table, column: string | undefined): boolean {
+  return table.type === 'sharded' && table.keyColumns.includes(column ?? '');
 }
 
 /** CREATE SCHEMA may hold further CREATE statements. */

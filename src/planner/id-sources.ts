@@ -101,7 +101,7 @@ function defaultSource(column: CatalogColumn, names: Names): IdSource | null {
 
 /** New UUIDs, where a server cannot make them: it is the value that tells which one, or all need the same. */
 function uuidSource({ name, uuid }: CatalogColumn, table: Table): IdSource | null {
-  const tells = table.type === 'sharded' && table.shardKey === name;
+  const tells = table.type === 'sharded' && table.keyColumns.includes(name);
   if (uuid === undefined || !table.keyspace.sharded || !(tells || table.type === 'reference')) {
     return null;
   }

@@ -7,7 +7,7 @@ import { addEdge, type KeyValue, type Level, type Occurrence, type Variable } fr
 import {
   analyseAssignments,
   analyseReturning,
-  assignedKey,
+  assignedKeys,
   columnHint,
   hasReturning,
   openModification,
@@ -94,12 +94,12 @@ function analyseConflict(
   const excluded: ScopeItem = { ...item, name: 'excluded', schema: null, columnsVisible: false };
   const scope: Scope = { ...place.scope, items: [item, excluded] };
   const inner: Place = { scope, ctes: place.ctes };
-  const newKey = assignedKey(clause.targetList, occurrence);
-  if (newKey !== null) {
+  const keys = analysis.keysOf(occurrence);
+  assignedKeys(clause.targetList, occurrence)?.forEach((value, place) => {
     // The row that is met is on the shard that the inserted one, `excluded`, belongs to.
-    const column = bareColumn(newKey, inner, analysis);
-    if (column === null || column !== analysis.keyOf(occurrence)) refuseNewKey(occurrence);
-  }
+    const column = value === null ? keys?.[place] : bareColumn(value, inner, analysis);
+    if (column === null || column !== keys?.[place]) refuseNewKey(occurrence);
+  });
   analyseAssignments(clause.targetList, occurrence, inner, analysis);
   visitExpression(clause.whereClause, inner, analysis);
 }
@@ -113,7 +113,7 @@ function insertedColumns(statement: InsertStmt, occurrence: Occurrence): string[
     if (!('ResTarget' in node)) return '';
     const name = columnOf(occurrence, node.ResTarget.name)?.name ?? '';
     const steps = node.ResTarget.indirection?.length ?? 0;
-    if (steps > 0 && table?.type === 'sharded' && table.shardKey === name) {
+    if (steps > 0 && table?.type === 'sharded' && table.keyColumns.includes(name)) {
       refuse(
         `inserting into a part of the shard key "${table.name}.${name}" is not supported`,
         'Insert the whole value.',
@@ -157,8 +157,8 @@ function valuesRows(select: SelectStmt): Node[][] | null {
 }
 
 /**
- * INSERT ... VALUES: the key can only be one of the rows' values, where each is a constant or
- * parameter.
+ * INSERT ... VALUES: a column of the key can only be one of the rows' values, where each is a
+ * constant or parameter.
  */
 function bindInsertedKey(
   rows: readonly (readonly Node[])[],
@@ -166,21 +166,21 @@ function bindInsertedKey(
   occurrence: Occurrence,
   analysis: Analysis,
 ): void {
-  const key = analysis.keyOf(occurrence);
-  if (key === null || typmodOf(key, occurrence) !== -1) return;
-  const place = columns.indexOf(key.name);
-  const values: KeyValue[] = [];
-  for (const row of rows) {
-    const cell = row[place];
-    const value = cell === undefined ? null : valueOf(cell, analysis);
-    if (value === null) return;
-    values.push(value);
+  for (const key of analysis.keysOf(occurrence) ?? []) {
+    if (typmodOf(key, occurrence) !== -1) continue;
+    const place = columns.indexOf(key.name);
+    const values: KeyValue[] = [];
+    for (const row of rows) {
+      const cell = row[place];
+      const value = cell === undefined ? null : valueOf(cell, analysis);
+      if (value !== null) values.push(value);
+    }
+    if (values.length === rows.length) key.bindings.push({ values, site: key, stored: true });
   }
-  key.bindings.push({ values, site: key, stored: true });
 }
 
 /**
- * INSERT ... SELECT: what the key column gets is a column of the query, a constant or a parameter.
+ * INSERT ... SELECT: what a column of the key gets is a column of the query, a constant or a parameter.
  */
 function bindSelectedKey(
   query: Level,
@@ -189,16 +189,20 @@ function bindSelectedKey(
   occurrence: Occurrence,
   analysis: Analysis,
 ): void {
-  const key = analysis.keyOf(occurrence);
-  if (key === null || query.openOutputs) return;
-  // A length or precision may change the value on its way in.
-  if (typmodOf(key, occurrence) !== -1) return;
-  const place = columns.indexOf(key.name);
-  const output = query.outputs[place];
-  if (output === undefined) return;
-  if (output.variable !== null) return addEdge(key, output.variable);
-  const value = selectedValue(select, place, query.outputs.length, analysis);
-  if (value !== null) key.bindings.push({ values: [value], site: key, stored: true });
+  if (query.openOutputs) return;
+  for (const key of analysis.keysOf(occurrence) ?? []) {
+    // A length or precision may change the value on its way in.
+    if (typmodOf(key, occurrence) !== -1) continue;
+    const place = columns.indexOf(key.name);
+    const output = query.outputs[place];
+    if (output === undefined) continue;
+    if (output.variable !== null) {
+      addEdge(key, output.variable);
+      continue;
+    }
+    const value = selectedValue(select, place, query.outputs.length, analysis);
+    if (value !== null) key.bindings.push({ values: [value], site: key, stored: true });
+  }
 }
 
 function selectedValue(

@@ -1,5 +1,6 @@
-import type { InsertStmt } from '@pgsql/types';
-import type { Keyspace, Shard, Table } from '../keyspace/topology.js';
+import type { InsertStmt, Node } from '@pgsql/types';
+import { keyList } from '../keyspace/key-columns.js';
+import type { Keyspace, Shard, ShardedTable, Table } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { contains } from './ast.js';
 import { checkCopiedDefaults, checkDefaults } from './column-defaults.js';
@@ -18,15 +19,7 @@ import { columnsMadeByRow, planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { momentEdits, tellsTime } from './moment-calls.js';
 import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
-import type {
-  Destination,
-  InsertSplitPlan,
-  KeyTerm,
-  ManyShards,
-  Plan,
-  Refusal,
-  ShardedTable,
-} from './plan.js';
+import type { Destination, InsertSplitPlan, KeyTerm, ManyShards, Plan, Refusal } from './plan.js';
 import { routePlan } from './plans.js';
 import { planReferenceWrite } from './reference-writes.js';
 import { refusal, Refused, refuse } from './refusals.js';
@@ -34,7 +27,7 @@ import { keyspacesOf, orRefusal, routeInsertSelect, routeToOne, routeUnknown } f
 import { findRows, type RowSpan } from './row-spans.js';
 import type { SequenceCalls } from './sequence-calls.js';
 import { analyse, type StatementContext } from './statement-context.js';
-import { inputTypeOf, keyTerm } from './terms.js';
+import { storedTerm } from './terms.js';
 
 /** Plans an INSERT by the kind of its target table. */
 export function planInsert(
@@ -73,7 +66,7 @@ function insertInto(
   if (!table.keyspace.sharded) return insertUnsharded(table.keyspace, inserting);
   if (table.type === 'reference') return insertReference(table.keyspace, inserting);
   const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
-  checkKeyColumn(inserting, target.table);
+  checkKeyColumns(inserting, target.table);
   checkConflict(statement, target.table);
   checkDefaults(analysis);
   return insertSharded(target, inserting);
@@ -156,10 +149,14 @@ function refuseVolatileConflict(
 function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
   const { statement, insertion, made, analysis, context } = inserting;
   const { rows } = insertion;
-  const place = insertion.columns.indexOf(target.table.shardKey);
-  if (rows?.some((row) => 'SetToDefault' in row[place]!) === true) {
-    refuseMissingKey(target.table);
-  }
+  const places = target.table.keyColumns.map((name) => insertion.columns.indexOf(name));
+  target.table.keyColumns.forEach((name, index) => {
+    const isDefault = (row: readonly Node[]): boolean => {
+      const cell = row[places[index]!];
+      return cell !== undefined && 'SetToDefault' in cell;
+    };
+    if (rows?.some(isDefault) === true) refuseMissingKey(target.table, name);
+  });
   const travelling = (): ManyShards => {
     const read =
       rows === null
@@ -176,7 +173,7 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
   if (rows === null || others || analysis.nestedWrites > 0) {
     return routePlan('insert', true, routeInsertSelect(insertion, analysis, travelling));
   }
-  const keys = insertedKeys(rows, place, target, analysis);
+  const keys = insertedKeys(rows, places, target, analysis);
   if (keys === null || analysis.effects.length > 0 || analysis.readsCatalog) {
     return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
   }
@@ -236,48 +233,56 @@ function selectReason({ target }: Insertion): Refusal {
   );
 }
 
-function checkKeyColumn({ statement, insertion, made }: Inserting, table: ShardedTable): void {
-  const { name, shardKey } = table;
-  const column = insertion.target.relation.columns.find(
-    (candidate) => candidate.name === shardKey,
-  )!;
+function checkKeyColumns(inserting: Inserting, table: ShardedTable): void {
+  for (const key of table.keyColumns) checkInsertedKey(inserting, table, key);
+}
+
+function checkInsertedKey(
+  { statement, insertion, made }: Inserting,
+  table: ShardedTable,
+  key: string,
+): void {
+  const { name } = table;
+  const column = insertion.target.relation.columns.find((candidate) => candidate.name === key)!;
   if (column.generated) {
     refuse(
-      `shard key "${name}.${shardKey}" is a generated column, so the proxy cannot see its value`,
+      `shard key "${name}.${key}" is a generated column, so the proxy cannot see its value`,
       'Choose an ordinary column as the shard key.',
     );
   }
   if (column.identity !== '' && statement.override === 'OVERRIDING_USER_VALUE') {
     refuse(
-      `OVERRIDING USER VALUE on shard key "${name}.${shardKey}" is not supported`,
+      `OVERRIDING USER VALUE on shard key "${name}.${key}" is not supported`,
       'Give the value and use OVERRIDING SYSTEM VALUE.',
     );
   }
-  if (made.some((id) => id.column.name === shardKey)) return;
-  const place = insertion.columns.indexOf(shardKey);
+  if (made.some((id) => id.column.name === key)) return;
+  const place = insertion.columns.indexOf(key);
   const short = insertion.rows?.some((row) => row.length <= place) ?? false;
   const missing = insertion.rows === null && insertion.select === null;
-  if (place < 0 || short || missing) refuseMissingKey(table);
+  if (place < 0 || short || missing) refuseMissingKey(table, key);
 }
 
 /** A shard meets its own rows only, and not those with the same value of a column with a lookup. */
 function checkConflict({ onConflictClause: clause }: InsertStmt, table: ShardedTable): void {
   const unique = table.lookups?.find((lookup) => lookup.unique);
   if (clause === undefined || unique === undefined) return;
-  const named = (clause.infer?.indexElems ?? []).some(
-    (node) => 'IndexElem' in node && node.IndexElem.name === table.shardKey,
+  const named = new Set(
+    (clause.infer?.indexElems ?? []).map((node) =>
+      'IndexElem' in node ? node.IndexElem.name : undefined,
+    ),
   );
-  if (named) return;
+  if (table.keyColumns.every((name) => named.has(name))) return;
   refuse(
     `ON CONFLICT that may be about "${table.name}.${unique.column}", which is unique over all shards, is not supported`,
-    `Name the shard key: ON CONFLICT (${table.shardKey}); or look first, and then INSERT or UPDATE.`,
+    `Name the shard key: ON CONFLICT (${keyList(table)}); or look first, and then INSERT or UPDATE.`,
   );
 }
 
-function refuseMissingKey({ name, shardKey }: ShardedTable): never {
+function refuseMissingKey({ name }: ShardedTable, key: string): never {
   refuse(
-    `INSERT into table "${name}" gives no value for its shard key "${shardKey}"`,
-    `Name "${shardKey}" among the columns and give a constant or parameter for it.`,
+    `INSERT into table "${name}" gives no value for its shard key "${key}"`,
+    `Name "${key}" among the columns and give a constant or parameter for it.`,
   );
 }
 
@@ -318,16 +323,14 @@ function rowSpans(count: number, context: StatementContext): readonly RowSpan[] 
 /** The key of each row, where all are constants or parameters; null where some are computed. */
 function insertedKeys(
   rows: NonNullable<Insertion['rows']>,
-  place: number,
+  places: readonly number[],
   target: ShardedOccurrence,
   analysis: Analysis,
 ): KeyTerm[] | null {
   const keys: KeyTerm[] = [];
   for (const row of rows) {
-    const value = valueOf(row[place]!, analysis);
-    const inputType = value === null ? null : inputTypeOf(value, analysis.keyOf(target)!, analysis);
-    if (value === null || inputType === null) return null;
-    const term = keyTerm(value, inputType, target, true);
+    const values = places.map((place) => valueOf(row[place]!, analysis));
+    const term = storedTerm(values, target, analysis);
     if (term === null) return null;
     keys.push(term);
   }

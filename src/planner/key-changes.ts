@@ -1,3 +1,4 @@
+import { keyList } from '../keyspace/key-columns.js';
 import type { Analysis } from './analysis.js';
 import { bareColumn } from './expressions.js';
 import { valueOf } from './key-values.js';
@@ -7,7 +8,7 @@ import type { ShardedOccurrence } from './placement.js';
 import type { KeyTerm, ManyShards, ShardSelector } from './plan.js';
 import { refusal, Refused } from './refusals.js';
 import { orRefusal, type Route } from './routing.js';
-import { inputTypeOf, keyTerm } from './terms.js';
+import { storedTerm } from './terms.js';
 
 /**
  * What becomes of the shard key in an UPDATE that sets it: null where the new value is the old one;
@@ -16,18 +17,19 @@ import { inputTypeOf, keyTerm } from './terms.js';
 export type KeyChange = KeyTerm | 'computed';
 
 export function keyChange(
-  { value, place }: NewKey,
+  { values, place }: NewKey,
   target: Occurrence,
   analysis: Analysis,
 ): KeyChange | null {
   const occurrence = target as ShardedOccurrence;
-  const key = analysis.keyOf(occurrence)!;
-  const column = bareColumn(value, place, analysis);
-  if (column !== null) return reachable(key).has(column) ? null : 'computed';
-  const constant = valueOf(value, analysis);
-  const inputType = constant === null ? null : inputTypeOf(constant, key, analysis);
-  if (constant === null || inputType === null) return 'computed';
-  return keyTerm(constant, inputType, occurrence, true) ?? 'computed';
+  const keys = analysis.keysOf(occurrence)!;
+  const stays = values.map((value, index) => {
+    const column = value === null ? keys[index]! : bareColumn(value, place, analysis);
+    return column !== null && reachable(keys[index]!).has(column);
+  });
+  if (!stays.includes(false)) return null;
+  const constants = values.map((value) => (value === null ? null : valueOf(value, analysis)));
+  return storedTerm(constants, occurrence, analysis) ?? 'computed';
 }
 
 /**
@@ -46,7 +48,7 @@ export function routeKeyChange(
   if (route.many.kind !== 'addTags') {
     const problem = refusal(
       `changing the shard key of "${relation.name}" by rows of other shards is not supported`,
-      `Bind "${table.shardKey}", before and after, to values of one shard.`,
+      `Bind "${keyList(table)}", before and after, to values of one shard.`,
     );
     if (!bound || shards.groups.length > 1) throw new Refused(problem);
     return {

@@ -19,8 +19,8 @@ import { inputTypeOf } from './terms.js';
  */
 export function keyRanges(occurrence: ShardedOccurrence, analysis: Analysis): KeyRanges | null {
   const { order } = occurrence.table.vindex;
-  const key = analysis.keyOf(occurrence);
-  if (order === null || key === null) return null;
+  const [key, ...more] = analysis.keysOf(occurrence) ?? [];
+  if (order === null || key === undefined || more.length > 0) return null;
   const conditions: (readonly KeyInterval[])[] = [];
   for (const variable of reachable(key)) {
     for (const ranges of variable.ranges) {

@@ -1,5 +1,8 @@
 import type { Level, Variable } from './model.js';
 
+/** Whether columns tell the rows of different keys apart. */
+export type HoldsKey = (columns: Iterable<Variable>) => boolean;
+
 /**
  * What the outermost query may do that is more than the sum of its rows: nothing; sort and cut
  * them; that and make them distinct; anything behind WHERE.
@@ -8,23 +11,19 @@ export type Allowed = 'nothing' | 'sorting' | 'distinct' | 'grouping';
 
 /**
  * What makes a query more than the rows of FROM one by one; null where nothing does. Groups,
- * windows and distinct rows do not if they are told apart by a column that `isKey`: one shard has
- * all rows of a key.
+ * windows and distinct rows do not if they are told apart by columns that hold the key: one shard
+ * has all rows of a key.
  */
-export function levelBlock(
-  level: Level,
-  allowed: Allowed,
-  isKey: (variable: Variable) => boolean,
-): string | null {
+export function levelBlock(level: Level, allowed: Allowed, holdsKey: HoldsKey): string | null {
   if (level.values) return 'VALUES';
   if (level.recursive) return 'WITH RECURSIVE';
   if (allowed === 'grouping') return null;
-  const grouping = groupingBlock(level, isKey);
+  const grouping = groupingBlock(level, holdsKey);
   if (grouping !== null) return grouping;
-  if (level.windows && !(level.partitions?.every((columns) => some(columns, isKey)) ?? false)) {
+  if (level.windows && !(level.partitions?.every(holdsKey) ?? false)) {
     return 'a window function';
   }
-  if (level.distinct && allowed !== 'distinct' && !some(level.distinctVariables, isKey)) {
+  if (level.distinct && allowed !== 'distinct' && !holdsKey(level.distinctVariables)) {
     return 'DISTINCT';
   }
   if (level.limited && allowed === 'nothing') return 'LIMIT, OFFSET or FETCH';
@@ -32,9 +31,9 @@ export function levelBlock(
 }
 
 /** Counts over all rows are left to the caller, who adds them up. */
-function groupingBlock(level: Level, isKey: (variable: Variable) => boolean): string | null {
+function groupingBlock(level: Level, holdsKey: HoldsKey): string | null {
   if (level.grouped) {
-    return some(level.groupVariables ?? [], isKey) ? null : groupedBlock(level);
+    return holdsKey(level.groupVariables ?? []) ? null : groupedBlock(level);
   }
   if (level.aggregates && !level.countsOnly) return 'an aggregate function';
   return level.having ? 'HAVING' : null;
@@ -42,11 +41,6 @@ function groupingBlock(level: Level, isKey: (variable: Variable) => boolean): st
 
 function groupedBlock(level: Level): string {
   return level.aggregates ? 'an aggregate function' : 'GROUP BY';
-}
-
-function some(columns: Iterable<Variable>, test: (variable: Variable) => boolean): boolean {
-  for (const column of columns) if (test(column)) return true;
-  return false;
 }
 
 /**

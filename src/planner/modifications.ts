@@ -8,6 +8,8 @@ import type {
   WithClause,
 } from '@pgsql/types';
 import type { CatalogColumn } from '../keyspace/catalog.js';
+import { keyName } from '../keyspace/key-columns.js';
+import type { ShardedTable } from '../keyspace/topology.js';
 import type { Analysis, CteScope, Place } from './analysis.js';
 import { isStar } from './ast.js';
 import { visitExpression } from './expressions.js';
@@ -16,7 +18,6 @@ import { analyseFrom, baseTable } from './from-clause.js';
 import type { Entry, Level, Occurrence } from './model.js';
 import type { ParamHint } from './params.js';
 import { analyseWith, newLevel } from './queries.js';
-import type { ShardedTable } from './plan.js';
 import { refuse } from './refusals.js';
 import type { Scope, ScopeItem } from './scopes.js';
 import { columnOf } from './target-columns.js';
@@ -34,9 +35,9 @@ export interface Modification {
   readonly newKey: NewKey | null;
 }
 
-/** The value that an UPDATE gives to the shard key. */
+/** The values that an UPDATE gives to the columns of the shard key, in their order; null: it stays as it is. */
 export interface NewKey {
-  readonly value: Node;
+  readonly values: readonly (Node | null)[];
   readonly place: Place;
 }
 
@@ -111,8 +112,8 @@ export function analyseUpdate(
   if (open === null) return null;
   const place = joinedPlace(open, statement.fromClause, analysis);
   const cursor = analyseWhere(statement.whereClause, place, open.level, analysis);
-  const value = assignedKey(statement.targetList, open.occurrence);
-  const newKey = value === null ? null : { value, place };
+  const values = assignedKeys(statement.targetList, open.occurrence);
+  const newKey = values === null ? null : { values, place };
   if (newKey !== null && parent !== null) refuseNewKey(open.occurrence);
   analyseAssignments(statement.targetList, open.occurrence, place, analysis);
   return { ...closeModification(open, statement, place, cursor, analysis), newKey };
@@ -153,7 +154,7 @@ export function analyseMerge(
     const clause = node.MergeWhenClause;
     visitExpression(clause.condition, place, analysis);
     if (clause.commandType === 'CMD_UPDATE') {
-      if (assignedKey(clause.targetList, open.occurrence) !== null) refuseNewKey(open.occurrence);
+      if (assignedKeys(clause.targetList, open.occurrence) !== null) refuseNewKey(open.occurrence);
       analyseAssignments(clause.targetList, open.occurrence, place, analysis);
     }
     for (const value of clause.values ?? []) visitExpression(value, place, analysis);
@@ -186,24 +187,28 @@ function analyseWhere(
   return null;
 }
 
-/** What SET gives to the target's shard key; null: nothing. */
-export function assignedKey(targets: readonly Node[] | undefined, target: Occurrence): Node | null {
+/** What SET gives to the columns of the target's shard key, as in `NewKey`; null: nothing to any. */
+export function assignedKeys(
+  targets: readonly Node[] | undefined,
+  target: Occurrence,
+): readonly (Node | null)[] | null {
   const { table } = target;
   if (table?.type !== 'sharded') return null;
+  const values = table.keyColumns.map((): Node | null => null);
   for (const node of targets ?? []) {
     if (!('ResTarget' in node)) continue;
     const { name, val, indirection } = node.ResTarget;
-    if (columnOf(target, name)?.name !== table.shardKey) continue;
+    const place = table.keyColumns.indexOf(columnOf(target, name)?.name ?? '');
+    if (place < 0) continue;
     // A part of the key that is set makes a value that nobody sees.
-    return indirection === undefined && val !== undefined ? assignedValue(val) : node;
+    values[place] = indirection === undefined && val !== undefined ? assignedValue(val) : node;
   }
-  return null;
+  return values.some((value) => value !== null) ? values : null;
 }
 
 export function refuseNewKey({ table }: Occurrence): never {
-  const { name, shardKey } = table as ShardedTable;
   refuse(
-    `changing the shard key "${name}.${shardKey}" in this statement is not supported`,
+    `changing the shard key "${keyName(table as ShardedTable)}" in this statement is not supported`,
     'The row may belong to another shard afterwards: use an UPDATE of its own.',
   );
 }

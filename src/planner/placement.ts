@@ -1,5 +1,6 @@
-import type { Keyspace } from '../keyspace/topology.js';
-import type { ShardedTable } from './plan.js';
+import type { CatalogRelation } from '../keyspace/catalog.js';
+import { keyColumnRefusal } from '../keyspace/key-columns.js';
+import type { Keyspace, ShardedTable } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import type { Occurrence } from './model.js';
 import { refuse } from './refusals.js';
@@ -105,31 +106,42 @@ function refuseKeyspaces(a: Occurrence, b: Occurrence): never {
 
 function checkSharded(occurrence: Occurrence, table: ShardedTable, analysis: Analysis): void {
   const { relation } = occurrence;
-  const column = relation.columns.find((candidate) => candidate.name === table.shardKey);
-  if (column === undefined) {
-    refuse(
-      `table "${table.name}" has no column "${table.shardKey}", its configured shard key`,
-      'Correct shard_key in the configuration or the table.',
-    );
-  }
-  const reason = table.vindex.refusal(column.type);
-  if (reason !== null) {
-    refuse(
-      `column "${table.name}.${table.shardKey}" cannot be the shard key: ${reason}`,
-      'Choose another column or column type.',
-    );
-  }
-  if (!column.deterministicCollation) {
-    refuse(
-      `shard key "${table.name}.${table.shardKey}" has a nondeterministic collation, under which equal values differ in their bytes`,
-      'Give the column a deterministic collation.',
-    );
+  for (const [place, name] of table.keyColumns.entries()) {
+    checkKeyColumn(relation, table, place, name);
   }
   const parentOf = `${relation.schema}.${relation.name}`;
   if (relation.kind === 'r' && inheritanceParents(analysis).has(parentOf)) {
     refuse(
       `table "${table.name}" has inheritance children, whose rows have shard keys of their own`,
       'Use declarative partitioning, or shard the children one by one.',
+    );
+  }
+}
+
+function checkKeyColumn(
+  { columns }: CatalogRelation,
+  table: ShardedTable,
+  place: number,
+  name: string,
+): void {
+  const column = columns.find((candidate) => candidate.name === name);
+  if (column === undefined) {
+    refuse(
+      `table "${table.name}" has no column "${name}", its configured shard key`,
+      'Correct shard_key in the configuration or the table.',
+    );
+  }
+  const reason = keyColumnRefusal(table, place, column.type);
+  if (reason !== null) {
+    refuse(
+      `column "${table.name}.${name}" cannot be the shard key: ${reason}`,
+      'Choose another column or column type.',
+    );
+  }
+  if (!column.deterministicCollation) {
+    refuse(
+      `shard key "${table.name}.${name}" has a nondeterministic collation, under which equal values differ in their bytes`,
+      'Give the column a deterministic collation.',
     );
   }
 }

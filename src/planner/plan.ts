@@ -1,9 +1,10 @@
-import type { KeyMapper, KeyOrder, Vindex } from '../keyspace/vindex.js';
-import type { Keyspace, Lookup, Shard, Table } from '../keyspace/topology.js';
+import type { KeyMapper } from '../keyspace/vindex.js';
+import type { Keyspace, Lookup, Shard, ShardedTable } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 import type { Pace } from '../util/pace.js';
+import type { KeysWithin, KeyTerm, LookupTerm, StoredKey } from './plan-keys.js';
 
 /**
  * Where one statement goes. Immutable, shared by every execution of its shape: values are named
@@ -130,8 +131,8 @@ export type ShardSelector =
       readonly keyspace: Keyspace;
       readonly groups: readonly (readonly KeyTerm[])[];
     }
-  /** All shards of the keyspace; where `within` is given, those of keys that are in any of these ranges. */
-  | { readonly kind: 'all'; readonly keyspace: Keyspace; readonly within?: readonly KeyRanges[] }
+  /** All shards of the keyspace; where `within` is given, those of keys that are in any of these. */
+  | { readonly kind: 'all'; readonly keyspace: Keyspace; readonly within?: readonly KeysWithin[] }
   /** The shards of the keyspace that a lookup tells for these values; all of them where it is not asked. */
   | {
       readonly kind: 'lookup';
@@ -150,61 +151,6 @@ export type ShardSelector =
     }
   /** No shards of its own: `many` always decides (tables of several keyspaces). */
   | { readonly kind: 'nowhere' };
-
-/** One value that the shard key is compared with or set to. */
-export interface KeyTerm {
-  readonly source: KeySource;
-  readonly mapper: KeyMapper;
-  /**
-   * Type whose text or binary form the value has: the cast's or parameter's type; `unknown` = the
-   * column's type.
-   */
-  readonly inputType: number;
-  readonly columnType: number;
-  /** `table.column` for messages. */
-  readonly column: string;
-  /**
-   * The statement stores the value in the column (INSERT), so NULL and NO_MATCH are errors: there
-   * is no shard that such a row would be found on again. Absent: the column is only compared with
-   * it, and such a value matches no row.
-   */
-  readonly stored?: boolean;
-}
-
-/** What is known of the order of a shard key's values: each list has an interval that holds the key. */
-export interface KeyRanges {
-  readonly order: KeyOrder;
-  readonly conditions: readonly (readonly KeyInterval[])[];
-}
-
-/** Null: without an end on that side. */
-export interface KeyInterval {
-  readonly lower: KeyBound | null;
-  readonly upper: KeyBound | null;
-}
-
-export interface KeyBound {
-  readonly source: KeySource;
-  /** Writes places of the order. */
-  readonly mapper: KeyMapper;
-  readonly inclusive: boolean;
-}
-
-/** A value that a column with a lookup is compared with, of a type whose values compare as the column's own. */
-export interface LookupTerm {
-  readonly source: KeySource;
-  readonly inputType: number;
-}
-
-export type KeySource =
-  /** The n-th literal of the text (0-based); `negative`: a minus sign stands before it. */
-  | { readonly kind: 'literal'; readonly index: number; readonly negative: boolean }
-  /** `$index+1`. */
-  | { readonly kind: 'param'; readonly index: number }
-  /** Every element of the array parameter `$index+1` (`= ANY($1)`). */
-  | { readonly kind: 'paramArray'; readonly index: number }
-  /** A value known at planning, in text format, UTF-8; null is SQL NULL. */
-  | { readonly kind: 'constant'; readonly bytes: Uint8Array | null };
 
 export type ManyShards =
   /** Rows of all shards, in any order. */
@@ -495,14 +441,8 @@ export interface MoveSpec {
   /** What the other texts call its columns. */
   readonly columns: readonly string[];
   readonly placeColumns: number;
-  /** 0-based places of the row's old and new key among its columns, and what the new one is stored in. */
-  readonly key: {
-    readonly old: number;
-    readonly new: number;
-    readonly mapper: KeyMapper;
-    readonly columnType: number;
-    readonly name: string;
-  };
+  /** Where the columns of the row's old key begin among its columns, and the columns of its new one. */
+  readonly key: { readonly old: number; readonly new: StoredKey };
   /** With the client's parameters; piece `input` 0 is the relation of the rows. */
   readonly stay: readonly FinalPiece[];
   readonly leave: readonly FinalPiece[];
@@ -551,22 +491,27 @@ export interface SourceQuery {
 
 export type Destination =
   /**
-   * The shard of a column's value, as INSERT stores it: errors for NULL and values without a shard
-   * are the same. The column's type in the source may be any that `vindex` maps.
+   * The shard of the key, as INSERT stores it: errors for NULL and values without a shard are the
+   * same. The types of its columns in the source may be any that the table's vindex maps.
    */
   | {
       readonly kind: 'key';
       readonly keyspace: Keyspace;
-      /** 0-based, of the source. */
-      readonly column: number;
-      readonly vindex: Vindex;
-      /** Of the stored column: type OID, type modifier, `table.column`. */
-      readonly columnType: number;
-      readonly columnTypmod: number;
-      readonly name: string;
+      readonly table: ShardedTable;
+      /** In the order of the key's columns. */
+      readonly columns: readonly DestinationColumn[];
     }
   /** Every one of these shards gets all rows; their answers are the same. */
   | { readonly kind: 'copies'; readonly shards: readonly Shard[] };
+
+export interface DestinationColumn {
+  /** 0-based, of the source. */
+  readonly column: number;
+  /** Of the stored column: type OID, type modifier, `table.column`. */
+  readonly columnType: number;
+  readonly columnTypmod: number;
+  readonly name: string;
+}
 
 /** The column of the rows' numbers in what shards run over them. */
 export const ROW_NUMBER = 'sg_row';
@@ -604,6 +549,19 @@ export interface Refusal {
 }
 
 export type { TextPosition };
+export type {
+  ColumnTerm,
+  KeyBound,
+  KeyInterval,
+  KeyPrefix,
+  KeyRanges,
+  KeySource,
+  KeysWithin,
+  KeyTerm,
+  LookupTerm,
+  StoredColumn,
+  StoredKey,
+} from './plan-keys.js';
 
 /**
  * INSERT .. VALUES into a sharded table. Rows of one shard: the text passes unchanged; else it is
@@ -632,15 +590,7 @@ export interface CopyFromPlan extends PlanBase {
   readonly keyspace: Keyspace;
   readonly table: string;
   /** Null: a reference table. */
-  readonly key: {
-    /** 0-based place of the shard key among the copied columns. */
-    readonly field: number;
-    readonly mapper: KeyMapper;
-    readonly columnType: number;
-    readonly column: string;
-    /** Its values are the proxy's own (`fill`). */
-    readonly made?: boolean;
-  } | null;
+  readonly key: StoredKey | null;
   /** Those of `fill` included. */
   readonly columnCount: number;
   readonly format: CopyFormat;
@@ -671,7 +621,7 @@ export type CopyFormat =
       readonly nullText: Uint8Array;
       readonly header: boolean;
       readonly defaultText: Uint8Array | null;
-      /** FORCE_NOT_NULL / FORCE_NULL on the shard key. */
+      /** FORCE_NOT_NULL / FORCE_NULL on the columns of the shard key. */
       readonly forceNotNull: boolean;
       readonly forceNull: boolean;
     }
@@ -909,5 +859,3 @@ export interface PlannedStatement {
   readonly start: TextPosition;
   readonly end: TextPosition;
 }
-
-export type ShardedTable = Extract<Table, { type: 'sharded' }>;

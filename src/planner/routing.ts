@@ -17,7 +17,7 @@ import { refusal, Refused, refuse } from './refusals.js';
 import { driverShards, keyGroups } from './selectors.js';
 import type { StatementContext } from './statement-context.js';
 import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
-import { keyTerms } from './terms.js';
+import { isOneTerm, keyTerms } from './terms.js';
 import { wishedShard } from './wishes/wished-shard.js';
 
 /** Where a statement runs, and what becomes of its answers where that is several shards. */
@@ -152,7 +152,7 @@ export function orRefusal(shards: ShardSelector, many: () => ManyShards): Route 
 export function isOneKey(shards: ShardSelector): boolean {
   if (shards.kind !== 'keys' || shards.groups.length !== 1) return false;
   const terms = shards.groups[0]!;
-  return terms.length === 1 && terms[0]!.source.kind !== 'paramArray';
+  return terms.length === 1 && isOneTerm(terms[0]!);
 }
 
 /** Of the user tables of a statement. */

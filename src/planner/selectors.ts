@@ -1,10 +1,10 @@
 import type { Analysis } from './analysis.js';
 import type { ShardedOccurrence } from './placement.js';
 import { lookupSelector } from './lookups.js';
-import type { KeyRanges, KeyTerm, ShardSelector } from './plan.js';
+import type { ColumnTerm, KeysWithin, KeyTerm, ShardSelector } from './plan.js';
 import type { SplitQuery } from './splitting.js';
 import { keyRanges } from './key-ranges.js';
-import { keyTerms } from './terms.js';
+import { keyPrefix, keyTerms } from './terms.js';
 
 /** The shards that have rows of a split query: those of its drivers' keys, where all are bound. */
 export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelector {
@@ -17,23 +17,19 @@ export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelect
   }
   if (groups.length === 1) return { kind: 'keys', keyspace, groups };
   // Rows of one arm may be on other shards than those of another one.
-  const distinct = new Map<string, KeyTerm>();
-  const mappers = [...new Set(groups.flat().map(({ mapper }) => mapper))];
-  for (const term of groups.flat()) {
-    const { source, inputType, mapper, stored } = term;
-    distinct.set(JSON.stringify([source, inputType, mappers.indexOf(mapper), stored]), term);
-  }
+  const names = termNames();
+  const distinct = new Map(groups.flat().map((term) => [names(term), term]));
   return { kind: 'keys', keyspace, groups: [[...distinct.values()]] };
 }
 
 /** All shards that may have rows of any of these tables of one keyspace. */
 export function allWithin(tables: readonly ShardedOccurrence[], analysis: Analysis): ShardSelector {
   const { keyspace } = tables[0]!.table;
-  const within: KeyRanges[] = [];
+  const within: KeysWithin[] = [];
   for (const table of tables) {
-    const ranges = keyRanges(table, analysis);
-    if (ranges === null) return { kind: 'all', keyspace };
-    within.push(ranges);
+    const keys = keyRanges(table, analysis) ?? keyPrefix(table, analysis);
+    if (keys === null) return { kind: 'all', keyspace };
+    within.push(keys);
   }
   return { kind: 'all', keyspace, within };
 }
@@ -43,24 +39,32 @@ export function keyGroups(
   tables: readonly ShardedOccurrence[],
   analysis: Analysis,
 ): KeyTerm[][] | null {
-  const groups: KeyTerm[][] = [];
+  const groups = new Map<string, KeyTerm[]>();
+  const names = termNames();
   for (const table of tables) {
     const terms = keyTerms(table, analysis);
     if (terms === null) return null;
-    if (!groups.some((group) => sameTerms(group, terms))) groups.push(terms);
+    const name = terms.map(names).join();
+    if (!groups.has(name)) groups.set(name, terms);
   }
-  return groups;
+  return [...groups.values()];
 }
 
-function sameTerms(a: readonly KeyTerm[], b: readonly KeyTerm[]): boolean {
-  if (a.length !== b.length) return false;
-  return a.every((term, index) => {
-    const other = b[index]!;
-    return (
-      term.mapper === other.mapper &&
-      term.inputType === other.inputType &&
-      term.stored === other.stored &&
-      JSON.stringify(term.source) === JSON.stringify(other.source)
+/** Names terms; those that always mean the same key have the same one. */
+function termNames(): (term: KeyTerm) => string {
+  const known: object[] = [];
+  const numberOf = (own: object): number => {
+    const number = known.indexOf(own);
+    return number < 0 ? known.push(own) - 1 : number;
+  };
+  const nameOf = ({ source, inputType, mapper, stored }: ColumnTerm): unknown[] => {
+    const value = source.kind === 'constant' ? [...(source.bytes ?? [-1])] : source;
+    return [value, inputType, numberOf(mapper), stored === true];
+  };
+  return (term) =>
+    JSON.stringify(
+      term.columns === undefined
+        ? nameOf(term)
+        : [numberOf(term.parts), term.columns.map((values) => values.map(nameOf))],
     );
-  });
 }

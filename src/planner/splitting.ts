@@ -24,8 +24,11 @@ export interface SplitQuery {
 /** What drives a query: where each of its rows comes from. */
 interface Drive {
   readonly tables: readonly ShardedOccurrence[];
-  /** Variables that hold the shard key of each row; none where arms have it in different places. */
-  readonly keys: ReadonlySet<Variable>;
+  /**
+   * Variables that hold the shard key of each row, by its columns; none where arms have it in
+   * different places.
+   */
+  readonly keys: readonly ReadonlySet<Variable>[];
   /** Tables that are known to be met on the row's own shard only. */
   readonly settled: ReadonlySet<ShardedOccurrence>;
 }
@@ -134,8 +137,9 @@ function strayOf(
 function follows(other: ShardedOccurrence, drive: Drive, analysis: Analysis): boolean {
   if (drive.settled.has(other)) return true;
   if (!sameMapping(other, drive.tables[0]!)) return false;
-  const from = analysis.keyOf(other);
-  return from !== null && meets(from, drive.keys);
+  const from = analysis.keysOf(other);
+  if (from === null || from.length !== drive.keys.length) return false;
+  return from.every((variable, place) => meets(variable, drive.keys[place]!));
 }
 
 /** Whether a variable can only have the value of one of these. */
@@ -145,8 +149,8 @@ function meets(variable: Variable, keys: ReadonlySet<Variable>): boolean {
 }
 
 function driveOf(table: ShardedOccurrence, analysis: Analysis): Drive {
-  const key = analysis.keyOf(table);
-  return { tables: [table], keys: new Set(key === null ? [] : [key]), settled: new Set([table]) };
+  const keys = (analysis.keysOf(table) ?? []).map((key) => new Set([key]));
+  return { tables: [table], keys, settled: new Set([table]) };
 }
 
 class Splitter {
@@ -193,7 +197,7 @@ class Splitter {
     return levelBlock(
       level,
       allowed,
-      (variable) => drive !== null && holdsKey(variable, level, drive),
+      (columns) => drive !== null && holdsKey(columns, level, drive),
     );
   }
 
@@ -222,20 +226,31 @@ class Splitter {
     let alternative: Drive | null = null;
     for (const a of left!.drives) {
       for (const b of right!.drives) {
-        const keys = new Set<Variable>();
-        level.outputs.forEach(({ variable }, index) => {
-          if (variable === null || !sameMapping(a.tables[0]!, b.tables[0]!)) return;
-          if (!holdsKey(left!.arm.outputs[index]?.variable ?? null, left!.arm, a)) return;
-          if (!holdsKey(right!.arm.outputs[index]?.variable ?? null, right!.arm, b)) return;
-          keys.add(variable);
-        });
+        const keys = this.#armsKeys(level, left!.arm, a, right!.arm, b);
         const settled = new Set([...a.settled, ...b.settled]);
         const drive = { tables: [...a.tables, ...b.tables], keys, settled };
-        if (keys.size > 0) return drive;
+        if (keys.length > 0) return drive;
         if (level.operation === 'UNION ALL') alternative ??= drive;
       }
     }
     return alternative;
+  }
+
+  /** The outputs that hold the key in either arm, by its columns; none where one is not held. */
+  #armsKeys(level: Level, left: Level, a: Drive, right: Level, b: Drive): Set<Variable>[] {
+    if (!sameMapping(a.tables[0]!, b.tables[0]!)) return [];
+    if (a.keys.length !== b.keys.length) return [];
+    const found = a.keys.map((own, place) => {
+      const others = b.keys[place]!;
+      const keys = new Set<Variable>();
+      level.outputs.forEach(({ variable }, index) => {
+        if (variable === null) return;
+        if (!holdsColumn(left.outputs[index]?.variable ?? null, left, own)) return;
+        if (holdsColumn(right.outputs[index]?.variable ?? null, right, others)) keys.add(variable);
+      });
+      return keys;
+    });
+    return found.some(({ size }) => size === 0) ? [] : found;
   }
 
   /** What drives an arm of which rows may come more than once; null: nothing does. */
@@ -286,23 +301,36 @@ class Splitter {
   }
 }
 
-/**
- * Whether a column of the level's FROM (or arms) holds the drive's key in every row: it may be no
- * null-extended one.
- */
-function holdsKey(variable: Variable | null, level: Level, drive: Drive): boolean {
+/** Whether columns of the level's FROM (or arms) hold the drive's key in every row. */
+function holdsKey(columns: Iterable<Variable>, level: Level, { keys }: Drive): boolean {
+  const own = [...columns];
+  return (
+    keys.length > 0 &&
+    keys.every((key) => own.some((variable) => holdsColumn(variable, level, key)))
+  );
+}
+
+/** Whether a column holds one of the key's: it may be no null-extended one. */
+function holdsColumn(variable: Variable | null, level: Level, key: ReadonlySet<Variable>): boolean {
   if (variable === null || variable.entry.level !== level || variable.entry.nullable) return false;
-  return meets(variable, drive.keys);
+  return meets(variable, key);
 }
 
 /** Whether equal keys of the two tables are on the same shard. */
 export function sameMapping(a: ShardedOccurrence, b: ShardedOccurrence): boolean {
-  return a.table.keyspace === b.table.keyspace && a.table.vindex.mapping === b.table.vindex.mapping;
+  const [one, other] = [a.table, b.table];
+  return (
+    one.keyspace === other.keyspace &&
+    one.vindex.mapping === other.vindex.mapping &&
+    one.keyColumns.length === other.keyColumns.length
+  );
 }
 
 export function nameOf(occurrence: ShardedOccurrence): string {
-  const { alias } = occurrence.entry;
-  return `${alias === '' ? occurrence.table.name : alias}.${occurrence.table.shardKey}`;
+  const { table, entry } = occurrence;
+  const alias = entry.alias === '' ? table.name : entry.alias;
+  const columns = table.keyColumns.map((name) => `${alias}.${name}`);
+  return columns.length === 1 ? columns[0]! : `(${columns.join(', ')})`;
 }
 
 /** The split of a query that has this construct. */

@@ -1,21 +1,52 @@
+import { keyColumnMapper, keyPartsOf } from '../keyspace/key-columns.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { reachable, typeFamily, type KeyValue, type KeyValues, type Variable } from './model.js';
 import type { ShardedOccurrence } from './placement.js';
-import type { KeyTerm } from './plan.js';
+import type { ColumnTerm, KeyPrefix, KeyTerm } from './plan.js';
 
 /**
  * The values that a table's shard key is bound to, as terms of a plan: the shortest list there is.
  * Null where the key is not bound, or only to values that cannot be mapped.
  */
 export function keyTerms(occurrence: ShardedOccurrence, analysis: Analysis): KeyTerm[] | null {
-  const key = analysis.keyOf(occurrence);
-  if (key === null) return null;
-  let best: KeyTerm[] | null = null;
+  const columns = boundColumns(occurrence, analysis);
+  const { keyColumns } = occurrence.table;
+  if (columns.length < keyColumns.length) return null;
+  const parts = keyPartsOf(occurrence.table);
+  return parts === null ? columns[0]! : [{ columns, parts }];
+}
+
+/** What the first columns of a key of several are bound to, where that tells shards; else null. */
+export function keyPrefix(occurrence: ShardedOccurrence, analysis: Analysis): KeyPrefix | null {
+  const parts = keyPartsOf(occurrence.table);
+  if (parts === null || parts.eachSpan === null) return null;
+  const columns = boundColumns(occurrence, analysis);
+  return columns.length === 0 ? null : { columns, parts };
+}
+
+/** What the columns of a key are bound to, up to the first one that is bound to nothing. */
+function boundColumns(occurrence: ShardedOccurrence, analysis: Analysis): ColumnTerm[][] {
+  const columns: ColumnTerm[][] = [];
+  for (const [place, key] of (analysis.keysOf(occurrence) ?? []).entries()) {
+    const terms = columnTerms(place, key, occurrence, analysis);
+    if (terms === null) break;
+    columns.push(terms);
+  }
+  return columns;
+}
+
+function columnTerms(
+  place: number,
+  key: Variable,
+  occurrence: ShardedOccurrence,
+  analysis: Analysis,
+): ColumnTerm[] | null {
+  let best: ColumnTerm[] | null = null;
   for (const variable of reachable(key)) {
     for (const binding of variable.bindings) {
       if (best !== null && best.length <= binding.values.length) continue;
-      best = termsOf(binding, key, occurrence, analysis) ?? best;
+      best = termsOf(binding, place, key, occurrence, analysis) ?? best;
     }
   }
   return best;
@@ -23,43 +54,82 @@ export function keyTerms(occurrence: ShardedOccurrence, analysis: Analysis): Key
 
 function termsOf(
   binding: KeyValues,
+  place: number,
   key: Variable,
   occurrence: ShardedOccurrence,
   analysis: Analysis,
-): KeyTerm[] | null {
-  const terms: KeyTerm[] = [];
+): ColumnTerm[] | null {
+  const terms: ColumnTerm[] = [];
   for (const value of binding.values) {
     const inputType = inputTypeOf(value, binding.site, analysis);
     if (inputType === null) return null;
     const own =
       inputType === TypeOid.unknown && binding.site !== key ? binding.site.type : inputType;
     if (binding.stored === true && !keepsStored(own, key.type)) return null;
-    const term = keyTerm(value, own, occurrence, binding.stored === true);
+    const term = columnTerm(place, value, own, occurrence, binding.stored === true);
     if (term === null) return null;
     terms.push(term);
   }
   return terms;
 }
 
-/** One term for a value whose input type is known; null where the vindex cannot map it. */
-export function keyTerm(
+/**
+ * The term of a key that is stored: a value for each column, constant or parameter; null where the
+ * proxy cannot read or map one of them.
+ */
+export function storedTerm(
+  values: readonly (KeyValue | null)[],
+  occurrence: ShardedOccurrence,
+  analysis: Analysis,
+): KeyTerm | null {
+  const keys = analysis.keysOf(occurrence)!;
+  const terms: ColumnTerm[] = [];
+  for (const [place, value] of values.entries()) {
+    const inputType = value === null ? null : inputTypeOf(value, keys[place]!, analysis);
+    if (value === null || inputType === null) return null;
+    const term = columnTerm(place, value, inputType, occurrence, true);
+    if (term === null) return null;
+    terms.push(term);
+  }
+  const parts = keyPartsOf(occurrence.table);
+  return parts === null ? terms[0]! : { columns: terms.map((term) => [term]), parts };
+}
+
+/**
+ * One term for a value of the key's column at a place, whose input type is known; null where the
+ * vindex cannot map it.
+ */
+function columnTerm(
+  place: number,
   value: KeyValue,
   inputType: number,
   occurrence: ShardedOccurrence,
   stored: boolean,
-): KeyTerm | null {
+): ColumnTerm | null {
   const { table, relation } = occurrence;
-  const column = relation.columns.find((candidate) => candidate.name === table.shardKey)!;
-  const mapper = table.vindex.mapper(column.type, inputType, column.typmod ?? -1);
+  const name = table.keyColumns[place]!;
+  const column = relation.columns.find((candidate) => candidate.name === name)!;
+  const mapper = keyColumnMapper(table, place, column.type, inputType, column.typmod);
   if (mapper === null) return null;
   return {
     source: value.source,
     mapper,
     inputType,
     columnType: column.type,
-    column: `${table.name}.${table.shardKey}`,
+    column: `${table.name}.${name}`,
     ...(stored ? { stored } : {}),
   };
+}
+
+/** The terms of a key's columns, one after the other. */
+export function columnsOfTerm(term: KeyTerm): readonly ColumnTerm[] {
+  return term.columns === undefined ? [term] : term.columns.flat();
+}
+
+/** Whether it is one key, whatever the values are. */
+export function isOneTerm(term: KeyTerm): boolean {
+  if (term.columns?.some((values) => values.length !== 1) === true) return false;
+  return columnsOfTerm(term).every(({ source }) => source.kind !== 'paramArray');
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { KeyMapper, KeyOrder, Vindex } from '../keyspace/vindex.js';
+import type { KeyMapper, KeyOrder, KeyParts, Vindex } from '../keyspace/vindex.js';
 import type { KeyFamily, KeySinks } from './key-sinks.js';
 import { equalityMapper, keyFamily, placeMapper, typeRefusal } from './key-types.js';
 
@@ -12,6 +12,8 @@ export interface Computation {
   /** The keyspace id as SQL over a column, signed; null where a shard cannot compute it. */
   readonly sql: (quotedColumn: string, family: KeyFamily) => string | null;
   readonly order?: OrderedPlaces;
+  /** Of keys of several columns; absent: none. */
+  readonly parts?: KeyParts;
 }
 
 export interface OrderedPlaces {
@@ -21,7 +23,8 @@ export interface OrderedPlaces {
 }
 
 /** The frozen vindex of a computation. */
-export function makeComputed({ name, type, mapping, sinks, sql, order }: Computation): Vindex {
+export function makeComputed(computation: Computation): Vindex {
+  const { name, type, mapping, sinks, sql, order, parts = null } = computation;
   return Object.freeze({
     name,
     type,
@@ -35,6 +38,7 @@ export function makeComputed({ name, type, mapping, sinks, sql, order }: Computa
       return family === null || sinks[family] === undefined ? null : sql(quotedColumn, family);
     },
     order: order === undefined ? null : makeOrder(order),
+    parts,
   });
 }
 
@@ -46,7 +50,7 @@ function makeOrder({ sinks, eachSpan }: OrderedPlaces): KeyOrder {
 }
 
 /** Plans ask for the same few mappers over and over, and compare them. */
-function remembered(
+export function remembered(
   make: (columnType: number, inputType: number, typmod: number) => KeyMapper | null,
 ): (columnType: number, inputType: number, typmod?: number) => KeyMapper | null {
   const known = new Map<string, KeyMapper | null>();

@@ -1,6 +1,8 @@
-import { MAPPED, type Vindex } from '../keyspace/vindex.js';
-import { makeComputed } from './computed.js';
+import type { KeyspaceId, KeyspaceIdCell } from '../keyspace/keyspace-id.js';
+import { MAPPED, MAX_KEY_COLUMNS, type KeyParts, type Vindex } from '../keyspace/vindex.js';
+import { makeComputed, remembered } from './computed.js';
 import type { BytesSink, Int64Sink, KeyFamily, KeySinks } from './key-sinks.js';
+import { equalityMapper, typeRefusal } from './key-types.js';
 import { hashBytes, hashInt64, hashUint32 } from './lookup3.js';
 import { hashDecimal } from './values/decimal.js';
 
@@ -82,5 +84,49 @@ function rowHash(column: string): string {
  * collation and UTF-8.
  */
 export function makeHashVindex(name: string): Vindex {
-  return makeComputed({ name, type: 'hash', mapping: 'hash', sinks: hashSinks, sql: hashSql });
+  return makeComputed({
+    name,
+    type: 'hash',
+    mapping: 'hash',
+    sinks: hashSinks,
+    sql: hashSql,
+    parts: hashParts('hash'),
+  });
+}
+
+/**
+ * The hash of several columns is that of a row of them (hash_record_extended): for each column, 31 times what there is
+ * plus the column's own hash.
+ */
+export function hashParts(type: string): KeyParts {
+  const mapper = remembered((columnType, inputType, typmod) =>
+    equalityMapper(hashSinks, columnType, inputType, typmod),
+  );
+  return Object.freeze({
+    columnsMin: 1,
+    columnsMax: MAX_KEY_COLUMNS,
+    refusal: (_place: number, columnType: number) => typeRefusal(hashSinks, type, columnType),
+    mapper: (_place: number, columnType: number, inputType: number, typmod = -1) =>
+      mapper(columnType, inputType, typmod),
+    combine: combineHashes,
+    eachSpan: null,
+    sqlExpression: (columns: readonly string[]) =>
+      `pg_catalog.hash_record_extended(ROW(${columns.join(', ')}), 0)`,
+  });
+}
+
+function combineHashes(parts: readonly KeyspaceId[], out: KeyspaceIdCell): void {
+  let hi = 0;
+  let lo = 0;
+  for (const part of parts) {
+    // (id << 5) - id + part
+    const lower = ((lo << 5) >>> 0) - lo;
+    const borrow = lower < 0 ? 1 : 0;
+    const sum = (lower >>> 0) + part.lo;
+    const carry = sum > 0xffffffff ? 1 : 0;
+    hi = (((hi << 5) | (lo >>> 27)) - hi - borrow + part.hi + carry) >>> 0;
+    lo = sum >>> 0;
+  }
+  out.hi = hi;
+  out.lo = lo;
 }

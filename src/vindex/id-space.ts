@@ -1,6 +1,12 @@
 import type { RangeOwner } from '../keyspace/key-range-tiling.js';
 import type { KeyRange } from '../keyspace/key-range.js';
-import { compareKeyspaceIds, KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
+import {
+  compareKeyspaceIds,
+  GREATEST_ID,
+  idBefore,
+  KeyspaceIdCell,
+  type KeyspaceId,
+} from '../keyspace/keyspace-id.js';
 import { suggest } from '../util/suggest.js';
 import { hashBytes } from './lookup3.js';
 import type { VindexProblem } from './options.js';
@@ -41,6 +47,11 @@ export class IdSpace {
     hashBytes(bytes, 0, bytes.length, cell);
     this.settle(cell);
     return Object.freeze({ hi: cell.hi, lo: cell.lo });
+  }
+
+  /** Visits the ranges of the space, as closed intervals. */
+  eachSpan(visit: (from: KeyspaceId, to: KeyspaceId) => void): void {
+    for (const { from, to } of this.#ranges) visit(from, to === null ? GREATEST_ID : idBefore(to));
   }
 
   #holds(id: KeyspaceId): boolean {

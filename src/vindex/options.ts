@@ -9,6 +9,8 @@ export type OptionForm =
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   /** A number, or text such as a date, as the file spells it. */
   | { readonly kind: 'value' }
+  /** One such value or several. */
+  | { readonly kind: 'values' }
   /** The name of a shard. */
   | { readonly kind: 'shard' }
   /** One name or several. */
@@ -30,7 +32,7 @@ export type OptionFields = Readonly<Record<string, OptionField>>;
 /** What was read of an option; undefined: it was left out, or faulty and reported. */
 type OptionValue<F extends OptionForm> = F extends { kind: 'choice' | 'value' | 'shard' }
   ? string
-  : F extends { kind: 'shards' }
+  : F extends { kind: 'shards' | 'values' }
     ? readonly string[]
     : F extends { kind: 'shardByValue' }
       ? ReadonlyMap<string, string>

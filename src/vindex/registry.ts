@@ -1,10 +1,12 @@
 import { makeBinaryVindex } from './binary.js';
+import { compositeType } from './composite.js';
 import { makeHashVindex } from './hash.js';
 import { listType } from './list.js';
 import { makeMd5Vindex } from './md5.js';
 import { makeNumericVindex } from './numeric.js';
 import { plainType, type VindexType } from './options.js';
 import { rangeType } from './range.js';
+import { regionType } from './region.js';
 import { makeRingVindex } from './ring.js';
 import { timeType } from './time.js';
 import { makeUnicodeLooseVindex } from './unicode-loose.js';
@@ -22,6 +24,8 @@ export const vindexTypes = {
   range: rangeType,
   time: timeType,
   list: listType,
+  region: regionType,
+  composite: compositeType,
   ring: plainType('The ids of hash, over shards with weights', makeRingVindex),
   unicode_loose: plainType('A hash of text without case and accents', makeUnicodeLooseVindex),
 } as const satisfies Record<string, VindexType>;

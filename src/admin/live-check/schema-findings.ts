@@ -1,8 +1,15 @@
 import { loadCatalog } from '../../backend/catalog-loader.js';
 import { differingShards, schemaDifferences } from '../../backend/schema/schema-differences.js';
 import type { ShardQuery } from '../../backend/shard-query.js';
-import type { Catalog } from '../../keyspace/catalog.js';
-import { lookupKey, type Shard, type Table, type Topology } from '../../keyspace/topology.js';
+import type { Catalog, CatalogRelation } from '../../keyspace/catalog.js';
+import { keyColumnRefusal } from '../../keyspace/key-columns.js';
+import {
+  lookupKey,
+  type Shard,
+  type ShardedTable,
+  type Table,
+  type Topology,
+} from '../../keyspace/topology.js';
 import { suggest } from '../../util/suggest.js';
 import { note, problem, type Finding } from './finding.js';
 
@@ -65,24 +72,38 @@ function tableFinding(table: Table, catalog: Catalog): Finding | null {
     return problem(null, `"${shown}" is ${relation.kind === 'S' ? 'a' : 'no'} sequence`, cure);
   }
   if (table.type !== 'sharded') return null;
-  const column = relation.columns.find(({ name }) => name === table.shardKey);
+  for (const [place, name] of table.keyColumns.entries()) {
+    const finding = keyFinding(table, place, name, shown, relation);
+    if (finding !== null) return finding;
+  }
+  return null;
+}
+
+function keyFinding(
+  table: ShardedTable,
+  place: number,
+  key: string,
+  shown: string,
+  relation: CatalogRelation,
+): Finding | null {
+  const column = relation.columns.find(({ name }) => name === key);
   if (column === undefined) {
     const meant = suggest(
-      table.shardKey,
+      key,
       relation.columns.map(({ name }) => name),
     );
     const cure = meant === null ? 'name one of its columns' : `did you mean "${meant}"?`;
-    return problem(null, `table "${shown}" has no column "${table.shardKey}", its shard key`, cure);
+    return problem(null, `table "${shown}" has no column "${key}", its shard key`, cure);
   }
-  const refusal = table.vindex.refusal(column.type);
+  const refusal = keyColumnRefusal(table, place, column.type);
   if (refusal !== null) {
-    const message = `column "${table.shardKey}" of table "${shown}" cannot be its shard key: ${refusal}`;
+    const message = `column "${key}" of table "${shown}" cannot be its shard key: ${refusal}`;
     return problem(null, message, 'choose another vindex or column');
   }
   if (!column.deterministicCollation) {
     return problem(
       null,
-      `column "${table.shardKey}" of table "${shown}" has a nondeterministic collation`,
+      `column "${key}" of table "${shown}" has a nondeterministic collation`,
       'choose another column as shard key, or give it a deterministic collation',
     );
   }

@@ -1,5 +1,5 @@
 import { sqlError } from '../../errors/sql-error.js';
-import type { Shard, Table } from '../../keyspace/topology.js';
+import type { Shard, ShardedTable, Table } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import type { ColumnOf, Row } from '../column.js';
 import type { CommandText } from '../command-text.js';
@@ -22,40 +22,59 @@ const columns: readonly ColumnOf<Place>[] = [
 export const showShardFor: ConsoleCommand = {
   words: ['SHOW', 'SHARD', 'FOR'],
   usage: 'table key',
-  help: 'The shard that holds the rows of a shard key; of a table that is not sharded all that have it',
+  help: "The shard that holds the rows of a shard key ('a', 'b' of several columns); of a table that is not sharded all that have it",
   access: 'monitor',
   prepare: (text, context) => {
-    const { table, key } = readArguments(text, context);
-    return { tag: 'SHOW', columns, paramCount: 0, run: () => placesOf(context, table, key) };
+    const { table, keys } = readArguments(text, context);
+    return { tag: 'SHOW', columns, paramCount: 0, run: () => placesOf(context, table, keys) };
   },
 };
 
 function readArguments(
   text: CommandText,
   context: ConsoleContext,
-): { readonly table: Table; readonly key: string } {
+): { readonly table: Table; readonly keys: readonly string[] } {
   const named = namedTable(text, 3, context);
-  const keyAt = named?.next ?? 0;
-  const isQuoted = text.word(keyAt)?.startsWith("'") === true;
-  const key = isQuoted ? text.value(keyAt) : text.from(keyAt);
-  if (named === null || key === undefined || key === '') {
-    throw sqlError('syntax_error', 'usage: SHOW SHARD FOR table key');
+  const count = named?.table.type === 'sharded' ? named.table.keyColumns.length : 1;
+  const keys = named === null ? [] : keysAt(text, named.next, count);
+  if (named === null || keys.length !== count || keys.includes('')) {
+    const usage = Array.from({ length: count }, () => 'key').join(', ');
+    throw sqlError('syntax_error', `usage: SHOW SHARD FOR table ${usage}`);
   }
-  return { table: named.table, key };
+  return { table: named.table, keys };
 }
 
-async function placesOf(context: ConsoleContext, table: Table, key: string): Promise<Row[]> {
+/** The values of a key that begins at a word: one goes on to the end, several have commas between. */
+function keysAt(text: CommandText, at: number, count: number): string[] {
+  const isQuoted = text.word(at)?.startsWith("'") === true;
+  if (count === 1) return [(isQuoted ? text.value(at) : text.from(at)) ?? ''];
+  const keys: string[] = [];
+  for (let word = at; text.word(word) !== undefined; word += 2) {
+    keys.push(text.value(word) ?? '');
+    if (text.word(word + 1) !== ',') break;
+  }
+  return keys;
+}
+
+async function placesOf(
+  context: ConsoleContext,
+  table: Table,
+  keys: readonly string[],
+): Promise<Row[]> {
   const shards =
-    table.type === 'sharded' ? [await shardOf(context, table, key)] : table.keyspace.shards;
+    table.type === 'sharded' ? [await shardOf(context, table, keys)] : table.keyspace.shards;
   return shards.map(({ name }) => columns.map((column) => column.of({ table, shard: name })));
 }
 
 /** As a statement with this key finds it, so that the key is read as its column's type. */
 function shardOf(
   context: ConsoleContext,
-  { schema, name, shardKey }: Extract<Table, { type: 'sharded' }>,
-  key: string,
+  { schema, name, keyColumns }: ShardedTable,
+  keys: readonly string[],
 ): Promise<Shard> {
-  const condition = `${quoteIdentifier(shardKey)} = ${quoteLiteral(key)}`;
+  const conditions = keyColumns.map(
+    (column, place) => `${quoteIdentifier(column)} = ${quoteLiteral(keys[place]!)}`,
+  );
+  const condition = conditions.join(' AND ');
   return shardOfKey(context, `SELECT FROM ${quoteQualified(schema, name)} WHERE ${condition}`);
 }

@@ -1,4 +1,5 @@
-import type { Table } from '../../keyspace/topology.js';
+import { keyList } from '../../keyspace/key-columns.js';
+import type { ShardedTable, Table } from '../../keyspace/topology.js';
 import { showCommand } from '../show.js';
 
 export const showTables = showCommand<Table>({
@@ -9,7 +10,7 @@ export const showTables = showCommand<Table>({
     { name: 'table', type: 'text', of: ({ name }) => name },
     { name: 'keyspace', type: 'text', of: ({ keyspace }) => keyspace.name },
     { name: 'type', type: 'text', of: ({ type }) => type },
-    { name: 'shard_key', type: 'text', of: (table) => ifSharded(table)?.shardKey ?? null },
+    { name: 'shard_key', type: 'text', of: keyOf },
     { name: 'vindex', type: 'text', of: (table) => ifSharded(table)?.vindex.name ?? null },
     {
       name: 'ids',
@@ -20,6 +21,10 @@ export const showTables = showCommand<Table>({
   items: ({ proxy }) => proxy.config.topology.tables.values(),
 });
 
-function ifSharded(table: Table): Extract<Table, { type: 'sharded' }> | null {
+function keyOf(table: Table): string | null {
+  return table.type === 'sharded' ? keyList(table) : null;
+}
+
+function ifSharded(table: Table): ShardedTable | null {
   return table.type === 'sharded' ? table : null;
 }

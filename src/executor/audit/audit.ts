@@ -70,15 +70,19 @@ async function countSome(
   step: number,
 ): Promise<[Shard | null, number, string | null][]> {
   const from = `FROM ONLY ${part} WHERE ${blocksCondition(block, block + step)}`;
-  if (places.key === null) {
+  if (places.key.length === 0) {
     const [[count] = []] = await ask(`SELECT pg_catalog.count(*) ${from}`);
-    return [[places.shardOf(null), Number(count), null]];
+    return [[places.shardOf([]), Number(count), null]];
   }
-  const key = quoteIdentifier(places.key);
+  const keys = places.key.map(quoteIdentifier);
   if (places.sql === null) {
-    const rows = await ask(`SELECT ${key}, pg_catalog.count(*) ${from} GROUP BY 1`);
-    return rows.map(([value, count]) => [places.shardOf(value!), Number(count), value!]);
+    const list = keys.join(', ');
+    const rows = await ask(`SELECT pg_catalog.count(*), ${list} ${from} GROUP BY ${list}`);
+    return rows.map(([count, ...values]) => {
+      return [places.shardOf(values), Number(count), exampleOf(values)];
+    });
   }
+  const key = keys.length === 1 ? keys[0]! : `ROW(${keys.join(', ')})`;
   const rows = await ask(
     `SELECT x.place, pg_catalog.count(*), pg_catalog.min(x.key)` +
       ` FROM (SELECT ${places.sql} AS place, ${key}::pg_catalog.text AS key ${from}) AS x GROUP BY 1`,
@@ -91,6 +95,11 @@ async function countSome(
   ]);
 }
 
+/** A key for people; null: it is NULL. */
+function exampleOf(values: readonly (string | null)[]): string | null {
+  return values.length === 1 ? values[0]! : `(${values.join(',')})`;
+}
+
 function findingOf(table: Table, shard: Shard, { key }: RowPlaces, tally: Tally): Finding {
   let rows = 0;
   let wrong = 0;
@@ -100,7 +109,8 @@ function findingOf(table: Table, shard: Shard, { key }: RowPlaces, tally: Tally)
     if (owner === shard) continue;
     wrong += count;
     const where = owner === null ? 'no shard' : owner.name;
-    const such = example === null ? `${key} is NULL` : `such as ${key} ${example}`;
+    const name = key.join(', ');
+    const such = example === null ? `${name} is NULL` : `such as ${name} ${example}`;
     details.push(`${count} belong${count === 1 ? 's' : ''} to ${where} (${such})`);
   }
   const detail = details.join(', ');

@@ -104,16 +104,16 @@ async function findStrays(
   block: number,
 ): Promise<ReadonlyMap<Shard | null, string[]>> {
   const own = table.keyspace.shards.indexOf(shard);
-  const key = places.key === null ? 'NULL' : quoteIdentifier(places.key);
+  const columns = ['ctid', ...places.key.map(quoteIdentifier)].join(', ');
   const condition = blocksCondition(block, block + BLOCKS_PER_STEP);
   // Where the shard can tell, only the rows that are wrong come.
   const wrong = places.sql === null || own < 0 ? '' : ` AND (${places.sql}) <> ${own}`;
   const rows = await inSnapshot(host, shard, (ask) =>
-    ask(`SELECT ctid, ${key} FROM ONLY ${part} WHERE ${condition}${wrong}`),
+    ask(`SELECT ${columns} FROM ONLY ${part} WHERE ${condition}${wrong}`),
   );
   const found = new Map<Shard | null, string[]>();
-  for (const [ctid, value] of rows) {
-    const owner = places.shardOf(value!);
+  for (const [ctid, ...key] of rows) {
+    const owner = places.shardOf(key);
     if (owner === shard) continue;
     const list = found.get(owner);
     if (list === undefined) found.set(owner, [ctid!]);

@@ -97,12 +97,12 @@ export class RowMoves {
     const { key } = this.places;
     const names = this.columns.map(({ name }) => quoteIdentifier(name));
     const rows = await ask(
-      `SELECT ctid, ${key === null ? 'NULL' : quoteIdentifier(key)}, ${names.join(', ')} FROM ONLY ${part}` +
+      `SELECT ${['ctid', ...key.map(quoteIdentifier), ...names].join(', ')} FROM ONLY ${part}` +
         ` WHERE ctid = ANY (${ctidArray(ctids)}) FOR UPDATE`,
     );
     return rows
-      .filter(([, value]) => this.places.shardOf(value!) === target)
-      .map(([ctid, , ...values]) => ({ ctid: ctid!, values }));
+      .filter((row) => this.places.shardOf(row.slice(1, 1 + key.length)) === target)
+      .map(([ctid, ...values]) => ({ ctid: ctid!, values: values.slice(key.length) }));
   }
 
   private async moveLocked(
@@ -163,7 +163,7 @@ export class RowMoves {
     const primary = [...host.catalog.relations.values()].find(
       ({ schema, name }) => quoteQualified(schema, name) === table,
     )?.primaryKey;
-    const names = primary ?? (places.key === null ? [] : [places.key]);
+    const names = primary ?? places.key;
     return names
       .map(
         (name) => `${name} ${values[columns.findIndex((column) => column.name === name)] ?? '?'}`,

@@ -138,7 +138,8 @@ export class BinaryRows implements RowReader {
     }
     if (this.field === key.field) {
       const end = router.rowBytes(at);
-      router.route(key.ofBinary(router.row, router.rowBase + this.keyOffset, end));
+      const shard = key.ofBinary(router.row, router.rowBase + this.keyOffset, end);
+      if (shard !== null) router.route(shard);
     }
     this.field++;
     this.state = 'length';

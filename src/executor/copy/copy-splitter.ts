@@ -24,7 +24,7 @@ export class CopySplitter {
    * go. Throws SqlError on options that are not supported.
    */
   constructor(plan: CopyFromPlan, csvEndMarker: boolean, lines: RowLines) {
-    this.router = new RowRouter(plan.key?.column ?? '', lines);
+    this.router = new RowRouter(plan.key?.name ?? '', lines);
     this.reader = makeReader(plan, this.router, csvEndMarker);
   }
 

@@ -17,7 +17,7 @@ export class CsvKeyReader implements KeyFieldReader {
     this.key = key;
   }
 
-  shardOf(row: Uint8Array, from: number, to: number): Shard {
+  shardOf(row: Uint8Array, from: number, to: number): Shard | null {
     const { quote, nullText, defaultText, forceNotNull, forceNull } = this.format;
     for (let at = from; at < to; at++) {
       if (row[at] !== quote) continue;

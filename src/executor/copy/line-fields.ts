@@ -2,14 +2,18 @@ import type { Shard } from '../../keyspace/topology.js';
 import type { RowRouter } from './row-router.js';
 import type { ShardKey } from './shard-key.js';
 
-/** Finds the shard of the key field `[from, to)` as it stands in the data. Throws SqlError where there is none. */
+/**
+ * Finds the shard of the key field `[from, to)` as it stands in the data; null: the key has further fields. Throws
+ * SqlError where there is none.
+ */
 export interface KeyFieldReader {
-  shardOf(row: Uint8Array, from: number, to: number): Shard;
+  shardOf(row: Uint8Array, from: number, to: number): Shard | null;
 }
 
 /**
- * Counts the fields of the current line, text or CSV, and routes the line when its key has come. A line that lacks
- * columns goes to some shard, which raises the error that one Postgres would raise. Nothing goes anywhere behind it.
+ * Counts the fields of the current line, text or CSV, and routes the line when its whole key has come. A line that
+ * lacks columns goes to some shard, which raises the error that one Postgres would raise. Nothing goes
+ * anywhere behind it.
  */
 export class LineFields {
   private readonly router: RowRouter;
@@ -42,8 +46,9 @@ export class LineFields {
 
   /** A delimiter stands at `at`; only while `seeksKey`. */
   delimiter(at: number): void {
-    if (this.field === this.key.field) this.routeByKey(at, 0);
-    else if (++this.field === this.key.field) this.keyOffset = this.router.offset(at + 1);
+    if (this.field === this.key.field) this.readKey(at, 0);
+    if (this.router.routed) return;
+    if (++this.field === this.key.field) this.keyOffset = this.router.offset(at + 1);
   }
 
   /** The line's newline begins at `at`. `ignored`: how many bytes in front of it do not count. */
@@ -54,7 +59,7 @@ export class LineFields {
     else if (this.field < key.field || key.field < this.columnCount - 1) {
       this.refused = true;
       router.route(key.keyspace.shards[0]!);
-    } else this.routeByKey(at, ignored);
+    } else this.readKey(at, ignored);
   }
 
   /** The current line cannot be read to its end: some shard will say why. */
@@ -69,11 +74,13 @@ export class LineFields {
     this.header = false;
     this.field = 0;
     this.keyOffset = 0;
+    this.key.restart();
   }
 
-  private routeByKey(at: number, ignored: number): void {
+  private readKey(at: number, ignored: number): void {
     const { router } = this;
     const end = router.rowBytes(at) - ignored;
-    router.route(this.reader.shardOf(router.row, router.rowBase + this.keyOffset, end));
+    const shard = this.reader.shardOf(router.row, router.rowBase + this.keyOffset, end);
+    if (shard !== null) router.route(shard);
   }
 }

@@ -1,78 +1,113 @@
-import { sqlError, type SqlError } from '../../errors/sql-error.js';
+import { sqlError } from '../../errors/sql-error.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../../keyspace/topology.js';
 import { INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
-import type { CopyFromPlan } from '../../planner/plan.js';
+import type { StoredColumn, StoredKey } from '../../planner/plan.js';
 import { shownCopyValue } from '../../protocol/copy-context.js';
 import { inputError } from '../../vindex/input-errors.js';
 import { storeError } from '../shard-targets.js';
 
-export type CopyKey = NonNullable<CopyFromPlan['key']>;
-
 /**
- * Finds the shards of key values that COPY stores. Throws SqlError where a value belongs to none, with the column as
- * its context where a server would name it.
+ * Finds the shards of keys that COPY stores, whose columns come one after the other in a row's fields. Throws SqlError
+ * where a value belongs to none, with the column as its context where a server would name it.
  */
 export class ShardKey {
   readonly keyspace: Keyspace;
-  /** 0-based place among the copied columns. */
-  readonly field: number;
-  private readonly key: CopyKey;
+  /** The 0-based field that the next column of the key is in. */
+  field: number;
+  private readonly key: StoredKey;
   private readonly id = new KeyspaceIdCell();
+  /** In the order of their fields. */
+  private readonly columns: readonly PlacedColumn[];
+  /** By the key's columns. */
+  private readonly parts: readonly KeyspaceIdCell[];
+  private next = 0;
 
-  constructor(keyspace: Keyspace, key: CopyKey) {
+  constructor(keyspace: Keyspace, key: StoredKey) {
     this.keyspace = keyspace;
     this.key = key;
-    this.field = key.field;
+    this.parts = key.columns.map(() => new KeyspaceIdCell());
+    this.columns = key.columns
+      .map((column, place) => ({ ...column, part: this.parts[place]! }))
+      .sort((a, b) => a.field - b.field);
+    this.field = this.columns[0]!.field;
   }
 
-  ofText(bytes: Uint8Array, start: number, end: number): Shard {
-    const outcome = this.key.mapper.text(bytes, start, end, this.id);
-    return this.shard(outcome, bytes, start, end, false);
+  /** Takes the value in `field`. Null: the key has further columns. */
+  ofText(bytes: Uint8Array, start: number, end: number): Shard | null {
+    const { mapper, part } = this.columns[this.next]!;
+    return this.take(mapper.text(bytes, start, end, part), bytes, start, end, false);
   }
 
-  ofBinary(bytes: Uint8Array, start: number, end: number): Shard {
-    const outcome = this.key.mapper.binary(bytes, start, end, this.id);
-    return this.shard(outcome, bytes, start, end, true);
+  ofBinary(bytes: Uint8Array, start: number, end: number): Shard | null {
+    const { mapper, part } = this.columns[this.next]!;
+    return this.take(mapper.binary(bytes, start, end, part), bytes, start, end, true);
+  }
+
+  /** Another row begins, whether or not the last one had all columns. */
+  restart(): void {
+    this.next = 0;
+    this.field = this.columns[0]!.field;
   }
 
   nullError(): Error {
-    if (this.key.made === true) return extraDataError();
-    return storeError(-1, this.key.column);
+    const { made, column } = this.columns[this.next]!;
+    if (made === true) return extraDataError();
+    return storeError(-1, column);
   }
 
   /** DEFAULT: the field stands for what the shards would compute. */
   defaultError(): Error {
     return sqlError(
       'feature_not_supported',
-      `the default of shard key "${this.key.column}" is not known to the proxy`,
+      `the default of shard key "${this.columns[this.next]!.column}" is not known to the proxy`,
       { hint: 'Write the shard key of every row in the data.' },
     );
   }
 
-  private shard(
+  private take(
     outcome: MapOutcome,
     bytes: Uint8Array,
     start: number,
     end: number,
     binary: boolean,
-  ): Shard {
-    if (outcome !== MAPPED && this.key.made === true) throw extraDataError();
-    if (outcome === INVALID) {
-      throw this.refused(bytes, start, end, binary);
+  ): Shard | null {
+    if (outcome !== MAPPED) this.refuse(outcome, bytes, start, end, binary);
+    if (this.next + 1 < this.columns.length) {
+      this.next++;
+      this.field = this.columns[this.next]!.field;
+      return null;
     }
-    if (outcome !== MAPPED) throw storeError(outcome, this.key.column);
+    this.restart();
+    const { parts } = this.key;
+    const [first] = this.parts;
+    if (parts === null) return this.keyspace.shardOf(first!.hi, first!.lo);
+    parts.combine(this.parts, this.id);
     return this.keyspace.shardOf(this.id.hi, this.id.lo);
   }
 
-  private refused(bytes: Uint8Array, start: number, end: number, binary: boolean): SqlError {
-    const { columnType: type, column } = this.key;
-    const name = column.slice(column.lastIndexOf('.') + 1);
-    const input = { type, bytes, start, end, binary, parameter: 0, position: undefined };
-    const { state, message, detail, hint } = inputError(input);
-    const value = binary ? '' : `: "${shownCopyValue(bytes, start, end)}"`;
-    return sqlError(state, message, { detail, hint, where: `column ${name}${value}` });
+  private refuse(
+    outcome: MapOutcome,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    binary: boolean,
+  ): never {
+    const { made, columnType: type, column } = this.columns[this.next]!;
+    if (made === true) throw extraDataError();
+    if (outcome === INVALID) {
+      const name = column.slice(column.lastIndexOf('.') + 1);
+      const input = { type, bytes, start, end, binary, parameter: 0, position: undefined };
+      const { state, message, detail, hint } = inputError(input);
+      const value = binary ? '' : `: "${shownCopyValue(bytes, start, end)}"`;
+      throw sqlError(state, message, { detail, hint, where: `column ${name}${value}` });
+    }
+    throw storeError(outcome, column);
   }
+}
+
+interface PlacedColumn extends StoredColumn {
+  readonly part: KeyspaceIdCell;
 }
 
 /** What stands in the place of a value of our own is a field too many. */

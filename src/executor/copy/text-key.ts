@@ -19,7 +19,7 @@ export class TextKeyReader implements KeyFieldReader {
     this.key = key;
   }
 
-  shardOf(row: Uint8Array, from: number, to: number): Shard {
+  shardOf(row: Uint8Array, from: number, to: number): Shard | null {
     const { nullText, defaultText } = this.format;
     // NULL and DEFAULT are what the field reads, before backslashes are resolved.
     if (isText(row, from, to, nullText)) throw this.key.nullError();
@@ -30,7 +30,7 @@ export class TextKeyReader implements KeyFieldReader {
     return this.key.ofText(row, from, to);
   }
 
-  private shardOfEscaped(row: Uint8Array, from: number, to: number): Shard {
+  private shardOfEscaped(row: Uint8Array, from: number, to: number): Shard | null {
     if (this.value.length < to - from) this.value = new Uint8Array(to - from);
     const length = unescape(row, from, to, this.value);
     return this.key.ofText(this.value, 0, length);

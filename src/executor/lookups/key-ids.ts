@@ -1,10 +1,9 @@
 import { sqlError } from '../../errors/sql-error.js';
 import type { Catalog } from '../../keyspace/catalog.js';
 import { KeyspaceIdCell, signedId } from '../../keyspace/keyspace-id.js';
-import type { Lookup, Topology } from '../../keyspace/topology.js';
+import type { Lookup, ShardedTable, Topology } from '../../keyspace/topology.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { MAPPED } from '../../keyspace/vindex.js';
-import type { ShardedTable } from '../../planner/plan.js';
 
 /** The table that a lookup is for. */
 export function ownerOf({ schema, table }: Lookup, { tables }: Topology): ShardedTable {
@@ -16,12 +15,12 @@ export function ownerOf({ schema, table }: Lookup, { tables }: Topology): Sharde
  * table has it. Throws SqlError XX000 where it cannot be mapped.
  */
 export function keyIds(
-  { schema, name, shardKey, vindex }: ShardedTable,
+  { schema, name, keyColumns, vindex }: ShardedTable,
   { relations }: Catalog,
 ): (key: string) => string {
   const column = relations
     .get(`${schema}.${name}`)
-    ?.columns.find((candidate) => candidate.name === shardKey);
+    ?.columns.find((candidate) => candidate.name === keyColumns[0]);
   const mapper =
     column === undefined ? null : vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
   const cell = new KeyspaceIdCell();

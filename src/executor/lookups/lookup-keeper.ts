@@ -1,12 +1,13 @@
 import type { CatalogLookup, Catalog } from '../../keyspace/catalog.js';
+import { keyList } from '../../keyspace/key-columns.js';
 import {
   lookupKey,
   lookupShard,
   type Lookup,
   type Shard,
+  type ShardedTable,
   type Topology,
 } from '../../keyspace/topology.js';
-import type { ShardedTable } from '../../planner/plan.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
@@ -218,7 +219,13 @@ export class LookupKeeper {
         await this.host.links.session(shard, BATCH_TIMEOUT_MS, async (query) => {
           await query(`BEGIN; ${EXACT_TEXTS}`);
           const locked = await query(
-            lockedRowsSql(part!, lookup.column, table.shardKey, block, block + BLOCKS_PER_BATCH),
+            lockedRowsSql(
+              part!,
+              lookup.column,
+              table.keyColumns[0]!,
+              block,
+              block + BLOCKS_PER_BATCH,
+            ),
           );
           const entries = locked.map(([value, key]) => ({ value: value!, id: idOf(key!) }));
           await this.write(home, lookup, type, distinctEntries(entries));
@@ -264,7 +271,8 @@ const NOTHING = { truncated: false, removed: [], moved: [], added: [] } as const
 
 /** A complete lookup is another one's when any of this has changed. */
 function definitionOf(lookup: Lookup, topology: Topology): string {
-  const { vindex, shardKey, keyspace } = ownerOf(lookup, topology);
+  const owner = ownerOf(lookup, topology);
+  const { vindex, keyspace } = owner;
   const { schema, table, column, unique } = lookup;
   return JSON.stringify([
     keyspace.name,
@@ -272,7 +280,7 @@ function definitionOf(lookup: Lookup, topology: Topology): string {
     table,
     column,
     unique,
-    shardKey,
+    keyList(owner),
     vindex.type,
     vindex.name,
   ]);

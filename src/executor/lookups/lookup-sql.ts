@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LOOKUP_CHANGES, LOOKUPS_SETTING } from '../../backend/postgres/lookup-notices.js';
-import { lookupKey, type Lookup } from '../../keyspace/topology.js';
-import type { ShardedTable } from '../../planner/plan.js';
+import { lookupKey, type Lookup, type ShardedTable } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 
 /**
@@ -71,8 +70,8 @@ COMMENT ON FUNCTION shardgate.tell_lookup() IS
   'Tells Shardgate what changes in columns with lookups: leave it alone'`;
 
 /** The arguments of a lookup's triggers. */
-export function triggerArguments(lookup: Lookup, { shardKey }: ShardedTable): readonly string[] {
-  return [lookupKey(lookup), lookup.column, shardKey];
+export function triggerArguments(lookup: Lookup, owner: ShardedTable): readonly string[] {
+  return [lookupKey(lookup), lookup.column, owner.keyColumns[0]!];
 }
 
 /** The triggers of a lookup, by name; they run whatever `session_replication_role` says. */

@@ -101,7 +101,8 @@ function liesBy(table: Table, column: Variable, keyspace: Keyspace): boolean {
   return (
     table.type === 'sharded' &&
     table.keyspace === keyspace &&
-    table.shardKey === column.name &&
+    table.keyColumns.length === 1 &&
+    table.keyColumns[0] === column.name &&
     table.vindex.type === byValue.type
   );
 }
@@ -185,13 +186,13 @@ function standInsOf(
   for (const [i, input] of inputs.entries()) {
     const origin = origins[i]!.of as Occurrence;
     const name = nameOf(i);
-    const shardKey = columns.get(keyOf(origin.table!))!.name;
+    const keyColumns = [columns.get(keyOf(origin.table!))!.name];
     const table: Table = {
       type: 'sharded',
       keyspace,
       schema: 'pg_temp',
       name,
-      shardKey,
+      keyColumns,
       vindex: byValue,
     };
     out.set(name, { relation: relationOf(name, input, origin), table });

@@ -1,5 +1,6 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import type { Catalog, CatalogColumn } from '../../keyspace/catalog.js';
+import type { ShardedTable } from '../../keyspace/topology.js';
 import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, contains, qualifiedName, selectOf } from '../ast.js';
@@ -9,8 +10,8 @@ import {
   ROW_NUMBER,
   type ApplySpec,
   type Destination,
+  type DestinationColumn,
   type DistributeSpec,
-  type ShardedTable,
 } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
@@ -80,11 +81,22 @@ export function keyDestination(
   table: ShardedTable,
   columns: readonly CatalogColumn[],
 ): Destination {
-  const { keyspace, shardKey, vindex } = table;
-  const column = columns.findIndex(({ name }) => name === shardKey);
-  const { type, typmod = -1 } = columns[column]!;
-  const name = `${table.name}.${shardKey}`;
-  return { kind: 'key', keyspace, column, vindex, columnType: type, columnTypmod: typmod, name };
+  const places = table.keyColumns.map((key) => columns.findIndex(({ name }) => name === key));
+  return {
+    kind: 'key',
+    keyspace: table.keyspace,
+    table,
+    columns: places.map((column) => destinationColumn(table, columns[column]!, column)),
+  };
+}
+
+/** A column of the key, and which one of the source it is compared with or stored from. */
+export function destinationColumn(
+  table: ShardedTable,
+  { name, type, typmod = -1 }: CatalogColumn,
+  column: number,
+): DestinationColumn {
+  return { column, columnType: type, columnTypmod: typmod, name: `${table.name}.${name}` };
 }
 
 /** INSERT ... SELECT, its WITH queries included. */

@@ -1,4 +1,5 @@
 import type { MergeStmt, Node, SelectStmt } from '@pgsql/types';
+import type { ShardedTable } from '../../keyspace/topology.js';
 import type { Analysis } from '../analysis.js';
 import { columnRefOf, contains, isOperator, stringsOf } from '../ast.js';
 import { checkCopiedDefaults, defaultKind } from '../column-defaults.js';
@@ -6,12 +7,13 @@ import { conjunctsOf } from '../gather/concerns.js';
 import { hasDefaultCollation } from '../gather/table-input.js';
 import type { Occurrence } from '../model.js';
 import type { Merging } from '../modifications.js';
-import type { Destination, DistributeSpec, ShardedTable } from '../plan.js';
+import type { Destination, DistributeSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { columnOf, ownColumns, targetNames } from '../target-columns.js';
 import { typeNode } from '../type-names.js';
 import { columnNode, overRows, ROWS, selectNode } from './apply-text.js';
+import { destinationColumn } from './inserted-rows.js';
 import { sourceQuery, sourceText } from './source-query.js';
 
 /** What MERGE reads its rows from. */
@@ -143,18 +145,15 @@ function destinationOf(
   const { target } = merging;
   const table = target.table!;
   if (table.type === 'sharded') {
-    const key = joinedKey(statement, merging, table, source, analysis);
-    checkInserts(statement, merging, table, source, key);
-    const column = target.relation.columns.find(({ name }) => name === table.shardKey)!;
-    return {
-      kind: 'key',
-      keyspace: table.keyspace,
-      column: source.columns.findIndex(({ name }) => name === key),
-      vindex: table.vindex,
-      columnType: column.type,
-      columnTypmod: column.typmod ?? -1,
-      name: `${table.name}.${table.shardKey}`,
-    };
+    const columns = table.keyColumns.map((key) => {
+      const joined = joinedColumn(key, statement, merging, table, source, analysis);
+      checkInserts(statement, merging, table, source, key, joined);
+      const own = target.relation.columns.find(({ name }) => name === key)!;
+      const column = source.columns.findIndex(({ name }) => name === joined);
+      return destinationColumn(table, own, column);
+    });
+    checkOmitted(statement, merging, (kind) => kind === 'sequence' || kind === 'function');
+    return { kind: 'key', keyspace: table.keyspace, table, columns };
   }
   if (table.keyspace.sharded) {
     if (analysis.volatileFunction !== null || analysis.clockText !== null) {
@@ -169,8 +168,9 @@ function destinationOf(
   return { kind: 'copies', shards: table.keyspace.shards };
 }
 
-/** The source's column that ON says the target's shard key equals. */
-function joinedKey(
+/** The source's column that ON says a column of the target's shard key equals. */
+function joinedColumn(
+  shardKey: string,
   { joinCondition }: MergeStmt,
   { target }: Merging,
   table: ShardedTable,
@@ -191,12 +191,12 @@ function joinedKey(
       const key = sourceColumn(other, source, target);
       if (key === null) continue;
       const column = targetColumn(one, source, target);
-      if (column !== null && columnOf(target, column)?.name === table.shardKey) return key;
+      if (column !== null && columnOf(target, column)?.name === shardKey) return key;
     }
   }
   return refuse(
-    `MERGE into table "${table.name}" without comparing its shard key "${table.shardKey}" with a column of the source is not supported`,
-    `Write ON ${table.name}.${table.shardKey} = source.column, or use INSERT ... ON CONFLICT.`,
+    `MERGE into table "${table.name}" without comparing its shard key "${shardKey}" with a column of the source is not supported`,
+    `Write ON ${table.name}.${shardKey} = source.column, or use INSERT ... ON CONFLICT.`,
   );
 }
 
@@ -246,8 +246,9 @@ function looksAtAll({ mergeWhenClauses }: MergeStmt): boolean {
 function checkInserts(
   statement: MergeStmt,
   merging: Merging,
-  { name, shardKey }: ShardedTable,
+  { name }: ShardedTable,
   source: MergeSource,
+  shardKey: string,
   key: string,
 ): void {
   for (const node of statement.mergeWhenClauses ?? []) {
@@ -264,7 +265,6 @@ function checkInserts(
       );
     }
   }
-  checkOmitted(statement, merging, (kind) => kind === 'sequence' || kind === 'function');
 }
 
 /** Defaults of columns that an INSERT of the statement leaves out. */

@@ -3,9 +3,17 @@ import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
 import { stringsOf } from '../ast.js';
 import { tablesOf, type Tables } from '../placement.js';
-import type { FinalPiece, GatherInput, GatherSpec, KeyTerm, ShardSelector } from '../plan.js';
+import type {
+  ColumnTerm,
+  FinalPiece,
+  GatherInput,
+  GatherSpec,
+  KeyTerm,
+  ShardSelector,
+} from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
+import { columnsOfTerm } from '../terms.js';
 import { ColumnUse, nameOf } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
@@ -272,10 +280,12 @@ function isSame(a: GatherInput, b: GatherInput, context: StatementContext): bool
 /** The values that choose the shards; equal texts for equal values. */
 function keysOf(shards: ShardSelector, context: StatementContext): string {
   if (shards.kind !== 'keys') return '';
-  return JSON.stringify(shards.groups.map((group) => group.map((term) => keyOf(term, context))));
+  const ofTerm = (term: KeyTerm): unknown[] =>
+    columnsOfTerm(term).map((column) => keyOf(column, context));
+  return JSON.stringify(shards.groups.map((group) => group.map(ofTerm)));
 }
 
-function keyOf({ source, inputType, column }: KeyTerm, context: StatementContext): unknown[] {
+function keyOf({ source, inputType, column }: ColumnTerm, context: StatementContext): unknown[] {
   if (source.kind === 'param' || source.kind === 'paramArray') {
     return [source.kind, source.index, inputType, column];
   }

@@ -42,7 +42,7 @@ function semiJoin(
   const source = sourceOf(other, analysis);
   if (source === null || own.entry.alias === other.entry.alias) return null;
   const parts: string[] = [];
-  let joined = false;
+  const joined = new Set<number>();
   let selective = false;
   for (const condition of analysis.conditions) {
     // Whatever row of the result a row of the table is part of, the condition holds there.
@@ -54,10 +54,13 @@ function semiJoin(
       if (sql === null) continue;
       parts.push(`(${sql})`);
       if (entries.size === 1) selective = true;
-      else joined ||= joinsKeys(conjunct, own, other, condition, analysis);
+      else {
+        const place = joinedKey(conjunct, own, other, condition, analysis);
+        if (place !== null) joined.add(place);
+      }
     }
   }
-  if (!joined || !selective) return null;
+  if (joined.size < own.table.keyColumns.length || !selective) return null;
   return `EXISTS (SELECT FROM ${source} WHERE ${parts.join(' AND ')})`;
 }
 
@@ -84,23 +87,29 @@ function between(
   return [...bare].some((name) => ownNames.has(name) && otherNames.has(name)) ? null : entries;
 }
 
-/** `a.key = b.key`: rows that meet are on one shard. */
-function joinsKeys(
+/**
+ * `a.key = b.key`: which column of the keys is compared, null for none. Where all are, rows that meet
+ * are on one shard.
+ */
+function joinedKey(
   conjunct: Node,
   own: ShardedOccurrence,
   other: ShardedOccurrence,
   { place }: Condition,
   analysis: Analysis,
-): boolean {
-  if (!('A_Expr' in conjunct) || conjunct.A_Expr.kind !== 'AEXPR_OP') return false;
-  if (analysis.names.catalog.comparisonsOverloaded === true) return false;
+): number | null {
+  if (!('A_Expr' in conjunct) || conjunct.A_Expr.kind !== 'AEXPR_OP') return null;
+  if (analysis.names.catalog.comparisonsOverloaded === true) return null;
   const { name, lexpr, rexpr } = conjunct.A_Expr;
-  if (!isOperator(name, '=')) return false;
+  if (!isOperator(name, '=')) return null;
   const sides = [lexpr, rexpr].map((side) => bareColumn(side, place, analysis));
-  const a = analysis.keyOf(own);
-  const b = analysis.keyOf(other);
-  if (a === null || b === null || !sides.includes(a) || !sides.includes(b)) return false;
-  return sameFamily(a.type, b.type) && a.deterministic && b.deterministic;
+  const others = analysis.keysOf(other) ?? [];
+  for (const [index, a] of (analysis.keysOf(own) ?? []).entries()) {
+    const b = others[index];
+    if (b === undefined || !sides.includes(a) || !sides.includes(b)) continue;
+    if (sameFamily(a.type, b.type) && a.deterministic && b.deterministic) return index;
+  }
+  return null;
 }
 
 /** The table as the statement names it; null where its columns have other names there. */

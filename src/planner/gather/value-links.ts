@@ -106,7 +106,8 @@ function* linksBetween(follower: Node, leader: Node, table: Occurrence): Generat
 }
 
 function keyOf({ table, relation }: Occurrence, own: Variable, other: Variable): ValueLink['key'] {
-  if (table?.type !== 'sharded' || own.name !== table.shardKey) return null;
+  if (table?.type !== 'sharded') return null;
+  if (table.keyColumns.length > 1 || own.name !== table.keyColumns[0]) return null;
   const typmod = relation.columns.find(({ name }) => name === own.name)?.typmod ?? -1;
   const mapper = table.vindex.mapper(own.type, other.type, typmod);
   return mapper === null ? null : { keyspace: table.keyspace, mapper };

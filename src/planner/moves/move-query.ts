@@ -1,12 +1,13 @@
 import type { ColumnRef, Node, RangeVar, SelectStmt, UpdateStmt } from '@pgsql/types';
 import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
+import { keyColumnMapper, keyName, keyPartsOf } from '../../keyspace/key-columns.js';
 import { columnRefOf, contains, stringOf } from '../ast.js';
 import { columnNode, overRows, ROWS, rowsItem, selectNode } from '../distribute/apply-text.js';
 import { sourceText } from '../distribute/source-query.js';
 import type { KeyChange } from '../key-changes.js';
 import { assignedValue } from '../modifications.js';
 import type { ShardedOccurrence } from '../placement.js';
-import type { FinalPiece, MoveSpec, Refusal, ShardSelector } from '../plan.js';
+import type { FinalPiece, MoveSpec, Refusal, ShardSelector, StoredKey } from '../plan.js';
 import { refusal, refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { typeNode } from '../type-names.js';
@@ -26,9 +27,10 @@ export function moveQuery(update: KeyUpdate, context: StatementContext): MoveSpe
   const { table, relation } = target;
   refuseReturning(statement, relation);
   const assigned = assignments(statement, relation);
-  if (assigned.get(table.shardKey) === null) {
+  const defaulted = table.keyColumns.find((name) => assigned.get(name) === null);
+  if (defaulted !== undefined) {
     refuse(
-      `setting the shard key "${table.name}.${table.shardKey}" to its default is not supported`,
+      `setting the shard key "${table.name}.${defaulted}" to its default is not supported`,
       'Give the value.',
     );
   }
@@ -37,13 +39,8 @@ export function moveQuery(update: KeyUpdate, context: StatementContext): MoveSpe
   const stored = relation.columns.filter(
     ({ name, generated }) => !generated && assigned.get(name) !== null,
   );
-  const names = [...places, 'old key', ...stored.map(({ name }) => name)].map((_, i) => `sg_${i}`);
+  const names = [...places, ...table.keyColumns, ...stored].map((_, i) => `sg_${i}`);
   const texts = new MoveTexts(update, assigned, places, stored, names, context);
-  const column = stored.findIndex(({ name }) => name === table.shardKey);
-  const { type, typmod = -1 } = stored[column]!;
-  const mapper = table.vindex.mapper(type, type, typmod);
-  if (mapper === null)
-    refuse(`the shard key "${table.name}.${table.shardKey}" cannot be mapped`, '');
   return {
     keyspace: table.keyspace,
     shards,
@@ -53,18 +50,32 @@ export function moveQuery(update: KeyUpdate, context: StatementContext): MoveSpe
     placeColumns: places.length,
     key: {
       old: places.length,
-      new: places.length + 1 + column,
-      mapper,
-      columnType: type,
-      name: `${table.name}.${table.shardKey}`,
+      new: movedKey(target, stored, places.length + table.keyColumns.length),
     },
     stay: texts.stay(),
     leave: texts.leave(),
     arrive: texts.arrive(),
     repeats: statement.fromClause !== undefined,
-    unique: uniqueChange(relation, table.shardKey, assigned),
+    unique: uniqueChange(relation, table.keyColumns, assigned),
     refusal: refusalOf(relation),
   };
+}
+
+/** The new key among the columns of a locked row, those that are stored beginning at `first`. */
+function movedKey(
+  { table }: ShardedOccurrence,
+  stored: readonly CatalogColumn[],
+  first: number,
+): StoredKey {
+  const columns = table.keyColumns.map((key, place) => {
+    const index = stored.findIndex(({ name }) => name === key);
+    const { type, typmod } = stored[index]!;
+    const mapper = keyColumnMapper(table, place, type, type, typmod);
+    const column = `${table.name}.${key}`;
+    if (mapper === null) refuse(`the shard key "${column}" cannot be mapped`, '');
+    return { field: first + index, mapper, columnType: type, column };
+  });
+  return { columns, parts: keyPartsOf(table), name: keyName(table) };
 }
 
 /** On the shard where a row arrives nothing is known of the old row, nor of rows that it met. */
@@ -126,13 +137,13 @@ function assignments(
 /** Which rows may be in the way of others, or make way for them. */
 function uniqueChange(
   { uniqueColumns, columns }: CatalogRelation,
-  shardKey: string,
+  keyColumns: readonly string[],
   assigned: ReadonlyMap<string, Node | null>,
 ): MoveSpec['unique'] {
   const unique = uniqueColumns ?? columns.map(({ name }) => name);
   if (unique.length === 0) return 'none';
   const generated = columns.some((column) => column.generated && unique.includes(column.name));
-  const others = unique.some((name) => name !== shardKey && assigned.has(name));
+  const others = unique.some((name) => !keyColumns.includes(name) && assigned.has(name));
   return generated || others ? 'all' : 'moved';
 }
 
@@ -169,7 +180,7 @@ class MoveTexts {
 
   lock(): string {
     const { fromClause = [], whereClause, withClause } = this.#statement;
-    const own = [...this.#places, this.#update.target.table.shardKey];
+    const own = [...this.#places, ...this.#update.target.table.keyColumns];
     const values = this.#stored.map((column) => {
       const value = this.#assigned.get(column.name);
       return value === undefined || value === null
@@ -276,7 +287,8 @@ class MoveTexts {
   }
 
   #value(place: number): Node {
-    const name = this.#names[this.#places.length + 1 + place]!;
+    const { keyColumns } = this.#update.target.table;
+    const name = this.#names[this.#places.length + keyColumns.length + place]!;
     return this.#cast(columnNode(ROWS, name), this.#stored[place]!);
   }
 

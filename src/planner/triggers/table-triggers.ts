@@ -1,5 +1,6 @@
 import type { CreateTrigStmt, Node } from '@pgsql/types';
 import type { CatalogRelation, CatalogTrigger, TriggerFunction } from '../../keyspace/catalog.js';
+import { keyList } from '../../keyspace/key-columns.js';
 import type { Table } from '../../keyspace/topology.js';
 import type { Parser } from '../../sql/parser.js';
 import { bodyOf, forEachChild, qualifiedName, stringsOf } from '../ast.js';
@@ -30,7 +31,7 @@ export function writeProblem(
   if (!relation.hasTriggersOrRules) return null;
   const known = problems.get(relation) ?? new Map<string, string | null>();
   problems.set(relation, known);
-  const key = `${table.keyspace.name} ${table.type} ${table.type === 'sharded' ? table.shardKey : ''}`;
+  const key = `${table.keyspace.name} ${table.type} ${table.type === 'sharded' ? keyList(table) : ''}`;
   let problem = known.get(key);
   if (problem === undefined) {
     problem = findProblem(relation, table, names, parser);
@@ -96,8 +97,9 @@ export function triggerProblem(
     body ??
     (language === 'plpgsql' ? readTriggerBody(source, check) : 'is not written in PL/pgSQL');
   if (typeof read === 'string') return read;
-  if (table.type === 'sharded' && read.assigned.has(table.shardKey)) {
-    return `sets the shard key "${table.shardKey}"`;
+  const key = table.type === 'sharded' && table.keyColumns.find((name) => read.assigned.has(name));
+  if (typeof key === 'string') {
+    return `sets the shard key "${key}"`;
   }
   if ((timing & BEFORE) === 0) return null;
   const inserts = (events & INSERT) !== 0;

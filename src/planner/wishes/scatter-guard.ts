@@ -1,3 +1,4 @@
+import { keyList } from '../../keyspace/key-columns.js';
 import type { Names } from '../names.js';
 import type { ManyShards, Plan, ShardSelector } from '../plan.js';
 import { refuse } from '../refusals.js';
@@ -14,7 +15,7 @@ export function assertMayScatter(plan: Plan, { wish, used, topology }: Names): v
   if (table?.type === 'sharded') {
     refuse(
       `a statement on table "${table.name}" that does not name its shard key is not allowed`,
-      `Compare "${table.shardKey}" with a value; the configuration says require_key.`,
+      `Compare "${keyList(table)}" with a value; the configuration says require_key.`,
     );
   }
   refuse(

@@ -1,11 +1,11 @@
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
-import type { Shard, Table } from '../../keyspace/topology.js';
+import { keyName } from '../../keyspace/key-columns.js';
+import type { Shard, ShardedTable, Table } from '../../keyspace/topology.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { MAPPED } from '../../keyspace/vindex.js';
 import type { Analysis } from '../analysis.js';
 import type { Names } from '../names.js';
 import type { Placement } from '../placement.js';
-import type { ShardedTable } from '../plan.js';
 import { refuse } from '../refusals.js';
 import { namesPlace } from './wish.js';
 
@@ -50,16 +50,22 @@ export function shardOfWish(tables: Iterable<Table>, names: Names): Shard | null
 }
 
 function shardOfKey(key: string, table: ShardedTable, { catalog }: Names): Shard {
-  const { keyspace, vindex, shardKey, schema, name } = table;
+  const { keyspace, vindex, keyColumns, schema, name } = table;
+  if (keyColumns.length > 1) {
+    refuse(
+      `a key that is wished for in table "${name}", whose shard key has several columns, is not supported`,
+      'SET shardgate.shard instead; SHOW SHARD FOR of the console tells which one it is.',
+    );
+  }
   const relation = catalog.relations.get(`${schema}.${name}`);
-  const column = relation?.columns.find((each) => each.name === shardKey);
+  const column = relation?.columns.find((each) => each.name === keyColumns[0]);
   const mapper =
     column === undefined ? null : vindex.mapper(column.type, TypeOid.unknown, column.typmod);
   const id = new KeyspaceIdCell();
   const bytes = Buffer.from(key, 'utf8');
   if (mapper?.text(bytes, 0, bytes.length, id) === MAPPED) return keyspace.shardOf(id.hi, id.lo);
   return refuse(
-    `"${key}" is no value of shard key "${name}.${shardKey}"`,
+    `"${key}" is no value of shard key "${keyName(table)}"`,
     'Set shardgate.key to a value as the column has it, or RESET shardgate.key.',
   );
 }

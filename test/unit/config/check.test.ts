@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { runCheck } from '../../../src/config/check.js';
 import { configSchemaText } from '../../../src/config/json-schema.js';
 import { loadConfig } from '../../../src/config/load.js';
+import { keyName } from '../../../src/keyspace/key-columns.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'shardgate-check-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -93,7 +94,7 @@ describe('the example files', () => {
   test('pgbench.yaml shards the four tables of pgbench', async () => {
     const { topology } = await loadConfig(example('pgbench.yaml'));
     const keys = [...topology.tables.values()].map((table) =>
-      table.type === 'sharded' ? `${table.name}.${table.shardKey}` : table.type,
+      table.type === 'sharded' ? keyName(table) : table.type,
     );
     expect(keys).toEqual([
       'pgbench_accounts.aid',

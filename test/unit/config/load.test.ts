@@ -59,7 +59,7 @@ describe('a file that holds keyspaces only', () => {
     expect(servers.map((server) => server.primary.host)).toEqual(['db0', 'db1', 'db2']);
     expect(topology.tables.get('public.settings')?.type).toBe('unsharded');
     const orders = topology.tables.get('public.orders');
-    expect(orders).toMatchObject({ type: 'sharded', shardKey: 'customer_id' });
+    expect(orders).toMatchObject({ type: 'sharded', keyColumns: ['customer_id'] });
     expect(orders?.type === 'sharded' && orders.vindex.type).toBe('hash');
   });
 
@@ -219,7 +219,7 @@ keyspaces:
       a: &by_id { shard_key: id }
       b: *by_id
 `);
-    expect(config.topology.tables.get('public.b')).toMatchObject({ shardKey: 'id' });
+    expect(config.topology.tables.get('public.b')).toMatchObject({ keyColumns: ['id'] });
   });
 
   test('the default keyspace is one that holds what no keyspace lists', () => {

@@ -17,6 +17,7 @@ const vindex: Vindex = {
   sqlExpression: () => null,
   mapping: 'test',
   order: null,
+  parts: null,
 };
 
 function shard(name: string, ...ranges: string[]): KeyspaceSpec['shards'][number] {
@@ -28,7 +29,7 @@ const shop: KeyspaceSpec = {
   shards: [shard('s0', '-40'), shard('s1', '80-c0', '40-60'), shard('s2', 'c0-', '60-80')],
   vindexes: [vindex],
   tables: [
-    { type: 'sharded', schema: 'public', name: 'orders', shardKey: 'id', vindex: 'by_id' },
+    { type: 'sharded', schema: 'public', name: 'orders', keyColumns: ['id'], vindex: 'by_id' },
     { type: 'reference', schema: 'public', name: 'countries' },
   ],
 };
@@ -74,7 +75,7 @@ describe('makeKeyspace', () => {
   test('tables point to their keyspace and vindex', () => {
     const keyspace = makeKeyspace(shop);
     const orders = keyspace.tables.get('public.orders');
-    expect(orders).toMatchObject({ type: 'sharded', shardKey: 'id' });
+    expect(orders).toMatchObject({ type: 'sharded', keyColumns: ['id'] });
     expect(orders?.keyspace).toBe(keyspace);
     expect(orders?.type === 'sharded' && orders.vindex).toBe(vindex);
   });

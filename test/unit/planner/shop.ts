@@ -189,8 +189,8 @@ export function shopCatalog(more: Partial<Catalog> = {}): Catalog {
   };
 }
 
-function sharded(name: string, shardKey: string, vindex = 'hash', schema = 'public'): TableSpec {
-  return { type: 'sharded', schema, name, shardKey, vindex };
+function sharded(name: string, key: string, vindex = 'hash', schema = 'public'): TableSpec {
+  return { type: 'sharded', schema, name, keyColumns: [key], vindex };
 }
 
 function plain(name: string, type: 'reference' | 'unsharded' | 'sequence'): TableSpec {

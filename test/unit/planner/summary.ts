@@ -1,8 +1,10 @@
 import type {
+  ColumnTerm,
   DistributeSpec,
   FinalPiece,
   GatherInput,
   GatherSpec,
+  KeysWithin,
   KeyTerm,
   ManyShards,
   MergeSpec,
@@ -48,7 +50,8 @@ export function summarizePlan(plan: Plan): Summary {
     case 'copyFrom':
       return {
         copyFrom: plan.table,
-        key: plan.key === null ? null : `field ${plan.key.field}`,
+        key:
+          plan.key === null ? null : plan.key.columns.map(({ field }) => `field ${field}`).join(),
         columns: plan.columnCount,
         format: plan.format.kind,
         ...(plan.fill === undefined ? {} : { made: plan.fill.columns.map(({ name }) => name) }),
@@ -96,7 +99,10 @@ function selector(shards: ShardSelector): Summary {
     case 'catalog':
       return { route: 'catalog' };
     case 'all':
-      return { route: `all of ${shards.keyspace.name}` };
+      return {
+        route: `all of ${shards.keyspace.name}`,
+        ...prefixes(shards.within ?? []),
+      };
     case 'nowhere':
       return { route: 'nowhere' };
     case 'lookup':
@@ -106,14 +112,29 @@ function selector(shards: ShardSelector): Summary {
   }
 }
 
+/** The first columns of keys that are bound. */
+function prefixes(within: readonly KeysWithin[]): Summary {
+  const texts = within.flatMap(({ columns }) =>
+    columns === undefined
+      ? []
+      : [columns.map((values) => values.map(columnText).join(' or ')).join(' and ')],
+  );
+  return texts.length === 0 ? {} : { within: texts };
+}
+
 const typeNames = new Map(Object.entries(TypeOid).map(([name, oid]) => [oid as number, name]));
 
 /** `orders.customer_id = literal 0 (int4)`, shortened to what varies. */
 function termText(term: KeyTerm): string {
+  if (term.columns === undefined) return columnText(term);
+  return term.columns.map((values) => values.map(columnText).join(' or ')).join(' and ');
+}
+
+function columnText(term: ColumnTerm): string {
   return `${term.column} ${term.stored === true ? ':=' : '='} ${sourceText(term)} ${typeNames.get(term.inputType) ?? term.inputType}`;
 }
 
-function sourceText({ source }: KeyTerm): string {
+function sourceText({ source }: ColumnTerm): string {
   switch (source.kind) {
     case 'literal':
       return `${source.negative ? '-' : ''}literal ${source.index}`;
@@ -164,7 +185,9 @@ function manySummary(many: ManyShards): Summary {
 function distributeSummary({ source, destination, apply }: DistributeSpec): Summary {
   const to =
     destination.kind === 'key'
-      ? `${destination.name} := ${apply.columns[destination.column]!}`
+      ? destination.columns
+          .map(({ name, column }) => `${name} := ${apply.columns[column]!}`)
+          .join(', ')
       : destination.shards.map(({ name }) => name).join(' ');
   const text = apply.sql.map((piece) => (typeof piece === 'string' ? piece : '<rows>'));
   return {

@@ -30,6 +30,14 @@ export const sampleOptions: Readonly<Record<VindexTypeName, Options>> = {
   },
   time: { period: 'month' },
   list: { values: new Map([['7', 's3']]), others: ['s0', 's1', 's2'] },
+  region: {
+    regions: [
+      { values: ['1', '2'], shards: ['s0', 's1'] },
+      { values: ['3'], shards: ['s2'] },
+    ],
+    others: ['s3'],
+  },
+  composite: { columns: [{ type: 'hash', bits: '16' }, { type: 'hash' }] },
 };
 
 /** The vindex of a type, or what is wrong with the options. */

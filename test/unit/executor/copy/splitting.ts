@@ -76,7 +76,10 @@ export function plan(
     writes: true,
     keyspace,
     table: 't',
-    key: field === null ? null : { field, mapper, columnType, column: 't.k' },
+    key:
+      field === null
+        ? null
+        : { columns: [{ field, mapper, columnType, column: 't.k' }], parts: null, name: 't.k' },
     columnCount,
     format,
   };
