@@ -4,6 +4,7 @@ import { measureCpuPerQuery } from '../cpu-per-query.mjs';
 import { measureMerge } from '../merge.mjs';
 import { measureParts } from '../micro.mjs';
 import { measureStreaming } from '../streaming.mjs';
+import { measureTwoPhase } from '../two-phase.mjs';
 import { startServers } from './database-servers.mjs';
 import { describeMachine } from './machine.mjs';
 import { pgbenchProgram } from './pgbench.mjs';
@@ -21,6 +22,7 @@ const overServers = [
   { part: 'cpu', run: measureCpuPerQuery },
   { part: 'streaming', run: measureStreaming },
   { part: 'merge', run: measureMerge },
+  { part: 'two-phase', run: measureTwoPhase },
   { part: 'connections', run: measureConnections },
 ];
 

@@ -2,7 +2,14 @@
 import { parseArgs } from 'node:util';
 import { StepError } from '../../scripts/lib/project.mjs';
 
-export const parts = /** @type {const} */ (['cpu', 'streaming', 'merge', 'connections', 'micro']);
+export const parts = /** @type {const} */ ([
+  'cpu',
+  'streaming',
+  'merge',
+  'two-phase',
+  'connections',
+  'micro',
+]);
 /** @typedef {(typeof parts)[number]} Part */
 
 /**
