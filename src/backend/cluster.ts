@@ -120,6 +120,11 @@ export class Cluster {
     return this.oids.read(this.pools, this.pool(catalogShard));
   }
 
+  /** What tells a shard's server from others, whatever addresses they have; null: not known. */
+  serverOf(shard: Shard): string | null {
+    return this.oids.serverOf(this.pool(shard));
+  }
+
   /** Asks all shards how many rows their tables have. Never rejects. */
   readTableRows(): Promise<void> {
     return this.rows.read(this.pools);

@@ -92,7 +92,7 @@ function routeOf(plan: Plan, topology: Topology, source: ValueSource): Route {
         plan: 'broadcast',
         shards: plan.keyspace?.shards ?? topology.shards,
         key: null,
-        reason: 'it must run everywhere',
+        reason: plan.servers === undefined ? 'it must run everywhere' : 'one shard of each server',
       };
     case 'fill':
       return nowhere('fill', 'values are filled in first; the filled text is planned again');

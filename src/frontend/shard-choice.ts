@@ -15,6 +15,7 @@ import type {
 } from '../planner/plan.js';
 import { cursorShards } from './cursor-shards.js';
 import { TRANSACTION_SETTINGS } from '../planner/setting-rules.js';
+import { serverShards } from './server-shards.js';
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 
@@ -95,6 +96,7 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
     case 'copyFrom':
       return plan.keyspace.shards;
     case 'broadcast':
+      if (plan.servers !== undefined) return serverShards(session.context, plan.servers);
       return plan.keyspace === null ? topology.shards : plan.keyspace.shards;
   }
 }

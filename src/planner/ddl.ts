@@ -24,6 +24,7 @@ import { checkLookupDdl } from './lookup-guards.js';
 import type { BroadcastPlan, DdlSteps, Plan, Refusal } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
+import { planRoles } from './role-plans.js';
 import { checkReserved } from './reserved-schema.js';
 import type { StatementContext } from './statement-context.js';
 import { checkCreateTrigger } from './triggers/create-trigger.js';
@@ -51,6 +52,8 @@ export function planDdl(node: Node, context: StatementContext): Plan | null {
   const temporary = planTemporaryDdl(node, context);
   if (temporary !== null) return temporary;
   checkLookupDdl(node, context);
+  const roles = planRoles(node);
+  if (roles !== null) return roles;
   if ('CreateStmt' in node) return planCreateTable(node.CreateStmt, context);
   if ('AlterTableStmt' in node) return planAlterTable(node.AlterTableStmt, context);
   if ('IndexStmt' in node) return planIndex(node.IndexStmt, context);

@@ -6,6 +6,7 @@ import { planDdl } from './ddl.js';
 import type { Plan } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
+import { onServers } from './role-plans.js';
 import type { StatementContext } from './statement-context.js';
 
 /** `BEGIN statements [EXCEPTION WHEN condition THEN NULL; ...] END` without declarations. */
@@ -23,15 +24,17 @@ const schemaErrors = new Set(
   ).split(' '),
 );
 
-/** Catalogs, and views of them, that say the same on every shard but for OIDs. */
+/** Catalogs, and views of them, that say the same on every shard but for OIDs; but see ROLE_CATALOGS. */
 const sameEverywhere = new Set(
   (
     'pg_attribute pg_class pg_constraint pg_enum pg_extension pg_index pg_indexes pg_namespace ' +
     'pg_policies pg_policy pg_proc pg_tables pg_type pg_views columns constraint_column_usage ' +
+    'pg_auth_members pg_authid pg_group pg_roles pg_user ' +
     'key_column_usage referential_constraints routines schemata sequences table_constraints ' +
     'tables views'
   ).split(' '),
 );
+const ROLE_CATALOGS = /\bpg_(auth_members|authid|group|roles|user)\b/i;
 const sameFunctions = new Set(
   'current_schema to_regclass to_regtype to_regproc lower upper'.split(' '),
 );
@@ -63,11 +66,18 @@ function planDdlBlock(source: string, context: StatementContext): Plan {
     checkCondition(query, context);
     return inner;
   });
-  for (const node of parsed(statements, context)) {
-    const plan = planDdl(node, context);
-    if (plan?.kind !== 'broadcast' || !plan.ddl || !plan.transactional) refuseBlock();
+  const plans = parsed(statements, context).map((node) => planDdl(node, context));
+  // Roles may differ from server to server, so they tell nothing about tables.
+  const ofRoles = plans.some(isOfRoles) || ROLE_CATALOGS.test(body);
+  for (const plan of plans) {
+    if (plan?.kind !== 'broadcast' || !plan.transactional) return refuseBlock();
+    if (ofRoles ? plan.servers?.alters !== null : !plan.ddl) refuseBlock();
   }
-  return broadcastPlan('ddl', null, { ddl: true, transactional: true });
+  return ofRoles ? onServers(null) : broadcastPlan('ddl', null, { ddl: true, transactional: true });
+}
+
+function isOfRoles(plan: Plan | null): boolean {
+  return plan?.kind === 'broadcast' && plan.servers !== undefined;
 }
 
 function optionOf({ args = [] }: DoStmt, name: string): string | null {

@@ -643,6 +643,11 @@ export interface BroadcastPlan extends PlanBase {
   readonly created?: CreatedTable;
   /** The shards run `sql` in place of the text; the client is told this tag. */
   readonly instead?: { readonly sql: string; readonly tag: string };
+  /**
+   * It is about what all databases of a server have in common, so one shard of each server runs it.
+   * `alters`: the role that it changes, which must not be the one that Shardgate connects as; null: none.
+   */
+  readonly servers?: { readonly alters: string | null };
   /** Told when it has succeeded. */
   readonly notice?: DdlNotice;
   /** Each shard commits it by itself; what has been done is written down, so that it can be gone on with. */

@@ -21,7 +21,7 @@ function wholeBroadcast(plans: readonly Plan[]): Plan | null {
   if (first.kind !== 'broadcast') return null;
   let ddl = false;
   for (const plan of plans) {
-    if (plan.kind !== 'broadcast' || !plan.transactional) return null;
+    if (plan.kind !== 'broadcast' || !plan.transactional || plan.servers !== undefined) return null;
     if (plan.keyspace !== first.keyspace) return null;
     ddl ||= plan.ddl;
   }

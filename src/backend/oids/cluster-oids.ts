@@ -65,6 +65,11 @@ export class ClusterOids {
     };
   }
 
+  /** What tells the pool's server from others; null: not known. */
+  serverOf(pool: Pool): string | null {
+    return this.known.get(pool)?.startedAt ?? null;
+  }
+
   private ask(pool: Pool, backend: BackendConnection): void {
     InternalQuery.runOn(pool, backend, serverOidsQuery, TIMEOUT_MS, {
       onRows: (rows) => {

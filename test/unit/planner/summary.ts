@@ -58,7 +58,7 @@ export function summarizePlan(plan: Plan): Summary {
       };
     case 'broadcast':
       return {
-        broadcast: plan.keyspace?.name ?? 'cluster',
+        broadcast: plan.servers === undefined ? (plan.keyspace?.name ?? 'cluster') : 'servers',
         ...(plan.ddl ? { ddl: true } : {}),
         ...(plan.transactional ? {} : { transactional: false }),
       };
