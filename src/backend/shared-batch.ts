@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { assert } from '../util/assert.js';
 import type { SqlError } from '../errors/sql-error.js';
+import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Pace } from '../util/pace.js';
 import type { BackendError } from './backend-error.js';
 import { Expect, PASS } from './postgres/expected-replies.js';
@@ -11,6 +12,8 @@ import type { BackendConnection } from './postgres/connection.js';
 export interface BatchMember
   extends Pick<BackendSink, 'pass' | 'failed' | 'closed'>, Required<Pick<BackendSink, 'crashed'>> {
   readonly pace: Pace;
+  /** Where its statement's time and rows are counted; null: nowhere. */
+  readonly usage: ShapeUsage | null;
   /** ReadyForQuery: the answer is complete, and the backend somebody else's. */
   answered(status: number): void;
   /**
@@ -66,6 +69,7 @@ export class SharedBatch implements BackendSink {
   send(): void {
     this.isSent = true;
     this.since = this.backend.startedAt = performance.now();
+    this.backend.timed = this.first?.usage ?? null;
     this.backend.flush();
   }
 
@@ -131,8 +135,10 @@ export class SharedBatch implements BackendSink {
   ready(backend: BackendConnection, status: number): void {
     backend.observeLatency();
     const member = this.members[this.next++]!;
-    if (this.next < this.members.length) this.since = backend.startedAt = performance.now();
-    else {
+    if (this.next < this.members.length) {
+      this.since = backend.startedAt = performance.now();
+      backend.timed = this.first?.usage ?? null;
+    } else {
       this.reset();
       // Where some have run again elsewhere their answers are still to come: then it is cancelled.
       backend.owner.release(backend);

@@ -20,6 +20,8 @@ import { showKeyspaces } from './commands/show-keyspaces.js';
 import { showLists } from './commands/show-lists.js';
 import { showMem } from './commands/show-mem.js';
 import { showPools } from './commands/show-pools.js';
+import { showQueries } from './commands/show-queries.js';
+import { showRoutes } from './commands/show-routes.js';
 import { showSchemaDifferences } from './commands/show-schema-differences.js';
 import { showServers } from './commands/show-servers.js';
 import { showShardFor } from './commands/show-shard-for.js';
@@ -52,6 +54,8 @@ const listed: readonly ConsoleCommand[] = [
   showLists,
   showMem,
   showConfig,
+  showQueries,
+  showRoutes,
   showTransactions,
   showDdl,
   showSchemaDifferences,

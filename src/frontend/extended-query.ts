@@ -216,6 +216,8 @@ export class ExtendedQuery {
     session.pins.noteUse(backend, plan, plan.writes);
     backend.out.bytes(buffer, start, end);
     backend.expect(Expect.execute, PASS);
+    // Nobody knows when one of several in a pipeline is answered.
+    backend.timed = backend.startedAt === 0 ? (plan.usage ?? null) : null;
     if (backend.startedAt === 0) backend.startedAt = performance.now();
     this.pipeline.execute(backend);
     if (plan.kind === 'route') {

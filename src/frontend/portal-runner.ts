@@ -237,7 +237,7 @@ export class PortalRunner {
     const { session } = this;
     const { run, stored, bound } = this.pending!;
     const plan = portal.plan as ShardPlan;
-    countRun(session.context.metrics, plan, run.route);
+    const count = countRun(session.context.metrics, plan, run);
     noteRun(session, plan, run, backends);
     this.pending = null;
     bound?.begin(backends);
@@ -249,6 +249,7 @@ export class PortalRunner {
     }
     run.start(backends, paramTypes, (ended) => {
       const outcome = bound?.end(ended, backends) ?? ended;
+      count(outcome);
       if (outcome.ok) applyEffectsOf(session, plan);
       if (stored === null) this.finish(this.ran(portal, outcome));
       else this.finish(this.store(portal, stored, outcome, rowsMax));

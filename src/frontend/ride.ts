@@ -5,6 +5,7 @@ import type { BatchMember, SharedBatch } from '../backend/shared-batch.js';
 import { joins } from '../backend/shared-reads.js';
 import type { SqlError } from '../errors/sql-error.js';
 import { cancelError } from '../executor/gather-errors.js';
+import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, RoutePlan } from '../planner/plan.js';
 import { Pace } from '../util/pace.js';
@@ -17,6 +18,7 @@ import type { Session } from './session.js';
 /** The session's place in a batch of reads that goes to one backend in one write. */
 export class Ride implements BatchMember {
   pace: Pace = NO_PACE;
+  usage: ShapeUsage | null = null;
   private readonly session: Session;
   /** Null: its statements go by themselves. */
   private batch: SharedBatch | null = null;
@@ -116,7 +118,7 @@ export class Ride implements BatchMember {
   }
 
   private find(
-    { pace }: RoutePlan,
+    { pace, usage }: RoutePlan,
     shard: Shard,
     length: number,
     prepared: ClientStatement['prepared'] | null,
@@ -127,6 +129,7 @@ export class Ride implements BatchMember {
     if (work.explicit || work.participants.length > 0) return null;
     if (!pins.none || listening.mustCatchUp) return null;
     this.pace = pace;
+    this.usage = usage ?? null;
     const batch = context.cluster.pool(shard).reads.board(settings.key, pace, prepared);
     if (batch === null) {
       this.isWilling = true;

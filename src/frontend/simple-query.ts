@@ -221,6 +221,7 @@ export class SimpleQuery {
     backend.out.bytes(buffer, start, end);
     backend.expect(Expect.query, PASS);
     backend.startedAt = performance.now();
+    backend.timed = plan.usage ?? null;
     session.busy = true;
     return true;
   }
@@ -458,11 +459,12 @@ export class SimpleQuery {
     paramTypes: readonly number[],
   ): void {
     const { session } = this;
-    countRun(session.context.metrics, plan, run.route);
+    const count = countRun(session.context.metrics, plan, run);
     noteRun(session, plan, run, backends);
     script.run = null;
     script.execution = null;
     run.start(backends, paramTypes, (outcome) => {
+      count(outcome);
       if (outcome.ok) applyEffectsOf(session, plan);
       script.outcome = outcome.ok
         ? outcome

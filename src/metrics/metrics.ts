@@ -3,6 +3,7 @@ import { ErrorCounts } from './error-counts.js';
 import { registerFamily, type FamilySpec } from './exposition.js';
 import { commitLabels, routeLabels, verbLabels } from './kinds.js';
 import { LatencyHistogram } from './latency-histogram.js';
+import { ShapeUsages } from './shape-usage.js';
 
 export { CommitKind, RouteKind, verbIndex } from './kinds.js';
 export { LatencyHistogram } from './latency-histogram.js';
@@ -63,6 +64,8 @@ export class Metrics {
   /** By `CommitKind`. */
   readonly transactions = new Float64Array(commitLabels.length);
   readonly errors = new ErrorCounts();
+  /** What statements of each shape have cost. */
+  readonly shapes = new ShapeUsages();
 
   clientBytesIn = 0;
   clientBytesOut = 0;

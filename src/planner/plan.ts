@@ -1,6 +1,7 @@
 import type { KeyMapper } from '../keyspace/vindex.js';
 import type { Keyspace, Lookup, Shard, ShardedTable } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
+import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 import type { Pace } from '../util/pace.js';
@@ -31,6 +32,8 @@ interface PlanBase {
   readonly writes: boolean;
   /** What it uses or leaves behind that belongs to a server session; absent: nothing. */
   readonly touches?: readonly SessionState[];
+  /** Where executions are counted; absent: nowhere. */
+  readonly usage?: ShapeUsage;
   /** Lookups that must be kept up with what it changes; absent: none. */
   readonly maintains?: readonly Lookup[];
   /**

@@ -1,4 +1,5 @@
 import type { Catalog } from '../keyspace/catalog.js';
+import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Topology } from '../keyspace/topology.js';
 import type { Literals } from '../sql/literals.js';
 import type { ParsedStatement, Parser } from '../sql/parser.js';
@@ -41,6 +42,7 @@ export interface PlanMetrics {
   planCacheMisses: number;
   planCacheEvictions: number;
   planCacheSize: () => { readonly entries: number; readonly bytes: number };
+  readonly shapes: { of(shape: string): ShapeUsage };
 }
 
 /** Texts beyond this are not looked up as they are: such texts hold literals. */
@@ -228,9 +230,10 @@ export class Planner {
         end: constants.position(statementEnd),
       };
     });
+    const counted = this.#counted(statements, outcome.cacheable ? shape : null);
     const planned: PlannedText = {
-      statements,
-      whole: wholePlan(statements.map(({ plan }) => plan)),
+      statements: counted,
+      whole: wholePlan(counted.map(({ plan }) => plan)),
       paramCount: outcome.paramCount,
       catalogVersion: this.#catalog.version,
       topologyVersion: this.#topology.version,
@@ -239,6 +242,18 @@ export class Planner {
       this.#keep(planned, shape, bytes, start, end, context, constants, literals);
     }
     return planned;
+  }
+
+  /** The one statement of a text that will be kept is counted under its shape. */
+  #counted(
+    statements: readonly PlannedStatement[],
+    shape: string | null,
+  ): readonly PlannedStatement[] {
+    const [only, ...others] = statements;
+    if (this.#metrics === null || shape === null || only === undefined || others.length > 0) {
+      return statements;
+    }
+    return [{ ...only, plan: { ...only.plan, usage: this.#metrics.shapes.of(shape) } }];
   }
 
   #keep(

@@ -146,3 +146,17 @@ export function dataRunEnd(buffer: Uint8Array, at: number, end: number): number 
   }
   return stop;
 }
+
+/** The number of rows at the end of a CommandComplete message's tag (`INSERT 0 5`); 0: it tells none. */
+export function tagRows(buffer: Uint8Array, start: number, end: number): number {
+  let rows = 0;
+  let unit = 1;
+  // In front of the zero byte.
+  for (let i = end - 2; i > start + 4; i--) {
+    const digit = buffer[i]! - 0x30;
+    if (digit < 0 || digit > 9) break;
+    rows += digit * unit;
+    unit *= 10;
+  }
+  return rows;
+}

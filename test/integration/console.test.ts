@@ -119,3 +119,53 @@ describe('commands', () => {
     await expect(show('KILL')).rejects.toMatchObject({ code: '42601' });
   });
 });
+
+describe('what statements cost', () => {
+  test('SHOW QUERIES counts calls, rows and shards of each shape, in every protocol', async () => {
+    const client = await connectPg(scene.proxy.url);
+    try {
+      await client.query(
+        "INSERT INTO orders VALUES (900, 'a'), (901, 'a'), (902, 'b'), (903, 'b')",
+      );
+      for (const id of [900, 901, 902]) {
+        await client.query(`/* by id */ SELECT note FROM orders WHERE id = ${id}`);
+        await client.query('SELECT id, note FROM orders WHERE id = $1', [id]);
+        await client.query({
+          name: 'p',
+          text: 'SELECT id FROM orders WHERE id = $1',
+          values: [id],
+        });
+      }
+      await client.query('SELECT id FROM orders WHERE id >= 900');
+      await client.query('UPDATE orders SET note = note WHERE id > 900');
+    } finally {
+      await client.end();
+    }
+    const together = await Promise.all([0, 1, 2].map(() => connectPg(scene.proxy.url)));
+    await Promise.all(together.map((each) => each.query('SELECT 1 FROM orders WHERE id = 901')));
+    await Promise.all(together.map((each) => each.end()));
+    const { rows } = await show("SHOW QUERIES WHERE query LIKE '%orders%' ORDER BY query");
+    const seen = new Map(rows.map((row) => [row['query'], row]));
+    const one = { calls: '3', rows: '3', route: 'one_shard', shards: 1 };
+    expect(seen.get('SELECT note FROM orders WHERE id = ?')).toMatchObject(one);
+    expect(seen.get('SELECT id, note FROM orders WHERE id = $1')).toMatchObject(one);
+    expect(seen.get('SELECT id FROM orders WHERE id = $1')).toMatchObject(one);
+    // Reads that travel together may run twice.
+    const shared = seen.get('SELECT ? FROM orders WHERE id = ?')!;
+    expect(Number(shared['calls'])).toBeGreaterThanOrEqual(3);
+    expect(Number(shared['rows'])).toBeGreaterThanOrEqual(1);
+    expect(seen.get('SELECT id FROM orders WHERE id >= ?')).toMatchObject({
+      calls: '1',
+      rows: '4',
+      route: 'scatter',
+      shards: 4,
+    });
+    expect(seen.get('UPDATE orders SET note = note WHERE id > ?')).toMatchObject({ rows: '3' });
+    for (const row of rows) {
+      expect(row['total_ms']).toBeGreaterThan(0);
+      expect(row['max_ms']).toBeLessThanOrEqual(row['total_ms'] as number);
+    }
+    const routes = await show("SHOW ROUTES WHERE route = 'scatter'");
+    expect(Number(routes.rows[0]!['statements'])).toBeGreaterThanOrEqual(1);
+  });
+});

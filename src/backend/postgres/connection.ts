@@ -1,11 +1,12 @@
 import { assert } from '../../util/assert.js';
 import type { ServerAddress } from '../../config/config.js';
+import type { ShapeUsage } from '../../metrics/shape-usage.js';
 import type { Shard } from '../../keyspace/topology.js';
 import type { SocketTransport, TransportHandler } from '../../net/transport.js';
 import { readErrorFields, readParameterStatus } from '../../protocol/backend-messages.js';
 import { Backend, Frontend, MESSAGE_BYTES_MAX, TxStatus } from '../../protocol/codes.js';
 import { withPosition } from '../../protocol/error-position.js';
-import { dataRunEnd, Framer, isReadyForQuery, readInt32 } from '../../protocol/framing.js';
+import { dataRunEnd, Framer, isReadyForQuery, readInt32, tagRows } from '../../protocol/framing.js';
 import { Writer } from '../../protocol/writer.js';
 import { BackendError } from '../backend-error.js';
 import type { SharedBatch } from '../shared-batch.js';
@@ -21,6 +22,7 @@ import {
 } from './expected-replies.js';
 import { cancelBackend, type BackendLogin } from './login.js';
 import { lookupNotice, type LookupNotices } from './lookup-notices.js';
+import { endTimer } from './statement-timer.js';
 import { PendingCancels } from './pending-cancels.js';
 import { tellCrash, type BackendOwner, type BackendSink } from './backend-sink.js';
 import { BackendStatements } from './backend-statements.js';
@@ -70,6 +72,8 @@ export class BackendConnection implements TransportHandler {
   positionOf: ((position: number) => number) | null = null;
   /** Set by whoever leases it: the statement's start, for the latency metric. */
   startedAt = 0;
+  /** Of the one statement that was sent then; null: nobody counts it. */
+  timed: ShapeUsage | null = null;
   /** Takes what triggers tell of changes in columns with lookups; null: nobody is told. */
   lookups: LookupNotices | null = null;
   /** In which it runs statements of several sessions; null: it never has. */
@@ -201,9 +205,7 @@ export class BackendConnection implements TransportHandler {
 
   /** The statement that was timed is over. */
   observeLatency(): void {
-    if (this.startedAt === 0) return;
-    this.owner.latency.observe(Math.round((performance.now() - this.startedAt) * 1000));
-    this.startedAt = 0;
+    endTimer(this);
   }
 
   /** Sends Flush, so that answers come without a Sync. */
@@ -505,6 +507,7 @@ export class BackendConnection implements TransportHandler {
       case Backend.portalSuspended:
         if (kind === Expect.execute) expected.pop();
         else if (kind !== Expect.query) return this.unexpected(type);
+        if (this.timed !== null && action === PASS) this.timed.rows += tagRows(buffer, start, end);
         break;
       case Backend.errorResponse:
         return this.onError(action, kind, start, end);

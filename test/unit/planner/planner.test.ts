@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TypeOid } from '../../../src/keyspace/type-oids.js';
 import { Planner, type PlanContext, type PlanMetrics } from '../../../src/planner/planner.js';
 import type { PlannedText } from '../../../src/planner/plan.js';
+import { ShapeUsages } from '../../../src/metrics/shape-usage.js';
 import { Literals } from '../../../src/sql/literals.js';
 import { Parser } from '../../../src/sql/parser.js';
 import { offsetOf } from '../../../src/sql/position.js';
@@ -32,6 +33,7 @@ beforeEach(() => {
     planCacheMisses: 0,
     planCacheEvictions: 0,
     planCacheSize: () => ({ entries: 0, bytes: 0 }),
+    shapes: new ShapeUsages(),
   };
   planner = new Planner(parser, shopTopology(), shopCatalog(), metrics);
   literals = new Literals();

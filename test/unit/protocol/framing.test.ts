@@ -6,6 +6,7 @@ import {
   Framer,
   readInt32,
   readUint16,
+  tagRows,
 } from '../../../src/protocol/framing.js';
 import { int32, message } from './messages.js';
 
@@ -213,5 +214,19 @@ test('equal bytes', () => {
       buffer[at + (changed % value.length)]! ^= 1;
       expect(equalBytes(value, buffer, at, end)).toBe(false);
     }),
+  );
+});
+
+test.each([
+  ['SELECT 0', 0],
+  ['SELECT 12', 12],
+  ['INSERT 0 345', 345],
+  ['UPDATE 6000000000', 6_000_000_000],
+  ['CREATE TABLE', 0],
+  ['', 0],
+])('the rows of the tag "%s"', (tag, rows) => {
+  const complete = message('C', Buffer.from(`${tag}\0`));
+  expect(tagRows(Buffer.concat([complete, complete]), complete.length, 2 * complete.length)).toBe(
+    rows,
   );
 });
