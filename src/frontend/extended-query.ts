@@ -296,7 +296,9 @@ export class ExtendedQuery {
     if (backends.length === 0) {
       session.listening.endBatch();
       session.writeReady();
-      if (!session.work.explicit) session.releaseAll();
+      if (session.work.explicit) return true;
+      this.endPortals(true);
+      session.releaseAll();
       return true;
     }
     session.busy = true;

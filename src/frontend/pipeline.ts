@@ -5,6 +5,7 @@ import type { Plan } from '../planner/plan.js';
 import type { ClientStatement } from './client-statement.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Session } from './session.js';
+import { assert } from '../util/assert.js';
 import { assertMayUse } from './shard-use.js';
 
 /**
@@ -88,8 +89,10 @@ export class Pipeline {
    */
   switchToHolder(backend: BackendConnection): boolean {
     const { participants } = this.session.work;
-    if (!participants.includes(backend) && this.backendFor(backend.shard, null) === null) {
-      return false;
+    if (!participants.includes(backend)) {
+      const leased = this.backendFor(backend.shard, null);
+      if (leased === null) return false;
+      assert(leased === backend, 'a portal is on a backend of somebody else');
     }
     return this.switchTo(backend);
   }

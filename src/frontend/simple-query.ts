@@ -261,7 +261,10 @@ export class SimpleQuery {
     }
     session.writeFailure(error);
     session.writeReady();
-    if (!session.work.explicit) session.releaseAll();
+    if (!session.work.explicit) {
+      session.extended.endPortals(true);
+      session.releaseAll();
+    }
     return true;
   }
 

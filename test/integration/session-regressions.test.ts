@@ -2,6 +2,7 @@ import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { bind, execute, parse, query, sync } from '../support/frontend-bytes.js';
 import { openScene, type Scene } from '../support/scene.js';
 import type { ServerName } from '../support/servers.js';
 import { WireClient } from '../support/wire-client.js';
@@ -557,4 +558,27 @@ describe('slow shards', () => {
     await poolsAreIdle();
     expect(performance.now() - began).toBeLessThan(2000);
   });
+});
+
+test('a portal ends where a Query in its pipeline is refused, and its backend is not touched again', async () => {
+  const { proxy, databases } = scene;
+  const client = await WireClient.login({ port: proxy.port, database: databases.name });
+  clients.push(client);
+  const key = keyOn('s0');
+  client.send(
+    Buffer.concat([
+      parse(`SELECT v FROM items WHERE id = ${key}`),
+      bind(),
+      query('SELECT 1'),
+      execute(),
+      sync(),
+    ]),
+  );
+  expect(sqlStates(await client.until('Z'))).toEqual(['0A000']);
+  expect(sqlStates(await client.until('Z'))).toEqual(['34000']);
+  // Whoever gets the backend next is answered.
+  for (let turn = 0; turn < 2 * POOL_SIZE; turn++) {
+    client.query(`SELECT v FROM items WHERE id = ${key}`);
+    expect(sqlStates(await client.until('Z'))).toEqual([]);
+  }
 });

@@ -272,6 +272,22 @@ tell('wire_extended', [
     batch(run('BEGIN'), bind({ statement: 's', portal: 'p' }), run('COMMIT'), execute('p')),
   ]),
 
+  ...[
+    "SET work_mem = '5MB'",
+    'SELECT id FROM items ORDER BY id',
+    'SELECT 1',
+    'FETCH nowhere',
+    '',
+    'EXPLAIN (COSTS OFF) SELECT 1',
+  ].map((sql) =>
+    story(`a portal that was never run ends with Sync: ${sql}`, [
+      batch(parse(sql, 's'), bind({ statement: 's' }), bind({ statement: 's', portal: 'p' })),
+      batch(execute()),
+      batch(execute('p')),
+      asks('SHOW work_mem'),
+    ]),
+  ),
+
   // Errors
   story('an error: everything up to Sync is skipped, a Query too', [
     send(...run('SELECT 1/0'), ...run('SELECT 2'), query('SELECT 3'), query('SELECT 4'), sync()),
