@@ -1,6 +1,13 @@
 import type { InsertStmt, Node } from '@pgsql/types';
 import { keyList } from '../keyspace/key-columns.js';
-import type { Keyspace, Shard, ShardedTable, Table } from '../keyspace/topology.js';
+import {
+  lookupKey,
+  type Keyspace,
+  type Lookup,
+  type Shard,
+  type ShardedTable,
+  type Table,
+} from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { contains } from './ast.js';
 import { checkCopiedDefaults, checkDefaults } from './column-defaults.js';
@@ -18,6 +25,7 @@ import { momentColumns, type IdColumn } from './id-sources.js';
 import { columnsMadeByRow, planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { momentEdits, tellsTime } from './moment-calls.js';
+import type { Names } from './names.js';
 import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
 import type { Destination, InsertSplitPlan, KeyTerm, ManyShards, Plan, Refusal } from './plan.js';
 import { routePlan } from './plans.js';
@@ -67,7 +75,7 @@ function insertInto(
   if (table.type === 'reference') return insertReference(table.keyspace, inserting);
   const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
   checkKeyColumns(inserting, target.table);
-  checkConflict(statement, target.table);
+  checkConflict(statement, target.table, inserting.context.names);
   checkDefaults(analysis);
   return insertSharded(target, inserting);
 }
@@ -264,9 +272,21 @@ function checkInsertedKey(
 }
 
 /** A shard meets its own rows only, and not those with the same value of a column with a lookup. */
-function checkConflict({ onConflictClause: clause }: InsertStmt, table: ShardedTable): void {
-  const unique = table.lookups?.find((lookup) => lookup.unique);
+function checkConflict(
+  { onConflictClause: clause }: InsertStmt,
+  table: ShardedTable,
+  { catalog }: Names,
+): void {
+  const uniques = (table.lookups ?? []).filter((lookup) => lookup.unique);
+  const [unique] = uniques;
   if (clause === undefined || unique === undefined) return;
+  const { conname } = clause.infer ?? {};
+  // Every other unique constraint has the shard key in it.
+  const isOther = (lookup: Lookup): boolean => {
+    const own = catalog.lookups?.get(lookupKey(lookup))?.constraint;
+    return own !== undefined && own !== null && own !== conname;
+  };
+  if (conname !== undefined && uniques.every(isOther)) return;
   const named = new Set(
     (clause.infer?.indexElems ?? []).map((node) =>
       'IndexElem' in node ? node.IndexElem.name : undefined,

@@ -127,6 +127,7 @@ describe('writes keep the lookup up', () => {
     `DELETE FROM people WHERE email = 'q230'`,
     `DELETE FROM people WHERE id BETWEEN 240 AND 250 RETURNING email`,
     `INSERT INTO people VALUES (1, 'p1@x.org', 'again', 5) ON CONFLICT (id) DO UPDATE SET tag = 'again', email = 'p1b@x.org'`,
+    `INSERT INTO people VALUES (2, 'no', 'again', 5), (105, 'yes', 'new', 6) ON CONFLICT ON CONSTRAINT people_pkey DO UPDATE SET tag = excluded.tag`,
     `MERGE INTO people p USING (VALUES (1, 'm1'), (9000, 'm2')) v (id, email) ON p.id = v.id
        WHEN MATCHED THEN UPDATE SET email = v.email WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.email, 'm', 1)`,
   ])('%s', async (sql) => {
@@ -199,6 +200,7 @@ describe('values are unique over all shards', () => {
 
 describe('what the triggers would not tell is refused', () => {
   test.each([
+    `INSERT INTO people VALUES (2, 'x') ON CONFLICT ON CONSTRAINT people_email_key DO NOTHING`,
     'DELETE FROM people_email_idx',
     'ALTER TABLE people_email_idx ADD COLUMN x int',
     'DROP TABLE people_email_idx',
