@@ -7,6 +7,7 @@ import type { BackendError } from './backend-error.js';
 import { Expect, PASS } from './postgres/expected-replies.js';
 import type { BackendSink } from './postgres/backend-sink.js';
 import type { BackendConnection } from './postgres/connection.js';
+import { endTimer } from './postgres/statement-timer.js';
 
 /** A session whose statement runs in a batch. Everything said of a backend concerns its own statement only. */
 export interface BatchMember
@@ -133,7 +134,7 @@ export class SharedBatch implements BackendSink {
   }
 
   ready(backend: BackendConnection, status: number): void {
-    backend.observeLatency();
+    endTimer(backend);
     const member = this.members[this.next++]!;
     if (this.next < this.members.length) {
       this.since = backend.startedAt = performance.now();

@@ -2,6 +2,7 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { PASS } from '../backend/postgres/expected-replies.js';
 import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
+import { endTimer } from '../backend/postgres/statement-timer.js';
 import type { SqlError } from '../errors/sql-error.js';
 import { sqlError } from '../errors/sql-error.js';
 import { cancelError } from '../executor/gather-errors.js';
@@ -417,7 +418,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       return;
     }
     if (action === PASS) {
-      this.onStatementEnd(backend, status);
+      endTimer(backend);
+      this.onAnswered(backend, status);
       return;
     }
     if (this.extended.pipeline.takeBack(backend)) return;
@@ -431,13 +433,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (!this.over) this.pump();
   }
 
-  /** ReadyForQuery of the one backend whose answer the client got as it was. */
-  private onStatementEnd(backend: BackendConnection, status: number): void {
-    backend.observeLatency();
-    this.onAnswered(backend, status);
-  }
-
-  /** `backend` null: it is not this session's any more, and has changed nothing. */
+  /** The client has got its answer. `backend` null: it is not this session's any more, and has changed nothing. */
   onAnswered(backend: BackendConnection | null, status: number): void {
     const { work } = this;
     if (this.pendingEffects !== null) applyEffects(this, this.pendingEffects, backend);

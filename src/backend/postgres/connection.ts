@@ -22,7 +22,6 @@ import {
 } from './expected-replies.js';
 import { cancelBackend, type BackendLogin } from './login.js';
 import { lookupNotice, type LookupNotices } from './lookup-notices.js';
-import { endTimer } from './statement-timer.js';
 import { PendingCancels } from './pending-cancels.js';
 import { tellCrash, type BackendOwner, type BackendSink } from './backend-sink.js';
 import { BackendStatements } from './backend-statements.js';
@@ -201,11 +200,6 @@ export class BackendConnection implements TransportHandler {
     if (!this.unsynced) return;
     this.out.begin(Frontend.execute).cstring(NO_PORTAL).int32(0).end();
     this.expect(Expect.execute, DROP);
-  }
-
-  /** The statement that was timed is over. */
-  observeLatency(): void {
-    endTimer(this);
   }
 
   /** Sends Flush, so that answers come without a Sync. */
