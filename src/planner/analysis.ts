@@ -50,6 +50,13 @@ export interface Condition {
   readonly restricts: (entry: Entry) => boolean;
 }
 
+/** A reference to a row of a base table or view as one value. */
+export interface WholeRow {
+  readonly relation: CatalogRelation;
+  /** False: it may be a column of something of which the columns are not known. */
+  readonly isCertain: boolean;
+}
+
 /**
  * The parts of the walk that its other parts need without importing them, since queries nest in
  * everything.
@@ -88,7 +95,7 @@ export class Analysis {
   readonly cteRanges = new Map<RangeVar, Level | null>();
   readonly conditions: Condition[] = [];
   /** References to whole rows of base tables, such as `o` in `row_to_json(o)`. */
-  readonly wholeRows = new Map<ColumnRef, CatalogRelation>();
+  readonly wholeRows = new Map<ColumnRef, WholeRow>();
   readonly levels: Level[] = [];
   /** What the clauses of a plain SELECT see. */
   readonly places = new Map<Level, Place>();

@@ -13,7 +13,9 @@ export function noteReach(
   analysis: Analysis,
 ): void {
   const whole = wholeRowOf(reference, resolved, scope);
-  if (whole !== null) analysis.wholeRows.set(reference, whole);
+  if (whole !== null) {
+    analysis.wholeRows.set(reference, { relation: whole, isCertain: resolved.kind === 'star' });
+  }
   if (scope.parent === null) return;
   const target = levelReached(resolved, scope);
   for (let level: Level | null = scope.level; level !== null && level !== target;) {

@@ -265,3 +265,27 @@ test('several statements of one text each give their answer', async () => {
   });
   pair.close();
 });
+
+describe('whole rows of tables', () => {
+  suite.answered([
+    'SELECT e, n.id FROM events e JOIN notes n ON n.id = e.uid ORDER BY e.code, e.seq, n.id',
+    'SELECT n.id, e AS x, e IS NULL FROM notes n LEFT JOIN events e ON e.uid = n.id ORDER BY 1, e.code, e.seq',
+    'SELECT n.id, x FROM notes n LEFT JOIN events x (q, p) ON x.uid = n.id ORDER BY 1, x.q, x.p',
+    'SELECT e FROM events e FULL JOIN notes n ON n.id = e.uid ORDER BY e.code, e.seq, n.id',
+    'SELECT e::text, (e).seq, (e).* FROM events e JOIN notes n ON n.id = e.uid ORDER BY e.code, e.seq',
+    `SELECT n.id, json_build_object('e', e, 'n', n) FROM notes n LEFT JOIN events e ON e.uid = n.id ORDER BY 1, e.code, e.seq`,
+    'SELECT n.id, array_agg(e ORDER BY e.code, e.seq) FROM notes n LEFT JOIN events e ON e.uid = n.id GROUP BY n.id ORDER BY 1',
+    'SELECT n.id, (SELECT e FROM events e WHERE e.uid = n.id ORDER BY code, seq LIMIT 1) FROM notes n ORDER BY 1',
+    'SELECT n.id, ARRAY(SELECT e FROM events e WHERE e.a = n.a ORDER BY code, seq) FROM notes n ORDER BY 1',
+    'SELECT count(*) FROM events e WHERE e = (SELECT x FROM events x ORDER BY code DESC, seq LIMIT 1)',
+    'SELECT e, count(*) FROM events e JOIN notes n ON n.id = e.uid GROUP BY e.code, e.seq ORDER BY e.code, e.seq',
+    'SELECT coalesce(e, (SELECT x FROM events x ORDER BY code, seq LIMIT 1)) FROM notes n LEFT JOIN events e ON e.uid = n.id ORDER BY n.id, e.code, e.seq',
+    'SELECT r, v FROM regions r JOIN rich v ON v.a = r.id ORDER BY r.id, v.id',
+    'SELECT x.e FROM (SELECT e FROM events e JOIN notes n ON n.id = e.uid) x ORDER BY (x.e).code, (x.e).seq',
+    'SELECT max(e), min(e), count(e) FROM events e',
+    // A column of the same name.
+    'SELECT n.id, array_agg(e.* ORDER BY e.code, e.seq) FROM notes n LEFT JOIN events e ON e.uid = n.id LEFT JOIN users u ON u.id = n.id + 1 GROUP BY n.id ORDER BY 1',
+    'SELECT DISTINCT (a, t) FROM users ORDER BY 1',
+    'UPDATE events e SET t = left(n::text, 3) FROM notes n WHERE n.id = e.uid AND n IS NOT NULL AND e.a = 77',
+  ]);
+});

@@ -14,14 +14,14 @@ import type {
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { columnsOfTerm } from '../terms.js';
-import { ColumnUse, nameOf } from './column-use.js';
+import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
 import { tableInput, viewInput } from './table-input.js';
 import { StatementText } from './text-edits.js';
 import { withValueLinks, type Origin } from './value-links.js';
 import { widenGroup } from './wider-group.js';
-import { checkWholeRows } from './whole-rows.js';
+import { WholeRows } from './whole-rows.js';
 
 /**
  * Plans any query over tables of any keyspaces: what the tables hold is read where it is, filtered
@@ -130,11 +130,7 @@ class Gathering {
     const use = new ColumnUse(statement, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
-    const named = moved.map((range) => ({
-      name: nameOf(range),
-      relation: relationOf(range, analysis),
-    }));
-    checkWholeRows(statement, skip, named, analysis);
+    new WholeRows(statement, skip, moved, analysis).giveTypes(text);
     for (const range of moved) text.replaceTable(range, this.#relation(range, use, search));
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
@@ -226,7 +222,7 @@ function refuseEffects(analysis: Analysis): void {
 }
 
 /** The table or view that a name in the statement means. */
-export function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {
+function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {
   return (analysis.ranges.get(range) ?? analysis.views.get(range)!).relation;
 }
 

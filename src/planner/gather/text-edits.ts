@@ -62,6 +62,15 @@ export class StatementText {
     this.replace({ start: tokens.start(first), end: tokens.start(table), pieces: [] });
   }
 
+  /** Puts an expression in the place of a column or row that a reference names. */
+  replaceReference(reference: ColumnRef, expression: string): void {
+    const { tokens } = this;
+    const fields = reference.fields ?? [];
+    const first = this.#tokenAt(reference.location, stringOf(fields[0]) ?? '');
+    const end = tokens.end(first + 2 * (fields.length - 1));
+    this.replace({ start: tokens.start(first), end, pieces: [expression] });
+  }
+
   /** Puts a text in front of what stands at this location; false where no such keyword comes before that. */
   insertBehind(keyword: string, location: number | undefined, piece: string): boolean {
     const token = this.tokens.at(location ?? 0);

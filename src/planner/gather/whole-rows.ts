@@ -1,62 +1,138 @@
-import type { ColumnRef, Node } from '@pgsql/types';
+import type { ColumnRef, Node, RangeVar, TypeName } from '@pgsql/types';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
+import { TypeOid } from '../../keyspace/type-oids.js';
+import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, columnRefOf, forEachChild, qualifiedName, stringOf, stringsOf } from '../ast.js';
+import { isAggregate } from '../functions.js';
+import type { Entry } from '../model.js';
+import { namingInside, type Naming } from '../output-naming.js';
 import { refuse } from '../refusals.js';
+import { nameOf } from './column-use.js';
+import type { StatementText } from './text-edits.js';
 
 /** Built-in functions that look at a row's columns and not at the type it has a name for. */
 const rowFunctions = new Set(
-  'count row_to_json to_json to_jsonb json_agg jsonb_agg json_build_array jsonb_build_array'.split(
-    ' ',
-  ),
+  (
+    'count row_to_json to_json to_jsonb json_agg jsonb_agg json_build_array jsonb_build_array ' +
+    'json_build_object jsonb_build_object json_object_agg jsonb_object_agg num_nulls num_nonnulls'
+  ).split(' '),
 );
 
 /**
- * Refuses whole rows, outside of the queries in `skip`, of tables that are brought from elsewhere
- * where the row's own type may be seen: on the home they are rows of another type.
+ * Whole rows of tables that are brought from elsewhere: on the home they are rows of another type,
+ * or of none. Where that may be seen they are written as rows of the table's own type:
+ *
+ *     SELECT o FROM orders o ...   SELECT ROW(o.id, o.total)::public.orders AS o FROM <input> o ...
  */
-export function checkWholeRows(
-  statement: Node,
-  skip: ReadonlySet<object>,
-  moved: readonly MovedRelation[],
-  analysis: Analysis,
-): void {
-  const visit = (node: Node, parent: Node | null): void => {
+export class WholeRows {
+  readonly #statement: Node;
+  readonly #skip: ReadonlySet<object>;
+  readonly #moved: readonly RangeVar[];
+  readonly #analysis: Analysis;
+
+  /**
+   * @param skip queries that are not looked into
+   * @param moved names of tables and views that something else stands in for
+   */
+  constructor(
+    statement: Node,
+    skip: ReadonlySet<object>,
+    moved: readonly RangeVar[],
+    analysis: Analysis,
+  ) {
+    this.#statement = statement;
+    this.#skip = skip;
+    this.#moved = moved;
+    this.#analysis = analysis;
+  }
+
+  /** Throws Refused where a row cannot be written so. */
+  giveTypes(text: StatementText): void {
+    this.#visit(this.#statement, null, 'none', text);
+  }
+
+  #visit(node: Node, parent: Node | null, naming: Naming, text: StatementText): void {
     const reference = columnRefOf(node);
     if (reference !== null) {
-      const row = rowOf(reference, parent, moved, analysis);
-      if (row !== null && !(parent !== null && looksAtColumns(parent, analysis))) refuseRow(row);
+      const relation = parent === null ? null : this.#rowOf(reference, parent);
+      if (relation !== null && !looksAtColumns(parent!, this.#analysis)) {
+        const row = this.#written(reference, parent!, relation, naming);
+        const name = naming === 'own' ? ` AS ${quoteIdentifier(aliasOf(reference))}` : '';
+        text.replaceReference(reference, row + name);
+      }
       return;
     }
-    if (skip.has(bodyOf(node))) return;
+    if (this.#skip.has(bodyOf(node))) return;
+    const inner = namingInside(node, naming);
     forEachChild(bodyOf(node), (child) => {
-      visit(child, node);
+      this.#visit(child, node, inner, text);
     });
-  };
-  visit(statement, null);
-}
-
-/** A table or view that something else stands in for. */
-export interface MovedRelation {
-  /** What the statement calls it. */
-  readonly name: string;
-  readonly relation: CatalogRelation;
-}
-
-/** The moved relation whose row a reference is; null: it is none. */
-function rowOf(
-  reference: ColumnRef,
-  parent: Node | null,
-  moved: readonly MovedRelation[],
-  analysis: Analysis,
-): CatalogRelation | null {
-  const relation = analysis.wholeRows.get(reference);
-  if (relation !== undefined) {
-    return moved.some((item) => item.relation === relation) ? relation : null;
   }
-  if (parent === null || !isRowStar(reference, parent)) return null;
-  const name = stringsOf(reference.fields).at(-1);
-  return moved.find((item) => item.name === name)?.relation ?? null;
+
+  /** The moved relation whose row a reference is; null: it is none. */
+  #rowOf(reference: ColumnRef, parent: Node): CatalogRelation | null {
+    const relationOf = (range: RangeVar): CatalogRelation => this.#sourceOf(range).relation;
+    const row = this.#analysis.wholeRows.get(reference);
+    if (row !== undefined) {
+      return this.#moved.some((range) => relationOf(range) === row.relation) ? row.relation : null;
+    }
+    if (!isRowStar(reference, parent)) return null;
+    const found = this.#moved.find((range) => nameOf(range) === aliasOf(reference));
+    return found === undefined ? null : relationOf(found);
+  }
+
+  #sourceOf(range: RangeVar): { readonly relation: CatalogRelation; readonly entry: Entry } {
+    return (this.#analysis.ranges.get(range) ?? this.#analysis.views.get(range))!;
+  }
+
+  /** The row as an expression of the table's type; null where the table has none. */
+  #written(reference: ColumnRef, parent: Node, relation: CatalogRelation, naming: Naming): string {
+    const alias = aliasOf(reference);
+    const ranges = this.#moved.filter((range) => nameOf(range) === alias);
+    const isCertain = this.#analysis.wholeRows.get(reference)?.isCertain ?? true;
+    const isAlone = ranges.length === 1 && timesNamed(this.#statement, alias) === 1;
+    // Behind ORDER BY and the like a name may be that of an output column.
+    const mayBeOutput = 'SortBy' in parent || 'SelectStmt' in parent;
+    if (!isCertain || !isAlone || mayBeOutput || naming === 'inherited') refuseRow(relation);
+    if ((reference.fields?.length ?? 0) > 2) refuseRow(relation);
+    const { entry } = this.#sourceOf(ranges[0]!);
+    const given = stringsOf(ranges[0]!.alias?.colnames);
+    const table = quoteIdentifier(alias);
+    const columns = relation.columns.map(
+      ({ name }, index) => `${table}.${quoteIdentifier(given[index] ?? name)}`,
+    );
+    const row = `ROW(${columns.join(', ')})::${quoteQualified(relation.schema, relation.name)}`;
+    if (!entry.nullable) return row;
+    // What an outer join adds is null, and no row of nulls; a group has no such row to be asked.
+    if (entry.level.grouped && !isAggregated(parent, this.#analysis)) refuseRow(relation);
+    return `CASE WHEN ${table}.* IS DISTINCT FROM NULL THEN ${row} END`;
+  }
+}
+
+/** How often something in a statement has this name as a relation. */
+function timesNamed(statement: Node, name: string): number {
+  let times = 0;
+  const visit = (node: Node): void => {
+    const body = bodyOf(node) as NamesRelation;
+    if ('RangeVar' in node) times += nameOf(node.RangeVar) === name ? 1 : 0;
+    else if (body.alias?.aliasname === name) times++;
+    if (body.join_using_alias?.aliasname === name || body.ctename === name) times++;
+    forEachChild(body, visit);
+  };
+  visit(statement);
+  return times;
+}
+
+interface NamesRelation {
+  readonly alias?: { readonly aliasname?: string };
+  readonly join_using_alias?: { readonly aliasname?: string };
+  readonly ctename?: string;
+}
+
+/** The table's name in `o` and `o.*`. */
+function aliasOf(reference: ColumnRef): string {
+  return stringsOf(reference.fields).at(-1) ?? '';
 }
 
 /**
@@ -78,7 +154,19 @@ function refuseRow(relation: CatalogRelation): never {
 
 function looksAtColumns(node: Node, analysis: Analysis): boolean {
   if ('NullTest' in node || 'A_Indirection' in node) return true;
+  // Every row is written alike.
+  if ('TypeCast' in node) return isText(node.TypeCast.typeName, analysis);
   if (!('FuncCall' in node)) return false;
   const { schema, name } = qualifiedName(node.FuncCall.funcname);
   return rowFunctions.has(name) && analysis.names.userFunctions(schema, name).length === 0;
+}
+
+function isAggregated(node: Node, analysis: Analysis): boolean {
+  return 'FuncCall' in node && isAggregate(node.FuncCall, analysis);
+}
+
+function isText(type: TypeName | undefined, { names }: Analysis): boolean {
+  return (
+    type !== undefined && type.arrayBounds === undefined && names.typeOid(type) === TypeOid.text
+  );
 }

@@ -1,5 +1,5 @@
 import type { Node } from '@pgsql/types';
-import { kindOf } from '../ast.js';
+import { contains, kindOf } from '../ast.js';
 import { clauseItem, outputExpression } from '../clause-items.js';
 import type { GatherSpec, ShardSelector, SortKey } from '../plan.js';
 import { cutOf } from './cut.js';
@@ -14,6 +14,8 @@ import { isRepeatable, orderBy, sortItems, type SortItem } from './sort-keys.js'
 export function distinctQuery(scatter: ScatterContext, shards: ShardSelector): GatherSpec | null {
   const { top } = scatter;
   if (top.openOutputs || top.locking || scatter.hasOddEquality) return null;
+  // Rows without a type of their own cannot be columns of a table.
+  if (contains(scatter.statement.targetList, 'RowExpr')) return null;
   return top.distinctOn ? distinctOnQuery(scatter, shards) : distinctRows(scatter, shards);
 }
 

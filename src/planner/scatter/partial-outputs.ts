@@ -130,6 +130,7 @@ export class PartialOutputs {
     if (aggregate === null || !isPlain(call) || !['pg_catalog', null].includes(schema)) return null;
     if (names.userFunctions(schema, name).length > 0) return null;
     if (contains(call, 'SubLink') || contains(call.args, 'RowExpr')) return null;
+    if (this.#keepsRow(name, call)) return null;
     if (name === 'avg' && isFloat4(call.args?.[0], this.#scatter)) return null;
     const first = this.groups.length;
     const columns = aggregate
@@ -144,6 +145,13 @@ export class PartialOutputs {
         funcformat: 'COERCE_EXPLICIT_CALL',
       },
     };
+  }
+
+  /** Of whole rows it gives one that has no type of its own, which cannot be a column of a table. */
+  #keepsRow(name: string, call: FuncCall): boolean {
+    const { wholeRows } = this.#scatter.analysis;
+    const isRow = (node: Node): boolean => 'ColumnRef' in node && wholeRows.has(node.ColumnRef);
+    return name !== 'count' && contains(call.args, 'ColumnRef', isRow);
   }
 
   #partial(call: Node): number {

@@ -2,8 +2,8 @@ import type { CommonTableExpr, Node, RangeVar, SelectStmt } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, forEachChild } from '../ast.js';
 import { sourceQuery, sourceText } from '../distribute/source-query.js';
-import { ColumnUse, nameOf } from '../gather/column-use.js';
-import { checkNames, cutSchemas, INPUT_ALIAS, relationOf } from '../gather/gather-query.js';
+import { ColumnUse } from '../gather/column-use.js';
+import { checkNames, cutSchemas, INPUT_ALIAS } from '../gather/gather-query.js';
 import {
   candidateOf,
   columnsOf,
@@ -15,7 +15,7 @@ import {
 import { findSelect } from '../gather/select-place.js';
 import { tableInput, viewInput } from '../gather/table-input.js';
 import { StatementText } from '../gather/text-edits.js';
-import { checkWholeRows } from '../gather/whole-rows.js';
+import { WholeRows } from '../gather/whole-rows.js';
 import type { Level, Occurrence } from '../model.js';
 import type { ShardedOccurrence, Tables } from '../placement.js';
 import type { FinalPiece, GatherInput, ShardSelector, SpreadInput, SpreadSpec } from '../plan.js';
@@ -113,11 +113,7 @@ class Spreading {
     const use = new ColumnUse(statement, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
-    const named = moved.map((range) => ({
-      name: nameOf(range),
-      relation: relationOf(range, analysis),
-    }));
-    checkWholeRows(statement, skip, named, analysis);
+    new WholeRows(statement, skip, moved, analysis).giveTypes(text);
     for (const range of moved) text.replaceTable(range, [this.#relation(range, use)]);
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
