@@ -30,16 +30,33 @@ export async function measureParts(seconds) {
     shapeBenchmarks(),
     planBenchmarks(),
     bindBenchmarks(),
-    hashBenchmarks(),
-    vindexBenchmarks(),
   ]);
+  return measureAll('Parts of the hot path', groups.flat(), seconds);
+}
+
+/**
+ * Times what vindexes make of one key.
+ * @param {number} seconds for each of them
+ * @returns {Promise<string>} Markdown
+ */
+export async function measureVindexes(seconds) {
+  const groups = await Promise.all([hashBenchmarks(), vindexBenchmarks()]);
+  return measureAll('Vindexes', groups.flat(), seconds);
+}
+
+/**
+ * @param {string} title
+ * @param {readonly Micro[]} micros
+ * @param {number} seconds
+ */
+async function measureAll(title, micros, seconds) {
   const rows = [];
-  for (const micro of groups.flat()) {
+  for (const micro of micros) {
     const nanoseconds = await time(micro, seconds);
     rows.push([micro.name, figure(nanoseconds, 0)]);
     console.log(`  ${micro.name}: ${figure(nanoseconds, 0)} ns`);
   }
-  return `### Parts of the hot path\n\n${table(['operation', 'ns'], rows)}`;
+  return `### ${title}\n\n${table(['operation', 'ns'], rows)}`;
 }
 
 /** What results are put into. @type {{ last: unknown }} */

@@ -2,7 +2,7 @@
 import { measureConnections } from '../connections.mjs';
 import { measureCpuPerQuery } from '../cpu-per-query.mjs';
 import { measureMerge } from '../merge.mjs';
-import { measureParts } from '../micro.mjs';
+import { measureParts, measureVindexes } from '../micro.mjs';
 import { measureStreaming } from '../streaming.mjs';
 import { measureTwoPhase } from '../two-phase.mjs';
 import { startServers } from './database-servers.mjs';
@@ -47,6 +47,10 @@ export async function measure(options, cleanup) {
   if (options.parts.has('micro')) {
     console.log('\n[micro]');
     sections.push(await measureParts(options.seconds));
+  }
+  if (options.parts.has('vindexes')) {
+    console.log('\n[vindexes]');
+    sections.push(await measureVindexes(options.seconds));
   }
   const machine = describeMachine(bench?.servers.bin ?? null, bench?.pgbouncer ?? null);
   return ['## Benchmarks', machine, ...sections].join('\n\n');

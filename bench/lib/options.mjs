@@ -9,6 +9,7 @@ export const parts = /** @type {const} */ ([
   'two-phase',
   'connections',
   'micro',
+  'vindexes',
 ]);
 /** @typedef {(typeof parts)[number]} Part */
 

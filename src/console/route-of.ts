@@ -2,9 +2,9 @@ import type { Shard, Topology } from '../keyspace/topology.js';
 import { parseSearchPath } from '../frontend/search-path.js';
 import { refusalError } from '../frontend/shard-choice.js';
 import { splitRows } from '../executor/insert-split.js';
-import { shardsWithin } from '../executor/range-shards.js';
+import { reasonOfAll, shardsWithin } from '../executor/range-shards.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
-import type { ColumnTerm, KeyTerm, Plan, RoutePlan, ShardSelector } from '../planner/plan.js';
+import type { ColumnTerm, KeyTerm, Plan, RoutePlan } from '../planner/plan.js';
 import { columnsOfTerm } from '../planner/terms.js';
 import { Literals } from '../sql/literals.js';
 import { literalValue, type LiteralText } from '../sql/literal-value.js';
@@ -137,7 +137,8 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
     }
     case 'all': {
       const shards = shardsWithin(selector, source, new ShardTargets());
-      const reason = reasonOf(selector);
+      const reason =
+        selector.within === undefined ? 'no condition on the shard key' : reasonOfAll(selector);
       return { plan: name(shards), shards, key: null, reason };
     }
     case 'lookup': {
@@ -159,13 +160,6 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
       return { plan: name(shards), shards, key, reason };
     }
   }
-}
-
-/** Why a statement goes to all shards, or to those of some. */
-function reasonOf({ within }: Extract<ShardSelector, { kind: 'all' }>): string {
-  if (within === undefined) return 'no condition on the shard key';
-  const prefixes = within.every(({ columns }) => columns !== undefined);
-  return prefixes ? 'the first columns of the shard key' : 'ranges of the shard key';
 }
 
 function readsParameter(terms: readonly KeyTerm[]): boolean {

@@ -53,6 +53,13 @@ export function shardsWithin(
   return keyspace.shards.filter((shard) => found.has(shard));
 }
 
+/** What chooses the shards of a selector of all, for people. */
+export function reasonOfAll({ within }: Extract<ShardSelector, { kind: 'all' }>): string {
+  if (within === undefined) return 'every shard of the keyspace';
+  const prefixes = within.every(({ columns }) => columns !== undefined);
+  return prefixes ? 'first columns of the shard key' : 'ranges of the shard key';
+}
+
 /** The shards of all keys that begin with these values; false: that cannot be told. */
 function addPrefix(
   keyspace: Keyspace,

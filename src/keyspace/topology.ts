@@ -45,6 +45,11 @@ export function lookupKey({ index }: Lookup): string {
   return `${index.schema}.${index.name}`;
 }
 
+/** As `Vindex.cost`: one value leads to one shard, or to several. */
+export function lookupCost({ unique }: Lookup): number {
+  return unique ? 10 : 20;
+}
+
 /** The shard that has a lookup's own table. */
 export function lookupShard({ tables, defaultKeyspace }: Topology, lookup: Lookup): Shard {
   const keyspace = tables.get(lookupKey(lookup))?.keyspace ?? defaultKeyspace!;

@@ -44,6 +44,11 @@ export interface Vindex {
   mapper(columnType: number, inputType: number, columnTypmod?: number): KeyMapper | null;
   /** The same keyspace id as a SQL expression (bigint, signed) over a column; null where shards cannot compute it. */
   sqlExpression(quotedColumn: string, columnType: number): string | null;
+  /**
+   * What it costs to find shards by it, to rank the ways that a statement leaves: 1 where the proxy computes them,
+   * 10 and more where a table is asked (`lookupCost`).
+   */
+  readonly cost: number;
   /** Where neighbouring values are near each other; null: a range of values may be anywhere. */
   readonly order: KeyOrder | null;
   /** Of keys of several columns; null: it takes those of one only. */

@@ -1,6 +1,6 @@
 import type { Node } from '@pgsql/types';
 import type { CatalogRelation } from '../keyspace/catalog.js';
-import { lookupKey, type Lookup, type Table } from '../keyspace/topology.js';
+import { lookupCost, lookupKey, type Lookup, type Table } from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { reachable, sameFamily, type KeyValues, type Variable } from './model.js';
@@ -56,8 +56,8 @@ export function refuseIndexWrite(
 }
 
 /**
- * The shards that a lookup tells for a table whose shard key is bound to nothing; null where no
- * column with a lookup is bound to values either.
+ * The shards that a lookup tells for a table whose shard key is bound to nothing, the cheapest one for
+ * its values; null where no column with a lookup is bound to values either.
  */
 export function lookupSelector(
   occurrence: ShardedOccurrence,
@@ -65,6 +65,8 @@ export function lookupSelector(
 ): ShardSelector | null {
   const { table, entry, relation } = occurrence;
   const { lookups: known } = analysis.names.catalog;
+  let best: ShardSelector | null = null;
+  let leastCost = Infinity;
   for (const lookup of table.lookups ?? []) {
     const column = relation.columns.find(({ name }) => name === lookup.column);
     const variable = entry.variables.get(lookup.column);
@@ -72,9 +74,12 @@ export function lookupSelector(
     if (column === undefined || variable === undefined || state?.ready !== true) continue;
     const terms = termsOf(variable, analysis);
     const { type } = state;
-    if (terms !== null) return { kind: 'lookup', keyspace: table.keyspace, lookup, type, terms };
+    const cost = lookupCost(lookup) * (terms?.length ?? Infinity);
+    if (terms === null || cost >= leastCost) continue;
+    leastCost = cost;
+    best = { kind: 'lookup', keyspace: table.keyspace, lookup, type, terms };
   }
-  return null;
+  return best;
 }
 
 function termsOf(column: Variable, analysis: Analysis): LookupTerm[] | null {

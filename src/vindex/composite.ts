@@ -1,6 +1,7 @@
 import type { KeyspaceId, KeyspaceIdCell } from '../keyspace/keyspace-id.js';
 import { MAX_KEY_COLUMNS, type KeyParts, type Vindex } from '../keyspace/vindex.js';
 import { makeBinaryVindex } from './binary.js';
+import { COMPUTED_COST } from './computed.js';
 import { addField, fieldMask, fieldSql, type IdField } from './id-fields.js';
 import { makeHashVindex } from './hash.js';
 import { makeMd5Vindex } from './md5.js';
@@ -92,6 +93,7 @@ function makeComposite(name: string, columns: readonly CompositeColumn[]): Vinde
     refusal: () => several,
     mapper: () => null,
     sqlExpression: () => null,
+    cost: COMPUTED_COST,
     order: null,
     parts: Object.freeze(partsOf(columns)),
   });

@@ -2,6 +2,9 @@ import type { KeyMapper, KeyOrder, KeyParts, Vindex } from '../keyspace/vindex.j
 import type { KeyFamily, KeySinks } from './key-sinks.js';
 import { equalityMapper, keyFamily, placeMapper, typeRefusal } from './key-types.js';
 
+/** `Vindex.cost` of those that need nothing but the value. */
+export const COMPUTED_COST = 1;
+
 /** A vindex that computes the keyspace id from the value alone. */
 export interface Computation {
   readonly name: string;
@@ -37,6 +40,7 @@ export function makeComputed(computation: Computation): Vindex {
       const family = keyFamily(columnType);
       return family === null || sinks[family] === undefined ? null : sql(quotedColumn, family);
     },
+    cost: COMPUTED_COST,
     order: order === undefined ? null : makeOrder(order),
     parts,
   });

@@ -172,6 +172,73 @@ describe('columns of the key choose shards', () => {
     await scene.comparison.expectSame(sql);
   });
 
+  test('EXPLAIN, ROUTE and SHOW SHARD FOR tell them', async () => {
+    const plan = await client.query<{ 'QUERY PLAN': string }>(
+      `EXPLAIN SELECT * FROM places WHERE region = 'eu'`,
+    );
+    expect(plan.rows.map((row) => row['QUERY PLAN'].trim())).toContain(
+      'Chosen By: first columns of the shard key',
+    );
+    const address = new URL(scene.proxy.url);
+    address.pathname = '/shardgate';
+    const console = await connectPg(address.href);
+    try {
+      const shardFor = async (key: string): Promise<unknown> =>
+        (await console.query<{ shard: string }>(`SHOW SHARD FOR places ${key}`)).rows[0]?.shard;
+      expect(await shardFor(`'us', '4'`)).toBe('s2');
+      expect(await shardFor(`'moon', 4`)).toBe('s3');
+      await expect(shardFor(`'us'`)).rejects.toMatchObject({
+        code: '42601',
+        message: 'usage: SHOW SHARD FOR table key, key',
+      });
+      const route = await console.query(
+        `ROUTE SELECT * FROM places WHERE region = 'us' AND id IN (4, 5)`,
+      );
+      expect(route.rows).toMatchObject([
+        { shards: 's2', key: 'places.region = us, places.id = 4, places.id = 5' },
+      ]);
+      for (const table of ['orders', 'pairs', 'places', 'offices']) {
+        const { rows } = await console.query<{ wrong: string }>(`AUDIT ${table}`);
+        expect([table, rows.filter(({ wrong }) => Number(wrong) > 0)]).toEqual([table, []]);
+      }
+    } finally {
+      await console.end();
+    }
+  });
+
+  test('rows that were put where they do not belong are found and moved', async () => {
+    const { databases, comparison } = scene;
+    const address = new URL(scene.proxy.url);
+    address.pathname = '/shardgate';
+    const console = await connectPg(address.href);
+    try {
+      await databases.query('s3', `INSERT INTO places VALUES ('us', 77001, 1)`);
+      await databases.query('s2', `INSERT INTO pairs VALUES (0, 'x1', 1), (1, 'x2', 2)`);
+      const { rows } = await console.query<{ wrong: string; detail: string }>('AUDIT places');
+      expect(rows.filter((row) => Number(row.wrong) > 0)).toMatchObject([
+        { shard: 's3', wrong: '1', detail: '1 belongs to s2 (such as region, id (us,77001))' },
+      ]);
+      await console.query('REPAIR places');
+      await console.query('REPAIR pairs');
+      const found = await client.query('SELECT n FROM places WHERE region = $1 AND id = 77001', [
+        'us',
+      ]);
+      expect(found.rows).toEqual([{ n: 1 }]);
+      for (const [a, b] of [
+        [0, 'x1'],
+        [1, 'x2'],
+      ]) {
+        const pair = await client.query('SELECT n FROM pairs WHERE a = $1 AND b = $2', [a, b]);
+        expect(pair.rows).toHaveLength(1);
+      }
+    } finally {
+      await console.end();
+      await client.query('DELETE FROM places WHERE id = 77001');
+      await client.query(`DELETE FROM pairs WHERE b IN ('x1', 'x2')`);
+    }
+    await comparison.expectSame('SELECT * FROM pairs');
+  });
+
   test('all combinations of listed values are asked for', async () => {
     const { comparison } = scene;
     await comparison.expectSame(
@@ -194,6 +261,16 @@ describe('columns of the key choose shards', () => {
     );
     await comparison.expectSame(`SELECT * FROM pairs WHERE (a, b) IN ((1, 'b0'), (2, 'b1'))`);
   });
+});
+
+test('statements prepared once find other keys each time, and other columns of it', async () => {
+  const { comparison } = scene;
+  const sql = 'SELECT * FROM places WHERE region = $1 AND ($2::int IS NULL OR id = $2)';
+  for (const region of [...regions, 'moon']) {
+    await comparison.expectSame(sql, [region, null]);
+    await comparison.expectSame(sql, [region, 8]);
+    await comparison.expectSame('SELECT * FROM places WHERE (id, region) = ($2, $1)', [region, 8]);
+  }
 });
 
 describe('reading', () => {

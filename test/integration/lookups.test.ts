@@ -15,7 +15,7 @@ const tables = {
     by_code: { type: 'lookup', table: 'visits_code_idx' },
   },
   shop: {
-    people: { shard_key: 'id', vindex: 'by_key', lookups: { email: 'by_email', tag: 'by_tag' } },
+    people: { shard_key: 'id', vindex: 'by_key', lookups: { tag: 'by_tag', email: 'by_email' } },
     visits: { shard_key: 'id', vindex: 'by_key', lookups: { code: 'by_code' } },
   },
 };
@@ -89,6 +89,14 @@ describe('reads', () => {
     for (const i of [1, 2, 3, 17, 40]) {
       expect(await planOf(`SELECT * FROM people WHERE email = 'p${i}@x.org'`)).toBe(1);
     }
+  });
+
+  test('the cheapest one for the values of a statement is asked', async () => {
+    await eventually(async () => (await planOf(`SELECT * FROM people WHERE tag = 'none'`)) === 1);
+    const both = `SELECT * FROM people WHERE tag IN ('t1', 't2') AND email = 'p1@x.org'`;
+    expect(await planOf(both)).toBe(1);
+    expect(await planOf(`${both} OR tag = 't1'`)).toBeGreaterThan(1);
+    await scene.comparison.expectSame(both);
   });
 
   test.each([

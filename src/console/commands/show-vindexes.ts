@@ -1,29 +1,45 @@
-import type { Vindex } from '../../keyspace/vindex.js';
+import { lookupCost, type Keyspace } from '../../keyspace/topology.js';
 import { showCommand } from '../show.js';
 
 interface VindexRow {
   readonly keyspace: string;
-  readonly vindex: Vindex;
+  readonly vindex: string;
+  readonly type: string;
+  readonly cost: number;
   readonly tables: readonly string[];
 }
 
 export const showVindexes = showCommand<VindexRow>({
   name: 'VINDEXES',
-  help: 'The vindexes, and which tables they shard',
+  help: 'The vindexes, which tables they shard, and what it costs to find shards by them',
   columns: [
     { name: 'keyspace', type: 'text', of: ({ keyspace }) => keyspace },
-    { name: 'vindex', type: 'text', of: ({ vindex }) => vindex.name },
-    { name: 'type', type: 'text', of: ({ vindex }) => vindex.type },
+    { name: 'vindex', type: 'text', of: ({ vindex }) => vindex },
+    { name: 'type', type: 'text', of: ({ type }) => type },
     { name: 'tables', type: 'text', of: ({ tables }) => tables.join(' ') },
+    { name: 'cost', type: 'int4', of: ({ cost }) => cost },
   ],
-  items: ({ proxy }) =>
-    proxy.config.topology.keyspaces.flatMap(({ name: keyspace, vindexes, tables }) =>
-      [...vindexes.values()].map((vindex) => ({
-        keyspace,
-        vindex,
-        tables: [...tables.values()]
-          .filter((table) => table.type === 'sharded' && table.vindex === vindex)
-          .map(({ name }) => name),
-      })),
-    ),
+  items: ({ proxy }) => proxy.config.topology.keyspaces.flatMap(rowsOf),
 });
+
+function rowsOf({ name: keyspace, vindexes, tables }: Keyspace): VindexRow[] {
+  const sharded = [...tables.values()].filter((table) => table.type === 'sharded');
+  const rows = [...vindexes.values()].map((vindex) => ({
+    keyspace,
+    vindex: vindex.name,
+    type: vindex.type,
+    cost: vindex.cost,
+    tables: sharded.filter((table) => table.vindex === vindex).map(({ name }) => name),
+  }));
+  const lookups = sharded.flatMap((table) => table.lookups ?? []);
+  return [
+    ...rows,
+    ...lookups.map((lookup) => ({
+      keyspace,
+      vindex: lookup.name,
+      type: lookup.unique ? 'lookup_unique' : 'lookup',
+      cost: lookupCost(lookup),
+      tables: [`${lookup.table}.${lookup.column}`],
+    })),
+  ];
+}

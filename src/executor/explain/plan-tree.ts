@@ -17,6 +17,7 @@ import type {
 } from '../../planner/plan.js';
 
 import { withRelations } from '../marked-texts.js';
+import { reasonOfAll } from '../range-shards.js';
 
 /**
  * One step of a statement over several shards, as EXPLAIN shows it. Rendered by render.ts; the names of properties are
@@ -314,17 +315,16 @@ function shardProperties(
   shards: readonly Shard[],
 ): [string, PropertyValue][] {
   const out: [string, PropertyValue][] = [['Shards', shards.map((shard) => shard.name)]];
-  const ranged = selector.kind === 'all' && selector.within !== undefined;
-  out.push(['Chosen By', ranged ? 'ranges of the shard key' : choices[selector.kind]]);
+  const chosen = selector.kind === 'all' ? reasonOfAll(selector) : choices[selector.kind];
+  out.push(['Chosen By', chosen]);
   return out;
 }
 
-const choices: Readonly<Record<ShardSelector['kind'], string>> = {
+const choices: Readonly<Record<Exclude<ShardSelector['kind'], 'all'>, string>> = {
   shard: 'unsharded keyspace',
   any: 'every shard has the rows',
   catalog: 'catalog shard',
   keys: 'shard key values',
-  all: 'every shard of the keyspace',
   lookup: 'lookup of a column',
   agreed: 'a wish of the session',
   nowhere: 'the inputs below',

@@ -17,6 +17,7 @@ const vindex: Vindex = {
   sqlExpression: () => null,
   mapping: 'test',
   order: null,
+  cost: 1,
   parts: null,
 };
 
