@@ -11,6 +11,7 @@ import { PreparedTexts } from './backend/postgres/prepared-text.js';
 import { SchemaWatch } from './backend/schema/schema-watch.js';
 import type { Config } from './config/config.js';
 import { differences } from './config/differences.js';
+import { needsRestart } from './config/fixed-settings.js';
 import { formatProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
 import type { ConsoleContext } from './console/console-context.js';
@@ -230,12 +231,13 @@ export class Server {
     this.context!.notifications.follow();
     this.planner!.update(config.topology, this.catalog!);
     void this.reloadCatalog(true);
-    if (sockets(before) !== sockets(config)) {
-      this.logger.warn('addresses and sockets of listen take effect at the next start');
-    }
     this.logger.level = config.log.level;
     const changes = differences(before.source, config.source);
     this.logger.info({ version: config.topology.version, changes }, 'configuration applied');
+    const waiting = changes.filter(needsRestart);
+    if (waiting.length > 0) {
+      this.logger.warn({ changes: waiting }, 'these changes take effect at the next start');
+    }
   }
 
   /** Waits for the shards as long as it takes: a proxy may be started before its databases. */
@@ -340,11 +342,6 @@ export class Server {
     if (this.stopped) reasons.push('stopping');
     return { ready: reasons.length === 0, reasons };
   }
-}
-
-/** What a listener is opened with. */
-function sockets({ listen: { tls: _, ...addresses } }: Config): string {
-  return JSON.stringify({ ...addresses, minProtocol: null });
 }
 
 /** Whether two loads of the catalog say the same. */

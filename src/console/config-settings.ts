@@ -1,3 +1,4 @@
+import { needsRestart } from '../config/fixed-settings.js';
 import { configSpec } from '../config/schema.js';
 
 /** One setting of the configuration file. */
@@ -17,8 +18,6 @@ interface SettingSchema {
   readonly default?: unknown;
 }
 
-/** What needs a restart. */
-const FIXED = /^(listen\.(?!tls\.|min_protocol)|http\.|workers$)/;
 /** What has an entry for each of many, users and keyspaces, has lists of its own; secrets may be in it. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['keyspaces', 'auth.users', 'auth.rules']);
 
@@ -43,7 +42,7 @@ function collect(
       key,
       value: textOf(value) ?? preset,
       default: preset,
-      changeable: !FIXED.test(key),
+      changeable: !needsRestart(key),
     });
     return;
   }

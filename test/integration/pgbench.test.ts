@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -85,6 +85,39 @@ describe.skipIf(pgbench === null)('pgbench', () => {
     expect(code).toBe(0);
     expect(await history()).toBe(before + 200);
     await client.end();
+  });
+
+  test('reloads while transactions over several shards run fail none of them', async () => {
+    const { configFile } = scene.proxy;
+    const text = readFileSync(configFile, 'utf8');
+    const applied = (): number => scene.proxy.logs().split('configuration applied').length - 1;
+    let over = false;
+    const bench = run('-N', '-n', '-M', 'prepared', '-c', '4', '-j', '1', '-T', '4').finally(() => {
+      over = true;
+    });
+    // Other pools, then other tables and limits: both while statements are prepared and backends are lent.
+    for (let reloads = 0; !over || reloads < 2; reloads++) {
+      const size = 5 + (reloads % 2);
+      const before = applied();
+      const other = `"tables": { "of_reload_${size}": {} }, "shards": [\n          {\n            "name": "main"`;
+      writeFileSync(
+        configFile,
+        text
+          .replace(/"size": \d+/, `"size": ${size}`)
+          .replace(/"shards": \[\s*\{\s*"name": "main"/, other),
+      );
+      scene.proxy.signal('SIGHUP');
+      await expect.poll(applied, { timeout: 20_000 }).toBeGreaterThan(before);
+    }
+    const { code, output } = await bench;
+    expect(output).toContain('number of failed transactions: 0 ');
+    expect(output).not.toMatch(/error|aborted/i);
+    expect(code).toBe(0);
+    const logs = scene.proxy.logs();
+    expect(logs).toContain('"pool.size: 5 -> 6"');
+    expect(logs).toContain('keyspaces.main.tables.of_reload_6: added');
+    expect(logs).not.toContain('cannot be used');
+    writeFileSync(configFile, text);
   });
 
   test('a TPC-B script whose rows are all of one key', async () => {

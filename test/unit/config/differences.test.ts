@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { differences } from '../../../src/config/differences.js';
+import { needsRestart } from '../../../src/config/fixed-settings.js';
 import { digestOf } from '../../../src/config/source.js';
 import { KEYSPACES, load } from './fixtures.js';
 
@@ -67,4 +68,14 @@ test('files that the file names are told too', () => {
     ]),
   });
   expect(differences(source('a'), source('b'))).toEqual(['file /etc/tls.crt: changed']);
+});
+
+test('what a reload does not apply is told apart', () => {
+  const before = `listen: { port: 6432, min_protocol: '3.0' }\nhttp: { port: 9400 }\n${KEYSPACES}`;
+  const after = `listen: { port: 6433, min_protocol: '3.2' }\nhttp: { port: 9401 }\npool: { size: 3 }\n${KEYSPACES}`;
+  expect(changes(before, after).filter(needsRestart)).toEqual([
+    'listen.port: 6432 -> 6433',
+    'http.port: 9400 -> 9401',
+  ]);
+  expect(changes(KEYSPACES, before).filter(needsRestart)).toEqual(['listen: added', 'http: added']);
 });
