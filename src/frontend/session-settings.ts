@@ -2,6 +2,7 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { isOwnSetting, ownSettings, type OwnSetting } from '../keyspace/own-settings.js';
 import type { SettingEffect } from '../planner/plan.js';
+import { isReadEncoding } from '../planner/setting-rules.js';
 import { quoteLiteral } from '../sql/quote.js';
 
 type Values = ReadonlyMap<string, string>;
@@ -202,7 +203,7 @@ export function refusedSetting(
       severity,
     });
   }
-  if (name === 'client_encoding' && !/^'?(sql_ascii|utf-?8|unicode)'?$/i.test(value)) {
+  if (name === 'client_encoding' && !isReadEncoding(value)) {
     const message = `client_encoding ${value} is not supported`;
     return sqlError('feature_not_supported', message, { hint: 'Use UTF8.', severity });
   }

@@ -1,4 +1,5 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
+import { isUtf8 } from '../planner/setting-rules.js';
 import { writeNotice } from '../protocol/backend-messages.js';
 import { fatalError } from '../protocol/error-bytes.js';
 import type { Session } from './session.js';
@@ -8,9 +9,6 @@ type Values = ReadonlyMap<string, string>;
 
 /** NAMEDATALEN - 1. */
 const NAME_BYTES_MAX = 63;
-
-/** Names of UTF-8 that drivers send; the backends speak it already. */
-const UTF8_NAMES = /^'?(utf-?8|unicode)'?$/i;
 
 /** The first step of a session: the settings of its startup message, judged by a backend where there are any. */
 export class Welcome {
@@ -33,7 +31,7 @@ export class Welcome {
     const { session } = this;
     const wanted = new Map<string, string>();
     for (const [name, value] of settings) {
-      if (name === 'client_encoding' && UTF8_NAMES.test(value)) continue;
+      if (name === 'client_encoding' && isUtf8(value)) continue;
       const refusal = refusedSetting(name, value, 'FATAL');
       if (refusal !== null) {
         session.sendFatal(refusal);

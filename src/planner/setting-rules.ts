@@ -41,12 +41,22 @@ export function checkSetting(effect: SettingEffect): void {
       "Write backslash escapes as E'...'.",
     );
   }
-  if (name === 'client_encoding' && !clientEncodings.has(plainEncoding(value))) {
+  if (name === 'client_encoding' && !isReadEncoding(value)) {
     refuse(
       `client_encoding "${value}" is not supported: shard keys are mapped by their UTF-8 bytes`,
       'Use client_encoding UTF8.',
     );
   }
+}
+
+/** Whether clients may name this encoding: UTF-8, or none at all. */
+export function isReadEncoding(name: string): boolean {
+  return clientEncodings.has(plainEncoding(name));
+}
+
+/** Whether the name of an encoding stands for UTF-8. */
+export function isUtf8(name: string): boolean {
+  return /^(utf8|unicode)$/.test(plainEncoding(name));
 }
 
 /**

@@ -257,6 +257,15 @@ tell('wire_simple', [
     'DISCARD ALL',
   ),
   queries(
+    'UTF-8 by all its names',
+    ...['utf-8', 'UTF8', 'Unicode', 'utf_8', ' Utf 8'].flatMap((name) => [
+      `SET client_encoding TO '${name}'`,
+      'SHOW client_encoding',
+      `SELECT set_config('client_encoding', '${name}', false)`,
+    ]),
+    'RESET client_encoding',
+  ),
+  queries(
     'the transaction state goes from I to T to E and back',
     'BEGIN',
     'SELECT 1',
