@@ -2,7 +2,7 @@
  * The drivers and object mappers that applications use, each with a script of its own: migrations,
  * reads and writes with parameters, bulk writes, transactions, errors, values of many types,
  * cursors, COPY, cancels. What a script prints over the proxy must be what it prints over one
- * Postgres, while two neighbours share the few backends.
+ * Postgres, while neighbours with other settings, statements and mishaps share the few backends.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openScene, type Scene } from '../support/scene.js';
 import { drivers, refusedSteps, type Command } from './matrix.js';
-import { startNeighbours } from './neighbours.js';
+import { NEIGHBOURS_SCHEMA, startNeighbours } from './neighbours.js';
 
 const SCRIPT_MS = 120_000;
 /** What `npm run test:drivers` has installed must be there. */
@@ -31,11 +31,8 @@ beforeAll(async () => {
         neighbours: { shard_key: 'id' },
       },
     },
-    [
-      'CREATE TABLE neighbours (id int8 PRIMARY KEY, n0 int DEFAULT 0, n1 int DEFAULT 0)',
-      'INSERT INTO neighbours VALUES (1), (2), (3), (4), (5), (6), (7), (8)',
-    ],
-    { pool: { size: 3 } },
+    NEIGHBOURS_SCHEMA,
+    { pool: { size: 2 } },
   );
 });
 afterAll(async () => {
@@ -74,7 +71,7 @@ function run(command: Command, url: string, refused: readonly string[]): Promise
   });
 }
 
-for (const { name, command: find } of drivers) {
+for (const { name, command: find, keepsBackend } of drivers) {
   test(name, { timeout: 2 * SCRIPT_MS }, async ({ skip }) => {
     const command = await find(mkdtempSync(join(scratch, 'build-')));
     if (command === null) {
@@ -83,7 +80,7 @@ for (const { name, command: find } of drivers) {
       return skip();
     }
     const refused = refusedSteps[name] ?? [];
-    const neighbours = startNeighbours(scene.proxy.url);
+    const neighbours = startNeighbours(scene.proxy.url, keepsBackend === true);
     const [ours, theirs] = await Promise.all([
       run(command, scene.proxy.url, refused),
       run(command, scene.databases.urls.oracle, refused),

@@ -19,6 +19,8 @@ export interface Driver {
   readonly name: string;
   /** What runs the script; null: the driver is not on this machine. `scratch`: an empty folder for what is built. */
   command(this: void, scratch: string): Promise<Command | null>;
+  /** Its script uses cursors WITH HOLD or temporary tables, whose session keeps a backend. */
+  readonly keepsBackend?: true;
 }
 
 /** Steps of the scripts that Shardgate refuses yet. */
@@ -31,7 +33,7 @@ export const drivers: readonly Driver[] = [
   python('psycopg 3', 'psycopg', 'python/psycopg3_app.py'),
   python('asyncpg', 'asyncpg', 'python/asyncpg_app.py'),
   python('SQLAlchemy', 'sqlalchemy, psycopg2, asyncpg', 'python/sqlalchemy_app.py'),
-  python('Django', 'django, psycopg2', 'python/django_app.py'),
+  { ...python('Django', 'django, psycopg2', 'python/django_app.py'), keepsBackend: true },
   python('ODBC', 'pyodbc; assert "PostgreSQL Unicode" in pyodbc.drivers()', 'odbc/odbc_app.py'),
   { name: 'JDBC', command: buildJava },
   script('ruby-pg', 'ruby', ['-e', 'require "pg"'], 'ruby/pg_app.rb'),
