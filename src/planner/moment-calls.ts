@@ -108,6 +108,11 @@ function mayTell({ viewDefinition = '' }: CatalogRelation, catalog: Catalog): bo
   );
 }
 
+function isInsertingQuery(node: Node): boolean {
+  const query = 'CommonTableExpr' in node ? node.CommonTableExpr.ctequery : undefined;
+  return query !== undefined && 'InsertStmt' in query;
+}
+
 class Search {
   readonly edits: Edit[] = [];
   /** Something else may tell the time, or a call is not where it seems. */
@@ -137,6 +142,8 @@ class Search {
       const view = names.view(node.RangeVar);
       if (view !== null && mayTell(view, names.catalog)) this.unclear = true;
     }
+    // Its defaults are the shard's own, with which the rest of the statement may compare.
+    if (this.#context.oneMoment === true && isInsertingQuery(node)) this.unclear = true;
     const inner = namingInside(node, naming);
     forEachChild(bodyOf(node), (child) => {
       this.visit(child, inner);

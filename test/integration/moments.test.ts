@@ -167,6 +167,17 @@ describe('statements of one shard each, in one transaction, have one time', () =
     await same(['SELECT count(DISTINCT at), count(DISTINCT local) FROM visits WHERE k > 500']);
   });
 
+  test('but for an INSERT in WITH, which keeps that of its shard as a whole', async () => {
+    await comparison.both('BEGIN');
+    await comparison.both('UPDATE visits SET at = now() WHERE k = 501');
+    for (const k of [531, 532, 533]) {
+      await comparison.expectSame(
+        `WITH x AS (INSERT INTO visits (k) VALUES (${k}) RETURNING at) SELECT at = now() FROM x`,
+      );
+    }
+    await comparison.both('ROLLBACK');
+  });
+
   test('prepared in front of it, executed in it and behind it', async () => {
     await comparison.both(
       'PREPARE told AS SELECT k, at = now(), $2::text AS x FROM visits WHERE k = $1',
