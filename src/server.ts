@@ -2,6 +2,7 @@ import { startHttp, type HttpListener } from './admin/http.js';
 import { Cluster } from './backend/cluster.js';
 import { DdlJobs } from './executor/ddl-jobs/ddl-jobs.js';
 import { Ids } from './executor/ids/ids.js';
+import { Directories } from './executor/directories/directories.js';
 import { LookupKeeper } from './executor/lookups/lookup-keeper.js';
 import { LookupReader } from './executor/lookups/lookup-reader.js';
 import { loadCatalog } from './backend/catalog-loader.js';
@@ -66,6 +67,7 @@ export class Server {
   private readonly lookupLinks: OwnLinks;
   private readonly auditLinks: OwnLinks;
   private readonly lookups: LookupKeeper;
+  private readonly directories: Directories;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
   private watch: ConfigWatch | null = null;
@@ -88,6 +90,11 @@ export class Server {
     this.file = file;
     this.logger = logger;
     this.lookupLinks = new OwnLinks(() => this.config, logger, 'lookups');
+    this.directories = new Directories(
+      (shard, sql, timeoutMs) => this.lookupLinks.query(shard, sql, timeoutMs),
+      () => this.config.topology,
+      logger,
+    );
     this.auditLinks = new OwnLinks(() => this.config, logger, 'audit');
     this.lookups = new LookupKeeper({
       links: this.lookupLinks,
@@ -120,6 +127,7 @@ export class Server {
       () => this.config.topology.catalogShard,
       logger,
     );
+    await this.directories.start();
     const { ddlJobs, schemas } = this.schemaParts();
     this.planner = new Planner(this.parser, config.topology, catalog, metrics);
     this.context = {
@@ -139,6 +147,7 @@ export class Server {
         (shard, sql, timeoutMs) => this.lookupLinks.query(shard, sql, timeoutMs),
         () => this.config.topology,
       ),
+      directories: this.directories,
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       defaultIsolation: () => this.isolation,
@@ -215,6 +224,7 @@ export class Server {
     this.schemas?.stop();
     this.ddlLinks?.close();
     this.lookups.stop();
+    this.directories.stop();
     this.lookupLinks.close();
     this.auditLinks.close();
     await this.http?.close();

@@ -1,7 +1,9 @@
 import { loadCatalog } from '../backend/catalog-loader.js';
+import type { ShardQuery } from '../backend/shard-query.js';
 import type { TextSink } from '../config/check.js';
 import type { Config } from '../config/config.js';
 import { auditTable } from '../executor/audit/audit.js';
+import { Directories } from '../executor/directories/directories.js';
 import type { AuditHost } from '../executor/audit/audit-host.js';
 import { nameOf, type Finding } from '../executor/audit/finding.js';
 import type { Table } from '../keyspace/topology.js';
@@ -40,7 +42,10 @@ export async function runAudit(
     );
     const tell = (line: string): void => void progress.write(`${line}\n`);
     const signal = new AbortController().signal;
-    return await auditAll({ links, topology, catalog, tell, signal }, tables, out);
+    const query: ShardQuery = (shard, sql, timeoutMs) => links.query(shard, sql, timeoutMs);
+    const directories = new Directories(query, () => topology, createLogger('silent'));
+    const host = { links, topology, catalog, directories, tell, signal };
+    return await auditAll(host, tables, out);
   } catch (error) {
     out.write(`broken off: ${(error as Error).message}\n`);
     return 1;

@@ -55,7 +55,7 @@ export function readLookups(
   return found;
 }
 
-/** Each lookup has a table of its own, in an unsharded keyspace. */
+/** Each lookup and each directory has a table of its own, in an unsharded keyspace. */
 export function checkLookupTables(
   reader: Reader,
   specs: readonly KeyspaceSpec[],
@@ -63,8 +63,22 @@ export function checkLookupTables(
 ): void {
   const users = new Map<string, string>();
   for (const keyspace of specs) {
+    for (const { name, directory } of keyspace.vindexes) {
+      if (directory === undefined) continue;
+      const own: Path = ['keyspaces', keyspace.name, 'vindexes', name, 'table'];
+      const key = tableKey(directory.table.schema, directory.table.name);
+      if (users.has(key)) {
+        const cure = 'define a vindex with a table of its own';
+        reader.report(own, `table ${quoted(key)} is kept for ${users.get(key)!} already`, cure);
+      }
+      users.set(key, `vindex ${quoted(name)}`);
+      checkPlace(reader, own, key, specs, defaultKeyspace);
+    }
+  }
+  for (const keyspace of specs) {
     for (const table of keyspace.tables) {
       if (table.type !== 'sharded') continue;
+      checkNoDirectory(reader, keyspace, table);
       for (const { index, column, name } of table.lookups ?? []) {
         const own: Path = ['keyspaces', keyspace.name, 'vindexes', name, 'table'];
         const key = tableKey(index.schema, index.name);
@@ -78,6 +92,19 @@ export function checkLookupTables(
       }
     }
   }
+}
+
+/** Entries of lookups name keyspace ids, which change where a directory gives a key another shard. */
+function checkNoDirectory(
+  reader: Reader,
+  { name: keyspace, vindexes }: KeyspaceSpec,
+  { name, vindex, lookups }: Extract<KeyspaceSpec['tables'][number], { type: 'sharded' }>,
+): void {
+  const used = vindexes.find((candidate) => candidate.name === vindex);
+  if (lookups === undefined || used?.directory === undefined) return;
+  const own: Path = ['keyspaces', keyspace, 'tables', name, 'lookups'];
+  const fault = `lookups of table ${quoted(name)}, whose shards a directory tells`;
+  reader.report(own, fault, 'leave them out, or use another vindex');
 }
 
 function checkPlace(

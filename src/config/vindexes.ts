@@ -22,7 +22,7 @@ import { suggest } from '../util/suggest.js';
 /**
  * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
  */
-const LATER_TYPES: readonly string[] = ['directory', 'salted'];
+const LATER_TYPES: readonly string[] = ['salted'];
 
 /** One entry under `vindexes`, read by the declaration of its type. */
 export interface RawVindex {

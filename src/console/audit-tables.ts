@@ -9,6 +9,7 @@ export function auditHost({ proxy, auditLinks }: ConsoleContext, watch: RunWatch
     ...watch,
     topology: proxy.config.topology,
     catalog: proxy.planner.catalog,
+    directories: proxy.directories,
     links: {
       // What a shard says is for whoever asked.
       session: async (shard, timeoutMs, act) => {

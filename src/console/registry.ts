@@ -4,6 +4,7 @@ import type { CommandText } from './command-text.js';
 import { audit } from './commands/audit.js';
 import { disable, enable } from './commands/disable.js';
 import { kill } from './commands/kill.js';
+import { move } from './commands/move.js';
 import { pause } from './commands/pause.js';
 import { reconnect } from './commands/reconnect.js';
 import { reload } from './commands/reload.js';
@@ -68,6 +69,7 @@ const listed: readonly ConsoleCommand[] = [
   route,
   audit,
   repair,
+  move,
   pause,
   resume,
   disable,

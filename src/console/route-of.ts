@@ -1,6 +1,8 @@
 import type { Shard, Topology } from '../keyspace/topology.js';
 import { parseSearchPath } from '../frontend/search-path.js';
 import { refusalError } from '../frontend/shard-choice.js';
+import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
+import { collectedKeys, withAnswers } from '../keyspace/key-directory.js';
 import { splitRows } from '../executor/insert-split.js';
 import { reasonOfAll, shardsWithin } from '../executor/range-shards.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
@@ -45,7 +47,14 @@ export async function shardOfKey(console: ConsoleContext, text: string): Promise
   if (plan?.kind === 'refuse') throw refusalError(plan.refusal);
   const selector = plan?.kind === 'route' ? plan.shards : null;
   assert(selector?.kind === 'keys', 'a condition on the shard key names key values');
-  return new ShardTargets().forStoring(selector.keyspace, selector.groups[0]![0]!, source);
+  const find = (): Shard =>
+    new ShardTargets().forStoring(selector.keyspace, selector.groups[0]![0]!, source);
+  const { directories, config } = console.proxy;
+  if (config.topology.directories.length === 0) return find();
+  return withAnswers(
+    await directories.where(collectedKeys(config.topology.directories, find)),
+    find,
+  );
 }
 
 async function plansOf(
@@ -154,7 +163,13 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
         return { plan: name(null), shards: null, key, reason: 'the values of parameters decide' };
       }
       const targets = new ShardTargets();
-      const agreed = targets.resolve(selector.keyspace, selector.groups, source);
+      let agreed: boolean;
+      try {
+        agreed = targets.resolve(selector.keyspace, selector.groups, source);
+      } catch (error) {
+        if (!isDirectoryMiss(error)) throw error;
+        return { plan: name(null), shards: null, key, reason: 'a directory tells when it runs' };
+      }
       const shards = [...targets.shards];
       const reason = agreed ? 'the shard key is known' : 'its tables are bound to different shards';
       return { plan: name(shards), shards, key, reason };

@@ -2,6 +2,7 @@ import { sqlError } from '../errors/sql-error.js';
 import { KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import {
+  ASK,
   INVALID,
   MAPPED,
   NO_MATCH,
@@ -17,6 +18,7 @@ import { literalValue, type LiteralText } from '../sql/literal-value.js';
 import type { Literals } from '../sql/literals.js';
 import { forEachArrayElement } from './array-elements.js';
 import { eachCombination } from './combinations.js';
+import { directoryMiss } from './directories/directory-miss.js';
 import { invalidKeyError } from './invalid-keys.js';
 
 /**
@@ -129,7 +131,7 @@ export class ShardTargets {
     const outcome = this.mapTo(term, source, this.id);
     if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
     if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term.column);
-    if (outcome === UNREADABLE) throw storeError(outcome, term.column);
+    if (outcome === UNREADABLE || outcome === ASK) throw storeError(outcome, term.column);
     return null;
   }
 
@@ -173,7 +175,7 @@ export class ShardTargets {
     if (term.source.kind === 'paramArray') return this.eachElement(term, source, visit);
     const outcome = this.mapTo(term, source, this.id);
     if (outcome === MAPPED) visit();
-    else if (term.stored === true || outcome === INVALID || outcome === UNREADABLE) return outcome;
+    else if (term.stored === true || LEAVES_OPEN.has(outcome)) return outcome;
     return MAPPED;
   }
 
@@ -195,8 +197,7 @@ export class ShardTargets {
           ? mapper.binary(bytes, elementStart, elementEnd, this.id)
           : mapper.text(bytes, elementStart, elementEnd, this.id);
         if (outcome === MAPPED) visit();
-        else if (outcome === UNREADABLE && worst === MAPPED) worst = UNREADABLE;
-        else if (outcome === INVALID && worst === MAPPED) worst = INVALID;
+        else if (LEAVES_OPEN.has(outcome) && worst === MAPPED) worst = outcome;
       },
     );
     return whole ? worst : INVALID;
@@ -247,6 +248,9 @@ export class ShardTargets {
 
 export const NULL_VALUE = -1;
 
+/** Outcomes that say nothing of where rows with the value are. */
+const LEAVES_OPEN: ReadonlySet<MapOutcome | -1> = new Set([INVALID, UNREADABLE, ASK]);
+
 /** Why a valid value cannot be stored as a shard key; `outcome` -1 is NULL. */
 export function storeError(outcome: MapOutcome | -1, column: string): Error {
   if (outcome === NULL_VALUE) {
@@ -264,9 +268,10 @@ export function storeError(outcome: MapOutcome | -1, column: string): Error {
   }
   if (outcome === NO_SHARD) {
     return sqlError('feature_not_supported', `no shard takes this value of shard key "${column}"`, {
-      hint: 'Add the value to the vindex in the configuration, or name shards for all others there.',
+      hint: 'Give it one: in the configuration of the vindex, or in a directory by MOVE on the console.',
     });
   }
+  if (outcome === ASK) return directoryMiss(column);
   return unreadable(column);
 }
 

@@ -1,8 +1,10 @@
+import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { lookupValues } from '../executor/lookups/lookup-values.js';
 import { findSql } from '../executor/lookups/lookup-sql.js';
 import { byIndex, lookupShard, type Keyspace, type Shard } from '../keyspace/topology.js';
 import type { Plan, ShardSelector } from '../planner/plan.js';
-import { shardsOf, type ShardPlan } from './shard-choice.js';
+import { DirectoryShards } from './directory-shards.js';
+import { isShardPlan, shardsOf, type ShardPlan } from './shard-choice.js';
 import { errorField } from '../util/logger.js';
 import { askBackend } from './ask-backend.js';
 import type { Session } from './session.js';
@@ -15,8 +17,12 @@ export class LookupShards {
   private readonly session: Session;
   private found: { readonly key: string; readonly shards: readonly Shard[] } | null = null;
 
+  /** Those of directories likewise. */
+  private readonly directories: DirectoryShards;
+
   constructor(session: Session) {
     this.session = session;
+    this.directories = new DirectoryShards(session);
   }
 
   /**
@@ -24,6 +30,10 @@ export class LookupShards {
    * false: wait, the message is handled again.
    */
   ready(plan: Plan): boolean {
+    return this.lookupReady(plan) && (!isShardPlan(plan) || this.directories.ready(plan));
+  }
+
+  private lookupReady(plan: Plan): boolean {
     if (plan.kind !== 'route' || plan.shards.kind !== 'lookup') return true;
     const { shards: selector } = plan;
     if (this.seesOldRows()) return true;
@@ -37,8 +47,18 @@ export class LookupShards {
 
   /** The shards of a plan, once; null: wait, the message is handled again. Throws SqlError as `shardsOf` does. */
   shardsFor(plan: ShardPlan): readonly Shard[] | null {
-    if (!this.ready(plan)) return null;
-    const shards = shardsOf(this.session, plan);
+    if (!this.lookupReady(plan)) return null;
+    const { directories } = this;
+    directories.install();
+    let shards: readonly Shard[];
+    try {
+      shards = shardsOf(this.session, plan);
+    } catch (error) {
+      if (!isDirectoryMiss(error)) throw error;
+      directories.fetch(plan);
+      return null;
+    }
+    directories.clear();
     this.found = null;
     return shards;
   }
@@ -54,6 +74,7 @@ export class LookupShards {
   /** The statement has its shards: the next one asks again. */
   clear(): void {
     this.found = null;
+    this.directories.clear();
   }
 
   /** A snapshot may show rows whose entries are gone. */

@@ -3,6 +3,7 @@ import type { PreparedTexts } from '../backend/postgres/prepared-text.js';
 import type { SchemaWatch } from '../backend/schema/schema-watch.js';
 import type { Config } from '../config/config.js';
 import type { DdlJobs } from '../executor/ddl-jobs/ddl-jobs.js';
+import type { Directories } from '../executor/directories/directories.js';
 import type { LookupReader } from '../executor/lookups/lookup-reader.js';
 import type { Ids } from '../executor/ids/ids.js';
 import type { Metrics } from '../metrics/metrics.js';
@@ -31,6 +32,7 @@ export interface SessionContext {
   readonly schemas: SchemaWatch;
   /** Finds the shards of rows by columns with lookups. */
   readonly lookups: LookupReader;
+  readonly directories: Directories;
   /** What clients listen to. */
   readonly notifications: Notifications;
   /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */

@@ -1,4 +1,5 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { shardsWithin } from '../executor/range-shards.js';
 import { splitRows } from '../executor/insert-split.js';
 import type { Shard } from '../keyspace/topology.js';
@@ -110,7 +111,13 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
     case 'catalog':
       return [topology.catalogShard];
     case 'keys':
-      session.targets.resolve(selector.keyspace, selector.groups, session.source);
+      try {
+        session.targets.resolve(selector.keyspace, selector.groups, session.source);
+      } catch (error) {
+        if (!isDirectoryMiss(error)) throw error;
+        // Their rows are somewhere.
+        return selector.keyspace.shards;
+      }
       return [...session.targets.shards];
     case 'any':
       return selector.keyspace?.shards ?? topology.shards;

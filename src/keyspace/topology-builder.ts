@@ -119,6 +119,9 @@ export function makeTopology(spec: TopologySpec): Topology {
     lookups: [...tables.values()].flatMap((table) =>
       table.type === 'sharded' ? (table.lookups ?? []) : [],
     ),
+    directories: keyspaces.flatMap(({ vindexes }) =>
+      [...vindexes.values()].flatMap(({ directory }) => directory ?? []),
+    ),
     scatter: spec.scatter ?? true,
   });
 }

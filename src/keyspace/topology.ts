@@ -1,3 +1,4 @@
+import type { KeyDirectory } from './key-directory.js';
 import type { KeyRange } from './key-range.js';
 import type { Vindex } from './vindex.js';
 
@@ -51,8 +52,16 @@ export function lookupCost({ unique }: Lookup): number {
 }
 
 /** The shard that has a lookup's own table. */
-export function lookupShard({ tables, defaultKeyspace }: Topology, lookup: Lookup): Shard {
-  const keyspace = tables.get(lookupKey(lookup))?.keyspace ?? defaultKeyspace!;
+export function lookupShard(topology: Topology, { index }: Lookup): Shard {
+  return homeOf(topology, index);
+}
+
+/** The shard that has a table of Shardgate's own for a vindex. */
+export function homeOf(
+  { tables, defaultKeyspace }: Topology,
+  { schema, name }: { readonly schema: string; readonly name: string },
+): Shard {
+  const keyspace = tables.get(`${schema}.${name}`)?.keyspace ?? defaultKeyspace!;
   return keyspace.shards[0]!;
 }
 
@@ -106,6 +115,8 @@ export interface Topology {
   readonly tables: ReadonlyMap<string, Table>;
   /** Of all tables. */
   readonly lookups: readonly Lookup[];
+  /** Of the vindexes of all keyspaces. */
+  readonly directories: readonly KeyDirectory[];
   /** Whether statements may run on shards that no key names, until a session says otherwise. */
   readonly scatter: boolean;
 }

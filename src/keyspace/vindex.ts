@@ -1,3 +1,4 @@
+import type { KeyDirectory } from './key-directory.js';
 import type { KeyspaceId, KeyspaceIdCell } from './keyspace-id.js';
 
 /** The keyspace id was written to the cell. */
@@ -14,8 +15,15 @@ export const INVALID = 2;
 export const UNREADABLE = 3;
 /** A valid value that the vindex gives to no shard (`list`): no row has it, and none may be stored. */
 export const NO_SHARD = 4;
+/** Only a table knows (`Vindex.directory`), and it must be asked first. */
+export const ASK = 5;
 export type MapOutcome =
-  typeof MAPPED | typeof NO_MATCH | typeof INVALID | typeof UNREADABLE | typeof NO_SHARD;
+  | typeof MAPPED
+  | typeof NO_MATCH
+  | typeof INVALID
+  | typeof UNREADABLE
+  | typeof NO_SHARD
+  | typeof ASK;
 
 /**
  * Turns one value of one known input type into a keyspace id. Total: never throws, whatever the bytes; allocates
@@ -53,6 +61,8 @@ export interface Vindex {
   readonly order: KeyOrder | null;
   /** Of keys of several columns; null: it takes those of one only. */
   readonly parts: KeyParts | null;
+  /** The table that says where keys are; absent: their values alone do. */
+  readonly directory?: KeyDirectory;
 }
 
 /** As many as an index of PostgreSQL has. */

@@ -1,6 +1,12 @@
 import type { Node } from '@pgsql/types';
 import type { CatalogRelation } from '../keyspace/catalog.js';
-import { lookupCost, lookupKey, type Lookup, type Table } from '../keyspace/topology.js';
+import {
+  lookupCost,
+  lookupKey,
+  type Lookup,
+  type Table,
+  type Topology,
+} from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { reachable, sameFamily, type KeyValues, type Variable } from './model.js';
@@ -38,12 +44,21 @@ function mayCascade(node: Node): boolean {
   return onConflictClause !== undefined || withClause !== undefined;
 }
 
-/** Refuses to change by hand what is kept for a lookup. */
+/** Refuses to change by hand what is kept for a lookup or a directory. */
 export function refuseIndexWrite(
   changed: Iterable<ChangedTable>,
-  lookups: readonly Lookup[],
+  { lookups, directories }: Topology,
 ): void {
   for (const { relation } of changed) {
+    const isDirectory = directories.some(
+      ({ table }) => table.schema === relation.schema && table.name === relation.name,
+    );
+    if (isDirectory) {
+      refuse(
+        `table "${relation.name}" is kept by Shardgate: it tells the shards of keys`,
+        'MOVE on the console gives a key another shard.',
+      );
+    }
     const lookup = lookups.find(
       ({ index }) => index.schema === relation.schema && index.name === relation.name,
     );

@@ -108,7 +108,8 @@ export function analyse<T>(
 const NONE: ReadonlySet<FuncCall> = new Set();
 
 function noteChanges({ occurrences, names }: Analysis): void {
-  if (names.topology.lookups.length === 0) return;
+  const { lookups, directories } = names.topology;
+  if (lookups.length === 0 && directories.length === 0) return;
   for (const { table, relation, written } of occurrences) {
     if (written && table !== null) names.changed.add({ table, relation });
   }

@@ -119,7 +119,7 @@ function maintaining(plan: Plan, node: Node, { changed, topology }: Names): Plan
   if (changed.size === 0) return plan;
   const tables = [...changed];
   changed.clear();
-  refuseIndexWrite(tables, topology.lookups);
+  refuseIndexWrite(tables, topology);
   refusePartWrite(tables);
   // What is filled in is planned once more.
   if (!plan.writes || plan.kind === 'fill') return plan;

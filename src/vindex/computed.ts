@@ -1,3 +1,4 @@
+import type { KeyDirectory } from '../keyspace/key-directory.js';
 import type { KeyMapper, KeyOrder, KeyParts, Vindex } from '../keyspace/vindex.js';
 import type { KeyFamily, KeySinks } from './key-sinks.js';
 import { equalityMapper, keyFamily, placeMapper, typeRefusal } from './key-types.js';
@@ -17,6 +18,8 @@ export interface Computation {
   readonly order?: OrderedPlaces;
   /** Of keys of several columns; absent: none. */
   readonly parts?: KeyParts;
+  /** See `Vindex.directory`. */
+  readonly directory?: KeyDirectory;
 }
 
 export interface OrderedPlaces {
@@ -27,7 +30,7 @@ export interface OrderedPlaces {
 
 /** The frozen vindex of a computation. */
 export function makeComputed(computation: Computation): Vindex {
-  const { name, type, mapping, sinks, sql, order, parts = null } = computation;
+  const { name, type, mapping, sinks, sql, order, parts = null, directory } = computation;
   return Object.freeze({
     name,
     type,
@@ -43,6 +46,7 @@ export function makeComputed(computation: Computation): Vindex {
     cost: COMPUTED_COST,
     order: order === undefined ? null : makeOrder(order),
     parts,
+    ...(directory !== undefined && { directory }),
   });
 }
 

@@ -1,5 +1,6 @@
 import { makeBinaryVindex } from './binary.js';
 import { compositeType } from './composite.js';
+import { directoryType } from './directory.js';
 import { makeHashVindex } from './hash.js';
 import { listType } from './list.js';
 import { makeMd5Vindex } from './md5.js';
@@ -24,6 +25,7 @@ export const vindexTypes = {
   range: rangeType,
   time: timeType,
   list: listType,
+  directory: directoryType,
   region: regionType,
   composite: compositeType,
   ring: plainType('The ids of hash, over shards with weights', makeRingVindex),

@@ -5,7 +5,7 @@ import type { ColumnOf } from '../column.js';
 import type { ConsoleCommand } from '../command.js';
 import { namedTable } from '../named-tables.js';
 
-const columns: readonly ColumnOf<Repair>[] = [
+export const repairColumns: readonly ColumnOf<Repair>[] = [
   { name: 'table', type: 'text', of: ({ table }) => table },
   { name: 'shard', type: 'text', of: ({ shard }) => shard },
   { name: 'moved', type: 'int8', of: ({ moved }) => moved },
@@ -25,11 +25,11 @@ export const repair: ConsoleCommand = {
     }
     return {
       tag: 'REPAIR',
-      columns,
+      columns: repairColumns,
       paramCount: 0,
       run: async (_params, watch) => {
         const repairs = await repairTable(auditHost(context, watch), named.table);
-        return repairs.map((done) => columns.map((column) => column.of(done)));
+        return repairs.map((done) => repairColumns.map((column) => column.of(done)));
       },
     };
   },

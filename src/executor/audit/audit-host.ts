@@ -1,6 +1,7 @@
 import type { Catalog } from '../../keyspace/catalog.js';
 import type { Shard, Topology } from '../../keyspace/topology.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
+import type { Directories } from '../directories/directories.js';
 import { EXACT_TEXTS } from '../table-parts.js';
 
 /** What an audit or a repair of tables works with. */
@@ -8,6 +9,7 @@ export interface AuditHost {
   readonly links: Pick<OwnLinks, 'session'>;
   readonly topology: Topology;
   readonly catalog: Catalog;
+  readonly directories: Pick<Directories, 'where'>;
   /** Hears how far it has come, a line now and then. */
   readonly tell: (progress: string) => void;
   /** Breaks it off before its next step. */

@@ -31,7 +31,7 @@ export async function auditTable(host: AuditHost, table: Table): Promise<Finding
 type Tally = Map<Shard | null, { rows: number; example: string | null }>;
 
 async function auditRows(host: AuditHost, table: Table, shard: Shard): Promise<Finding> {
-  const places = rowPlaces(table, host.catalog);
+  const places = rowPlaces(table, host);
   const tally: Tally = new Map();
   const progress = paced(host.tell);
   await inSnapshot(host, shard, async (ask) => {
@@ -72,14 +72,16 @@ async function countSome(
   const from = `FROM ONLY ${part} WHERE ${blocksCondition(block, block + step)}`;
   if (places.key.length === 0) {
     const [[count] = []] = await ask(`SELECT pg_catalog.count(*) ${from}`);
-    return [[places.shardOf([]), Number(count), null]];
+    const [home] = await places.shardsOf([[]]);
+    return [[home!, Number(count), null]];
   }
   const keys = places.key.map(quoteIdentifier);
   if (places.sql === null) {
     const list = keys.join(', ');
     const rows = await ask(`SELECT pg_catalog.count(*), ${list} ${from} GROUP BY ${list}`);
-    return rows.map(([count, ...values]) => {
-      return [places.shardOf(values), Number(count), exampleOf(values)];
+    const found = await places.shardsOf(rows.map(([, ...values]) => values));
+    return rows.map(([count, ...values], place) => {
+      return [found[place]!, Number(count), exampleOf(values)];
     });
   }
   const key = keys.length === 1 ? keys[0]! : `ROW(${keys.join(', ')})`;

@@ -36,7 +36,7 @@ export async function repairTable(host: AuditHost, table: Table): Promise<Repair
       hint: 'Nobody knows which copy is right: make them agree on the shards, and AUDIT again.',
     });
   }
-  const places = rowPlaces(table, host.catalog);
+  const places = rowPlaces(table, host);
   const moves = new RowMoves(host, table);
   const repairs: Repair[] = [];
   for (const shard of host.topology.shards) {
@@ -112,8 +112,9 @@ async function findStrays(
     ask(`SELECT ${columns} FROM ONLY ${part} WHERE ${condition}${wrong}`),
   );
   const found = new Map<Shard | null, string[]>();
-  for (const [ctid, ...key] of rows) {
-    const owner = places.shardOf(key);
+  const owners = await places.shardsOf(rows.map(([, ...key]) => key));
+  for (const [place, [ctid]] of rows.entries()) {
+    const owner = owners[place]!;
     if (owner === shard) continue;
     const list = found.get(owner);
     if (list === undefined) found.set(owner, [ctid!]);

@@ -66,7 +66,7 @@ export class RowMoves {
     this.host = host;
     this.table = quoteQualified(table.schema, table.name);
     this.columns = writable(host.catalog, table);
-    this.places = rowPlaces(table, host.catalog);
+    this.places = rowPlaces(table, host);
   }
 
   /**
@@ -100,8 +100,10 @@ export class RowMoves {
       `SELECT ${['ctid', ...key.map(quoteIdentifier), ...names].join(', ')} FROM ONLY ${part}` +
         ` WHERE ctid = ANY (${ctidArray(ctids)}) FOR UPDATE`,
     );
+    const keys = rows.map((row) => row.slice(1, 1 + key.length));
+    const shards = await this.places.shardsOf(keys);
     return rows
-      .filter((row) => this.places.shardOf(row.slice(1, 1 + key.length)) === target)
+      .filter((_row, place) => shards[place] === target)
       .map(([ctid, ...values]) => ({ ctid: ctid!, values: values.slice(key.length) }));
   }
 

@@ -2,11 +2,13 @@ import { sqlError } from '../../errors/sql-error.js';
 import type { Catalog, CatalogColumn } from '../../keyspace/catalog.js';
 import { keyColumnMapper, keyList } from '../../keyspace/key-columns.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
+import { collectedKeys, withAnswers } from '../../keyspace/key-directory.js';
 import type { Shard, ShardedTable, Table } from '../../keyspace/topology.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { MAPPED } from '../../keyspace/vindex.js';
 import { placeSql } from '../../planner/deal/place-sql.js';
 import { quoteIdentifier } from '../../sql/quote.js';
+import type { AuditHost } from './audit-host.js';
 
 /** Which shard each row of a table belongs to. */
 export interface RowPlaces {
@@ -17,18 +19,27 @@ export interface RowPlaces {
    * Null: shards cannot compute it.
    */
   readonly sql: string | null;
-  /** By the texts of a row's key; null: no shard takes the row. */
-  shardOf(key: readonly (string | null)[]): Shard | null;
+  /** By the texts of rows' keys; null: no shard takes the row. */
+  shardsOf(keys: readonly RowKey[]): Promise<readonly (Shard | null)[]>;
 }
+
+/** The texts of a key's columns. */
+export type RowKey = readonly (string | null)[];
 
 /** Of a table that is no reference table. Throws SqlError 42P01, 0A000 where its key cannot be mapped. */
-export function rowPlaces(table: Table, catalog: Catalog): RowPlaces {
-  if (table.type === 'sharded') return placesByKey(table, catalog);
+export function rowPlaces(table: Table, { catalog, directories }: AuditHost): RowPlaces {
+  if (table.type === 'sharded') return placesByKey(table, catalog, directories);
   const [home] = table.keyspace.shards;
-  return { key: [], sql: null, shardOf: () => home! };
+  const shardsOf = (keys: readonly RowKey[]): Promise<Shard[]> =>
+    Promise.resolve(keys.map(() => home!));
+  return { key: [], sql: null, shardsOf };
 }
 
-function placesByKey(table: ShardedTable, { relations }: Catalog): RowPlaces {
+function placesByKey(
+  table: ShardedTable,
+  { relations }: Catalog,
+  directories: AuditHost['directories'],
+): RowPlaces {
   const { schema, name, keyColumns, vindex, keyspace } = table;
   const relation = relations.get(`${schema}.${name}`);
   if (relation === undefined) {
@@ -50,23 +61,29 @@ function placesByKey(table: ShardedTable, { relations }: Catalog): RowPlaces {
   }
   const parts = columns.map(({ part }) => part);
   const cell = new KeyspaceIdCell();
+  const shardOf = (values: RowKey): Shard | null => {
+    for (const [place, { mapper, part }] of columns.entries()) {
+      const text = values[place] ?? null;
+      if (text === null) return null;
+      const bytes = Buffer.from(text);
+      if (mapper.text(bytes, 0, bytes.length, part) !== MAPPED) return null;
+    }
+    const [first] = parts;
+    if (parts.length === 1) return keyspace.shardOf(first!.hi, first!.lo);
+    vindex.parts!.combine(parts, cell);
+    return keyspace.shardOf(cell.hi, cell.lo);
+  };
   return {
     key: keyColumns,
     sql: placeOfRow(
       table,
       columns.map(({ column }) => column),
     ),
-    shardOf(values) {
-      for (const [place, { mapper, part }] of columns.entries()) {
-        const text = values[place] ?? null;
-        if (text === null) return null;
-        const bytes = Buffer.from(text);
-        if (mapper.text(bytes, 0, bytes.length, part) !== MAPPED) return null;
-      }
-      const [first] = parts;
-      if (parts.length === 1) return keyspace.shardOf(first!.hi, first!.lo);
-      vindex.parts!.combine(parts, cell);
-      return keyspace.shardOf(cell.hi, cell.lo);
+    async shardsOf(keys) {
+      const { directory } = vindex;
+      if (directory === undefined) return keys.map(shardOf);
+      const asked = collectedKeys([directory], () => keys.map(shardOf));
+      return withAnswers(await directories.where(asked), () => keys.map(shardOf));
     },
   };
 }

@@ -1,7 +1,7 @@
 import { sqlError } from '../../errors/sql-error.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../../keyspace/topology.js';
-import { INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
+import { ASK, INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
 import type { StoredColumn, StoredKey } from '../../planner/plan.js';
 import { shownCopyValue } from '../../protocol/copy-context.js';
 import { inputError } from '../../vindex/input-errors.js';
@@ -94,6 +94,7 @@ export class ShardKey {
     binary: boolean,
   ): never {
     const { made, columnType: type, column } = this.columns[this.next]!;
+    if (outcome === ASK) throw storeError(outcome, column);
     if (made === true) throw extraDataError();
     if (outcome === INVALID) {
       const name = column.slice(column.lastIndexOf('.') + 1);

@@ -57,6 +57,12 @@ function shardOfKey(key: string, table: ShardedTable, { catalog }: Names): Shard
       'SET shardgate.shard instead; SHOW SHARD FOR of the console tells which one it is.',
     );
   }
+  if (vindex.directory !== undefined) {
+    refuse(
+      `a key that is wished for in table "${name}", whose keys a directory places, is not supported`,
+      'SET shardgate.shard instead; SHOW SHARD FOR of the console tells which one it is.',
+    );
+  }
   const relation = catalog.relations.get(`${schema}.${name}`);
   const column = relation?.columns.find((each) => each.name === keyColumns[0]);
   const mapper =

@@ -1,5 +1,6 @@
 import { KeyspaceIdCell } from '../../../src/keyspace/keyspace-id.js';
 import {
+  ASK,
   INVALID,
   MAPPED,
   NO_MATCH,
@@ -15,6 +16,7 @@ const names = {
   [INVALID]: 'invalid',
   [UNREADABLE]: 'unreadable',
   [NO_SHARD]: 'no shard',
+  [ASK]: 'ask',
 } as const;
 
 /** The keyspace id as the signed bigint that SQL shows, or the name of the outcome. */

@@ -29,6 +29,7 @@ export const sampleOptions: Readonly<Record<VindexTypeName, Options>> = {
     ],
   },
   time: { period: 'month' },
+  directory: { table: 'key_shards' },
   list: { values: new Map([['7', 's3']]), others: ['s0', 's1', 's2'] },
   region: {
     regions: [

@@ -1,0 +1,264 @@
+import type { ShardQuery } from '../../backend/shard-query.js';
+import { sqlError } from '../../errors/sql-error.js';
+import {
+  keyOf,
+  TRUST_MS,
+  type DirectoryAnswers,
+  type KeyDirectory,
+} from '../../keyspace/key-directory.js';
+import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
+import { homeOf, type Shard, type Topology } from '../../keyspace/topology.js';
+import { errorField, type Logger } from '../../util/logger.js';
+import { Batcher } from '../batcher.js';
+import { assignSql, countsSql, entriesSql, movingSql, setUpSql } from './directory-sql.js';
+
+const QUERY_TIMEOUT_MS = 10_000;
+const LOOK_EVERY_MS = 500;
+/** A look that takes longer tells too little of its moment. */
+const LOOK_TIMEOUT_MS = 1000;
+/** Keys in one query. */
+const KEYS_MAX = 5000;
+/** How long the numbers of keys by shard are believed. */
+const COUNTS_MS = 5000;
+
+/** For how long a key must at least be marked as moving, so that every proxy has seen it, or trusts nothing. */
+export const MARKED_MS = TRUST_MS + LOOK_TIMEOUT_MS + 1000;
+
+interface Question {
+  readonly ids: readonly KeyspaceId[];
+  readonly assign: boolean;
+}
+
+interface Entry {
+  readonly shard: string;
+  readonly moving: boolean;
+}
+
+/** By `keyOf`; null: the table has none. */
+type Entries = ReadonlyMap<string, Entry | null>;
+
+/** Hashes of keys by their directory. */
+type AskedKeys = ReadonlyMap<KeyDirectory, readonly KeyspaceId[]>;
+/** What the tables have answered. */
+type FoundKeys = ReadonlyMap<KeyDirectory, DirectoryAnswers>;
+
+/** Reads directories (`KeyDirectory`) for all sessions, and gives new keys their shards. */
+export class Directories {
+  private readonly query: ShardQuery;
+  private readonly topology: () => Topology;
+  private readonly logger: Logger;
+  private readonly batchers = new WeakMap<KeyDirectory, Batcher<Question, Entries>>();
+  private readonly counts = new WeakMap<
+    KeyDirectory,
+    { readonly readAt: number; readonly byShard: Map<string, number> }
+  >();
+  private readonly ready = new WeakSet<KeyDirectory>();
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
+
+  constructor(query: ShardQuery, topology: () => Topology, logger: Logger) {
+    this.query = query;
+    this.topology = topology;
+    this.logger = logger;
+  }
+
+  /** Makes the tables, and looks at their marks from now on. Resolves behind the first look. */
+  async start(): Promise<void> {
+    await this.lookAtAll();
+    const again = (): void => {
+      if (this.stopped) return;
+      this.timer = setTimeout(() => void this.lookAtAll().finally(again), LOOK_EVERY_MS);
+      this.timer.unref();
+    };
+    again();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+
+  /**
+   * The shards of keys, by `keyOf`, as the table has them now. `assign`: keys that are new get one, where the directory
+   * does that. Rejects with SqlError 55000 where one of them is on the move, and as `query` does.
+   */
+  ask(asked: AskedKeys, assign: boolean): Promise<FoundKeys> {
+    return eachAsked(asked, async (directory, ids) => {
+      const entries = await this.entries(directory, ids, assign);
+      if (ids.some((id) => entries.get(keyOf(id))?.moving === true)) throw movingError(directory);
+      return shardsByKey(directory, ids, entries);
+    });
+  }
+
+  /** The same for looking after rows: of keys that are on the move, where they go. */
+  where(asked: AskedKeys): Promise<FoundKeys> {
+    return eachAsked(asked, async (directory, ids) => {
+      return shardsByKey(directory, ids, await this.entries(directory, ids, false));
+    });
+  }
+
+  private async entries(
+    directory: KeyDirectory,
+    ids: readonly KeyspaceId[],
+    assign: boolean,
+  ): Promise<Entries> {
+    let batcher = this.batchers.get(directory);
+    if (batcher === undefined) {
+      batcher = new Batcher((questions) => this.answer(directory, questions));
+      this.batchers.set(directory, batcher);
+    }
+    return batcher.ask({ ids, assign });
+  }
+
+  private async answer(
+    directory: KeyDirectory,
+    questions: readonly Question[],
+  ): Promise<readonly Entries[]> {
+    const entries = new Map<string, Entry | null>();
+    await this.read(directory, distinct(questions), entries);
+    const stored = questions.filter(({ assign }) => assign && directory.assigns);
+    const fresh = distinct(stored).filter((id) => entries.get(keyOf(id)) === null);
+    if (fresh.length > 0) {
+      await this.assign(directory, fresh);
+      await this.read(directory, fresh, entries);
+    }
+    return questions.map(() => entries);
+  }
+
+  private async read(
+    directory: KeyDirectory,
+    ids: readonly KeyspaceId[],
+    entries: Map<string, Entry | null>,
+  ): Promise<void> {
+    const home = homeOf(this.topology(), directory.table);
+    for (let at = 0; at < ids.length; at += KEYS_MAX) {
+      const some = ids.slice(at, at + KEYS_MAX);
+      for (const id of some) entries.set(keyOf(id), null);
+      const askedAt = performance.now();
+      const sql = entriesSql(directory.table, some);
+      for (const [hash, shard, moves] of await this.query(home, sql, QUERY_TIMEOUT_MS)) {
+        const id = idOf(hash!);
+        const entry = { shard: shard!, moving: moves === 't' };
+        entries.set(keyOf(id), entry);
+        if (!entry.moving) directory.learn(id, entry.shard, askedAt);
+      }
+    }
+  }
+
+  private async assign(directory: KeyDirectory, ids: readonly KeyspaceId[]): Promise<void> {
+    const { table } = directory;
+    const home = homeOf(this.topology(), table);
+    const byShard = await this.countsOf(directory, home);
+    const entries = ids.map((id) => {
+      const shard = leastOf(directory.shardNames, byShard);
+      byShard.set(shard, (byShard.get(shard) ?? 0) + 1);
+      return { id, shard };
+    });
+    for (let at = 0; at < entries.length; at += KEYS_MAX) {
+      const sql = assignSql(table, entries.slice(at, at + KEYS_MAX));
+      await this.query(home, sql, QUERY_TIMEOUT_MS);
+    }
+  }
+
+  private async countsOf(directory: KeyDirectory, home: Shard): Promise<Map<string, number>> {
+    const known = this.counts.get(directory);
+    const readAt = performance.now();
+    if (known !== undefined && readAt - known.readAt < COUNTS_MS) return known.byShard;
+    const rows = await this.query(home, countsSql(directory.table), QUERY_TIMEOUT_MS);
+    const byShard = new Map(rows.map(([shard, count]) => [shard!, Number(count)]));
+    this.counts.set(directory, { readAt, byShard });
+    return byShard;
+  }
+
+  /** Never rejects: what cannot be looked at is trusted no more. */
+  private async lookAtAll(): Promise<void> {
+    const topology = this.topology();
+    await Promise.all(
+      topology.directories.map(async (directory) => {
+        try {
+          await this.setUp(directory, topology);
+          await this.look(directory, homeOf(topology, directory.table));
+        } catch (error) {
+          const { schema, name } = directory.table;
+          const field = { table: `${schema}.${name}`, ...errorField(error) };
+          this.logger.debug(field, 'a directory cannot be looked at');
+        }
+      }),
+    );
+  }
+
+  private async look(directory: KeyDirectory, home: Shard): Promise<void> {
+    const startedAt = performance.now();
+    const rows = await this.query(home, movingSql(directory.table), LOOK_TIMEOUT_MS);
+    if (performance.now() - startedAt > LOOK_TIMEOUT_MS) return;
+    directory.looked(
+      startedAt,
+      rows.map(([hash]) => idOf(hash!)),
+    );
+  }
+
+  /** Makes the table where it is missing: at home and, empty, on all other shards. */
+  private async setUp(directory: KeyDirectory, topology: Topology): Promise<void> {
+    if (this.ready.has(directory)) return;
+    const sql = setUpSql(directory.table);
+    await Promise.all(topology.shards.map((shard) => this.query(shard, sql, QUERY_TIMEOUT_MS)));
+    this.ready.add(directory);
+  }
+}
+
+async function eachAsked(
+  asked: AskedKeys,
+  answer: (directory: KeyDirectory, ids: readonly KeyspaceId[]) => Promise<DirectoryAnswers>,
+): Promise<FoundKeys> {
+  const found = [...asked].map(
+    async ([directory, ids]) => [directory, await answer(directory, ids)] as const,
+  );
+  return new Map(await Promise.all(found));
+}
+
+/** Throws SqlError 0A000 where one is on a shard that is not there. */
+function shardsByKey(
+  directory: KeyDirectory,
+  ids: readonly KeyspaceId[],
+  entries: Entries,
+): DirectoryAnswers {
+  const shards = new Map<string, string | null>();
+  for (const key of ids.map(keyOf)) {
+    const shard = entries.get(key)?.shard ?? null;
+    if (shard !== null && !directory.shardNames.includes(shard)) {
+      throw unknownShard(directory, shard);
+    }
+    shards.set(key, shard);
+  }
+  return shards;
+}
+
+function distinct(questions: readonly Question[]): KeyspaceId[] {
+  return [...new Map(questions.flatMap(({ ids }) => ids.map((id) => [keyOf(id), id]))).values()];
+}
+
+function leastOf(names: readonly string[], counts: ReadonlyMap<string, number>): string {
+  const count = (name: string): number => counts.get(name) ?? 0;
+  return names.reduce((least, name) => (count(name) < count(least) ? name : least));
+}
+
+function idOf(signed: string): KeyspaceId {
+  const id = BigInt.asUintN(64, BigInt(signed));
+  return { hi: Number(id >> 32n), lo: Number(id & 0xffffffffn) };
+}
+
+function unknownShard({ table }: KeyDirectory, shard: string): Error {
+  return sqlError(
+    'feature_not_supported',
+    `directory "${table.schema}.${table.name}" names shard "${shard}", which the keyspace does not have`,
+    { hint: 'Put the shard back into the configuration, or correct the directory.' },
+  );
+}
+
+function movingError({ table }: KeyDirectory): Error {
+  return sqlError(
+    'object_not_in_prerequisite_state',
+    `rows of a shard key in directory "${table.schema}.${table.name}" are being moved to another shard`,
+    { hint: 'Try again in a moment.' },
+  );
+}

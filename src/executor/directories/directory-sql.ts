@@ -1,0 +1,76 @@
+import type { KeyDirectory } from '../../keyspace/key-directory.js';
+import { signedId, type KeyspaceId } from '../../keyspace/keyspace-id.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { SET_UP_LOCK } from '../../transaction/decisions.js';
+
+type Table = KeyDirectory['table'];
+
+/** Makes a directory's table; on every shard, as any table. */
+export function setUpSql(table: Table): string {
+  const name = nameOf(table);
+  const index = quoteIdentifier(`${table.name.slice(0, 50)}_moving`);
+  const comment =
+    'On which shard each key is, by the hash of keys; kept by Shardgate: leave it alone';
+  return (
+    'SET LOCAL client_min_messages = warning;' +
+    `SELECT pg_catalog.pg_advisory_xact_lock(${SET_UP_LOCK});` +
+    `CREATE TABLE IF NOT EXISTS ${name} (key_hash bigint PRIMARY KEY, key text, shard text NOT NULL,` +
+    ' moving boolean NOT NULL DEFAULT false, changed_at timestamptz NOT NULL DEFAULT clock_timestamp());' +
+    `CREATE INDEX IF NOT EXISTS ${index} ON ${name} (key_hash) WHERE moving;` +
+    `COMMENT ON TABLE ${name} IS ${quoteLiteral(comment)}`
+  );
+}
+
+/** Keys that are on the move. */
+export function movingSql(table: Table): string {
+  return `SELECT key_hash FROM ${nameOf(table)} WHERE moving`;
+}
+
+/** Of those keys that have an entry: hash, shard, whether it moves. */
+export function entriesSql(table: Table, ids: readonly KeyspaceId[]): string {
+  return (
+    `SELECT key_hash, shard, moving FROM ${nameOf(table)}` +
+    ` WHERE key_hash = ANY ('{${ids.map(signedId).join(',')}}'::pg_catalog.int8[])`
+  );
+}
+
+/** How many keys each shard has. */
+export function countsSql(table: Table): string {
+  return `SELECT shard, pg_catalog.count(*) FROM ${nameOf(table)} GROUP BY shard`;
+}
+
+/** Gives keys their shards, but for those that have got one meanwhile. */
+export function assignSql(
+  table: Table,
+  entries: readonly { readonly id: KeyspaceId; readonly shard: string }[],
+): string {
+  const rows = entries.map(({ id, shard }) => `(${signedId(id)}, ${quoteLiteral(shard)})`);
+  return `INSERT INTO ${nameOf(table)} (key_hash, shard) VALUES ${rows.join(', ')} ON CONFLICT DO NOTHING`;
+}
+
+/** Marks a key as moving; one that is new gets a shard. Where it is does not change yet. One row: its shard. */
+export function beginMoveSql(table: Table, id: KeyspaceId, key: string, shard: string): string {
+  return (
+    `INSERT INTO ${nameOf(table)} (key_hash, key, shard, moving)` +
+    ` VALUES (${signedId(id)}, ${quoteLiteral(key)}, ${quoteLiteral(shard)}, true)` +
+    ' ON CONFLICT (key_hash) DO UPDATE SET key = excluded.key, moving = true, changed_at = clock_timestamp()' +
+    ' RETURNING shard'
+  );
+}
+
+/** Gives a key another shard, or says that it has arrived. */
+export function moveSql(
+  table: Table,
+  id: KeyspaceId,
+  change: { readonly shard: string } | { readonly moving: false },
+): string {
+  const what = 'shard' in change ? `shard = ${quoteLiteral(change.shard)}` : 'moving = false';
+  return (
+    `UPDATE ${nameOf(table)} SET ${what}, changed_at = clock_timestamp()` +
+    ` WHERE key_hash = ${signedId(id)}`
+  );
+}
+
+function nameOf({ schema, name }: Table): string {
+  return quoteQualified(schema, name);
+}

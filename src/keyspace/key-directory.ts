@@ -1,0 +1,143 @@
+import type { KeyspaceId, KeyspaceIdCell } from './keyspace-id.js';
+import { ASK, MAPPED, NO_SHARD, type MapOutcome } from './vindex.js';
+
+/** Moves ids into the key ranges of one shard. */
+export interface IdSettler {
+  settle(cell: KeyspaceIdCell): void;
+}
+
+/** Answers of the directory's table by `keyOf`: the name of a shard; null: it has no such key. */
+export type DirectoryAnswers = ReadonlyMap<string, string | null>;
+
+/** Entries that are kept; then all are forgotten. */
+const ENTRIES_MAX = 200_000;
+
+/**
+ * Which shard each key is on, as a table of an unsharded keyspace says; keys are known by their 64-bit hash. Entries
+ * that were read are kept as long as they can be trusted: an entry changes only while it is marked as moving, for
+ * longer than this trust lasts without a look at the marks.
+ */
+export class KeyDirectory {
+  readonly table: { readonly schema: string; readonly name: string };
+  /** Keys that are new get a shard when a row is stored; else such rows are refused. */
+  readonly assigns: boolean;
+  /** While it is a list, keys are noted and not looked up. */
+  collecting: KeyspaceId[] | null = null;
+  /** What was just read for the statement that is looked at now. */
+  answers: DirectoryAnswers | null = null;
+  private readonly spaces: ReadonlyMap<string, IdSettler>;
+  private readonly known = new Map<number, { readonly hi: number; readonly space: IdSettler }[]>();
+  private size = 0;
+  private trustedUntil = -Infinity;
+
+  /** `spaces`: of the keyspace's shards, by name. */
+  constructor(
+    table: KeyDirectory['table'],
+    assigns: boolean,
+    spaces: ReadonlyMap<string, IdSettler>,
+  ) {
+    this.table = table;
+    this.assigns = assigns;
+    this.spaces = spaces;
+  }
+
+  get shardNames(): readonly string[] {
+    return [...this.spaces.keys()];
+  }
+
+  /** From the hash of a key to its keyspace id, in the cell. */
+  place(cell: KeyspaceIdCell): MapOutcome {
+    if (this.collecting !== null) {
+      this.collecting.push({ hi: cell.hi, lo: cell.lo });
+      return MAPPED;
+    }
+    const space = this.spaceOf(cell);
+    if (space === undefined) return ASK;
+    if (space === null) return NO_SHARD;
+    space.settle(cell);
+    return MAPPED;
+  }
+
+  /** Undefined: the table must be asked; null: it has no such key, or a shard that is not there. */
+  private spaceOf(id: KeyspaceId): IdSettler | null | undefined {
+    const answer = this.answers?.get(keyOf(id));
+    if (answer !== undefined) return answer === null ? null : (this.spaces.get(answer) ?? null);
+    const entries = this.known.get(id.lo);
+    if (entries === undefined || performance.now() >= this.trustedUntil) return undefined;
+    return entries.find(({ hi }) => hi === id.hi)?.space;
+  }
+
+  /**
+   * Keeps an entry. `askedAt` (performance.now): when the table was asked, which must not be before the last look at
+   * its marks: else the entry may have begun to move.
+   */
+  learn(id: KeyspaceId, shard: string, askedAt: number): void {
+    const space = this.spaces.get(shard);
+    if (space === undefined || askedAt < this.trustedUntil - TRUST_MS) return;
+    if (this.size >= ENTRIES_MAX) this.forgetAll();
+    const entries = this.known.get(id.lo);
+    const entry = { hi: id.hi, space };
+    if (entries === undefined) this.known.set(id.lo, [entry]);
+    else if (entries.some(({ hi }) => hi === id.hi)) return;
+    else entries.push(entry);
+    this.size++;
+  }
+
+  /** A look at the marks that began at this time (performance.now) found these keys moving, and no others. */
+  looked(startedAt: number, moving: readonly KeyspaceId[]): void {
+    // A whole move may have gone by unseen.
+    if (startedAt >= this.trustedUntil) this.forgetAll();
+    for (const { hi, lo } of moving) {
+      const entries = this.known.get(lo);
+      const at = entries?.findIndex((entry) => entry.hi === hi) ?? -1;
+      if (at < 0) continue;
+      entries!.splice(at, 1);
+      this.size--;
+    }
+    this.trustedUntil = startedAt + TRUST_MS;
+  }
+
+  private forgetAll(): void {
+    this.known.clear();
+    this.size = 0;
+  }
+}
+
+/** How long entries are trusted behind the beginning of a look at the marks. */
+export const TRUST_MS = 2000;
+
+/** What `DirectoryAnswers` go by. */
+export function keyOf({ hi, lo }: KeyspaceId): string {
+  return `${hi} ${lo}`;
+}
+
+/** The hashes of the keys that are placed while this runs, by their directory; none of those without any. */
+export function collectedKeys(
+  directories: readonly KeyDirectory[],
+  run: () => void,
+): ReadonlyMap<KeyDirectory, readonly KeyspaceId[]> {
+  const found = new Map<KeyDirectory, readonly KeyspaceId[]>();
+  for (const directory of directories) directory.collecting = [];
+  try {
+    run();
+  } finally {
+    for (const directory of directories) {
+      if (directory.collecting!.length > 0) found.set(directory, directory.collecting!);
+      directory.collecting = null;
+    }
+  }
+  return found;
+}
+
+/** Runs this with what the tables have just answered. */
+export function withAnswers<T>(
+  answers: ReadonlyMap<KeyDirectory, DirectoryAnswers>,
+  run: () => T,
+): T {
+  for (const [directory, own] of answers) directory.answers = own;
+  try {
+    return run();
+  } finally {
+    for (const directory of answers.keys()) directory.answers = null;
+  }
+}

@@ -1,0 +1,48 @@
+import { KeyDirectory } from '../keyspace/key-directory.js';
+import { makeComputed } from './computed.js';
+import { hashSinks } from './hash.js';
+import { IdSpace } from './id-space.js';
+import { followedBy, type KeyFamily } from './key-sinks.js';
+import { vindexType } from './options.js';
+
+const TABLE = /^(?:([^.]{1,63})\.)?([^.]{1,63})$/;
+
+/** A table tells the shard of each key. The id of a key is that of `hash`, moved to its shard. */
+export const directoryType = vindexType(
+  'A table tells the shard of each key',
+  {
+    table: {
+      form: { kind: 'value' },
+      description: 'Its own table, in an unsharded keyspace, which Shardgate makes',
+      requiredCure: 'write table: NAME, a table for it alone, which Shardgate makes',
+    },
+    unknown: {
+      form: { kind: 'choice', choices: ['assign', 'refuse'] },
+      description:
+        'What becomes of rows with a key that is new: its shard is the one with the fewest keys (assign, the default), or they are refused',
+    },
+  },
+  ({ name, options, shards }) => {
+    const [, schema = 'public', table] = TABLE.exec(options.table ?? '') ?? [];
+    if (table === undefined) {
+      const hint = 'write name or schema.name, spelled as \\d shows it';
+      return [{ message: 'no name of a table', hint, path: ['table'] }];
+    }
+    const directory = new KeyDirectory(
+      { schema, name: table },
+      options.unknown !== 'refuse',
+      new Map(shards.map((shard) => [shard.name, new IdSpace([shard])])),
+    );
+    return makeComputed({
+      name,
+      type: 'directory',
+      mapping: `directory ${schema}.${table}`,
+      sinks: followedBy(hashSinks, Object.keys(hashSinks) as KeyFamily[], (out) =>
+        directory.place(out),
+      ),
+      // Only the table knows.
+      sql: () => null,
+      directory,
+    });
+  },
+);

@@ -1,0 +1,222 @@
+/* The vindex `directory`: a table says on which shard each key is, for several proxies at once. */
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startProxy, type Proxy } from '../support/proxy.js';
+import { clusterConfig } from '../support/proxy-config.js';
+import { connectPg, openScene, type Scene } from '../support/scene.js';
+import type { ServerName } from '../support/servers.js';
+
+const tables = {
+  vindexes: {
+    tenants: { type: 'directory', table: 'tenant_shards' },
+    members: { type: 'directory', table: 'member_shards', unknown: 'refuse' },
+  },
+  shop: {
+    orders: { shard_key: 'tenant', vindex: 'tenants' },
+    notes: { shard_key: 'tenant', vindex: 'tenants' },
+    closed: { shard_key: 'member', vindex: 'members' },
+  },
+};
+
+/** MOVE waits that long for statements in line. */
+const pool = { size: 4, queue_timeout: '2s' };
+
+const schema = [
+  'CREATE TABLE orders (tenant text, id int, total int, PRIMARY KEY (tenant, id))',
+  'CREATE TABLE notes (tenant text, note text)',
+  'CREATE TABLE closed (member int, n int)',
+];
+
+const shards = ['s0', 's1', 's2', 's3'] as const satisfies readonly ServerName[];
+
+let scene: Scene;
+let other: Proxy;
+let client: pg.Client;
+let otherClient: pg.Client;
+let admin: pg.Client;
+
+beforeAll(async () => {
+  scene = await openScene('directory', tables, schema, { pool });
+  other = await startProxy({ config: clusterConfig(scene.databases, tables, { pool }) });
+  client = await connectPg(scene.proxy.url);
+  otherClient = await connectPg(other.url);
+  const console = new URL(scene.proxy.url);
+  console.pathname = '/shardgate';
+  admin = await connectPg(console.href);
+});
+
+afterAll(async () => {
+  await Promise.all([client.end(), otherClient.end(), admin.end()]);
+  await other.stop();
+  await scene.close();
+});
+
+/** The shards that have rows of each tenant. */
+async function whereabouts(table: string): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const shard of shards) {
+    const rows = await scene.databases.query(shard, `SELECT DISTINCT tenant FROM ${table}`);
+    for (const [tenant] of rows) {
+      found.set(String(tenant), [...(found.get(String(tenant)) ?? []), shard]);
+    }
+  }
+  return found;
+}
+
+test('new keys of one INSERT get the shards with the fewest keys', async () => {
+  const values = Array.from({ length: 8 }, (_, i) => `('t${i}', 1, ${i}), ('t${i}', 2, ${i})`);
+  await scene.comparison.expectSame(`INSERT INTO orders VALUES ${values.join(', ')}`);
+  const places = await whereabouts('orders');
+  expect([...places.values()].every((own) => own.length === 1)).toBe(true);
+  for (const shard of shards) {
+    expect([...places.values()].filter(([own]) => own === shard)).toHaveLength(2);
+  }
+});
+
+test.each([
+  [`SELECT * FROM orders WHERE tenant = 't3' ORDER BY id`],
+  [`SELECT * FROM orders WHERE tenant = 'nobody'`],
+  [`SELECT * FROM orders WHERE tenant IN ('t1', 't4', 'nobody') ORDER BY tenant, id`],
+  [`SELECT count(*), sum(total) FROM orders`],
+  [`UPDATE orders SET total = total + 10 WHERE tenant = 't5'`],
+  [`UPDATE orders SET total = total + 1 WHERE tenant IN ('t5', 't6', 'nobody')`],
+  [`UPDATE orders SET total = 0 WHERE tenant = 'nobody'`],
+  [`INSERT INTO notes VALUES ('t1', 'a'), ('t2', 'b'), ('t9', 'c')`],
+  [`SELECT o.id, n.note FROM orders o JOIN notes n USING (tenant) WHERE tenant = 't1' ORDER BY 1`],
+  [`SELECT tenant, count(*) FROM orders o JOIN notes n USING (tenant) GROUP BY tenant ORDER BY 1`],
+  [
+    `SELECT (SELECT note FROM notes WHERE tenant = 't2'), total FROM orders WHERE tenant = 't1' AND id = 1`,
+  ],
+  [`INSERT INTO orders SELECT tenant, 3, 7 FROM orders WHERE tenant = 't1' AND id = 1`],
+  [`WITH gone AS (DELETE FROM notes WHERE tenant = 't9' RETURNING *) SELECT * FROM gone`],
+  [`DELETE FROM orders WHERE tenant = 't7' AND id = 2 RETURNING *`],
+])('as one Postgres: %s', async (sql) => {
+  await scene.comparison.expectSame(sql);
+});
+
+test.each([
+  ['SELECT * FROM orders WHERE tenant = $1 ORDER BY id', ['t2']],
+  ['SELECT * FROM orders WHERE tenant = $1', ['nobody at all']],
+  ['SELECT count(*) FROM orders WHERE tenant = ANY ($1)', [['t1', 't2', 'nobody']]],
+  ['INSERT INTO orders VALUES ($1, $2, 3)', ['fresh', 1]],
+  ['SELECT * FROM orders WHERE tenant = $1', ['fresh']],
+  ['DELETE FROM orders WHERE tenant = $1', ['fresh']],
+])('with parameters: %s %j', async (sql, params) => {
+  await scene.comparison.expectSame(sql, params);
+});
+
+test('one key gets one shard, whichever proxies store it at a time', async () => {
+  const keys = Array.from({ length: 30 }, (_, i) => `race${i}`);
+  await Promise.all(
+    [client, otherClient].map(async (one, id) => {
+      for (const key of keys) await one.query('INSERT INTO orders VALUES ($1, $2, 0)', [key, id]);
+    }),
+  );
+  const places = await whereabouts('orders');
+  for (const key of keys) expect(places.get(key)).toHaveLength(1);
+  for (const one of [client, otherClient]) {
+    const { rows } = await one.query(
+      `SELECT tenant, count(*)::int AS n FROM orders WHERE tenant LIKE 'race%' GROUP BY 1 HAVING count(*) = 2`,
+    );
+    expect(rows).toHaveLength(keys.length);
+    for (const key of keys) {
+      const own = await one.query('SELECT id FROM orders WHERE tenant = $1', [key]);
+      expect(own.rowCount).toBe(2);
+    }
+  }
+  await client.query(`DELETE FROM orders WHERE tenant LIKE 'race%'`);
+});
+
+test('a key that another proxy has just stored is found', async () => {
+  for (let i = 0; i < 10; i++) {
+    const key = `seen${i}`;
+    expect((await client.query('SELECT FROM orders WHERE tenant = $1', [key])).rowCount).toBe(0);
+    await otherClient.query('INSERT INTO orders VALUES ($1, 1, 1)', [key]);
+    expect((await client.query('SELECT FROM orders WHERE tenant = $1', [key])).rowCount).toBe(1);
+  }
+  await client.query(`DELETE FROM orders WHERE tenant LIKE 'seen%'`);
+});
+
+test('COPY and INSERT ... SELECT take keys that are known, and refuse others cleanly', async () => {
+  await client.query(`SELECT FROM orders WHERE tenant IN ('t0', 't1', 't2', 't3')`);
+  const sql = `INSERT INTO notes SELECT tenant, 'all' FROM orders WHERE tenant < 't4' AND id = 1`;
+  await scene.comparison.expectSame(sql);
+  await scene.comparison.expectSame(`SELECT * FROM notes WHERE note = 'all' ORDER BY tenant`);
+  await expect(
+    client.query(`INSERT INTO notes SELECT 'new' || total, '' FROM orders`),
+  ).rejects.toMatchObject({ code: '0A000' });
+  await scene.comparison.expectSame('SELECT count(*) FROM notes');
+});
+
+describe('MOVE', () => {
+  test('takes the rows of a key to another shard; no statement sees them missing', async () => {
+    await client.query(`INSERT INTO notes SELECT 't4', 'n' || i FROM generate_series(1, 250) i`);
+    const [from] = (await whereabouts('orders')).get('t4')!;
+    const to = shards.find((shard) => shard !== from)!;
+    let over = false;
+    const seen = new Set<string>();
+    let written = 0;
+    const watchers = [client, otherClient].map(async (one) => {
+      while (!over) {
+        try {
+          const { rows } = await one.query<{ n: number }>(
+            `SELECT count(*)::int AS n FROM notes WHERE tenant = 't4' AND note <> 'w'`,
+          );
+          seen.add(String(rows[0]!.n));
+          await one.query(`INSERT INTO notes VALUES ('t4', 'w')`);
+          written++;
+        } catch (error) {
+          seen.add((error as { code: string }).code);
+        }
+      }
+    });
+    const { rows } = await admin.query(`MOVE orders 't4' TO ${to}`).finally(() => (over = true));
+    await Promise.all(watchers);
+    expect([...seen].sort()).toEqual(['250', '55000']);
+    expect(rows).toMatchObject([
+      { table: 'public.orders', shard: from, moved: '2', left: '0' },
+      { table: 'public.notes', shard: from, left: '0' },
+    ]);
+    for (const one of [client, otherClient]) {
+      const counted = await one.query(
+        `SELECT count(*)::int AS n, count(*) FILTER (WHERE note = 'w')::int AS w FROM notes WHERE tenant = 't4'`,
+      );
+      expect(counted.rows).toEqual([{ n: 250 + written, w: written }]);
+    }
+    expect((await whereabouts('notes')).get('t4')).toEqual([to]);
+    expect((await whereabouts('orders')).get('t4')).toEqual([to]);
+    const found = await admin.query(`SHOW SHARD FOR orders 't4'`);
+    expect(found.rows).toMatchObject([{ shard: to }]);
+    const audit = await admin.query<{ wrong: string }>('AUDIT');
+    expect(audit.rows.filter(({ wrong }) => wrong !== '0')).toEqual([]);
+  });
+
+  test('gives a key its shard before it has rows, where others are refused', async () => {
+    await admin.query('MOVE closed 7 TO s3');
+    await client.query('INSERT INTO closed VALUES (7, 1)');
+    expect(await scene.databases.query('s3', 'SELECT member FROM closed')).toEqual([[7]]);
+  });
+
+  test.each([
+    ['MOVE orders t1 TO nowhere', '42704'],
+    ['MOVE closed abc TO s1', '22P02'],
+    ['MOVE orders t1', '42601'],
+  ])('%s is refused', async (command, code) => {
+    await expect(admin.query(command)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('refused', () => {
+  test('are rows with new keys, where the configuration says so; reads find nothing', async () => {
+    await expect(client.query('INSERT INTO closed VALUES (1, 1)')).rejects.toMatchObject({
+      code: '0A000',
+    });
+    expect((await client.query('SELECT * FROM closed WHERE member = 1')).rows).toEqual([]);
+  });
+
+  test('are changes of the table itself', async () => {
+    await expect(client.query(`UPDATE tenant_shards SET shard = 's0'`)).rejects.toMatchObject({
+      code: '0A000',
+    });
+  });
+});
