@@ -24,7 +24,10 @@ export interface ChangedTable {
 /** The lookups that must be kept up with what a statement changes. */
 export function maintainedLookups(node: Node, changed: Iterable<ChangedTable>): readonly Lookup[] {
   const found = new Set<Lookup>();
-  for (const { table, relation } of changed) {
+  const tables = [...changed];
+  // It may have been analysed more than once.
+  if (tables.every((one) => leavesLookups(node, one))) return [];
+  for (const { table, relation } of tables) {
     if (!table.keyspace.sharded) continue;
     if (table.type === 'sharded') for (const lookup of table.lookups ?? []) found.add(lookup);
     if (relation.isReferenced !== false && mayCascade(node)) {
@@ -34,6 +37,23 @@ export function maintainedLookups(node: Node, changed: Iterable<ChangedTable>): 
     }
   }
   return [...found];
+}
+
+/**
+ * Whether an UPDATE sets other columns only: none with a lookup, of the shard key, or that foreign keys may
+ * refer to; and nothing else makes values out of them. What its triggers told then would fail the statement.
+ */
+function leavesLookups(node: Node, { table, relation }: ChangedTable): boolean {
+  if (!('UpdateStmt' in node) || table.type !== 'sharded') return false;
+  const { relation: target, targetList = [], withClause } = node.UpdateStmt;
+  const { columns, kind, uniqueColumns } = relation;
+  // The columns of a view may have other names.
+  if (withClause !== undefined || target?.relname !== relation.name) return false;
+  if (kind !== 'r' || relation.hasTriggersOrRules || uniqueColumns === undefined) return false;
+  const watched = (table.lookups ?? []).map(({ column }) => column);
+  if (columns.some(({ name, generated }) => generated && watched.includes(name))) return false;
+  const kept = new Set([...watched, ...table.keyColumns, ...uniqueColumns]);
+  return targetList.every((item) => 'ResTarget' in item && !kept.has(item.ResTarget.name ?? ''));
 }
 
 /** Whether foreign keys may take what is changed to other tables. */

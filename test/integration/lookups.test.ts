@@ -170,6 +170,14 @@ describe('writes keep the lookup up', () => {
     expect(await strays('email')).toEqual([]);
   });
 
+  test('an UPDATE of other columns needs no second shard', async () => {
+    await scene.comparison.expectSame('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await scene.comparison.expectSame('UPDATE people SET n = n + 5 WHERE id = 3 RETURNING *');
+    await scene.comparison.expectSame('COMMIT');
+    await scene.comparison.expectSame('UPDATE people SET n = n - 5 WHERE n > 20');
+    expect(await strays('email')).toEqual([]);
+  });
+
   test('TRUNCATE', async () => {
     await scene.comparison.expectSame('BEGIN');
     await scene.comparison.expectSame('TRUNCATE people');
