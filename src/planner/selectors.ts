@@ -39,6 +39,10 @@ export function keyGroups(
   tables: readonly ShardedOccurrence[],
   analysis: Analysis,
 ): KeyTerm[][] | null {
+  if (tables.length === 1) {
+    const terms = keyTerms(tables[0]!, analysis);
+    return terms === null ? null : [terms];
+  }
   const groups = new Map<string, KeyTerm[]>();
   const names = termNames();
   for (const table of tables) {

@@ -279,6 +279,8 @@ describe('reading', () => {
     'SELECT region, count(*), avg(n) FROM orders GROUP BY region ORDER BY 1',
     'SELECT id, count(*) FROM orders GROUP BY id ORDER BY 1',
     'SELECT DISTINCT region FROM orders ORDER BY 1',
+    `SELECT a.id, b.id FROM places a, offices x, places b, offices y WHERE a.region = x.region AND x.region = 'eu'
+       AND b.region = y.region AND y.region = 'us' AND a.n = b.n ORDER BY 1, 2`,
     'SELECT DISTINCT region, id FROM items_v ORDER BY 1, 2',
     'SELECT id, row_number() OVER (PARTITION BY region ORDER BY id) FROM orders ORDER BY region, id',
     'SELECT a, b, rank() OVER (PARTITION BY a, b ORDER BY n) FROM pairs ORDER BY 1, 2',

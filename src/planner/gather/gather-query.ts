@@ -8,7 +8,8 @@ import type {
   FinalPiece,
   GatherInput,
   GatherSpec,
-  KeyTerm,
+  KeyInterval,
+  KeySource,
   ShardSelector,
 } from '../plan.js';
 import { refuse } from '../refusals.js';
@@ -275,16 +276,36 @@ function isSame(a: GatherInput, b: GatherInput, context: StatementContext): bool
 
 /** The values that choose the shards; equal texts for equal values. */
 function keysOf(shards: ShardSelector, context: StatementContext): string {
-  if (shards.kind !== 'keys') return '';
-  const ofTerm = (term: KeyTerm): unknown[] =>
-    columnsOfTerm(term).map((column) => keyOf(column, context));
-  return JSON.stringify(shards.groups.map((group) => group.map(ofTerm)));
+  const ofColumns = (terms: readonly ColumnTerm[]): unknown[] =>
+    terms.map(({ source, inputType, column }) => [valueOf(source, context), inputType, column]);
+  switch (shards.kind) {
+    case 'keys':
+      return JSON.stringify(
+        shards.groups.map((group) => group.map((term) => ofColumns(columnsOfTerm(term)))),
+      );
+    case 'all':
+      return JSON.stringify(
+        (shards.within ?? []).map((keys) =>
+          keys.columns === undefined
+            ? keys.conditions.map((intervals) => intervals.map((one) => endsOf(one, context)))
+            : keys.columns.map(ofColumns),
+        ),
+      );
+    case 'lookup': {
+      const values = shards.terms.map(({ source }) => valueOf(source, context));
+      return JSON.stringify([shards.lookup.name, values]);
+    }
+    default:
+      return '';
+  }
 }
 
-function keyOf({ source, inputType, column }: ColumnTerm, context: StatementContext): unknown[] {
-  if (source.kind === 'param' || source.kind === 'paramArray') {
-    return [source.kind, source.index, inputType, column];
-  }
+function endsOf({ lower, upper }: KeyInterval, context: StatementContext): unknown[] {
+  return [lower, upper].map((end) => end && [valueOf(end.source, context), end.inclusive]);
+}
+
+function valueOf(source: KeySource, context: StatementContext): unknown[] {
+  if (source.kind === 'param' || source.kind === 'paramArray') return [source.kind, source.index];
   const { bytes, textStart, literals } = context;
   const text =
     source.kind === 'constant'
@@ -294,7 +315,7 @@ function keyOf({ source, inputType, column }: ColumnTerm, context: StatementCont
           textStart + literals.ends[source.index]!,
         );
   const negative = source.kind === 'literal' && source.negative;
-  return [text === null ? null : Buffer.from(text).toString('hex'), negative, inputType, column];
+  return [text === null ? null : Buffer.from(text).toString('hex'), negative];
 }
 
 function distinct(lists: readonly (readonly string[])[]): (readonly string[])[] {
