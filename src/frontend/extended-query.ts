@@ -1,7 +1,7 @@
-import { performance } from 'node:perf_hooks';
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
+import { startTimer } from '../backend/postgres/statement-timer.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { ExecuteCommand, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
@@ -216,9 +216,7 @@ export class ExtendedQuery {
     session.pins.noteUse(backend, plan, plan.writes);
     backend.out.bytes(buffer, start, end);
     backend.expect(Expect.execute, PASS);
-    // Nobody knows when one of several in a pipeline is answered.
-    backend.timed = backend.startedAt === 0 ? (plan.usage ?? null) : null;
-    if (backend.startedAt === 0) backend.startedAt = performance.now();
+    startTimer(backend, plan.usage);
     this.pipeline.execute(backend);
     if (plan.kind === 'route') {
       if (plan.effects !== null) {
