@@ -431,7 +431,7 @@ export class ExtendedQuery {
 
   onSettled(_backend: BackendConnection): void {
     if (this.awaitsControl) this.controlDone();
-    this.session.resumeSoon();
+    this.pipeline.goOn();
   }
 
   /** The session ends. */

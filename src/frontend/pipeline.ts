@@ -21,6 +21,8 @@ export class Pipeline {
   private readonly dirty: BackendConnection[] = [];
   /** Given up before Sync, waiting for their last answer. */
   private readonly returning = new Set<BackendConnection>();
+  /** The session is busy until this one has answered everything. */
+  private awaited: BackendConnection | null = null;
   private readonly session: Session;
 
   constructor(session: Session) {
@@ -158,6 +160,13 @@ export class Pipeline {
     remove(this.dirty, backend);
     this.returning.delete(backend);
     if (this.current === backend) this.current = null;
+    if (this.awaited === backend) this.goOn();
+  }
+
+  /** What was waited for has been answered, or will never be. */
+  goOn(): void {
+    this.awaited = null;
+    this.session.resumeSoon();
   }
 
   /** Whether a ReadyForQuery is that of a backend given up before Sync, which goes back now. */
@@ -195,6 +204,7 @@ export class Pipeline {
 
   private waitFor(backend: BackendConnection): void {
     this.session.busy = true;
+    this.awaited = backend;
     backend.notifyWhenSettled();
   }
 }

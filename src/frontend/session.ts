@@ -37,7 +37,7 @@ import { crossShardOf, isolationOf } from './shard-use.js';
 import { applyEffects, nameOnly, restoreSettings } from './setting-effects.js';
 import { SimpleQuery } from './simple-query.js';
 import { passThroughCopy } from './pass-through-copy.js';
-import { TransactionControl } from './transaction-control.js';
+import { endTorn, TransactionControl } from './transaction-control.js';
 import { Welcome } from './welcome.js';
 
 /**
@@ -505,8 +505,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (this.timers.endBy(error)) return;
     if (this.extended.pipeline.forgetReturning(backend)) return;
     const { work } = this;
-    // Its answer, where it owes one, is the error; else the client is not waiting for it now.
-    const owes = this.operation !== null || backend.owesClient;
+    // Its answer, where it owes one, is the error; else the client hears of it when it is told of an error next.
+    const owes = this.operation === null && backend.owesClient;
     if (work.explicit) work.tear(owes ? null : error.toSqlError());
     else {
       this.simple.lost(backend, error);
@@ -535,6 +535,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       const commits = this.control.committing || alone;
       this.writeFailure(commits ? unknownOutcome(error) : error.toSqlError());
     }
+    if (this.control.ending) endTorn(this);
     this.extended.onBackendLost(backend);
   }
 

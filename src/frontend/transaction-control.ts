@@ -5,6 +5,7 @@ import type { LocalCommand, Plan } from '../planner/plan.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { endsFailedTransaction } from './local-commands.js';
+import type { Session } from './session.js';
 
 /**
  * BEGIN, COMMIT and ROLLBACK that go to a backend as the client sent them; what they did is known when it answers.
@@ -12,6 +13,8 @@ import { endsFailedTransaction } from './local-commands.js';
 export class TransactionControl {
   /** What passes through commits, unless it fails. */
   committing = false;
+  /** COMMIT or ROLLBACK passes through: whatever comes of it, the transaction is over. */
+  ending = false;
   /** The BEGIN that passes through, to be repeated on backends that join later. */
   beginSql: string | null = null;
   private readonly work: UnitOfWork;
@@ -33,6 +36,7 @@ export class TransactionControl {
 
   /** A command has been passed on. `sql`: its text. */
   passed(command: LocalCommand, sql: () => string): void {
+    this.ending = command.kind === 'commit' || command.kind === 'rollback';
     if (command.kind === 'commit') this.committing = !this.work.failed;
     else if (command.kind === 'rollback') this.committing = false;
     else if (command.kind === 'begin') this.beginSql = sql();
@@ -44,9 +48,12 @@ export class TransactionControl {
    */
   fail(): void {
     const { work } = this;
-    if (!work.explicit || work.failed) return;
+    if (!work.explicit) return;
+    const { failed } = work;
     work.failed = true;
-    if (work.participants.length < 2 || !work.plain) return;
+    // The client hears of an error now: another one that it has not heard of does not matter any more.
+    work.takeUntold();
+    if (failed || work.participants.length < 2 || !work.plain) return;
     for (const backend of work.participants) {
       if (!backend.quiet || backend.skipsToSync) continue;
       backend.query('ROLLBACK AND CHAIN', DROP);
@@ -57,6 +64,7 @@ export class TransactionControl {
   /** What passed through is over. */
   reset(): void {
     this.committing = false;
+    this.ending = false;
     this.beginSql = null;
   }
 
@@ -66,6 +74,13 @@ export class TransactionControl {
     if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
     throw this.work.takeUntold() ?? abortedError();
   }
+}
+
+/** The backend of COMMIT or ROLLBACK is lost, and whatever that did, the transaction is over. */
+export function endTorn(session: Session): void {
+  session.onTransactionEnd(false);
+  session.work.end();
+  session.extended.endPortals(true);
 }
 
 function abortedError(): SqlError {

@@ -77,10 +77,10 @@ export class UnitOfWork {
     return this.isTorn;
   }
 
-  /** `untold`: the client has not heard of it and must, with its next statement. */
+  /** `untold`: the client has not heard of it and must, with its next statement, unless that has failed anyway. */
   tear(untold: SqlError | null): void {
     this.isTorn = true;
-    this.untold = untold;
+    this.untold = this.hasFailed ? null : untold;
   }
 
   /** The loss that the client must hear of; only once. */
@@ -90,9 +90,10 @@ export class UnitOfWork {
     return untold;
   }
 
+  /** As the client knows it: a loss that it has not heard of fails its next statement, not the one before. */
   get status(): TxStatusByte {
     if (!this.explicit) return TxStatus.idle;
-    return this.failed ? TxStatus.failed : TxStatus.inTransaction;
+    return this.failed && this.untold === null ? TxStatus.failed : TxStatus.inTransaction;
   }
 
   begin(sql: string, isolation: string | null, readOnly: boolean | null = null): void {

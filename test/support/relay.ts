@@ -17,6 +17,8 @@ export interface Relay {
   cutHappened(): Promise<void>;
   /** False: every connection is cut and new ones are refused, until true. */
   setOpen(open: boolean): void;
+  /** False: nothing gets through in either direction, until true. */
+  setFlowing(flowing: boolean): void;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,7 @@ export async function startRelay(serverUrl: string, tamper?: Tamper): Promise<Re
   const target = new URL(serverUrl);
   const pairs = new Set<readonly [Socket, Socket]>();
   let isOpen = true;
+  let flows = true;
   let wanted: { text: string; cut: Cut; stayAway: boolean } | null = null;
   let happened: () => void = () => undefined;
   let cutDone: Promise<void> = Promise.resolve();
@@ -45,6 +48,13 @@ export async function startRelay(serverUrl: string, tamper?: Tamper): Promise<Re
   const setOpen = (open: boolean): void => {
     isOpen = open;
     if (!open) for (const pair of [...pairs]) end(pair);
+  };
+  const setFlowing = (flowing: boolean): void => {
+    flows = flowing;
+    for (const socket of [...pairs].flat()) {
+      if (flowing) socket.resume();
+      else socket.pause();
+    }
   };
   const server: Server = createServer((client) => {
     if (!isOpen) {
@@ -95,6 +105,7 @@ export async function startRelay(serverUrl: string, tamper?: Tamper): Promise<Re
       if (tamper === undefined) client.write(chunk);
       else tampered(chunk, tamper);
     });
+    if (!flows) for (const socket of pair) socket.pause();
     for (const socket of pair) {
       socket.on('error', () => undefined);
       socket.on('close', () => {
@@ -114,6 +125,7 @@ export async function startRelay(serverUrl: string, tamper?: Tamper): Promise<Re
     },
     cutHappened: () => cutDone,
     setOpen,
+    setFlowing,
     close: () => {
       for (const pair of [...pairs]) end(pair);
       return new Promise((resolve) => server.close(() => resolve()));
