@@ -231,7 +231,7 @@ describe('what means something on one server only is refused, or right', () => {
     'SELECT count(DISTINCT w) FROM users w',
     'SELECT row_to_json(w) FROM users w ORDER BY id',
     'SELECT w IS NULL, id FROM users w ORDER BY id',
-    'SELECT pg_typeof(w) FROM users w LIMIT 1',
+    'SELECT pg_typeof(w)::text FROM users w LIMIT 1',
     'SELECT id FROM users WHERE ctid IN (SELECT ctid FROM users)',
     'SELECT id FROM users FOR UPDATE',
     'SELECT id FROM users ORDER BY id FOR SHARE SKIP LOCKED',
