@@ -8,6 +8,7 @@ import {
   type RandomStatement,
 } from '../support/random-statements.js';
 import { connectPg, misplacedRows, openScene, type Scene } from '../support/scene.js';
+import { seedFrom } from '../support/seed.js';
 
 /*
  * Goal: no wrong answer. Random statements run through the proxy and on one Postgres that holds the same rows; each
@@ -15,7 +16,7 @@ import { connectPg, misplacedRows, openScene, type Scene } from '../support/scen
  * that are committed or rolled back. To look longer: SHARDGATE_DIFF_QUERIES=20000 SHARDGATE_DIFF_SEED=1.
  */
 const QUERIES = Number(process.env['SHARDGATE_DIFF_QUERIES'] ?? 900);
-const SEED = Number(process.env['SHARDGATE_DIFF_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = seedFrom('SHARDGATE_DIFF_SEED');
 /** Below these the grammar, or the router, has become useless. */
 const ANSWERED_SHARE_MIN = 0.35;
 

@@ -11,9 +11,10 @@ import { Dice } from '../support/chaos-random.js';
 import { DmlGrammar, dmlSchema, dmlTables, type DmlStatement } from '../support/dml-statements.js';
 import { runStatement, type Outcome } from '../support/oracle.js';
 import { connectPg, misplacedRows, openScene, type Scene } from '../support/scene.js';
+import { seedFrom } from '../support/seed.js';
 
 const STATEMENTS = Number(process.env['SHARDGATE_DML_STATEMENTS'] ?? 300);
-const SEED = Number(process.env['SHARDGATE_DML_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = seedFrom('SHARDGATE_DML_SEED');
 /** Above this the grammar, or the planner, has become useless. */
 const REFUSED_SHARE_MAX = 0.1;
 /** Statements between two looks at the tables. */

@@ -11,11 +11,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TypeOid } from '../../src/keyspace/type-oids.js';
 import { Dice } from '../support/chaos-random.js';
 import { connectPg, openScene, rowsPerShard, type Scene } from '../support/scene.js';
+import { seedFrom } from '../support/seed.js';
 import { makeSound } from '../unit/vindex/samples.js';
 
-const SEED = Number(
-  process.env['SHARDGATE_KEY_COLUMNS_SEED'] ?? Math.floor(Math.random() * 2 ** 31),
-);
+const SEED = seedFrom('SHARDGATE_KEY_COLUMNS_SEED');
 const QUERIES = Number(process.env['SHARDGATE_KEY_COLUMNS_QUERIES'] ?? 150);
 
 const composite = {

@@ -9,8 +9,9 @@ import { Dice } from '../support/chaos-random.js';
 import { openScene, type Scene } from '../support/scene.js';
 import type { WireClient } from '../support/wire-client.js';
 import { WirePair } from '../support/wire-pair.js';
+import { seedFrom } from '../support/seed.js';
 
-const SEED = Number(process.env['SHARDGATE_SEED'] ?? Date.now() % 2 ** 31);
+const SEED = seedFrom('SHARDGATE_SEED');
 const PIPELINES = Number(process.env['SHARDGATE_PIPELINES'] ?? 60);
 
 const byId = { shard_key: 'id', vindex: 'by_key' };

@@ -14,9 +14,10 @@ import { SelectGrammar, type RandomSelect } from '../support/select-grammar.js';
 import { protocols, SelectSession, tangled, type Protocol } from '../support/select-session.js';
 import { varied } from '../support/select-variation.js';
 import { wideClusterTables, wideSchema } from '../support/select-wide-schema.js';
+import { seedFrom } from '../support/seed.js';
 
 const QUERIES = Number(process.env['SHARDGATE_SELECT_QUERIES'] ?? 2000);
-const SEED = Number(process.env['SHARDGATE_SELECT_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = seedFrom('SHARDGATE_SELECT_SEED');
 const SHARD_COUNTS = [4, 2, 7, 1];
 /** Below these the grammar, or the planner, has become useless. */
 const ANSWERED_SHARE_MIN = 0.9;

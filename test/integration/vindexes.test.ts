@@ -12,10 +12,11 @@ import type { VindexTypeName } from '../../src/vindex/registry.js';
 import { Dice } from '../support/chaos-random.js';
 import { KeyConditions, quoted, type KeyedTable } from '../support/key-conditions.js';
 import { connectPg, openScene, type Scene } from '../support/scene.js';
+import { seedFrom } from '../support/seed.js';
 import { makeSound, shards } from '../unit/vindex/samples.js';
 
 const QUERIES = Number(process.env['SHARDGATE_VINDEX_QUERIES'] ?? 400);
-const SEED = Number(process.env['SHARDGATE_VINDEX_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = seedFrom('SHARDGATE_VINDEX_SEED');
 
 interface Range {
   readonly to?: number | string;
