@@ -61,7 +61,7 @@ export function noteCursor(
     if (cursor.hold) pins.keepCursor(backend);
     portals.addDeclared(cursor, plan, backend, work.savepointDepth);
   } else if (cursor.action === 'close') {
-    pins.noteClose(backend);
+    pins.noteEnd(backend);
     if (cursor.name === null) portals.clear();
     else portals.remove(cursor.name);
   }

@@ -249,7 +249,7 @@ export class ExtendedQuery {
       if (!this.runner.close(portal)) return false;
       this.portals.remove(name);
       if (backend !== null) {
-        if (portal!.hold !== 'no') this.session.pins.noteClose(backend);
+        if (portal!.hold !== 'no') this.session.pins.noteEnd(backend);
         parses.sendTo(backend);
         backend.out.bytes(buffer, start, end);
         backend.expect(Expect.close, PASS);

@@ -70,6 +70,7 @@ export class Pins {
         this.unread = true;
       }
     }
+    if (touches.includes('advisoryUnlock')) this.noteEnd(backend);
     // It cannot be prepared any more, so it decides the transaction's commit.
     if (touches.some((state) => UNPREPARABLE.has(state))) this.session.work.noteScratch(backend);
   }
@@ -117,8 +118,8 @@ export class Pins {
     work.noteWrite(backend);
   }
 
-  /** A cursor is about to be closed there: nothing may be left of the session then. */
-  noteClose(backend: BackendConnection): void {
+  /** A cursor is closed there, or locks are released: nothing may be left of the session then. */
+  noteEnd(backend: BackendConnection): void {
     const pin = this.pins.find((known) => known.backend === backend);
     if (pin !== undefined) pin.stale = true;
   }

@@ -29,7 +29,8 @@ export const readsNamedTables =
 export const extensionFunctions =
   /^(uuid_.*|gen_salt|gen_random_bytes|gen_random_uuid|pgp_.*|unaccent|show_limit|show_trgm|(strict_)?(word_)?similarity(_.*)?)$/;
 
-export const sessionLocks = /^pg_(try_)?advisory_(lock|unlock)(_shared|_all)?$/;
+export const sessionLocks = /^pg_(try_)?advisory_lock(_shared)?$/;
+export const sessionUnlocks = /^pg_advisory_unlock(_shared|_all)?$/;
 export const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
 
 /** Functions whose result names objects by OID or describes the catalog or the server. */

@@ -10,6 +10,7 @@ import {
   readsNamedTables,
   serverReports,
   sessionLocks,
+  sessionUnlocks,
   transactionLocks,
 } from './builtin-functions.js';
 import { useFunction } from './function-use.js';
@@ -110,9 +111,11 @@ function refuseReaders(name: string): void {
 function inspectEffect(name: string, analysis: Analysis): void {
   const notifies = name === 'pg_notify';
   if (notifies) analysis.names.touched.add('notify');
-  const lasting = sessionLocks.test(name);
-  if (lasting) analysis.names.touched.add('advisoryLock');
-  if (lasting || notifies || transactionLocks.test(name)) {
+  const locks = sessionLocks.test(name);
+  const unlocks = sessionUnlocks.test(name);
+  if (locks) analysis.names.touched.add('advisoryLock');
+  if (unlocks) analysis.names.touched.add('advisoryUnlock');
+  if (locks || unlocks || notifies || transactionLocks.test(name)) {
     // All sessions must meet at one place, for a lock to exclude anyone and for a notification to be heard.
     analysis.readsCatalog = true;
     analysis.meetsOthers = true;

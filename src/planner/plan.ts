@@ -48,8 +48,10 @@ interface PlanBase {
  * clients meet there.
  */
 export type SessionState =
-  /** Session-level advisory locks are taken or released. */
+  /** Session-level advisory locks are taken. */
   | 'advisoryLock'
+  /** They are released: nothing is left behind that was not there. */
+  | 'advisoryUnlock'
   /** Temporary tables are read or written. */
   | 'temporary'
   /** Temporary tables are made, changed or dropped. */

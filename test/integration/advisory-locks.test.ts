@@ -184,4 +184,16 @@ describe('a session-level advisory lock', () => {
     );
     expect(typesOf(await a.proxy.closed())).toBe('E');
   });
+
+  test('keeps no backend where it is only given up', async () => {
+    const [a, b] = [await open(), await open()];
+    // Pools of two let one session keep a backend; what has no lock is not that one.
+    await same(a, 'BEGIN', 'SELECT pg_advisory_unlock_all()', 'SELECT pg_advisory_unlock(51)');
+    await same(b, 'CREATE TEMP TABLE kept (id int)', 'DROP TABLE kept');
+    await same(a, 'COMMIT');
+    await same(a, 'BEGIN', 'SELECT pg_advisory_lock(51)', 'SELECT pg_advisory_unlock_all()');
+    await same(a, 'COMMIT');
+    await same(b, 'CREATE TEMP TABLE kept (id int)', 'DROP TABLE kept');
+    await expect.poll(held).toBe(0);
+  });
 });
