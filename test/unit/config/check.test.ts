@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -71,7 +71,9 @@ keyspaces: { k: { shards: [{ name: a, primary: 'postgres://u@h/d' }] } }\n`,
 });
 
 describe('the example files', () => {
-  test.each(['minimal.yaml', 'pgbench.yaml', 'shardgate.yaml'])('%s passes', async (name) => {
+  const names = readdirSync(example('')).filter((name) => name.endsWith('.yaml'));
+
+  test.each(names)('%s passes', async (name) => {
     const { code, output } = await check(example(name));
     expect([code, output]).toEqual([0, expect.stringContaining('is fine.')]);
   });
