@@ -11,7 +11,7 @@ import type { WireClient } from '../support/wire-client.js';
 import { WirePair } from '../support/wire-pair.js';
 import { seedFrom } from '../support/seed.js';
 
-const SEED = seedFrom('SHARDGATE_SEED');
+const SEED = seedFrom('SHARDGATE_PIPELINES_SEED');
 const PIPELINES = Number(process.env['SHARDGATE_PIPELINES'] ?? 60);
 
 const byId = { shard_key: 'id', vindex: 'by_key' };
