@@ -2,7 +2,7 @@
  * Goal: what a pipeline reads and writes over several shards is one transaction up to its Sync, and
  * every message of it is the one that a plain Postgres sends. Method: random pipelines of reads (merged,
  * aggregated, gathered, dealt), writes over several shards and errors, with and without BEGIN, on the
- * proxy and the oracle; then the tables are compared. SHARDGATE_SEED repeats one.
+ * proxy and the oracle; then the tables are compared. SHARDGATE_PIPELINES_SEED repeats one.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Dice } from '../support/chaos-random.js';
