@@ -56,7 +56,7 @@ export class WholeRows {
     const reference = columnRefOf(node);
     if (reference !== null) {
       const relation = parent === null ? null : this.#rowOf(reference, parent);
-      if (relation !== null && !looksAtColumns(parent!, this.#analysis)) {
+      if (relation !== null && !this.#showsAlike(reference, parent!)) {
         const row = this.#written(reference, parent!, relation, naming);
         const name = naming === 'own' ? ` AS ${quoteIdentifier(aliasOf(reference))}` : '';
         text.replaceReference(reference, row + name);
@@ -68,6 +68,17 @@ export class WholeRows {
     forEachChild(bodyOf(node), (child) => {
       this.#visit(child, node, inner, text);
     });
+  }
+
+  /** Whether nothing can tell the row of what stands in from the table's own. */
+  #showsAlike(reference: ColumnRef, parent: Node): boolean {
+    if (!looksAtColumns(parent, this.#analysis)) return false;
+    // The table's row has the table's own names, whatever its columns are called in FROM; JSON shows them.
+    const alias = aliasOf(reference);
+    return !(
+      'FuncCall' in parent &&
+      this.#moved.some((range) => nameOf(range) === alias && range.alias?.colnames !== undefined)
+    );
   }
 
   /** The moved relation whose row a reference is; null: it is none. */
