@@ -273,7 +273,7 @@ describe('whole rows of tables', () => {
     'SELECT n.id, x FROM notes n LEFT JOIN events x (q, p) ON x.uid = n.id ORDER BY 1, x.q, x.p',
     // JSON has the table's own names.
     'SELECT row_to_json(x) FROM notes n LEFT JOIN events x (q, p) ON x.uid = n.id ORDER BY n.id, x.q, x.p',
-    'SELECT n.id, json_agg(x ORDER BY q, p) FROM notes n LEFT JOIN events x (q, p) ON x.uid = n.id GROUP BY n.id ORDER BY 1',
+    'SELECT n.id, json_agg(x ORDER BY x.q, x.p) FROM notes n LEFT JOIN events x (q, p) ON x.uid = n.id GROUP BY n.id ORDER BY 1',
     'SELECT e FROM events e FULL JOIN notes n ON n.id = e.uid ORDER BY e.code, e.seq, n.id',
     'SELECT e::text, (e).seq, (e).* FROM events e JOIN notes n ON n.id = e.uid ORDER BY e.code, e.seq',
     `SELECT n.id, json_build_object('e', e, 'n', n) FROM notes n LEFT JOIN events e ON e.uid = n.id ORDER BY 1, e.code, e.seq`,
