@@ -292,6 +292,7 @@ export class ExtendedQuery {
     if (skipped) this.restoreSettings();
     this.startBatch();
     if (backends.length === 0) {
+      session.answered();
       session.listening.endBatch();
       session.writeReady();
       if (session.work.explicit) return true;

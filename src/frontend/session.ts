@@ -376,11 +376,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       this.startup?.refused(buffer, start, end);
       return;
     }
-    this.statementFailed = true;
     if (action !== PASS) {
       this.operation?.failed(backend, buffer, start, end);
       return;
     }
+    this.statementFailed = true;
     this.context.metrics.errors.add(readSqlState(buffer, start, end), 'shard');
     if (this.pendingEffects !== null) nameOnly(this, this.pendingEffects, backend);
     if (this.copyTarget !== null) {
@@ -477,11 +477,16 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.turn++;
     this.busy = false;
     this.operation = null;
+    this.answered();
+    this.listening.deliver();
+    this.pump();
+  }
+
+  /** What was noted of the statements that are answered now means nothing for those behind them. */
+  answered(): void {
     this.statementFailed = false;
     this.control.reset();
     this.ride.end();
-    this.listening.deliver();
-    this.pump();
   }
 
   /** `committed` false: settings made in the transaction are void. */
