@@ -26,6 +26,11 @@ export class BackendError extends Error {
     return new BackendError(shard, 'connection_failure', message, fields);
   }
 
+  /** A connection that was there, and that something was open on. */
+  static lost(shard: string): BackendError {
+    return new BackendError(shard, 'connection_failure', 'the connection was lost');
+  }
+
   /** A server that does not follow the protocol. */
   static violation(shard: string, what: string): BackendError {
     return new BackendError(shard, 'connection_failure', `protocol violation: ${what}`);

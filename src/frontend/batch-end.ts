@@ -40,3 +40,11 @@ export function endBatchOn(
     if (!session.over) onDone(outcome.ok ? null : outcome.error);
   });
 }
+
+/** Answers a Sync that no backend has to end anything for; what was noted of its pipeline is void. */
+export function answerSync(session: Session): void {
+  session.statementFailed = false;
+  session.control.reset();
+  session.listening.endBatch();
+  session.writeReady();
+}

@@ -8,7 +8,7 @@ import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { keptPart } from '../protocol/framing.js';
 import { readExecute, readTarget } from '../protocol/frontend-messages.js';
-import { endBatchOn, needsCommit } from './batch-end.js';
+import { answerSync, endBatchOn, needsCommit } from './batch-end.js';
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
@@ -292,9 +292,7 @@ export class ExtendedQuery {
     if (skipped) this.restoreSettings();
     this.startBatch();
     if (backends.length === 0) {
-      session.answered();
-      session.listening.endBatch();
-      session.writeReady();
+      answerSync(session);
       if (session.work.explicit) return true;
       this.endPortals(true);
       session.releaseAll();

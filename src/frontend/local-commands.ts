@@ -341,9 +341,11 @@ function setApart(
   const { explicit } = work;
   if (work.participants.length === 0) {
     work.explicit = false;
-    const backend = session.lease(context.config.topology.catalogShard);
-    work.explicit = explicit;
-    if (backend === null) return false;
+    try {
+      if (session.lease(context.config.topology.catalogShard) === null) return false;
+    } finally {
+      work.explicit = explicit;
+    }
   }
   // In a pipeline that has not said BEGIN, an error behind this undoes it: the backend stays until Sync.
   const stays = session.inPipeline && !explicit;

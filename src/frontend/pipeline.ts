@@ -133,6 +133,7 @@ export class Pipeline {
   /** Sync: a new pipeline begins. */
   reset(): void {
     this.current = null;
+    this.awaited = null;
     empty(this.touched);
     empty(this.dirty);
   }
@@ -160,7 +161,10 @@ export class Pipeline {
     remove(this.dirty, backend);
     this.returning.delete(backend);
     if (this.current === backend) this.current = null;
-    if (this.awaited === backend) this.goOn();
+    if (this.awaited !== backend) return;
+    this.awaited = null;
+    // What runs goes on by itself.
+    if (this.session.operation === null) this.session.resumeSoon();
   }
 
   /** What was waited for has been answered, or will never be. */

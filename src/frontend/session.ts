@@ -85,7 +85,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   readonly pins = new Pins(this);
   readonly ride = new Ride(this);
   readonly listening = new Listening(this);
-  private statementFailed = false;
+  /** The client has been told of a shard's error since the session went on. */
+  statementFailed = false;
   /** Null: before `welcome`. */
   startup: Welcome | null = null;
   private readonly timers = new SessionTimers(this);
@@ -477,16 +478,11 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.turn++;
     this.busy = false;
     this.operation = null;
-    this.answered();
-    this.listening.deliver();
-    this.pump();
-  }
-
-  /** What was noted of the statements that are answered now means nothing for those behind them. */
-  answered(): void {
     this.statementFailed = false;
     this.control.reset();
     this.ride.end();
+    this.listening.deliver();
+    this.pump();
   }
 
   /** `committed` false: settings made in the transaction are void. */
@@ -509,17 +505,17 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     }
     if (this.timers.endBy(error)) return;
     if (this.extended.pipeline.forgetReturning(backend)) return;
-    const { work } = this;
+    const { operation, work } = this;
     // Its answer, where it owes one, is the error; else the client hears of it when it is told of an error next.
-    const owes = this.operation === null && backend.owesClient;
+    const owes = operation === null && backend.owesClient;
     if (work.explicit) work.tear(owes ? null : error.toSqlError());
     else {
       this.simple.lost(backend, error);
       this.extended.lost(backend, error);
     }
-    if (this.operation !== null) this.operation.lost(backend, error);
-    else if (owes) this.onBackendLost(backend, error, wrote);
+    if (owes) this.onBackendLost(backend, error, wrote);
     else this.extended.forget(backend);
+    operation?.lost(backend, error);
     // Nobody tells that a lost backend takes copy data again.
     this.pump();
   }

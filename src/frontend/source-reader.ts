@@ -192,7 +192,7 @@ function abortSoon(session: Session, error: Buffer): void {
 export function lossOf(backends: readonly BackendConnection[]): Outcome | null {
   const lost = backends.find(({ alive }) => !alive);
   if (lost === undefined) return null;
-  const error = new BackendError(lost.shard.name, 'connection_failure', 'the connection was lost');
+  const error = BackendError.lost(lost.shard.name);
   return { ok: false, error: errorBytes(error.toSqlError()) };
 }
 

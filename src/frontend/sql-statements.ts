@@ -77,9 +77,13 @@ export class SqlStatements {
     const { work } = session;
     const apart = work.explicit && work.participants.length === 0;
     // What it means is asked outside the transaction, which must not be bound to a shard by it.
+    let backend: BackendConnection | null;
     if (apart) work.explicit = false;
-    const backend = session.lease(homeShard(session, shardPlan(statement), null));
-    if (apart) work.explicit = true;
+    try {
+      backend = session.lease(homeShard(session, shardPlan(statement), null));
+    } finally {
+      if (apart) work.explicit = true;
+    }
     if (backend === null) return false;
     this.describe(statement, backend, apart, (answered) => {
       if (apart) session.releaseAll();

@@ -1,4 +1,4 @@
-import type { BackendError } from '../../backend/backend-error.js';
+import { BackendError } from '../../backend/backend-error.js';
 import type { BackendConnection } from '../../backend/postgres/connection.js';
 import { Backend } from '../../protocol/codes.js';
 import { errorBytes } from '../../protocol/error-bytes.js';
@@ -86,9 +86,14 @@ export abstract class PartsOperation implements Operation {
   /** All have answered; an error is the first. */
   protected abstract onEnd(error: Buffer | null): void;
 
-  /** Sends what `write` writes, with Flush. */
+  /** Sends what `write` writes, with Flush; a backend that was lost before this began fails it. */
   protected ask(part: PortalPart, write: (part: PortalPart) => void): void {
     const { backend } = part;
+    if (this.error !== null) return;
+    if (!backend.alive) {
+      this.fail(errorBytes(BackendError.lost(backend.shard.name).toSqlError()), part);
+      return;
+    }
     this.owing.add(part);
     write(part);
     backend.requestFlush();
