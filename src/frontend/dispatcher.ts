@@ -5,6 +5,7 @@ import { readNothing } from '../protocol/frontend-messages.js';
 import { endByFault } from './abandon.js';
 import type { CopyTarget } from './client-input.js';
 import type { ExtendedQuery } from './extended-query.js';
+import { FunctionCalls } from './function-calls.js';
 import type { Session } from './session.js';
 import type { SimpleQuery } from './simple-query.js';
 
@@ -13,11 +14,13 @@ export class Dispatcher {
   private readonly session: Session;
   private readonly simple: SimpleQuery;
   private readonly extended: ExtendedQuery;
+  private readonly functions: FunctionCalls;
 
   constructor(session: Session, simple: SimpleQuery, extended: ExtendedQuery) {
     this.session = session;
     this.simple = simple;
     this.extended = extended;
+    this.functions = new FunctionCalls(session);
   }
 
   /** False: the message must wait, and is handed in again. */
@@ -80,10 +83,7 @@ export class Dispatcher {
         return true;
       case Frontend.functionCall:
         if (extended.skipping) return true;
-        if (!extended.endBeforeQuery()) return false;
-        throw sqlError('feature_not_supported', 'fast-path function calls are not supported', {
-          hint: 'Call the function with SELECT.',
-        });
+        return extended.endBeforeQuery() && this.functions.call(buffer, start, end);
       default:
         session.fatal('protocol_violation', `invalid frontend message type ${type}`);
         return true;

@@ -72,7 +72,12 @@ export class TransactionControl {
   refuseWhereFailed(plan: Plan): void {
     if (!this.work.failed || plan.kind === 'empty') return;
     if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
-    throw this.work.takeUntold() ?? abortedError();
+    this.refuseFailed();
+  }
+
+  /** The same for what no failed transaction takes. */
+  refuseFailed(): void {
+    if (this.work.failed) throw this.work.takeUntold() ?? abortedError();
   }
 }
 

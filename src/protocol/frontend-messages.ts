@@ -166,6 +166,12 @@ export function readExecute(
   return { portal, rowsMax: rowsMax < 0 ? 0 : rowsMax };
 }
 
+/** FunctionCall: the function's OID; the arguments are the server's to read. */
+export function functionOid(buffer: Buffer, start: number, end: number): number {
+  need(start + 5, 4, end);
+  return readInt32(buffer, start + 5) >>> 0;
+}
+
 /** Sync and Flush hold nothing. */
 export function readNothing(start: number, end: number): void {
   exactly(start + 5, end);

@@ -82,7 +82,7 @@ test(
         await runBatch(sessions, standing, connected, dice);
         if (batches === 2) memoryAtFirst = await residentMb(scene.proxy);
       } catch (error) {
-        throw failure(seed, sessions, error);
+        throw failure(seed, sessions, error, await lentBackends());
       }
     }
     expect(await residentMb(scene.proxy)).toBeLessThan(memoryAtFirst + GROWTH_MB_MAX);
@@ -178,11 +178,29 @@ async function untilOnly(expected: number): Promise<void> {
   throw new Error(`${connected} clients are counted as connected, ${expected} are`);
 }
 
-function failure(seed: number, sessions: readonly MutatedSession[], error: unknown): Error {
+/** What the console says of backends that somebody has, one line each. */
+async function lentBackends(): Promise<string> {
+  const address = new URL(scene.proxy.url);
+  address.pathname = '/shardgate';
+  const admin = await connectPg(address.href);
+  try {
+    const { rows } = await admin.query("SHOW SERVERS WHERE state = 'active'");
+    return rows.map((row) => `  lent: ${JSON.stringify(row)}`).join('\n');
+  } finally {
+    await admin.end();
+  }
+}
+
+function failure(
+  seed: number,
+  sessions: readonly MutatedSession[],
+  error: unknown,
+  lent: string,
+): Error {
   const shown = sessions.map((session) => `  ${showSession(session)}`).join('\n');
   const logs = scene.proxy.logs().split('\n').slice(-15).join('\n');
   return new Error(
-    `${String(error)}\nrepeat with SHARDGATE_FUZZ_SEED=${seed}; the sessions were\n${shown}\n${logs}`,
+    `${String(error)}\nrepeat with SHARDGATE_FUZZ_SEED=${seed}; the sessions were\n${shown}\n${lent}\n${logs}`,
     { cause: error },
   );
 }

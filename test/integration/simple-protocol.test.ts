@@ -8,7 +8,7 @@ import {
   type PairOptions,
 } from '../support/wire-pair.js';
 import { WireClient } from '../support/wire-client.js';
-import { frame, int32, texts, type WireMessage } from '../support/wire-messages.js';
+import { frame, texts, type WireMessage } from '../support/wire-messages.js';
 
 let scene: Scene;
 let pair: WirePair;
@@ -232,13 +232,6 @@ describe('framing', () => {
     await pair.expectSame((client) => client.send(frame('Q', Buffer.from([0x53, 0xff, 0x27, 0]))), {
       codesOnly: true,
     });
-    await query('SELECT 1');
-  });
-
-  test('a fast-path function call is refused, and the session lives', async () => {
-    pair.proxy.send(frame('F', int32(1299), Buffer.alloc(6)));
-    const messages = await pair.proxy.until('Z');
-    expect(typesOf(messages)).toBe('EZ');
     await query('SELECT 1');
   });
 
