@@ -61,6 +61,8 @@ export interface Vindex {
   readonly order: KeyOrder | null;
   /** Of keys of several columns; null: it takes those of one only. */
   readonly parts: KeyParts | null;
+  /** Ids lie in ranges of the shards that its options name: where these or the ranges change, so do ids. */
+  readonly followsRanges?: true;
   /** The table that says where keys are; absent: their values alone do. */
   readonly directory?: KeyDirectory;
 }

@@ -18,6 +18,8 @@ export interface Computation {
   readonly order?: OrderedPlaces;
   /** Of keys of several columns; absent: none. */
   readonly parts?: KeyParts;
+  /** See `Vindex.followsRanges`. */
+  readonly followsRanges?: true;
   /** See `Vindex.directory`. */
   readonly directory?: KeyDirectory;
 }
@@ -30,7 +32,8 @@ export interface OrderedPlaces {
 
 /** The frozen vindex of a computation. */
 export function makeComputed(computation: Computation): Vindex {
-  const { name, type, mapping, sinks, sql, order, parts = null, directory } = computation;
+  const { name, type, mapping, sinks, sql, order, parts = null } = computation;
+  const { followsRanges, directory } = computation;
   return Object.freeze({
     name,
     type,
@@ -46,6 +49,7 @@ export function makeComputed(computation: Computation): Vindex {
     cost: COMPUTED_COST,
     order: order === undefined ? null : makeOrder(order),
     parts,
+    ...(followsRanges !== undefined && { followsRanges }),
     ...(directory !== undefined && { directory }),
   });
 }

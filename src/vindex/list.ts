@@ -76,6 +76,7 @@ function makeList(
     name,
     type: 'list',
     mapping,
+    followsRanges: true,
     sinks: followedBy(hashSinks, [family], place),
     // Hashing again until a shard of a few is met is no expression.
     sql(column) {

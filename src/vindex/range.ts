@@ -105,6 +105,7 @@ function makeRange(
     name,
     type: 'range',
     mapping: `range ${JSON.stringify([family, ends, named])}`,
+    followsRanges: true,
     sinks: followedBy(places, [family], (out) => {
       const id = ids[out.lo >>> 1]!;
       out.hi = id.hi;

@@ -88,6 +88,7 @@ function makeRegion(name: string, mapping: string, family: KeyFamily, regions: R
     name,
     type: 'region',
     mapping,
+    followsRanges: true,
     sinks: followedBy(hashSinks, [family], (out) => {
       const region = listed.find(out) ?? rest;
       if (region === null) return NO_SHARD;

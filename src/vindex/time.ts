@@ -137,6 +137,7 @@ function makeTime(name: string, period: PeriodName, turns: readonly Turn[]): Vin
     name,
     type: 'time',
     mapping: `time ${JSON.stringify([period, named])}`,
+    followsRanges: true,
     sinks: {
       date: (_hi, lo, out) => ofDay(lo | 0, out),
       timestamp: ofMoment,

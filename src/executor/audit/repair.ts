@@ -2,6 +2,7 @@ import { sqlError } from '../../errors/sql-error.js';
 import type { Shard, Table } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import { blocksCondition, partsSql } from '../table-parts.js';
+import { whileComplete } from '../lookups/complete-lookups.js';
 import { inSnapshot, paced, type AuditHost } from './audit-host.js';
 import { nameOf } from './finding.js';
 import { obstaclesSql, RowMoves } from './row-moves.js';
@@ -36,14 +37,16 @@ export async function repairTable(host: AuditHost, table: Table): Promise<Repair
       hint: 'Nobody knows which copy is right: make them agree on the shards, and AUDIT again.',
     });
   }
-  const places = rowPlaces(table, host);
-  const moves = new RowMoves(host, table);
-  const repairs: Repair[] = [];
-  for (const shard of host.topology.shards) {
-    const done = await repairShard(host, { table, places, moves }, shard);
-    if (done.moved > 0 || done.left > 0) repairs.push(done);
-  }
-  return repairs;
+  const work = { table, places: rowPlaces(table, host), moves: new RowMoves(host, table) };
+  const lookups = table.type === 'sharded' ? (table.lookups ?? []) : [];
+  return whileComplete(lookups, host, async () => {
+    const repairs: Repair[] = [];
+    for (const shard of host.topology.shards) {
+      const done = await repairShard(host, work, shard);
+      if (done.moved > 0 || done.left > 0) repairs.push(done);
+    }
+    return repairs;
+  });
 }
 
 interface Work {

@@ -1,5 +1,4 @@
 import type { CatalogLookup, Catalog } from '../../keyspace/catalog.js';
-import { keyList } from '../../keyspace/key-columns.js';
 import {
   lookupKey,
   lookupShard,
@@ -8,10 +7,11 @@ import {
   type ShardedTable,
   type Topology,
 } from '../../keyspace/topology.js';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
 import { EXACT_TEXTS, partsSql } from '../table-parts.js';
+import { buildLockSql, definitionOf } from './complete-lookups.js';
 import { keyIds, ownerOf } from './key-ids.js';
 import { distinctEntries } from './lookup-changes.js';
 import {
@@ -167,7 +167,7 @@ export class LookupKeeper {
     const { catalogShard, shards } = topology;
     return this.host.links.session(catalogShard, BATCH_TIMEOUT_MS, async (query) => {
       const [[locked] = []] = await query(
-        `SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(${quoteLiteral(`shardgate lookup ${lookupKey(lookup)}`)}, 0))`,
+        `SELECT pg_catalog.pg_try_advisory_lock(${buildLockSql(lookup)})`,
       );
       if (locked !== 't') return false;
       try {
@@ -268,23 +268,6 @@ interface CopyTask {
 }
 
 const NOTHING = { truncated: false, removed: [], moved: [], added: [] } as const;
-
-/** A complete lookup is another one's when any of this has changed. */
-function definitionOf(lookup: Lookup, topology: Topology): string {
-  const owner = ownerOf(lookup, topology);
-  const { vindex, keyspace } = owner;
-  const { schema, table, column, unique } = lookup;
-  return JSON.stringify([
-    keyspace.name,
-    schema,
-    table,
-    column,
-    unique,
-    keyList(owner),
-    vindex.type,
-    vindex.name,
-  ]);
-}
 
 /** Whether the table has all triggers that keep the lookup. */
 function hasTriggers(lookup: Lookup, topology: Topology, triggers: ReadonlySet<string>): boolean {
