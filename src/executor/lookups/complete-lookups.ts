@@ -1,4 +1,4 @@
-import { sqlError } from '../../errors/sql-error.js';
+import { sqlError, type SqlError } from '../../errors/sql-error.js';
 import { keyList } from '../../keyspace/key-columns.js';
 import { formatKeyRange } from '../../keyspace/key-range.js';
 import { lookupKey, type Lookup, type Shard, type Topology } from '../../keyspace/topology.js';
@@ -42,26 +42,42 @@ export async function whileComplete<T>(
 ): Promise<T> {
   if (lookups.length === 0) return move();
   return links.session(topology.catalogShard, TIMEOUT_MS, async (ask) => {
+    // First without the locks: they would turn away who is about to build one.
+    await checkComplete(lookups, topology, ask);
     try {
       const locks = lookups.map(
         (lookup) => `pg_catalog.pg_try_advisory_lock_shared(${buildLockSql(lookup)})`,
       );
       const [free = []] = await ask(`SELECT ${locks.join(', ')}`);
-      const [[isThere] = []] = await ask(STATES_SQL);
-      const states = isThere === 't' ? await ask(statesSql) : [];
-      const known = new Map(states.map(([key, definition]) => [key, definition]));
       for (const [place, lookup] of lookups.entries()) {
-        const isComplete = known.get(lookupKey(lookup)) === definitionOf(lookup, topology);
-        if (free[place] === 't' && isComplete) continue;
-        throw sqlError(
-          'object_not_in_prerequisite_state',
-          `the lookup of column "${lookup.column}" of table "${lookup.table}" is not complete yet`,
-          { hint: 'Try again when the log says that it is ready.' },
-        );
+        if (free[place] !== 't') throw incomplete(lookup);
       }
+      await checkComplete(lookups, topology, ask);
       return await move();
     } finally {
       await ask('SELECT pg_catalog.pg_advisory_unlock_all()');
     }
   });
+}
+
+/** Throws SqlError 55000 where a lookup is not complete. */
+async function checkComplete(
+  lookups: readonly Lookup[],
+  topology: Topology,
+  ask: (sql: string) => Promise<(string | null)[][]>,
+): Promise<void> {
+  const [[isThere] = []] = await ask(STATES_SQL);
+  const states = isThere === 't' ? await ask(statesSql) : [];
+  const known = new Map(states.map(([key, definition]) => [key, definition]));
+  for (const lookup of lookups) {
+    if (known.get(lookupKey(lookup)) !== definitionOf(lookup, topology)) throw incomplete(lookup);
+  }
+}
+
+function incomplete({ column, table }: Lookup): SqlError {
+  return sqlError(
+    'object_not_in_prerequisite_state',
+    `the lookup of column "${column}" of table "${table}" is not complete yet`,
+    { hint: 'Try again when the log says that it is ready.' },
+  );
 }
