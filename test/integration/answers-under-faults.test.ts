@@ -3,11 +3,14 @@
  * by one error, in a transaction status that fits; a client whose answers are one too many or one too few takes what
  * belongs to another statement for its own. Method: clients that do everything over several shards, each exchange with
  * a token of its own, while relays in front of two shards cut and stall connections. SHARDGATE_FAULTS_SECONDS looks
- * longer; a failure names its seed, SHARDGATE_FAULTS_SEED repeats from there.
+ * longer, at more (below); a failure names its seed, SHARDGATE_FAULTS_SEED repeats from there. SHARDGATE_FAULTS_POOL is
+ * the size of pools.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Dice } from '../support/chaos-random.js';
+import { pipeline, simple, type Exchange } from '../support/fault-exchanges.js';
+import { scriptOf } from '../support/fault-scripts.js';
 import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
 import { clusterConfig } from '../support/proxy-config.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
@@ -15,9 +18,12 @@ import { startRelay, type Relay } from '../support/relay.js';
 import { connectPg } from '../support/scene.js';
 import { dataShards } from '../support/two-phase-scene.js';
 import { WireClient } from '../support/wire-client.js';
+import { cancelRequest } from '../support/frontend-bytes.js';
 import { rowTexts, type WireMessage } from '../support/wire-messages.js';
 import { typesOf } from '../support/wire-pair.js';
 
+/** Looking longer looks at more: what sessions keep, at main too, at servers that end connections, and cancels. */
+const WIDE = process.env['SHARDGATE_FAULTS_SECONDS'] !== undefined;
 const SECONDS = Number(process.env['SHARDGATE_FAULTS_SECONDS'] ?? 6);
 const SEED = Number(process.env['SHARDGATE_FAULTS_SEED'] ?? Date.now() % 2 ** 31);
 const DATABASE = 'answers_under_faults';
@@ -31,19 +37,53 @@ let proxy: Proxy;
 
 beforeAll(async () => {
   databases = await createDatabaseSet(DATABASE);
-  relays = await Promise.all([startRelay(databases.urls.s1), startRelay(databases.urls.s2)]);
-  const [s1, s2] = relays.map(({ url }) => `${url}?sslmode=disable`);
-  const through = { ...databases, urls: { ...databases.urls, s1: s1!, s2: s2! } };
-  const tables = { main: { lone: {} }, shop: { items: { shard_key: 'id', vindex: 'by_key' } } };
+  const names = ['s1', 's2', 'main'] as const;
+  relays = await Promise.all(names.map((name) => startRelay(databases.urls[name])));
+  const [s1, s2, main] = relays.map(({ url }) => `${url}?sslmode=disable`);
+  const through = { ...databases, urls: { ...databases.urls, s1: s1!, s2: s2!, main: main! } };
+  const sharded = { shard_key: 'id', vindex: 'by_key' };
+  const tables = {
+    main: { lone: {}, lonelog: {}, numbers: { type: 'sequence' } },
+    vindexes: {
+      by_email: { type: 'lookup_unique', table: 'people_email_idx' },
+      by_tenant: { type: 'directory', table: 'tenant_shards' },
+    },
+    shop: {
+      items: sharded,
+      moved: sharded,
+      log: sharded,
+      people: { ...sharded, lookups: { email: 'by_email' } },
+      tenants: { shard_key: 'tenant', vindex: 'by_tenant' },
+      flakes: { ...sharded, ids: { column: 'id', from: 'snowflake' } },
+      numbered: { ...sharded, ids: { column: 'id', from: 'sequence', sequence: 'numbers' } },
+    },
+  };
   proxy = await startProxy({
     config: clusterConfig(through, tables, {
-      pool: { size: 3, queue_timeout: '1s', connect_timeout: '1s' },
+      pool: {
+        size: Number(process.env['SHARDGATE_FAULTS_POOL'] ?? 3),
+        queue_timeout: '1s',
+        connect_timeout: '1s',
+      },
       log: { level: 'warn' },
     }),
   });
   const client = await connectPg(proxy.url);
   await client.query('CREATE TABLE items (id int PRIMARY KEY, v text)');
   await client.query('CREATE TABLE lone (id int PRIMARY KEY, v text)');
+  for (const sql of [
+    'CREATE SEQUENCE numbers INCREMENT 50',
+    'CREATE TABLE moved (id int PRIMARY KEY)',
+    'CREATE TABLE log (id int, v text)',
+    'CREATE TABLE lonelog (id int, v text)',
+    'CREATE TABLE people (id int PRIMARY KEY, email text)',
+    'CREATE TABLE tenants (tenant text, n int)',
+    'CREATE TABLE flakes (id bigint PRIMARY KEY, v text)',
+    'CREATE TABLE numbered (id bigint PRIMARY KEY, v text)',
+    'INSERT INTO moved SELECT generate_series(0, 40)',
+  ]) {
+    await client.query(sql);
+  }
   const rows = Array.from({ length: KEYS }, (_, id) => `(${id}, 'old')`);
   for (const table of ['items', 'lone']) {
     await client.query(`INSERT INTO ${table} VALUES ${rows.join()}`);
@@ -55,42 +95,6 @@ afterAll(async () => {
   await Promise.all(relays.map((relay) => relay.close()));
   await databases.drop();
 });
-
-function login(): Promise<WireClient> {
-  return WireClient.login({ port: proxy.port, database: DATABASE });
-}
-
-/** What is sent, and how many CommandCompletes it gets where nothing goes wrong; every row begins with its token. */
-interface Exchange {
-  readonly completes: number;
-  /** For people. */
-  readonly what: string;
-  send(client: WireClient, token: string): void;
-}
-
-function simple(completes: number, sqlOf: (token: string) => string): Exchange {
-  return {
-    completes,
-    what: sqlOf('token'),
-    send: (client, token) => client.query(sqlOf(token)),
-  };
-}
-
-function pipeline(...sqls: readonly ((token: string) => string)[]): Exchange {
-  return {
-    completes: sqls.length,
-    what: `pipeline of ${sqls.map((sqlOf) => sqlOf('token')).join('; ')}`,
-    send: (client, token) => {
-      for (const sqlOf of sqls) {
-        client.parse(sqlOf(token));
-        client.bind();
-        client.describe('P');
-        client.execute();
-      }
-      client.sync();
-    },
-  };
-}
 
 const all = (token: string): string => `SELECT '${token}', v FROM items`;
 const sorted = (token: string): string => `SELECT '${token}', id FROM items ORDER BY id DESC`;
@@ -140,14 +144,15 @@ function problemOf(
   messages: readonly WireMessage[],
   completes: number,
   token: string,
+  untold = false,
 ): string | null {
   const types = typesOf(messages).replace(/[NSA]/g, '');
   if (!/^[^EZ]*E?Z$/.test(types)) return `more than one answer: ${types}`;
-  const completed = types.replace(/[^C]/g, '').length;
+  const completed = types.replace(/[^Cs]/g, '').length;
   if (types.includes('E') ? completed > completes : completed !== completes) {
     return `${completed} of ${completes} statements: ${types}`;
   }
-  for (const message of messages) {
+  for (const message of untold ? [] : messages) {
     const told = message.type === 'D' ? rowTexts(message)[0] : null;
     const isOwn =
       message.type === 'd' ? message.body.includes(token) : told === null || told === token;
@@ -157,11 +162,17 @@ function problemOf(
 }
 
 /** The status behind an answer that began in `before`. */
-function statusProblem(messages: readonly WireMessage[], before: string): string | null {
+function statusProblem(
+  messages: readonly WireMessage[],
+  before: string,
+  { leaves, leavesFailed }: Pick<Exchange, 'leaves' | 'leavesFailed'> = {},
+): string | null {
   const status = messages.at(-1)!.body.toString();
   const failed = messages.some(({ type }) => type === 'E');
-  const expected = before === 'I' ? 'I' : failed ? 'E' : 'T';
-  return status === expected ? null : `status ${status} behind ${before}`;
+  const expected = failed
+    ? (leavesFailed ?? (before === 'I' ? 'I' : 'E'))
+    : (leaves ?? (before === 'I' ? 'I' : 'T'));
+  return expected.includes(status) ? null : `status ${status} behind ${before}`;
 }
 
 class Worker {
@@ -171,6 +182,8 @@ class Worker {
   readonly #dice: Dice;
   #client: WireClient | null = null;
   #status = 'I';
+  #key: Buffer | null = null;
+  #fresh = true;
 
   constructor(name: string, dice: Dice) {
     this.#name = name;
@@ -180,7 +193,7 @@ class Worker {
   async work(over: () => boolean): Promise<void> {
     while (!over() && this.problems.length === 0) {
       try {
-        this.#client ??= await login();
+        this.#client ??= await this.#login();
         await this.#step(this.#client, `${this.#name}-${++this.answers}`);
       } catch (error) {
         if (!String(error).includes('closed')) {
@@ -210,8 +223,12 @@ class Worker {
     if (this.#status === 'I' && dice.chance(0.4)) {
       client.query('BEGIN');
       const messages = await client.until('Z', ANSWER_MS);
-      if (typesOf(messages) !== 'CZ') this.#report('BEGIN', messages);
+      if (typesOf(messages).replace(/[NSA]/g, '') !== 'CZ') this.#report('BEGIN', messages);
       this.#status = 'T';
+      return;
+    }
+    if (WIDE && dice.chance(0.6)) {
+      await this.#script(client, token);
       return;
     }
     const copies = dice.chance(0.15);
@@ -228,6 +245,49 @@ class Worker {
     this.#status = messages.at(-1)!.body.toString();
   }
 
+  async #script(client: WireClient, token: string): Promise<void> {
+    const script = scriptOf(this.#dice, this.#status === 'T', this.#fresh);
+    this.#fresh = false;
+    for (const exchange of script) {
+      exchange.send(client, token);
+      if (this.#dice.chance(0.05)) this.#cancel();
+      if (this.#dice.chance(0.02)) {
+        client.destroy();
+        throw new Error('closed by itself');
+      }
+      const messages = await client.until('Z', ANSWER_MS);
+      this.answers++;
+      const problem =
+        problemOf(messages, exchange.completes, token, exchange.untold) ??
+        statusProblem(messages, this.#status, exchange);
+      if (problem !== null) {
+        this.#report(`${exchange.what} (${this.#status}): ${problem}`, messages);
+        return;
+      }
+      this.#status = messages.at(-1)!.body.toString();
+      if (messages.some(({ type }) => type === 'E')) return;
+    }
+  }
+
+  #cancel(): void {
+    const key = this.#key!;
+    void sleep(this.#dice.between(0, 30)).then(async () => {
+      const canceller = await WireClient.open({ port: proxy.port }).catch(() => null);
+      canceller?.send(cancelRequest(key));
+      await canceller?.closed().catch(() => undefined);
+    });
+  }
+
+  async #login(): Promise<WireClient> {
+    const client = await WireClient.open({ port: proxy.port });
+    client.startup({ port: proxy.port, database: DATABASE });
+    const messages = await client.until('Z', ANSWER_MS);
+    this.#key = messages.find(({ type }) => type === 'K')!.body;
+    this.#fresh = true;
+    this.#status = 'I';
+    return client;
+  }
+
   #report(problem: string, messages: readonly WireMessage[]): void {
     const errors = messages.filter(({ type }) => type === 'E');
     const told = errors.map(({ body }) => body.toString().replaceAll('\0', ' ')).join(' | ');
@@ -238,7 +298,7 @@ class Worker {
 async function injectFaults(dice: Dice, over: () => boolean): Promise<number> {
   let faults = 0;
   for (; !over(); faults++) {
-    const relay = dice.pick(relays);
+    const relay = dice.pick(WIDE ? relays : relays.slice(0, 2));
     await sleep(dice.between(5, 120));
     const stalls = dice.chance(0.6);
     if (stalls) {
@@ -251,6 +311,11 @@ async function injectFaults(dice: Dice, over: () => boolean): Promise<number> {
     }
     relay.setFlowing(true);
     relay.setOpen(true);
+    if (WIDE && dice.chance(0.15)) {
+      const sql = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =
+        current_database() AND pid <> pg_backend_pid() AND random() < 0.4`;
+      await databases.query(dice.pick(['main', 's0', 's1', 's2', 's3']), sql);
+    }
   }
   return faults;
 }
