@@ -24,7 +24,7 @@ import { typesOf } from '../support/wire-pair.js';
 
 /** Looking longer looks at more: what sessions keep, at main too, at servers that end connections, and cancels. */
 const WIDE = process.env['SHARDGATE_FAULTS_SECONDS'] !== undefined;
-const SECONDS = Number(process.env['SHARDGATE_FAULTS_SECONDS'] ?? 6);
+const SECONDS = Number(process.env['SHARDGATE_FAULTS_SECONDS'] ?? 4);
 const SEED = Number(process.env['SHARDGATE_FAULTS_SEED'] ?? Date.now() % 2 ** 31);
 const DATABASE = 'answers_under_faults';
 const CLIENTS = 8;
