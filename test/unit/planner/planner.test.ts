@@ -149,6 +149,18 @@ describe('plan cache', () => {
     expect(metrics.planCacheSize().entries).toBe(1);
     expect(metrics.planCacheSize().bytes).toBeGreaterThan(1000);
   });
+
+  it('forgets as many as come once it is full: 50,000 texts do not pile up', () => {
+    const entries: number[] = [];
+    for (let i = 0; i < 50_000; i++) {
+      plan(`select region as c${i} from orders where customer_id = $1`);
+      if (i % 10_000 === 9_999) entries.push(metrics.planCacheSize().entries);
+    }
+    expect(metrics.planCacheMisses).toBe(50_000);
+    expect(metrics.planCacheSize().bytes).toBeLessThan(50 * 2 ** 20);
+    expect(metrics.planCacheEvictions).toBeGreaterThan(20_000);
+    expect(Math.max(...entries)).toBeLessThan(30_000);
+  }, 60_000);
 });
 
 describe('errors of the text', () => {
