@@ -127,7 +127,7 @@ export class Ride implements BatchMember {
     if (pace === undefined || this.alone || length > LENGTH_MAX) return null;
     const { work, pins, listening, settings, context } = this.session;
     if (work.explicit || work.participants.length > 0) return null;
-    if (!pins.none || listening.mustCatchUp) return null;
+    if (!pins.none || listening.mustEndByItself) return null;
     this.pace = pace;
     this.usage = usage ?? null;
     const batch = context.cluster.pool(shard).reads.board(settings.key, pace, prepared);

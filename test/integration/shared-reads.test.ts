@@ -311,6 +311,19 @@ test('a pipeline that runs again undoes what stood in front of its statement', a
   }
 });
 
+test('a LISTEN in front of a read takes effect with its Sync', async () => {
+  const client = clients[0]!;
+  client.parse('LISTEN news');
+  client.bind();
+  client.execute();
+  client.bind({ statement: 'by_n', values: ['7', '2'] });
+  client.execute();
+  client.sync();
+  expect((await client.until('Z', PATIENCE_MS)).map(({ type }) => type).join('')).toBe('12C2DCZ');
+  client.query("NOTIFY news, 'heard'");
+  expect((await client.until('Z', PATIENCE_MS)).map(({ type }) => type).join('')).toBe('CAZ');
+});
+
 test('a client that does not read keeps nobody waiting, and gets all of its answer', async () => {
   const reader = clients[1]!;
   reader.socket.pause();
