@@ -71,14 +71,16 @@ export class SharedReads {
     if (this.sizeMax === 1 || !line.hasCompany(backend, clock)) return false;
     const { sink } = backend;
     const batch = this.start(backend);
-    while (this.open === batch && batch.size < this.sizeMax) {
+    // Whoever cannot come along after all waits again, behind all that are asked now.
+    for (let left = line.length; left > 0 && this.open === batch; left--) {
+      if (batch.size === this.sizeMax) break;
       const next = line.takeBoarding(backend, clock);
       if (next === null) break;
       this.metrics.wait.observe(Math.round((performance.now() - next.since) * 1000));
       next.waiter.onBoarding?.();
     }
     if (batch.size > 0) return true;
-    this.open = null;
+    if (this.open === batch) this.open = null;
     backend.sink = sink;
     return false;
   }
