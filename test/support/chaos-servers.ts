@@ -50,8 +50,13 @@ export class MortalServer {
 
   /** Replays what was not flushed, then takes connections again. */
   async restart(): Promise<void> {
-    this.#server = await PostgresServer.start(this.#options);
-    if (this.#server.port !== this.port) throw new Error(`port ${this.port} was taken meanwhile`);
+    // Another process may have the port for a moment.
+    for (let attempt = 1; ; attempt++) {
+      this.#server = await PostgresServer.start(this.#options);
+      if (this.#server.port === this.port) return;
+      if (attempt === 20) throw new Error(`port ${this.port} was taken meanwhile`);
+      await this.#server.stop();
+    }
   }
 
   /** Answers nothing and closes nothing, as when its network is cut, until `thaw`. */
