@@ -2,7 +2,7 @@ import { loadCatalog } from '../backend/catalog-loader.js';
 import type { ShardQuery } from '../backend/shard-query.js';
 import type { TextSink } from '../config/check.js';
 import type { Config } from '../config/config.js';
-import { auditTable } from '../executor/audit/audit.js';
+import { auditedTables, auditTable } from '../executor/audit/audit.js';
 import { Directories } from '../executor/directories/directories.js';
 import type { AuditHost } from '../executor/audit/audit-host.js';
 import { nameOf, type Finding } from '../executor/audit/finding.js';
@@ -56,9 +56,7 @@ export async function runAudit(
 
 function tablesOf({ topology }: Config, name: string | undefined): Table[] {
   const key = name === undefined || name.includes('.') ? name : `public.${name}`;
-  return [...topology.tables.values()].filter(
-    (table) => table.type !== 'sequence' && (key === undefined || nameOf(table) === key),
-  );
+  return auditedTables(topology).filter((table) => key === undefined || nameOf(table) === key);
 }
 
 async function auditAll(host: AuditHost, tables: readonly Table[], out: TextSink): Promise<0 | 3> {

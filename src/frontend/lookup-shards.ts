@@ -1,6 +1,7 @@
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { lookupValues } from '../executor/lookups/lookup-values.js';
 import { findSql } from '../executor/lookups/lookup-sql.js';
+import { idFromSigned } from '../keyspace/keyspace-id.js';
 import { byIndex, lookupShard, type Keyspace, type Shard } from '../keyspace/topology.js';
 import type { Plan, ShardSelector } from '../planner/plan.js';
 import { DirectoryShards } from './directory-shards.js';
@@ -133,8 +134,8 @@ function keyOf({ lookup, keyspace }: LookupSelector, values: readonly string[]):
 function shardsOfIds(keyspace: Keyspace, ids: Iterable<string>): readonly Shard[] {
   const shards = new Set<Shard>();
   for (const text of ids) {
-    const id = BigInt.asUintN(64, BigInt(text));
-    shards.add(keyspace.shardOf(Number(id >> 32n), Number(id & 0xffffffffn)));
+    const { hi, lo } = idFromSigned(text);
+    shards.add(keyspace.shardOf(hi, lo));
   }
   return shards.size === 0 ? [keyspace.shards[0]!] : [...shards].sort(byIndex);
 }

@@ -28,3 +28,9 @@ export function idBefore({ hi, lo }: KeyspaceId): KeyspaceId {
 export function signedId({ hi, lo }: KeyspaceId): string {
   return String(BigInt.asIntN(64, (BigInt(hi) << 32n) | BigInt(lo)));
 }
+
+/** The id of such a bigint. */
+export function idFromSigned(signed: string): KeyspaceId {
+  const id = BigInt.asUintN(64, BigInt(signed));
+  return { hi: Number(id >> 32n), lo: Number(id & 0xffffffffn) };
+}

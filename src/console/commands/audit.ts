@@ -1,7 +1,6 @@
-import { auditTable } from '../../executor/audit/audit.js';
+import { auditedTables, auditTable } from '../../executor/audit/audit.js';
 import type { Finding } from '../../executor/audit/finding.js';
 import { sqlError } from '../../errors/sql-error.js';
-import type { Table } from '../../keyspace/topology.js';
 import { auditHost } from '../audit-tables.js';
 import type { ColumnOf } from '../column.js';
 import type { ConsoleCommand } from '../command.js';
@@ -32,9 +31,7 @@ export const audit: ConsoleCommand = {
       paramCount: 0,
       run: async (_params, watch) => {
         const host = auditHost(context, watch);
-        const all = [...context.proxy.config.topology.tables.values()];
-        const tables: readonly Table[] =
-          named === null ? all.filter(({ type }) => type !== 'sequence') : [named.table];
+        const tables = named === null ? auditedTables(host.topology) : [named.table];
         const findings: Finding[] = [];
         for (const table of tables) findings.push(...(await auditTable(host, table)));
         return findings.map((finding) => columns.map((column) => column.of(finding)));

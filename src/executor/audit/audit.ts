@@ -1,4 +1,4 @@
-import type { Shard, Table } from '../../keyspace/topology.js';
+import type { Shard, Table, Topology } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import { blocksCondition, partsSql } from '../table-parts.js';
 import { inSnapshot, onEach, paced, type Ask, type AuditHost } from './audit-host.js';
@@ -25,6 +25,11 @@ export async function auditTable(host: AuditHost, table: Table): Promise<Finding
       : await onEach(host, shards, (shard, each) => auditRows(each, table, shard));
   const shells = await onEach(host, others, (shard, each) => auditShell(each, table, shard));
   return [...own, ...shells.filter(({ wrong }) => wrong !== 0)];
+}
+
+/** The tables that have rows to look at. */
+export function auditedTables({ tables }: Topology): Table[] {
+  return [...tables.values()].filter(({ type }) => type !== 'sequence');
 }
 
 /** How many rows of each shard stand on one, with the key of one of them. */

@@ -37,7 +37,8 @@ export async function repairTable(host: AuditHost, table: Table): Promise<Repair
       hint: 'Nobody knows which copy is right: make them agree on the shards, and AUDIT again.',
     });
   }
-  const work = { table, places: rowPlaces(table, host), moves: new RowMoves(host, table) };
+  const places = rowPlaces(table, host);
+  const work = { table, places, moves: new RowMoves(host, table, places) };
   const lookups = table.type === 'sharded' ? (table.lookups ?? []) : [];
   return whileComplete(lookups, host, async () => {
     const repairs: Repair[] = [];

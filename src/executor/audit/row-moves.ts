@@ -1,4 +1,4 @@
-import type { Catalog, CatalogColumn } from '../../keyspace/catalog.js';
+import type { CatalogColumn } from '../../keyspace/catalog.js';
 import type { Shard, Table } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import { decideSql, finishSql, prepareSql } from '../../transaction/decisions.js';
@@ -7,7 +7,7 @@ import { ENTRIES_STAY } from '../lookups/lookup-sql.js';
 import { EXACT_TEXTS } from '../table-parts.js';
 import { STEP_TIMEOUT_MS, type Ask, type AuditHost } from './audit-host.js';
 import { nameOf } from './finding.js';
-import { rowPlaces, type RowPlaces } from './row-places.js';
+import type { RowPlaces } from './row-places.js';
 
 /**
  * Rows go as they are: no trigger changes them on their way, and no foreign key takes others along (a DELETE would
@@ -59,14 +59,19 @@ export interface Moved {
 export class RowMoves {
   private readonly host: AuditHost;
   private readonly table: string;
+  /** Those that an INSERT may give values to. */
   private readonly columns: readonly CatalogColumn[];
+  /** The columns that tell a row from others, for people. */
+  private readonly names: readonly string[];
   private readonly places: RowPlaces;
 
-  constructor(host: AuditHost, table: Table) {
+  constructor(host: AuditHost, table: Table, places: RowPlaces) {
+    const relation = host.catalog.relations.get(nameOf(table));
     this.host = host;
     this.table = quoteQualified(table.schema, table.name);
-    this.columns = writable(host.catalog, table);
-    this.places = rowPlaces(table, host);
+    this.columns = (relation?.columns ?? []).filter(({ generated }) => !generated);
+    this.names = relation?.primaryKey ?? places.key;
+    this.places = places;
   }
 
   /**
@@ -161,22 +166,13 @@ export class RowMoves {
 
   /** The primary key of a row, for people; its shard key where there is none. */
   private keyOf({ values }: Stray): string {
-    const { host, table, places, columns } = this;
-    const primary = [...host.catalog.relations.values()].find(
-      ({ schema, name }) => quoteQualified(schema, name) === table,
-    )?.primaryKey;
-    const names = primary ?? places.key;
+    const { names, columns } = this;
     return names
       .map(
         (name) => `${name} ${values[columns.findIndex((column) => column.name === name)] ?? '?'}`,
       )
       .join(', ');
   }
-}
-
-/** The columns that an INSERT may give values to. */
-function writable({ relations }: Catalog, table: Table): readonly CatalogColumn[] {
-  return (relations.get(nameOf(table))?.columns ?? []).filter(({ generated }) => !generated);
 }
 
 function ctidArray(ctids: readonly string[]): string {

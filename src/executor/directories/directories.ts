@@ -6,7 +6,7 @@ import {
   type DirectoryAnswers,
   type KeyDirectory,
 } from '../../keyspace/key-directory.js';
-import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
+import { idFromSigned, type KeyspaceId } from '../../keyspace/keyspace-id.js';
 import { homeOf, type Shard, type Topology } from '../../keyspace/topology.js';
 import { errorField, type Logger } from '../../util/logger.js';
 import { Batcher } from '../batcher.js';
@@ -137,7 +137,7 @@ export class Directories {
       const askedAt = performance.now();
       const sql = entriesSql(directory.table, some);
       for (const [hash, shard, moves] of await this.query(home, sql, QUERY_TIMEOUT_MS)) {
-        const id = idOf(hash!);
+        const id = idFromSigned(hash!);
         const entry = { shard: shard!, moving: moves === 't' };
         entries.set(keyOf(id), entry);
         if (!entry.moving) directory.learn(id, entry.shard, askedAt);
@@ -193,7 +193,7 @@ export class Directories {
     if (performance.now() - startedAt > LOOK_TIMEOUT_MS) return;
     directory.looked(
       startedAt,
-      rows.map(([hash]) => idOf(hash!)),
+      rows.map(([hash]) => idFromSigned(hash!)),
     );
   }
 
@@ -240,11 +240,6 @@ function distinct(questions: readonly Question[]): KeyspaceId[] {
 function leastOf(names: readonly string[], counts: ReadonlyMap<string, number>): string {
   const count = (name: string): number => counts.get(name) ?? 0;
   return names.reduce((least, name) => (count(name) < count(least) ? name : least));
-}
-
-function idOf(signed: string): KeyspaceId {
-  const id = BigInt.asUintN(64, BigInt(signed));
-  return { hi: Number(id >> 32n), lo: Number(id & 0xffffffffn) };
 }
 
 function unknownShard({ table }: KeyDirectory, shard: string): Error {

@@ -3,11 +3,11 @@ import { sqlError } from '../../errors/sql-error.js';
 import { collectedKeys, type KeyDirectory } from '../../keyspace/key-directory.js';
 import { KeyspaceIdCell, type KeyspaceId } from '../../keyspace/keyspace-id.js';
 import { homeOf, type Shard, type ShardedTable } from '../../keyspace/topology.js';
-import { TypeOid } from '../../keyspace/type-oids.js';
 import { MAPPED } from '../../keyspace/vindex.js';
 import { STEP_TIMEOUT_MS, type AuditHost } from '../audit/audit-host.js';
 import { nameOf } from '../audit/finding.js';
 import { repairTable, type Repair } from '../audit/repair.js';
+import { keyTextMapper } from '../key-texts.js';
 import { MARKED_MS } from './directories.js';
 import { beginMoveSql, moveSql } from './directory-sql.js';
 
@@ -92,14 +92,9 @@ function hashOf(
   directory: KeyDirectory,
   key: string,
 ): KeyspaceId {
-  const column = catalog.relations
-    .get(nameOf(table))
-    ?.columns.find(({ name }) => name === table.keyColumns[0]);
-  const mapper = column && table.vindex.mapper(column.type, TypeOid.unknown, column.typmod ?? -1);
-  const bytes = Buffer.from(key);
+  const mapper = keyTextMapper(table, catalog);
   const asked = collectedKeys([directory], () => {
-    const outcome = mapper?.text(bytes, 0, bytes.length, new KeyspaceIdCell());
-    if (outcome !== MAPPED) {
+    if (mapper?.map([key], new KeyspaceIdCell()) !== MAPPED) {
       throw sqlError('invalid_text_representation', `"${key}" is no key of "${nameOf(table)}"`);
     }
   });
