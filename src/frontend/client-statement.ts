@@ -24,6 +24,10 @@ export interface ClientStatement {
   inDoubt: boolean;
   /** All parameter types as a shard inferred them; known once they were needed. */
   inferredTypes: readonly number[] | null;
+  /** When it was prepared, as milliseconds since 1970, if it has a name; else 0. */
+  preparedAt: number;
+  /** The text that has prepared it by SQL PREPARE; null: Parse has. */
+  readonly source: string | null;
   /** The text lacks values that the proxy makes: the one that runs in its place. */
   filled: FilledStatement | null;
 }
@@ -61,6 +65,8 @@ export interface Portal {
   /** For a portal of several shards: where it runs, and the Bind message to repeat there. */
   readonly shards: readonly Shard[];
   readonly bind: Buffer | null;
+  /** When it was made, as milliseconds since 1970, if it has a name; else 0. */
+  readonly madeAt: number;
   /** How many savepoints were open when it was made, where that matters: a rollback to one of them ends it. */
   depth: number;
   /** A cursor WITH HOLD, whose transaction is open or has ended. */

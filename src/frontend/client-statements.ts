@@ -72,6 +72,12 @@ export class ClientStatements {
     const before = this.byName.get(name);
     if (before !== undefined) this.doubtful.delete(before);
     this.byName.set(name, statement);
+    statement.preparedAt = Date.now();
+  }
+
+  /** Those that have a name; null: a pipeline has failed, and so it is not known which there are. */
+  get known(): readonly ClientStatement[] | null {
+    return this.doubtful.size > 0 ? null : [...this.byName.values()];
   }
 
   /** A new pipeline begins, so the statements of the one before are what they are. */

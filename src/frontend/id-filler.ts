@@ -12,6 +12,7 @@ import { quoteQualified } from '../sql/quote.js';
 import { askBackend } from './ask-backend.js';
 import { boundValue, type BoundValue } from './bound-value.js';
 import { sendSignal } from './process-signals.js';
+import { sessionRows } from './session-rows.js';
 import { SequenceMemory } from './sequence-memory.js';
 import type { Session } from './session.js';
 import { isReadOnly } from './shard-use.js';
@@ -107,7 +108,9 @@ export class IdFiller {
       } else if (source.kind === 'currvalOf') {
         values[place] = this.currvalOf(boundValue(session.source, bind, source.index));
       } else if (source.kind === 'channels') values[place] = session.listening.channelArray();
-      else if (source.kind === 'ownPid') values[place] = String(session.listening.pid);
+      else if (source.kind === 'preparedStatements' || source.kind === 'cursors') {
+        values[place] = sessionRows(session, source, bind);
+      } else if (source.kind === 'ownPid') values[place] = String(session.listening.pid);
       else if (source.kind === 'signal') values[place] = sendSignal(session, source, bind);
     });
     return values;

@@ -44,7 +44,7 @@ export class Portals {
 
   /** A command of the session. Throws SqlError 42P03 where the name is taken. */
   addLocal(name: string, statement: ClientStatement, plan: Plan): void {
-    this.add({ ...NOWHERE, name, statement, plan });
+    this.add({ ...NOWHERE, madeAt: Date.now(), name, statement, plan });
   }
 
   /** A portal that the session runs on several shards. Throws SqlError 42P03 where the name is taken. */
@@ -57,7 +57,7 @@ export class Portals {
     { savepointDepth: depth, writes: writesBefore }: UnitOfWork,
   ): void {
     const own = { name, statement, plan, shards: [...shards], bind, depth, writesBefore };
-    this.add({ ...NOWHERE, ...own });
+    this.add({ ...NOWHERE, madeAt: Date.now(), ...own });
   }
 
   private add(portal: Portal): void {
@@ -73,6 +73,7 @@ export class Portals {
     backend: BackendConnection,
   ): void {
     const { shards, bind, depth, hold, writesBefore, result } = NOWHERE;
+    const madeAt = name === '' ? 0 : Date.now();
     this.put({
       name,
       statement,
@@ -80,6 +81,7 @@ export class Portals {
       backend,
       shards,
       bind,
+      madeAt,
       depth,
       hold,
       writesBefore,
@@ -95,14 +97,14 @@ export class Portals {
     depth: number,
   ): void {
     const own = { name, statement: null, plan, backend, depth };
-    this.put({ ...NOWHERE, ...own, hold: hold ? 'open' : 'no' });
+    this.put({ ...NOWHERE, madeAt: Date.now(), ...own, hold: hold ? 'open' : 'no' });
   }
 
   /** An SQL cursor that is open on several. */
   addOpen(name: string, plan: Plan, portal: ScatterPortal, binary: boolean, depth: number): void {
     portal.binary = binary;
     const result = { kind: 'open', portal } as const;
-    this.put({ ...NOWHERE, name, statement: null, plan, depth, result });
+    this.put({ ...NOWHERE, madeAt: Date.now(), name, statement: null, plan, depth, result });
   }
 
   remove(name: string): void {
@@ -153,6 +155,11 @@ export class Portals {
     this.byName.clear();
   }
 
+  /** Those that have a name. */
+  get all(): Iterable<Portal> {
+    return this.byName.values();
+  }
+
   /** The backends that have cursors WITH HOLD. */
   get holders(): BackendConnection[] {
     const found = new Set<BackendConnection>();
@@ -181,6 +188,7 @@ const NOWHERE = {
   backend: null,
   shards: [],
   bind: null,
+  madeAt: 0,
   depth: 0,
   hold: 'no',
   writesBefore: 0,

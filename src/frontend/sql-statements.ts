@@ -104,7 +104,7 @@ export class SqlStatements {
     statement.inferredTypes = answered.paramTypes;
     statement.prepared.validated = true;
     try {
-      this.statements.addLasting(statement);
+      this.statements.addLasting({ ...statement, source: command.source });
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
       return { ok: false, error: errorBytes(error) };

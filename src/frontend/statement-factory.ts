@@ -78,6 +78,8 @@ export class StatementFactory {
       prepared: known.prepared,
       inDoubt: false,
       inferredTypes: null,
+      preparedAt: 0,
+      source: null,
       filled: null,
     });
   }

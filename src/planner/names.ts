@@ -14,8 +14,8 @@ export type ResolvedRelation =
   | { readonly kind: 'unknown' };
 
 const systemSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
-/** What they show belongs to a server session, which clients share. */
-const sessionViews = new Set(['pg_prepared_statements', 'pg_cursors']);
+/** What they show is known to the session, not to the servers (planner/session-views.ts). */
+export const sessionViews: ReadonlySet<string> = new Set(['pg_prepared_statements', 'pg_cursors']);
 const NONE: readonly CatalogFunction[] = [];
 const NO_STAND_INS: ReadonlyMap<string, StandIn> = new Map();
 /** A keyspace of temporary tables alone, where the catalog shard is one of several. */
@@ -333,8 +333,5 @@ export class Names {
 }
 
 function refuseSessionView(name: string): never {
-  refuse(
-    `view "${name}" is not supported: it shows a server session, which clients share`,
-    'Keep track of it in the client.',
-  );
+  refuse(`view "${name}" is not supported in this kind of statement`, 'Read it in a SELECT.');
 }

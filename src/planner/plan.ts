@@ -92,6 +92,8 @@ export type CursorUse =
   | {
       readonly action: 'declare';
       readonly name: string;
+      /** The whole text that has declared it. */
+      readonly source: string;
       /** Where the query begins, which goes on to the statement's end; null: that cannot be told. */
       readonly query: TextPosition | null;
       readonly binary: boolean;
@@ -738,6 +740,10 @@ export type IdSource =
   | { readonly kind: 'ownPid' }
   /** The channels that the session listens to, as an array. */
   | { readonly kind: 'channels' }
+  /** What the session has prepared, as a JSON array of rows; `types`: those of parameters are asked for. */
+  | { readonly kind: 'preparedStatements'; readonly types: boolean }
+  /** The cursors that the session has open, in the same form; `scrolls`: whether they scroll is asked for. */
+  | { readonly kind: 'cursors'; readonly scrolls: boolean }
   /** A client's query or session is ended, and it is told whether there is such a one: `t`, `f`. */
   | {
       readonly kind: 'signal';
@@ -794,6 +800,8 @@ export interface PrepareCommand {
   readonly paramTypes: readonly number[];
   /** The statement that is prepared. */
   readonly query: string;
+  /** The whole text that has prepared it. */
+  readonly source: string;
   /** Characters of the whole text in front of it, for the positions of errors. */
   readonly offset: number;
 }

@@ -215,6 +215,7 @@ export class Planner {
         literals,
         bytes,
         textStart: start,
+        textEnd: end - start,
         scatters: true,
         plan: dispatch,
         knowsValues: context.knowsValues ?? false,

@@ -4,7 +4,7 @@ import { constOf, constText, qualifiedName, selectOf } from './ast.js';
 import type { ArgumentConstant, Plan } from './plan.js';
 import { localPlan } from './plans.js';
 import { refuse } from './refusals.js';
-import type { StatementContext } from './statement-context.js';
+import { wholeText, type StatementContext } from './statement-context.js';
 
 /** SQL PREPARE: the session keeps the text, as it keeps that of a Parse message. */
 export function planPrepare(statement: PrepareStmt, context: StatementContext): Plan {
@@ -22,6 +22,7 @@ export function planPrepare(statement: PrepareStmt, context: StatementContext): 
     name: statement.name ?? '',
     paramTypes: (statement.argtypes ?? []).map((node) => parameterType(node, context)),
     query: tokens.text(from, end),
+    source: wholeText(context),
     offset: charactersBefore(from, tokens),
   });
 }

@@ -10,7 +10,7 @@ import { refusal, refuse } from './refusals.js';
 import { routeQuery } from './routing.js';
 import { checkSettingCalls } from './setting-calls.js';
 import { ScatteredSelect } from './scatter/scattered-select.js';
-import { analyse, type StatementContext } from './statement-context.js';
+import { analyse, wholeText, type StatementContext } from './statement-context.js';
 import { Pace } from '../util/pace.js';
 
 /** Plans a SELECT, VALUES or TABLE statement that stands by itself. */
@@ -129,6 +129,7 @@ export function planDeclare(statement: DeclareCursorStmt, context: StatementCont
     cursor: {
       action: 'declare',
       name,
+      source: wholeText(context),
       query: start === null ? null : context.constants.position(start),
       binary: (options & CURSOR_BINARY) !== 0,
       scroll: scrolls ? 'yes' : (options & CURSOR_NO_SCROLL) !== 0 ? 'no' : null,

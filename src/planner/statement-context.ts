@@ -30,6 +30,8 @@ export interface StatementContext {
   /** The whole text: `bytes[textStart + offset]` is byte `offset` of it. */
   readonly bytes: Uint8Array;
   readonly textStart: number;
+  /** Where it ends, as an offset in the text. */
+  readonly textEnd: number;
   /**
    * False: a query inside another statement (DECLARE, COPY), where several shards may do no more
    * than answer one after the other.
@@ -56,6 +58,13 @@ export interface StatementContext {
    */
   readonly outcome: { cacheable: boolean; paramCount: number };
 }
+
+/** The text that the statement stands in. */
+export function wholeText({ bytes, textStart, textEnd }: StatementContext): string {
+  return decoder.decode(bytes.subarray(textStart, textStart + textEnd));
+}
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 const walker: QueryWalker = {
   query: analyseQuery,

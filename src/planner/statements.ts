@@ -23,6 +23,7 @@ import { maintainedLookups, refuseIndexWrite } from './lookups.js';
 import type { Names } from './names.js';
 import { planSet } from './settings.js';
 import type { StatementContext } from './statement-context.js';
+import { sessionViewEdits } from './session-views.js';
 import { planCreateTableAs, planSelectInto } from './temporary-tables.js';
 import { planTransaction } from './transactions.js';
 import { assertMayScatter } from './wishes/scatter-guard.js';
@@ -156,7 +157,8 @@ export function dispatch(node: Node, context: StatementContext): Plan {
     const calls = isClients ? sequenceCalls(node, context) : null;
     const processes = isClients ? processCalls(node, context) : [];
     if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, context);
-    const edits = [...processes, ...(calls?.edits ?? [])];
+    const views = isClients ? sessionViewEdits(node, context) : [];
+    const edits = [...processes, ...views, ...(calls?.edits ?? [])];
     if (edits.length > 0) {
       countParameters(node, context);
       return fillPlan(verbOf(kindOf(node)), edits, context);

@@ -207,7 +207,7 @@ describe('what belongs to one server session is refused, since clients share tho
     ['CREATE TEMP VIEW v AS SELECT 1'],
     ['SELECT * INTO TEMP t FROM customers'],
     ['SELECT * FROM pg_prepared_statements'],
-    ['SELECT * FROM pg_cursors'],
+    ['INSERT INTO settings SELECT name FROM pg_cursors'],
     ['SELECT pg_advisory_lock(id) FROM customers WHERE id = 1'],
     ['SELECT setseed(0.5)'],
     ['SET SESSION AUTHORIZATION postgres'],

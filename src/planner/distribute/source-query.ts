@@ -29,6 +29,7 @@ export function sourceQuery(text: string, params: Params, context: StatementCont
     literals,
     bytes: sql,
     textStart: 0,
+    textEnd: sql.length,
     start: 0,
     end: sql.length,
     scatters: true,

@@ -168,7 +168,8 @@ class Gathering {
       return [this.#add(viewInput(view, shards, use, analysis, context), view.level)];
     }
     const bytes = Buffer.from(view.relation.viewDefinition!);
-    const inside = { ...context, bytes, textStart: 0, start: 0, end: bytes.length };
+    const { length: end } = bytes;
+    const inside = { ...context, bytes, textStart: 0, textEnd: end, start: 0, end };
     return ['(', ...this.text(view.select, inside), ')'];
   }
 
