@@ -125,6 +125,12 @@ const DURATION: UnitRules = {
   examples: '250ms, 5s, 10m or 1h',
   pattern: '^(0|[0-9]+ ?(ms|s|m|h))$',
 };
+const AGE: UnitRules = {
+  what: 'number of hours, days or weeks',
+  units: { h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000 },
+  examples: '12h, 90d or 26w',
+  pattern: '^(0|[0-9]+ ?(h|d|w))$',
+};
 const SIZE: UnitRules = {
   what: 'size',
   units: { KB: 1024, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 },
@@ -135,6 +141,11 @@ const SIZE: UnitRules = {
 /** `250ms`, `5s`, `10m`, `1h`; plain 0 where the bounds allow it. In milliseconds. */
 export function duration(bounds: Bounds): Spec<number> {
   return measure(bounds, DURATION);
+}
+
+/** `12h`, `90d`, `26w`, or 0. In milliseconds. */
+export function age(): Spec<number> {
+  return measure({ min: 0, max: 5200 * AGE.units['w']! }, AGE);
 }
 
 /** `512kB`, `64MB`, `1GB`, powers of 1024 as Postgres has them. In bytes. */

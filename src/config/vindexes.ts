@@ -5,7 +5,7 @@ import { makeHashVindex } from '../vindex/hash.js';
 import type { OptionField, OptionFields, OptionForm } from '../vindex/options.js';
 import { isVindexType, vindexTypes, type VindexTypeName } from '../vindex/registry.js';
 import { quoted, type Path, type Reader } from './reader.js';
-import { choice, settingValue, text } from './scalars.js';
+import { age, choice, duration, settingValue, text } from './scalars.js';
 import {
   list,
   object,
@@ -110,6 +110,10 @@ function specOf(form: OptionForm): Spec<unknown> {
       return oneOrMore('names of shards', text({ what: 'the name of a shard' }));
     case 'values':
       return oneOrMore('values', settingValue());
+    case 'age':
+      return age();
+    case 'interval':
+      return duration({ min: 1000, max: 24 * 3_600_000 });
     case 'shardByValue':
       return record('value', '', text({ what: 'the name of a shard' }));
     case 'rows':

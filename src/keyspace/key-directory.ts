@@ -9,6 +9,27 @@ export interface IdSettler {
 /** Answers of the directory's table by `keyOf`: the name of a shard; null: it has no such key. */
 export type DirectoryAnswers = ReadonlyMap<string, string | null>;
 
+/** What stands in a directory of periods (`tiered`) in place of keys, and where each belongs by its age. */
+export interface PeriodTiers {
+  /** From young to old: shards of periods that ended less than so long ago; the last one has no limit (null). */
+  readonly tiers: readonly {
+    readonly youngerThanMs: number | null;
+    readonly shards: readonly string[];
+  }[];
+  /** How often periods that have become too old for their tier are looked for. */
+  readonly intervalMs: number;
+  /** The number of the kind of all its ids, which are this modulo 4. */
+  readonly kind: number;
+  /** `firstDay` to the day before `endDay`, in days since 2000-01-01; a moment's day is that in UTC. */
+  period(id: KeyspaceId): {
+    readonly label: string;
+    readonly firstDay: number;
+    readonly endDay: number;
+  };
+  /** The place of its tier at a time (as Date.now), and the one of its shards that a new period gets. */
+  placeAt(id: KeyspaceId, nowMs: number): { readonly tier: number; readonly shard: string };
+}
+
 /** Entries that are kept; then all are forgotten. */
 const ENTRIES_MAX = 200_000;
 
@@ -25,6 +46,8 @@ export class KeyDirectory {
   collecting: KeyspaceId[] | null = null;
   /** What was just read for the statement that is looked at now. */
   answers: DirectoryAnswers | null = null;
+  /** Its keys are periods of time; null: values as they are. */
+  readonly periods: PeriodTiers | null;
   private readonly spaces: ReadonlyMap<string, IdSettler>;
   private readonly known = new Map<number, { readonly hi: number; readonly space: IdSettler }[]>();
   private size = 0;
@@ -35,10 +58,12 @@ export class KeyDirectory {
     table: KeyDirectory['table'],
     assigns: boolean,
     spaces: ReadonlyMap<string, IdSettler>,
+    periods: PeriodTiers | null = null,
   ) {
     this.table = table;
     this.assigns = assigns;
     this.spaces = spaces;
+    this.periods = periods;
   }
 
   get shardNames(): readonly string[] {

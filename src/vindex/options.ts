@@ -17,6 +17,10 @@ export type OptionForm =
   | { readonly kind: 'shards' }
   /** Value to shard. */
   | { readonly kind: 'shardByValue' }
+  /** A number of hours, days or weeks, in milliseconds. */
+  | { readonly kind: 'age' }
+  /** How often something is done, in milliseconds. */
+  | { readonly kind: 'interval' }
   /** A list of mappings with these keys. */
   | { readonly kind: 'rows'; readonly fields: OptionFields };
 
@@ -36,9 +40,11 @@ type OptionValue<F extends OptionForm> = F extends { kind: 'choice' | 'value' | 
     ? readonly string[]
     : F extends { kind: 'shardByValue' }
       ? ReadonlyMap<string, string>
-      : F extends { kind: 'rows'; fields: infer S extends OptionFields }
-        ? readonly OptionValues<S>[]
-        : never;
+      : F extends { kind: 'age' | 'interval' }
+        ? number
+        : F extends { kind: 'rows'; fields: infer S extends OptionFields }
+          ? readonly OptionValues<S>[]
+          : never;
 
 export type OptionValues<F extends OptionFields> = {
   readonly [K in keyof F]: OptionValue<F[K]['form']> | undefined;

@@ -9,6 +9,7 @@ import { plainType, type VindexType } from './options.js';
 import { rangeType } from './range.js';
 import { regionType } from './region.js';
 import { makeRingVindex } from './ring.js';
+import { tieredType } from './tiered.js';
 import { timeType } from './time.js';
 import { makeUnicodeLooseVindex } from './unicode-loose.js';
 import { makeXxhashVindex } from './xxhash.js';
@@ -24,6 +25,7 @@ export const vindexTypes = {
   binary: plainType("The value's first eight bytes", makeBinaryVindex),
   range: rangeType,
   time: timeType,
+  tiered: tieredType,
   list: listType,
   directory: directoryType,
   region: regionType,

@@ -11,6 +11,7 @@ import {
   beginsDay,
   beginsPeriod,
   dayOfMoment,
+  modulo,
   periodNames,
   periodOfDay,
   type PeriodName,
@@ -161,10 +162,6 @@ function turnOf(number: number, turns: readonly Turn[]): Turn {
     if (turns[index]!.from <= number) return turns[index]!;
   }
   return turns[0]!;
-}
-
-function modulo(value: number, divisor: number): number {
-  return ((value % divisor) + divisor) % divisor;
 }
 
 /** Even where the value is the first one of its period. */

@@ -116,6 +116,21 @@ const cases: readonly Case[] = [
     vindex: { type: 'time', period: 'week', shards: ['s2', 's0'] },
   },
   {
+    name: 'tier',
+    type: 'timestamptz',
+    keys: [
+      ...['1999-12-31 23:59:59.999999+00', '2000-01-01 00:00:00+00', '2024-01-31 23:00:00+00'],
+      ...['2024-02-01 00:00:00+00', '2024-02-29 12:00:00+00', '9999-12-31 00:00:00+00'],
+      ...['0001-01-01 00:00:00+00', '2024-03-01 00:00:00+00'],
+    ],
+    vindex: {
+      type: 'tiered',
+      table: 'tier_shards',
+      period: 'month',
+      tiers: [{ younger_than: '90d', shards: ['s3'] }, { shards: ['s0', 's1', 's2'] }],
+    },
+  },
+  {
     name: 'list',
     type: 'int8',
     keys: numbers,

@@ -10,7 +10,15 @@ import { idFromSigned, type KeyspaceId } from '../../keyspace/keyspace-id.js';
 import { homeOf, type Shard, type Topology } from '../../keyspace/topology.js';
 import { errorField, type Logger } from '../../util/logger.js';
 import { Batcher } from '../batcher.js';
-import { assignSql, countsSql, entriesSql, movingSql, setUpSql } from './directory-sql.js';
+import {
+  assignSql,
+  countsSql,
+  entriesSql,
+  movingSql,
+  otherKindSql,
+  setUpSql,
+  type NewEntry,
+} from './directory-sql.js';
 
 const QUERY_TIMEOUT_MS = 10_000;
 const LOOK_EVERY_MS = 500;
@@ -53,6 +61,7 @@ export class Directories {
     { readonly readAt: number; readonly byShard: Map<string, number> }
   >();
   private readonly ready = new WeakSet<KeyDirectory>();
+  private readonly checked = new WeakSet<KeyDirectory>();
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
@@ -131,6 +140,7 @@ export class Directories {
     entries: Map<string, Entry | null>,
   ): Promise<void> {
     const home = homeOf(this.topology(), directory.table);
+    await this.check(directory, home);
     for (let at = 0; at < ids.length; at += KEYS_MAX) {
       const some = ids.slice(at, at + KEYS_MAX);
       for (const id of some) entries.set(keyOf(id), null);
@@ -148,16 +158,32 @@ export class Directories {
   private async assign(directory: KeyDirectory, ids: readonly KeyspaceId[]): Promise<void> {
     const { table } = directory;
     const home = homeOf(this.topology(), table);
-    const byShard = await this.countsOf(directory, home);
-    const entries = ids.map((id) => {
-      const shard = leastOf(directory.shardNames, byShard);
-      byShard.set(shard, (byShard.get(shard) ?? 0) + 1);
-      return { id, shard };
-    });
+    const entries = await this.newEntries(directory, ids, home);
     for (let at = 0; at < entries.length; at += KEYS_MAX) {
       const sql = assignSql(table, entries.slice(at, at + KEYS_MAX));
       await this.query(home, sql, QUERY_TIMEOUT_MS);
     }
+  }
+
+  private async newEntries(
+    directory: KeyDirectory,
+    ids: readonly KeyspaceId[],
+    home: Shard,
+  ): Promise<readonly NewEntry[]> {
+    const { periods } = directory;
+    if (periods !== null) {
+      const now = Date.now();
+      return ids.map((id) => {
+        const { label: key } = periods.period(id);
+        return { id, key, shard: periods.placeAt(id, now).shard };
+      });
+    }
+    const byShard = await this.countsOf(directory, home);
+    return ids.map((id) => {
+      const shard = leastOf(directory.shardNames, byShard);
+      byShard.set(shard, (byShard.get(shard) ?? 0) + 1);
+      return { id, key: null, shard };
+    });
   }
 
   private async countsOf(directory: KeyDirectory, home: Shard): Promise<Map<string, number>> {
@@ -197,10 +223,19 @@ export class Directories {
     );
   }
 
+  /** Throws SqlError 0A000 where a directory's table is kept for periods of another length. */
+  private async check(directory: KeyDirectory, home: Shard): Promise<void> {
+    const { periods, table } = directory;
+    if (periods === null || this.checked.has(directory)) return;
+    const [other] = await this.query(home, otherKindSql(table, periods.kind), QUERY_TIMEOUT_MS);
+    if (other !== undefined) throw otherKindError(table);
+    this.checked.add(directory);
+  }
+
   /** Makes the table where it is missing: at home and, empty, on all other shards. */
   private async setUp(directory: KeyDirectory, topology: Topology): Promise<void> {
     if (this.ready.has(directory)) return;
-    const sql = setUpSql(directory.table);
+    const sql = setUpSql(directory.table, directory.periods?.kind ?? null);
     await Promise.all(topology.shards.map((shard) => this.query(shard, sql, QUERY_TIMEOUT_MS)));
     this.ready.add(directory);
   }
@@ -247,6 +282,14 @@ function unknownShard({ table }: KeyDirectory, shard: string): Error {
     'feature_not_supported',
     `directory "${table.schema}.${table.name}" names shard "${shard}", which the keyspace does not have`,
     { hint: 'Put the shard back into the configuration, or correct the directory.' },
+  );
+}
+
+function otherKindError({ schema, name }: KeyDirectory['table']): Error {
+  return sqlError(
+    'feature_not_supported',
+    `table "${schema}.${name}" is kept for periods of another length`,
+    { hint: 'Give the vindex its old period back, or a table of its own and its rows anew.' },
   );
 }
 

@@ -5,20 +5,39 @@ import { SET_UP_LOCK } from '../../transaction/decisions.js';
 
 type Table = KeyDirectory['table'];
 
-/** Makes a directory's table; on every shard, as any table. */
-export function setUpSql(table: Table): string {
+/** An entry that is to be made. `key` is for people; null: only its hash is known. */
+export interface NewEntry {
+  readonly id: KeyspaceId;
+  readonly key: string | null;
+  readonly shard: string;
+}
+
+/** Makes a directory's table; on every shard, as any table. `kind`: of its periods; null: it has none. */
+export function setUpSql(table: Table, kind: number | null): string {
   const name = nameOf(table);
   const index = quoteIdentifier(`${table.name.slice(0, 50)}_moving`);
   const comment =
-    'On which shard each key is, by the hash of keys; kept by Shardgate: leave it alone';
+    kind === null
+      ? 'On which shard each key is, by the hash of keys; kept by Shardgate: leave it alone'
+      : 'On which shard each period is; kept by Shardgate: leave it alone';
+  const check = kind === null ? '' : ` CHECK (${isKind(kind)})`;
   return (
     'SET LOCAL client_min_messages = warning;' +
     `SELECT pg_catalog.pg_advisory_xact_lock(${SET_UP_LOCK});` +
-    `CREATE TABLE IF NOT EXISTS ${name} (key_hash bigint PRIMARY KEY, key text, shard text NOT NULL,` +
+    `CREATE TABLE IF NOT EXISTS ${name} (key_hash bigint PRIMARY KEY${check}, key text, shard text NOT NULL,` +
     ' moving boolean NOT NULL DEFAULT false, changed_at timestamptz NOT NULL DEFAULT clock_timestamp());' +
     `CREATE INDEX IF NOT EXISTS ${index} ON ${name} (key_hash) WHERE moving;` +
     `COMMENT ON TABLE ${name} IS ${quoteLiteral(comment)}`
   );
+}
+
+/** A row where some entry is of another kind of periods. */
+export function otherKindSql(table: Table, kind: number): string {
+  return `SELECT 1 FROM ${nameOf(table)} WHERE NOT ${isKind(kind)} LIMIT 1`;
+}
+
+function isKind(kind: number): string {
+  return `(key_hash & 3) = ${kind}`;
 }
 
 /** Keys that are on the move. */
@@ -40,12 +59,12 @@ export function countsSql(table: Table): string {
 }
 
 /** Gives keys their shards, but for those that have got one meanwhile. */
-export function assignSql(
-  table: Table,
-  entries: readonly { readonly id: KeyspaceId; readonly shard: string }[],
-): string {
-  const rows = entries.map(({ id, shard }) => `(${signedId(id)}, ${quoteLiteral(shard)})`);
-  return `INSERT INTO ${nameOf(table)} (key_hash, shard) VALUES ${rows.join(', ')} ON CONFLICT DO NOTHING`;
+export function assignSql(table: Table, entries: readonly NewEntry[]): string {
+  const rows = entries.map(({ id, key, shard }) => {
+    const text = key === null ? 'NULL' : quoteLiteral(key);
+    return `(${signedId(id)}, ${text}, ${quoteLiteral(shard)})`;
+  });
+  return `INSERT INTO ${nameOf(table)} (key_hash, key, shard) VALUES ${rows.join(', ')} ON CONFLICT DO NOTHING`;
 }
 
 /** Marks a key as moving; one that is new gets a shard. Where it is does not change yet. One row: its shard. */

@@ -4,6 +4,8 @@ import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
 export const periodNames = ['day', 'week', 'month', 'year'] as const;
 export type PeriodName = (typeof periodNames)[number];
 
+const EPOCH_MS = Date.UTC(2000, 0, 1);
+const DAY_MS = 86_400_000;
 /** 2000-01-03, the first Monday, as days since 2000-01-01. */
 const FIRST_MONDAY = 2;
 /** 2000-01-01 as days since 0000-03-01. */
@@ -19,6 +21,25 @@ export function periodOfDay(days: number, period: PeriodName): number {
   if (period === 'week') return Math.floor((days - FIRST_MONDAY) / 7);
   const months = monthOfDay(days);
   return period === 'month' ? months : Math.floor(months / 12);
+}
+
+/** The first day of a period, in days since 2000-01-01. */
+export function firstDayOf(number: number, period: PeriodName): number {
+  if (period === 'day') return number;
+  if (period === 'week') return 7 * number + FIRST_MONDAY;
+  const months = period === 'month' ? number : 12 * number;
+  return (Date.UTC(2000, months, 1) - EPOCH_MS) / DAY_MS;
+}
+
+/** How people call a period: 2024, 2024-01, or its first day. */
+export function periodLabel(number: number, period: PeriodName): string {
+  const firstDay = new Date(momentOfDay(firstDayOf(number, period))).toISOString();
+  return firstDay.slice(0, { year: -20, month: -17, week: -14, day: -14 }[period]);
+}
+
+/** When a day begins in UTC, as Date.now counts. */
+export function momentOfDay(days: number): number {
+  return EPOCH_MS + days * DAY_MS;
 }
 
 /** Whether a day is the first one of its period. */
@@ -37,6 +58,11 @@ function monthOfDay(days: number): number {
   const dayOfYear = day - (365 * year + Math.floor(year / 4) - Math.floor(year / 100));
   const fromMarch = Math.floor((5 * dayOfYear + 2) / 153);
   return (era * 400 + year - 2000) * 12 + fromMarch + 2;
+}
+
+/** From 0 to the divisor, of periods before 2000 too. */
+export function modulo(number: number, divisor: number): number {
+  return ((number % divisor) + divisor) % divisor;
 }
 
 /** A day holds 2^13 times this many microseconds. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { KeyspaceIdCell } from '../../../src/keyspace/keyspace-id.js';
+import { collectedKeys, type KeyDirectory } from '../../../src/keyspace/key-directory.js';
+import { KeyspaceIdCell, type KeyspaceId } from '../../../src/keyspace/keyspace-id.js';
 import { TypeOid } from '../../../src/keyspace/type-oids.js';
 import { MAPPED, NO_MATCH, type Vindex } from '../../../src/keyspace/vindex.js';
 import { beginsPeriod, periodOfDay } from '../../../src/vindex/values/periods.js';
@@ -260,6 +261,100 @@ describe('list', () => {
         'values.a: "a" is no value of type bigint; write a bigint, or the column_type that the columns have',
       ],
       ['others: the keyspace has no shard "s5"; did you mean "s0"?'],
+    ]);
+  });
+});
+
+describe('tiered', () => {
+  const DAY = 86_400_000;
+  const young = { younger_than: 90 * DAY, shards: ['s0', 's1'] };
+  const old = { shards: ['s2', 's3'] };
+
+  function tiered(period: string): KeyDirectory {
+    return makeSound('tiered', { table: 'p', period, tiers: [young, old] }).directory!;
+  }
+
+  /** What the table is asked for when a value is looked for. */
+  function periodOf(period: string, column: TypeName, text: string): KeyspaceId {
+    const vindex = makeSound('tiered', { table: 'p', period, tiers: [young, old] });
+    const asked = collectedKeys([vindex.directory!], () => {
+      mapText(vindex.mapper(TypeOid[column], TypeOid.unknown)!, text);
+    });
+    return [...asked.values()][0]![0]!;
+  }
+
+  test.each([
+    ['day', '2024-02-29', '2024-02-29', '2024-02-29', 1],
+    ['week', '2024-02-29', '2024-02-26', '2024-02-26', 7],
+    ['month', '2024-02-29', '2024-02', '2024-02-01', 29],
+    ['year', '2024-02-29', '2024', '2024-01-01', 366],
+    ['week', '1999-12-31', '1999-12-27', '1999-12-27', 7],
+    ['month', '0001-01-01', '0001-01', '0001-01-01', 31],
+    ['year', '9999-12-31', '9999', '9999-01-01', 365],
+  ])('a %s holds %s', (name, day, label, first, length) => {
+    const periods = tiered(name).periods!;
+    const { firstDay, endDay, ...rest } = periods.period(periodOf(name, 'date', day));
+    expect(rest.label).toBe(label);
+    expect(new Date(Date.UTC(2000, 0, 1) + firstDay * DAY).toISOString().slice(0, 10)).toBe(first);
+    expect(endDay - firstDay).toBe(length);
+    expect(periodOf(name, 'timestamp', `${day} 23:59:59.999999`)).toEqual(
+      periodOf(name, 'date', day),
+    );
+    expect(periodOf(name, 'timestamptz', `${day} 12:00:00+12`)).toEqual(
+      periodOf(name, 'date', day),
+    );
+  });
+
+  test('periods of two kinds never have one id', () => {
+    const ids = ['day', 'week', 'month', 'year'].map(
+      (name) => periodOf(name, 'date', '2000-01-03').lo & 3,
+    );
+    expect(new Set(ids).size).toBe(4);
+  });
+
+  test('a period falls to the next tier when it has been over for so long', () => {
+    const periods = tiered('month').periods!;
+    const id = periodOf('month', 'date', '2024-01-15');
+    const end = Date.UTC(2024, 1, 1);
+    expect(periods.placeAt(id, end - 400 * DAY)).toEqual({ tier: 0, shard: 's0' });
+    expect(periods.placeAt(id, end + 90 * DAY - 1)).toEqual({ tier: 0, shard: 's0' });
+    expect(periods.placeAt(id, end + 90 * DAY)).toEqual({ tier: 1, shard: 's2' });
+    expect(periods.placeAt(periodOf('month', 'date', '2024-02-15'), end)).toEqual({
+      tier: 0,
+      shard: 's1',
+    });
+    expect(periods.placeAt(periodOf('month', 'date', '1999-12-15'), end)).toEqual({
+      tier: 1,
+      shard: 's3',
+    });
+  });
+
+  test('values without a period have no shard', () => {
+    const mapper = makeSound('tiered').mapper(TypeOid.date, TypeOid.unknown)!;
+    for (const day of ['infinity', '-infinity', '10000-01-01']) {
+      expect(mapText(mapper, day)).toBe('no shard');
+    }
+  });
+
+  test('what cannot be tiers is told', () => {
+    const problems = (...tiers: object[]): string[] =>
+      problemsOf('tiered', { table: 'p', period: 'day', tiers });
+    expect([
+      problems(young),
+      problems(old, old),
+      problems(young, young, old),
+      problems(young, { shards: ['x9'] }),
+      problemsOf('tiered', { table: 'a.b.c', period: 'day', tiers: [old] }),
+    ]).toEqual([
+      [
+        'tiers.0.younger_than: older periods have no tier; end the list with a tier without younger_than',
+      ],
+      [
+        'tiers.0: a tier without a limit in front of others; write younger_than: 90d, or the age that fits',
+      ],
+      ['tiers.1.younger_than: not older than the tier before; list the tiers from young to old'],
+      ['tiers.1.shards: the keyspace has no shard "x9"; its shards are s0, s1, s2, s3'],
+      ['table: no name of a table; write name or schema.name, spelled as \\d shows it'],
     ]);
   });
 });

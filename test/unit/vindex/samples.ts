@@ -29,6 +29,11 @@ export const sampleOptions: Readonly<Record<VindexTypeName, Options>> = {
     ],
   },
   time: { period: 'month' },
+  tiered: {
+    table: 'period_shards',
+    period: 'month',
+    tiers: [{ younger_than: 90 * 86_400_000, shards: ['s0', 's1'] }, { shards: ['s2'] }],
+  },
   directory: { table: 'key_shards' },
   list: { values: new Map([['7', 's3']]), others: ['s0', 's1', 's2'] },
   region: {
