@@ -12,7 +12,6 @@ import { GatherBranches } from './gather-branches.js';
 import { cancelError, tableError } from './gather-errors.js';
 import type { GatheredSize } from './gather-limits.js';
 import { HASH_JOINS_SQL } from './gather-script.js';
-import { RowCapture } from './row-capture.js';
 
 /** An input whose rows are dealt to the targets. */
 export interface DealingInput {
@@ -54,8 +53,6 @@ export class Deal implements Operation {
   private readonly branches: GatherBranches;
   /** Of each input. */
   private readonly rows: readonly DealtRows[];
-  /** Cuts what comes of each input into rows. */
-  private readonly intakes: readonly RowCapture[];
   private loading = false;
   private error: Buffer | null = null;
   private ended = false;
@@ -69,12 +66,6 @@ export class Deal implements Operation {
       ...inputs.map(({ sources }) => sources),
     ]);
     this.rows = inputs.map(() => new DealtRows(targets.length));
-    this.intakes = this.rows.map((rows) => {
-      return new RowCapture(host, (_backend, buffer, start, end) => {
-        rows.add(buffer, start, end);
-        this.count(0, 1);
-      });
-    });
   }
 
   /** Sends the requests; this must be the session's operation already. */
@@ -107,7 +98,7 @@ export class Deal implements Operation {
     targets.forEach((backend, place) => {
       inputs.forEach(({ copy }, input) => {
         backend.statements.runUnnamed(copy, NO_VALUES, false);
-        backend.out.bytes(this.rows[input]!.content(place));
+        for (const bytes of this.rows[input]!.content(place)) backend.writeThrough(bytes);
         this.branches.of(backend).steps.push({ kind: 'copy', input });
       });
       backend.requestFlush();
@@ -134,10 +125,13 @@ export class Deal implements Operation {
   }
 
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
-    const [step] = this.branches.of(backend).steps;
+    const branch = this.branches.of(backend);
+    const [step] = branch.steps;
     if (this.error !== null || step?.kind !== 'input') return true;
-    this.count(end - start, 0);
-    this.intakes[step.input]!.passToClient(backend, buffer, start, end);
+    const rows = this.rows[step.input]!;
+    const before = rows.rowCount;
+    rows.push(branch.rows[step.input]!, buffer, start, end);
+    this.count(end - start, rows.rowCount - before);
     return true;
   }
 
