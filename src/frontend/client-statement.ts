@@ -17,9 +17,13 @@ export interface ClientStatement {
   planned: PlannedText;
   /** Names meant what they meant under this when it was planned. */
   searchPathKey: string;
+  /** `SessionPlanning.meaningKey` of `prepared`. */
+  meaningKey: string;
   /** The literals of `text`. */
   literals: Literals;
-  readonly prepared: PreparedText;
+  prepared: PreparedText;
+  /** Whoever prepares the same text shares `prepared`. */
+  readonly isShared: boolean;
   /** The schema has changed since clients were told its columns: they may be others now. */
   inDoubt: boolean;
   /** All parameter types as a shard inferred them; known once they were needed. */

@@ -28,6 +28,7 @@ export class SessionPlanning {
   private context: PlanContext | null = null;
   /** The settings that `context` was last found to hold for. */
   private contextSettings: ReadonlyMap<string, string> | null = null;
+  private contextMeaning = '';
   private aside: { readonly planned: PlannedText } | { readonly error: unknown } | null = null;
 
   constructor(session: Session) {
@@ -40,6 +41,12 @@ export class SessionPlanning {
   /** Equal while names mean the same. */
   get searchPathKey(): string {
     return this.current().searchPathKey;
+  }
+
+  /** Equal while servers read the same text the same way. */
+  get meaningKey(): string {
+    this.current();
+    return this.contextMeaning;
   }
 
   get planner(): Planner {
@@ -60,6 +67,7 @@ export class SessionPlanning {
     // Asked several times a statement.
     const sameSettings = this.contextSettings === settings.current && !work.changesSettings;
     if (context !== null && sameSettings && context.temporary === temporary) return context;
+    this.contextMeaning = this.meaning();
     const path = this.setting('search_path');
     const set = this.setting('role');
     const role = set === 'none' ? undefined : set;
@@ -89,6 +97,15 @@ export class SessionPlanning {
       if (value !== undefined && value !== '') found = { ...found, [name]: value };
     }
     return found;
+  }
+
+  private meaning(): string {
+    let key = '';
+    for (const name of meaningSettings) {
+      const value = this.setting(name);
+      if (value !== undefined) key += `${name}\0${value}\0`;
+    }
+    return key;
   }
 
   /** The sequence of this name, as regclass input reads it; null: there is none. Temporary ones are refused: 0A000. */
@@ -223,6 +240,24 @@ export class SessionPlanning {
 function keyOfWish(wish: WishTexts): string {
   return wishNames.map((name) => wish[name] ?? '').join('\0');
 }
+
+/**
+ * What a server reads constants by, and folds calls and casts of them with, once for all executions of a prepared
+ * statement (PostgreSQL 18: input and output functions that are called by parse_coerce.c and clauses.c).
+ */
+const meaningSettings: readonly string[] = [
+  'array_nulls',
+  'bytea_output',
+  'datestyle',
+  'extra_float_digits',
+  'intervalstyle',
+  'lc_monetary',
+  'timezone',
+  'timezone_abbreviations',
+  'transform_null_equals',
+  'xmlbinary',
+  'xmloption',
+];
 
 const NO_TYPES: readonly number[] = [];
 

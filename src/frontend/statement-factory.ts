@@ -3,7 +3,7 @@ import { sqlError } from '../errors/sql-error.js';
 import { fillText, slotsOf } from '../executor/fill-text.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { readParse, type ParseMessage } from '../protocol/frontend-messages.js';
-import { Literals } from '../sql/literals.js';
+import { LiteralKind, Literals } from '../sql/literals.js';
 import { runnable, type ClientStatement } from './client-statement.js';
 import type { ClientStatements } from './client-statements.js';
 import { refusalError } from './shard-choice.js';
@@ -29,7 +29,7 @@ export class StatementFactory {
   ): ClientStatement | null {
     const { control, literals } = this.session;
     const again = statements.unnamedAgain(buffer, start, end);
-    if (again !== null && this.isCurrent(again)) {
+    if (again?.isShared === true && this.isCurrent(again)) {
       control.refuseWhereFailed(onlyPlan(again.planned));
       return again;
     }
@@ -67,15 +67,21 @@ export class StatementFactory {
       throw refusalError(plan.refusal);
     }
     const unique = literals.count === 0;
-    const known = this.knownText(planned, unique, buffer, textStart, textEnd, end);
+    const isShared =
+      !isFetch(plan) &&
+      !session.work.staysWhereItIs &&
+      !mayTellTime(buffer.subarray(textStart, textEnd), literals);
+    const known = this.knownText(planned, isShared, unique, buffer, textStart, textEnd, end);
     return this.filledIn({
       name,
       text: known.text,
       paramTypes,
       planned,
       searchPathKey: session.planning.searchPathKey,
+      meaningKey: session.planning.meaningKey,
       literals: unique ? NO_LITERALS : literals.copy(),
       prepared: known.prepared,
+      isShared,
       inDoubt: false,
       inferredTypes: null,
       preparedAt: 0,
@@ -88,6 +94,7 @@ export class StatementFactory {
   refresh(statement: ClientStatement): boolean {
     const { planning, pins } = this.session;
     if (pins.unread && !pins.read()) return false;
+    if (statement.meaningKey !== planning.meaningKey) this.mean(statement);
     if (!this.isCurrent(statement)) {
       const { text, paramTypes, literals } = statement;
       const again = planning.plan(text, 0, text.length, paramTypes, literals);
@@ -98,6 +105,17 @@ export class StatementFactory {
       statement.inDoubt = statement.prepared.described !== null;
     }
     return this.fill(statement);
+  }
+
+  /** Servers are to read the text under other settings than before. */
+  private mean(statement: ClientStatement): void {
+    const { planning, context } = this.session;
+    const { prepared, planned, searchPathKey } = statement;
+    statement.meaningKey = planning.meaningKey;
+    statement.filled = null;
+    if (!statement.isShared) return;
+    const key = this.preparedContext(planned, searchPathKey);
+    statement.prepared = context.texts.intern(prepared.parseRest, key);
   }
 
   /** Whether it would be planned the same way now. */
@@ -138,7 +156,10 @@ export class StatementFactory {
     const planned = planning.plan(text, 0, text.length, paramTypes, literals);
     if (planned === null) return false;
     const { parseRest } = unnamedText(text, paramTypes);
-    const prepared = context.texts.intern(parseRest, preparedContext(planned, searchPathKey));
+    const key = this.preparedContext(planned, searchPathKey);
+    const prepared = statement.isShared
+      ? context.texts.intern(parseRest, key)
+      : context.texts.unshared(parseRest);
     statement.filled = {
       statement: { ...statement, text, planned, literals, prepared, inferredTypes: null },
       slots,
@@ -149,31 +170,37 @@ export class StatementFactory {
   /** A plan without literals is that of one text only, which is copied once. */
   private knownText(
     planned: PlannedText,
+    isShared: boolean,
     unique: boolean,
     buffer: Buffer,
     textStart: number,
     textEnd: number,
     end: number,
   ): KnownText {
-    const { session } = this;
-    const { texts } = session.context;
-    // A server keeps the columns of the cursor that it saw when it parsed this.
-    if (isFetch(onlyPlan(planned))) {
-      const text = Buffer.from(buffer.subarray(textStart, textEnd));
-      return { text, prepared: texts.unshared(buffer.subarray(textStart, end)) };
-    }
-    const known = unique ? texts.ofPlan.get(planned) : undefined;
-    if (known !== undefined) return known;
-    const context = preparedContext(planned, session.planning.searchPathKey);
+    const { planning, context } = this.session;
+    const { texts } = context;
+    const { meaningKey, searchPathKey } = planning;
+    const known = unique && isShared ? texts.ofPlan.get(planned) : undefined;
+    if (known?.meaningKey === meaningKey) return known;
+    const parseRest = buffer.subarray(textStart, end);
     const made: KnownText = {
       text: Buffer.from(buffer.subarray(textStart, textEnd)),
-      prepared: texts.intern(buffer.subarray(textStart, end), context),
+      meaningKey,
+      prepared: isShared
+        ? texts.intern(parseRest, this.preparedContext(planned, searchPathKey))
+        : texts.unshared(parseRest),
     };
-    if (unique) texts.ofPlan.set(planned, made);
+    if (unique && isShared) texts.ofPlan.set(planned, made);
     return made;
+  }
+
+  /** What the same text may mean another thing under. */
+  private preparedContext(planned: PlannedText, searchPathKey: string): string {
+    return `${planned.catalogVersion}\0${searchPathKey}\0\0${this.session.planning.meaningKey}`;
   }
 }
 
+/** A server keeps the columns of the cursor that it saw when it parsed this. */
 function isFetch(plan: Plan): boolean {
   return plan.kind === 'route' && plan.cursor?.action === 'fetch';
 }
@@ -191,7 +218,23 @@ function tooManyParameters(): Error {
   );
 }
 
-/** What the same text may mean another thing under. */
-function preparedContext(planned: PlannedText, searchPathKey: string): string {
-  return `${planned.catalogVersion}\0${searchPathKey}`;
+/** Has a string such as 'today', which a server reads when it parses the text. */
+function mayTellTime(text: Buffer, literals: Literals): boolean {
+  const { count, starts, ends, kinds } = literals;
+  for (let i = 0; i < count; i++) {
+    const pattern = clockTexts.get(kinds[i]!);
+    if (pattern?.test(text.toString('latin1', starts[i], ends[i])) === true) return true;
+  }
+  return false;
 }
+
+const clockWords = /now|today|tomorrow|yesterday/i;
+/** Escapes may spell such a word. */
+const clockWordsEscaped = /now|today|tomorrow|yesterday|\\/i;
+/** By the kind of the literal. */
+const clockTexts: ReadonlyMap<number, RegExp> = new Map([
+  [LiteralKind.string, clockWords],
+  [LiteralKind.dollarString, clockWords],
+  [LiteralKind.escapeString, clockWordsEscaped],
+  [LiteralKind.unicodeString, clockWordsEscaped],
+]);

@@ -34,6 +34,8 @@ export interface Description {
 /** A client's text, kept, and the PreparedText that it shares with others. */
 export interface KnownText {
   readonly text: Buffer;
+  /** Of the settings under which servers read it. */
+  readonly meaningKey: string;
   readonly prepared: PreparedText;
 }
 
