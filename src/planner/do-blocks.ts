@@ -3,7 +3,7 @@ import { SqlError } from '../errors/sql-error.js';
 import { bodyOf, defElemText, forEachChild, qualifiedName } from './ast.js';
 import { planBlock } from './call-plans.js';
 import { planDdl } from './ddl.js';
-import type { Plan } from './plan.js';
+import type { BroadcastPlan, Plan } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
 import { onServers } from './role-plans.js';
@@ -71,13 +71,18 @@ function planDdlBlock(source: string, context: StatementContext): Plan {
   const ofRoles = plans.some(isOfRoles) || ROLE_CATALOGS.test(body);
   for (const plan of plans) {
     if (plan?.kind !== 'broadcast' || !plan.transactional) return refuseBlock();
-    if (ofRoles ? plan.servers?.alters !== null : !plan.ddl) refuseBlock();
+    if (ofRoles ? !isPlainRoles(plan) : !plan.ddl) refuseBlock();
   }
-  return ofRoles ? onServers(null) : broadcastPlan('ddl', null, { ddl: true, transactional: true });
+  return ofRoles ? onServers() : broadcastPlan('ddl', null, { ddl: true, transactional: true });
 }
 
 function isOfRoles(plan: Plan | null): boolean {
   return plan?.kind === 'broadcast' && plan.servers !== undefined;
+}
+
+/** It changes no role that Shardgate might connect as. */
+function isPlainRoles({ servers }: BroadcastPlan): boolean {
+  return servers?.alters.length === 0;
 }
 
 function optionOf({ args = [] }: DoStmt, name: string): string | null {

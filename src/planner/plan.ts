@@ -652,9 +652,14 @@ export interface BroadcastPlan extends PlanBase {
   readonly instead?: { readonly sql: string; readonly tag: string };
   /**
    * It is about what all databases of a server have in common, so one shard of each server runs it.
-   * `alters`: the role that it changes, which must not be the one that Shardgate connects as; null: none.
+   * `alters`: the roles that it changes, of which none may be one that Shardgate connects as; for messages, what
+   * it does to them. `databases`: it is about what they own, so every shard runs it; two of one server cannot.
    */
-  readonly servers?: { readonly alters: string | null };
+  readonly servers?: {
+    readonly command: string;
+    readonly alters: readonly string[];
+    readonly databases?: true;
+  };
   /** Told when it has succeeded. */
   readonly notice?: DdlNotice;
   /** Each shard commits it by itself; what has been done is written down, so that it can be gone on with. */

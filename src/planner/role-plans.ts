@@ -1,4 +1,4 @@
-import type { CreateRoleStmt, Node, RoleSpec } from '@pgsql/types';
+import type { AlterRoleSetStmt, CreateRoleStmt, Node, RoleSpec } from '@pgsql/types';
 import { defElemText } from './ast.js';
 import type { BroadcastPlan, DdlNotice } from './plan.js';
 import { broadcastPlan } from './plans.js';
@@ -11,7 +11,7 @@ import { refuse } from './refusals.js';
 export function planRoles(node: Node): BroadcastPlan | null {
   if ('CreateRoleStmt' in node) {
     const notice = loginNotice(node.CreateRoleStmt);
-    return { ...onServers(null), ...(notice === null ? {} : { notice }) };
+    return { ...onServers(), ...(notice === null ? {} : { notice }) };
   }
   if ('AlterRoleStmt' in node) {
     // ALTER GROUP ... ADD USER changes who belongs to it.
@@ -19,27 +19,67 @@ export function planRoles(node: Node): BroadcastPlan | null {
     const members = (options ?? []).some(
       (o) => 'DefElem' in o && o.DefElem.defname === 'rolemembers',
     );
-    return onServers(members ? null : alteredRole(role));
+    return members ? onServers() : onServers('ALTER ROLE', [namedRole('ALTER ROLE', role)]);
   }
-  if ('DropRoleStmt' in node || 'GrantRoleStmt' in node) return onServers(null);
-  if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_ROLE') return onServers(null);
-  if ('CommentStmt' in node && node.CommentStmt.objtype === 'OBJECT_ROLE') return onServers(null);
-  if ('SecLabelStmt' in node && node.SecLabelStmt.objtype === 'OBJECT_ROLE') return onServers(null);
-  if ('GrantStmt' in node && node.GrantStmt.objtype === 'OBJECT_PARAMETER_ACL')
-    return onServers(null);
+  if ('AlterRoleSetStmt' in node) return planRoleSettings(node.AlterRoleSetStmt);
+  if ('ReassignOwnedStmt' in node) {
+    const { roles, newrole } = node.ReassignOwnedStmt;
+    return onDatabases('REASSIGN OWNED', roles, newrole);
+  }
+  if ('DropOwnedStmt' in node) return onDatabases('DROP OWNED', node.DropOwnedStmt.roles);
+  if ('DropRoleStmt' in node || 'GrantRoleStmt' in node) return onServers();
+  if ('RenameStmt' in node && node.RenameStmt.renameType === 'OBJECT_ROLE') return onServers();
+  if ('CommentStmt' in node && node.CommentStmt.objtype === 'OBJECT_ROLE') return onServers();
+  if ('SecLabelStmt' in node && node.SecLabelStmt.objtype === 'OBJECT_ROLE') return onServers();
+  if ('GrantStmt' in node && node.GrantStmt.objtype === 'OBJECT_PARAMETER_ACL') return onServers();
   return null;
 }
 
-/** `alters`: a role that must not be the one that Shardgate connects as. */
-export function onServers(alters: string | null): BroadcastPlan {
+/** `alters`: roles of which none may be one that Shardgate connects as; `command` does that. */
+export function onServers(command = '', alters: readonly string[] = []): BroadcastPlan {
   const plan = broadcastPlan('ddl', null, { ddl: false, transactional: true });
-  return { ...plan, servers: { alters } };
+  return { ...plan, servers: { command, alters } };
 }
 
-function alteredRole(role: RoleSpec | undefined): string {
-  if (role?.roletype === 'ROLESPEC_CSTRING') return role.rolename ?? '';
+/** What is about all that a role has in a database. */
+function onDatabases(
+  command: string,
+  roles: readonly Node[] = [],
+  newRole?: RoleSpec,
+): BroadcastPlan {
+  const alters = roles.map((node) =>
+    namedRole(command, 'RoleSpec' in node ? node.RoleSpec : undefined),
+  );
+  if (newRole !== undefined && newRole.roletype !== 'ROLESPEC_CSTRING') refuseCurrent(command);
+  const plan = broadcastPlan('ddl', null, { ddl: true, transactional: true });
+  return { ...plan, servers: { command, alters, databases: true } };
+}
+
+/** Settings with which sessions of a role begin. */
+function planRoleSettings({ role, database, setstmt }: AlterRoleSetStmt): BroadcastPlan {
+  const command = 'ALTER ROLE ... SET';
+  if (role === undefined || database !== undefined || setstmt?.kind === 'VAR_SET_CURRENT') {
+    refuse(
+      `${command} for all roles, in a database, or FROM CURRENT is not supported`,
+      'Give the users these settings in the configuration (auth.users).',
+    );
+  }
+  const name = namedRole(command, role);
+  const notice = {
+    message: `settings of role "${name}" are stored on the servers: sessions of Shardgate do not begin with them`,
+    hint: 'Give the user these settings under auth.users.',
+  };
+  const plan = onServers(command, [name]);
+  return setstmt?.kind === 'VAR_SET_VALUE' ? { ...plan, notice } : plan;
+}
+
+function namedRole(command: string, role: RoleSpec | undefined): string {
+  return role?.roletype === 'ROLESPEC_CSTRING' ? (role.rolename ?? '') : refuseCurrent(command);
+}
+
+function refuseCurrent(command: string): never {
   return refuse(
-    'ALTER ROLE of the current user is not supported: Shardgate connects to the servers as that',
+    `${command} of the current user is not supported: Shardgate connects to the servers as that`,
     'Run it on each server, and change the configuration with it.',
   );
 }

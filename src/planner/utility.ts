@@ -148,14 +148,13 @@ const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: s
   CreatedbStmt: ['CREATE DATABASE', 'Create it on each server.'],
   DropdbStmt: ['DROP DATABASE', 'Drop it on each server.'],
   AlterDatabaseStmt: ['ALTER DATABASE', 'Run it on each server.'],
-  AlterDatabaseSetStmt: ['ALTER DATABASE', 'Run it on each server.'],
+  AlterDatabaseSetStmt: [
+    'ALTER DATABASE ... SET',
+    'Run it in each database; or give users these settings in the configuration (auth.users).',
+  ],
   CreateTableSpaceStmt: ['CREATE TABLESPACE', 'Run it on each server.'],
   DropTableSpaceStmt: ['DROP TABLESPACE', 'Run it on each server.'],
   AlterSystemStmt: ['ALTER SYSTEM', 'Run it on a direct connection to each server.'],
-  AlterRoleSetStmt: [
-    'ALTER ROLE ... SET',
-    'Give the user these settings in the configuration (auth.users).',
-  ],
   CreateSubscriptionStmt: ['CREATE SUBSCRIPTION', 'Run it on a direct connection.'],
   AlterSubscriptionStmt: ['ALTER SUBSCRIPTION', 'Run it on a direct connection.'],
   DropSubscriptionStmt: ['DROP SUBSCRIPTION', 'Run it on a direct connection.'],
@@ -166,8 +165,6 @@ const refusedKinds: Readonly<Record<string, readonly [construct: string, hint: s
     'CREATE RULE',
     'Use a trigger that only computes, or a view; else do it in the application.',
   ],
-  ReassignOwnedStmt: ['REASSIGN OWNED', 'Run it on each server.'],
-  DropOwnedStmt: ['DROP OWNED', 'Run it on each server.'],
 };
 
 export function refuseStatement(node: Node): never {

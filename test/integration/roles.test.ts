@@ -10,7 +10,10 @@ import { serverNames } from '../support/servers.js';
 
 const tables = {
   main: { logs: {} },
-  shop: { things: { shard_key: 'id', vindex: 'by_key' } },
+  shop: {
+    things: { shard_key: 'id', vindex: 'by_key' },
+    owned: { shard_key: 'id', vindex: 'by_key' },
+  },
 };
 
 let scene: Scene;
@@ -71,8 +74,43 @@ describe('as on one server', () => {
     'DROP ROLE postgres',
     `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sgt_app') THEN CREATE ROLE sgt_app; END IF; END $$`,
     'CREATE ROLE sgt_a; CREATE ROLE sgt_b; DROP ROLE sgt_a, sgt_b',
+    `ALTER ROLE sgt_app SET work_mem = '1MB'; ALTER ROLE sgt_app SET search_path TO a, "B"`,
+    `SELECT rolconfig FROM pg_roles WHERE rolname = 'sgt_app'`,
+    'ALTER USER sgt_app RESET work_mem',
+    'ALTER ROLE sgt_app SET no_such_setting = 1',
+    'ALTER ROLE sgt_nobody SET work_mem = 64',
+    `SELECT rolconfig FROM pg_roles WHERE rolname = 'sgt_app'`,
+    'ALTER ROLE sgt_app RESET ALL',
   ])('%s', async (sql) => {
     await scene.comparison.expectSame(sql);
+  });
+
+  test('what a role owns is given to another one, or dropped, in every database', async () => {
+    for (const sql of [
+      'CREATE ROLE sgt_old',
+      'CREATE ROLE sgt_new',
+      'CREATE TABLE owned (id int PRIMARY KEY)',
+      'INSERT INTO owned SELECT generate_series(1, 9)',
+      'ALTER TABLE owned OWNER TO sgt_old',
+      'DROP ROLE sgt_old',
+      'BEGIN',
+      'DROP OWNED BY sgt_old',
+      `SELECT to_regclass('owned')`,
+      'ROLLBACK',
+      'REASSIGN OWNED BY sgt_old TO sgt_new',
+      `SELECT tableowner FROM pg_tables WHERE tablename = 'owned'`,
+      'GRANT SELECT ON things TO sgt_old',
+      'DROP OWNED BY sgt_old',
+      'DROP ROLE sgt_old',
+      'SELECT count(*) FROM owned',
+      'DROP OWNED BY sgt_new CASCADE',
+      `SELECT to_regclass('owned')`,
+      'DROP ROLE sgt_new',
+      'DROP OWNED BY sgt_new',
+      'REASSIGN OWNED BY sgt_app TO sgt_nobody',
+    ]) {
+      await scene.comparison.expectSame(sql);
+    }
   });
 
   test('in a transaction, with grants and rows on several shards', async () => {
@@ -96,21 +134,34 @@ test('who may log in is said by the configuration, which a NOTICE tells', async 
   const told: (string | undefined)[] = [];
   client.on('notice', ({ message }) => told.push(message));
   await client.query('CREATE USER sgt_login');
+  await client.query(`ALTER ROLE sgt_login SET timezone = 'UTC'`);
   await client.query('DROP ROLE sgt_login');
   await client.end();
-  expect(told).toEqual([expect.stringContaining('who may log in to Shardgate')]);
+  expect(told).toEqual([
+    expect.stringContaining('who may log in to Shardgate'),
+    expect.stringContaining('do not begin with them'),
+  ]);
 });
 
 test('what would lock Shardgate out is refused', async () => {
   await scene.comparison.expectRefused('ALTER ROLE postgres NOLOGIN', undefined, /connects to/);
   await scene.comparison.expectRefused('ALTER ROLE CURRENT_USER PASSWORD NULL');
-  await scene.comparison.expectRefused(`ALTER ROLE sgt_app SET work_mem = '1MB'`);
+  await scene.comparison.expectRefused(`ALTER ROLE postgres SET work_mem = '1MB'`);
+  await scene.comparison.expectRefused(`ALTER ROLE ALL SET work_mem = '1MB'`);
+  await scene.comparison.expectRefused('DROP OWNED BY CURRENT_USER');
+  await scene.comparison.expectRefused(
+    'REASSIGN OWNED BY postgres TO sgt_app',
+    undefined,
+    /postgres/,
+  );
 });
 
 test('a server with several shards makes a role once', async () => {
   const client = await connectPg(shared.url);
   await client.query('CREATE ROLE sgt_once');
   await client.query(`COMMENT ON ROLE sgt_once IS 'made once'`);
+  await client.query(`ALTER ROLE sgt_once SET work_mem = '1MB'`);
+  await expect(client.query('DROP OWNED BY sgt_once')).rejects.toMatchObject({ code: '0A000' });
   await client.query('DROP ROLE sgt_once');
   await client.end();
 });
