@@ -82,7 +82,7 @@ export class ExtendedQuery {
     this.enter();
     this.statements.add(statement);
     if (isJudgedByShard(onlyPlan(statement.planned))) this.parses.add(statement);
-    else this.pipeline.reply(ready.parseComplete);
+    else this.parses.accept(statement);
     return true;
   }
 

@@ -3,7 +3,7 @@ import { CommitKind } from '../metrics/metrics.js';
 import type { LocalCommand, SettingEffect } from '../planner/plan.js';
 import { TRANSACTION_SETTINGS } from '../planner/setting-rules.js';
 import { Backend } from '../protocol/codes.js';
-import { writeNotice, writeParameterStatus } from '../protocol/backend-messages.js';
+import { writeParameterStatus } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { Writer } from '../protocol/writer.js';
 import { skipBlanks } from '../sql/lexer.js';
@@ -13,6 +13,7 @@ import { RunOnAll } from '../transaction/run-on-all.js';
 import { endBatchOn } from './batch-end.js';
 import { runInPipeline } from './fan-out-run.js';
 import { applyToAll, markApplied } from './setting-effects.js';
+import { tellWarning } from './notices.js';
 import type { Session } from './session.js';
 import { isOn } from './shard-use.js';
 import { CROSS_SHARD, refusedSetting, settingStatements } from './session-settings.js';
@@ -82,7 +83,7 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
   const { work } = session;
   const tag = beginsWith(sql, 'start') ? 'START TRANSACTION' : 'BEGIN';
   if (work.explicit) {
-    warn(session, '25001', 'there is already a transaction in progress');
+    tellWarning(session, '25001', 'there is already a transaction in progress');
     done({ ok: true, tag });
     return true;
   }
@@ -110,7 +111,7 @@ function endTransaction(
         `${name} AND CHAIN can only be used in transaction blocks`,
       );
     }
-    warn(session, '25P01', 'there is no transaction in progress');
+    tellWarning(session, '25P01', 'there is no transaction in progress');
     return endImplicit(session, command.kind === 'commit', done);
   }
   // Nobody may take COMMIT's silence for success: ROLLBACK as its tag is for those who have seen the error.
@@ -313,7 +314,7 @@ function constraints(
   const { work } = session;
   const tag = 'SET CONSTRAINTS';
   if (!work.explicit) {
-    warn(session, '25P01', `${tag} can only be used in transaction blocks`);
+    tellWarning(session, '25P01', `${tag} can only be used in transaction blocks`);
     done({ ok: true, tag });
     return true;
   }
@@ -475,8 +476,4 @@ function beginsWith(sql: string, word: string): boolean {
   const bytes = Buffer.from(sql, 'utf8');
   const at = skipBlanks(bytes, 0, bytes.length);
   return at >= 0 && bytes.toString('latin1', at, at + word.length).toLowerCase() === word;
-}
-
-function warn(session: Session, code: string, message: string): void {
-  writeNotice(session.local, 'WARNING', code, message);
 }

@@ -4,8 +4,10 @@ import type { Shard } from '../keyspace/topology.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
+import { Writer } from '../protocol/writer.js';
 import { runnable, type ClientStatement, type Portal } from './client-statement.js';
 import { isBoundByShards, usesTemporary, type ShardPlan } from './shard-choice.js';
+import { tellCutNames } from './notices.js';
 import type { Pipeline } from './pipeline.js';
 import type { Session } from './session.js';
 
@@ -72,9 +74,9 @@ export class ParseQueue {
       const statement = waiting[i]!;
       const { prepared } = statement;
       // Another text runs in its place.
-      if (statement.filled !== null && prepared.validated) this.pipeline.reply(ready.parseComplete);
+      if (statement.filled !== null && prepared.validated) this.accept(statement);
       else if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
-      else if (backend.statements.knows(prepared)) this.pipeline.reply(ready.parseComplete);
+      else if (backend.statements.knows(prepared)) this.accept(statement);
       else backend.statements.parse(prepared, PASS);
     }
     this.clear();
@@ -82,10 +84,10 @@ export class ParseQueue {
 
   /** Answers them without a Bind: known texts at once, others by any backend that may judge them; false: wait. */
   answer(): boolean {
-    const { waiting, pipeline } = this;
+    const { waiting } = this;
     if (waiting.length === 0) return this.bound === null || this.answerBind(this.bound);
     if (waiting.every((statement) => statement.prepared.validated)) {
-      for (let i = 0; i < waiting.length; i++) pipeline.reply(ready.parseComplete);
+      for (let i = 0; i < waiting.length; i++) this.accept(waiting[i]!);
       this.clear();
       return true;
     }
@@ -93,6 +95,16 @@ export class ParseQueue {
     if (backend === null) return false;
     this.sendTo(backend);
     return true;
+  }
+
+  /** Answers a Parse in the servers' place. */
+  accept({ planned: { cutNames } }: ClientStatement): void {
+    if (cutNames.length > 0) {
+      const notices = new Writer(256);
+      tellCutNames(this.session, cutNames, notices);
+      this.pipeline.reply(notices.take());
+    }
+    this.pipeline.reply(ready.parseComplete);
   }
 
   private answerBind(portal: Portal): boolean {

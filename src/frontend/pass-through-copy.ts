@@ -1,9 +1,25 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Frontend } from '../protocol/codes.js';
 import type { CopyTarget } from './client-input.js';
+import type { Session } from './session.js';
 
-/** COPY FROM STDIN on one shard: messages go there as they are. `onEnd`: the data is complete or has failed. */
-export function passThroughCopy(backend: BackendConnection, onEnd: () => void): CopyTarget {
+/** COPY FROM STDIN on one shard has begun: messages go there as they are. */
+export function startPassThroughCopy(session: Session, backend: BackendConnection): void {
+  const target = passThroughCopy(backend, () => {
+    // The COPY's own answers are still to come; a simple query waits for them, a pipeline goes on.
+    if (!session.extended.inBatch) session.busy = true;
+  });
+  session.copyTarget = target;
+  // What the client has sent already may end the session: the chunk that is being walked goes before that.
+  queueMicrotask(() => {
+    if (session.over || session.copyTarget !== target) return;
+    session.busy = false;
+    session.pump();
+  });
+}
+
+/** `onEnd`: the data is complete or has failed. */
+function passThroughCopy(backend: BackendConnection, onEnd: () => void): CopyTarget {
   return {
     raw: true,
     data: (buffer, start, end) => {

@@ -64,8 +64,12 @@ export class PortalRunner {
       return true;
     }
     if (plan.kind === 'local') {
+      if (portal.result !== null) throw cannotRun(portal.name);
       countRoute(session.context.metrics, plan, 0);
-      return runLocal(session, plan.command, statement!.text.toString('utf8'), this.finish);
+      return runLocal(session, plan.command, statement!.text.toString('utf8'), (outcome) => {
+        portal.result = { kind: 'over', tag: null };
+        this.finish(outcome);
+      });
     }
     const { result } = portal;
     if (result?.kind === 'open') {

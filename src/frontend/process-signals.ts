@@ -1,8 +1,8 @@
 import { sqlError } from '../errors/sql-error.js';
 import { cancelError } from '../executor/gather-errors.js';
 import type { IdSource } from '../planner/plan.js';
-import { writeNotice } from '../protocol/backend-messages.js';
 import { boundValue } from './bound-value.js';
+import { tellWarning } from './notices.js';
 import type { Session } from './session.js';
 
 type Signal = Extract<IdSource, { readonly kind: 'signal' }>;
@@ -43,12 +43,7 @@ export function sendSignal(
   const target = context.cancels.find(wanted);
   if (target === null) {
     if (wanted > 0 && wanted <= SERVER_PID_MAX) throw serverProcess(wanted);
-    writeNotice(
-      session.local,
-      'WARNING',
-      '01000',
-      `PID ${wanted} is not a PostgreSQL backend process`,
-    );
+    tellWarning(session, '01000', `PID ${wanted} is not a PostgreSQL backend process`);
     return 'f';
   }
   if (target.user !== user && !isAdmin(session)) {

@@ -36,7 +36,7 @@ import { SessionTimers } from './session-timers.js';
 import { crossShardOf, isolationOf } from './shard-use.js';
 import { applyEffects, nameOnly, restoreSettings } from './setting-effects.js';
 import { SimpleQuery } from './simple-query.js';
-import { passThroughCopy } from './pass-through-copy.js';
+import { startPassThroughCopy } from './pass-through-copy.js';
 import { endTorn, TransactionControl } from './transaction-control.js';
 import { Welcome } from './welcome.js';
 
@@ -395,12 +395,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   copyInStarted(backend: BackendConnection): void {
-    this.copyTarget = passThroughCopy(backend, () => {
-      // The COPY's own answers are still to come; a simple query waits for them, a pipeline goes on.
-      if (!this.extended.inBatch) this.busy = true;
-    });
-    this.busy = false;
-    this.pump();
+    startPassThroughCopy(this, backend);
   }
 
   settled(backend: BackendConnection): void {

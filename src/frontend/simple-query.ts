@@ -25,6 +25,7 @@ import {
   refusalError,
   type ShardPlan,
 } from './shard-choice.js';
+import { tellCutNames } from './notices.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
 import { applyEffectsOf, restoreSettings } from './setting-effects.js';
@@ -142,6 +143,7 @@ export class SimpleQuery {
       const passed = this.passThrough(whole, planned, buffer, start, end);
       if (passed !== null) return passed;
     }
+    tellCutNames(session, planned.cutNames);
     this.script = {
       planned,
       searchPathKey: session.planning.searchPathKey,

@@ -1,14 +1,12 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { isUtf8 } from '../planner/setting-rules.js';
-import { writeNotice } from '../protocol/backend-messages.js';
 import { fatalError } from '../protocol/error-bytes.js';
+import { cutName } from '../sql/cut-names.js';
+import { tellCutNames } from './notices.js';
 import type { Session } from './session.js';
 import { refusedSetting } from './session-settings.js';
 
 type Values = ReadonlyMap<string, string>;
-
-/** NAMEDATALEN - 1. */
-const NAME_BYTES_MAX = 63;
 
 /** The first step of a session: the settings of its startup message, judged by a backend where there are any. */
 export class Welcome {
@@ -63,14 +61,9 @@ export class Welcome {
 
   /** As a server stores it: names are cut at 63 bytes, with a notice, and bytes beyond printable ASCII are escaped. */
   private applicationName(given: string): string {
-    const bytes = Buffer.from(given);
-    let end = Math.min(bytes.length, NAME_BYTES_MAX);
-    while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--;
-    const name = bytes.toString('utf8', 0, end);
-    if (end < bytes.length) {
-      const message = `identifier "${given}" will be truncated to "${name}"`;
-      writeNotice(this.session.local, 'NOTICE', '42622', message);
-    }
+    const cut = cutName(Buffer.from(given));
+    if (cut !== null) tellCutNames(this.session, [cut]);
+    const name = cut?.kept ?? given;
     return name.replace(/[^\x20-\x7e]/gu, (character) =>
       [...Buffer.from(character)]
         .map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`)

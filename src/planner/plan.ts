@@ -2,6 +2,7 @@ import type { KeyMapper } from '../keyspace/vindex.js';
 import type { Keyspace, Lookup, Shard, ShardedTable } from '../keyspace/topology.js';
 import type { SqlStateName } from '../errors/sqlstates.js';
 import type { ShapeUsage } from '../metrics/shape-usage.js';
+import type { CutName } from '../sql/cut-names.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 import type { Pace } from '../util/pace.js';
@@ -871,6 +872,8 @@ export interface PlannedText {
   readonly whole: Plan | null;
   /** Highest `$n` used. */
   readonly paramCount: number;
+  /** Names that PostgreSQL would cut, and tell the client so. */
+  readonly cutNames: readonly CutName[];
   /** Catalog and topology versions it was made under. */
   readonly catalogVersion: number;
   readonly topologyVersion: number;

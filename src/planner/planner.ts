@@ -1,6 +1,7 @@
 import type { Catalog } from '../keyspace/catalog.js';
 import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Topology } from '../keyspace/topology.js';
+import { cutNames } from '../sql/cut-names.js';
 import type { Literals } from '../sql/literals.js';
 import type { ParsedStatement, Parser } from '../sql/parser.js';
 import { fingerprintText, scanShape } from '../sql/scanner.js';
@@ -236,6 +237,7 @@ export class Planner {
       statements: counted,
       whole: wholePlan(counted.map(({ plan }) => plan)),
       paramCount: outcome.paramCount,
+      cutNames: cutNames(bytes, start, end),
       catalogVersion: this.#catalog.version,
       topologyVersion: this.#topology.version,
     };

@@ -92,7 +92,8 @@ export class BindLayout {
   private checkFormat(buffer: Buffer, index: number): void {
     const format = readUint16(buffer, this.formatAt(index));
     if (format <= 1) return;
-    const message = `unsupported format code: ${format}`;
+    // Servers take it for a number with a sign.
+    const message = `unsupported format code: ${(format << 16) >> 16}`;
     throw this.valueError(buffer, index, 'invalid_parameter_value', message);
   }
 

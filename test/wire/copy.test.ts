@@ -170,6 +170,14 @@ tell('wire_copy', [
     // Lines are counted where rows are split only.
     { anyContext: true },
   ),
+  ...each(
+    'a statement behind COPY FROM STDIN in a pipeline ends the session, behind the answers so far',
+    ({ into }) => [
+      send(parse(`COPY ${into} FROM STDIN`), bind(), execute(), ...run('SELECT 1'), sync()),
+      closed,
+    ],
+    { anyContext: true },
+  ),
   story('messages of other kinds within copy data that is split', [
     ...[parse('SELECT 1'), bind(), execute(), terminate()].map((message, n) =>
       by(

@@ -251,6 +251,12 @@ tell('wire_extended', [
     batch(parse('SELECT missing FROM items WHERE id = 3')),
     batch(bind(), execute()),
   ]),
+  story('a command is run once by its portal', [
+    ...['BEGIN', 'COMMIT', "SET work_mem = '5MB'", 'LISTEN x', 'DEALLOCATE ALL', 'UNLISTEN *'].map(
+      (sql) => batch(parse(sql), bind(), execute(), execute()),
+    ),
+    asks('SHOW work_mem'),
+  ]),
   story('a portal that has been run to its end', [
     asks('BEGIN'),
     batch(
@@ -343,6 +349,7 @@ tell('wire_extended', [
         { values: ['99999999999999999999', '2'] },
         { values: ['1', '2'], formats: [7] },
         { values: ['1', '2'], formats: [0, 7] },
+        { values: ['1', '2'], formats: [65_535] },
         { values: ['1', '2'], formats: [0, 0, 0] },
         { values: ['1', '2'], resultFormats: [7] },
         { values: ['1', '2'], resultFormats: [0, 0] },
