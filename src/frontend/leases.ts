@@ -55,6 +55,11 @@ export class Leases implements BackendWaiter {
     }
     const held = host.work.participant(shard);
     if (held !== null) return held;
+    if (this.waitingOn !== null) {
+      // A second place in a line would bring a backend that nobody gives back.
+      host.busy = true;
+      return null;
+    }
     const pinned = host.pins.take(shard);
     if (pinned !== null) return this.adopt(pinned) ? pinned : null;
     const pool = host.context.cluster.pool(shard);

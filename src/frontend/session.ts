@@ -155,7 +155,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (!this.busy && !this.over && this.copyTarget === null) {
       try {
         this.simple.goOn();
-        this.extended.goOn();
+        // The messages behind a Query that has ended are handled by then: one of them may wait.
+        if (!this.busy) this.extended.goOn();
       } catch (error) {
         this.dispatcher.onThrown(Frontend.query, error);
       }

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { metric } from '../support/chaos-watch.js';
 import { bind, execute, parse, query, sync } from '../support/frontend-bytes.js';
 import { openScene, type Scene } from '../support/scene.js';
 import type { ServerName } from '../support/servers.js';
@@ -95,6 +96,14 @@ async function poolsAreIdle(): Promise<void> {
     await sleep(50);
   }
   expect(active).toEqual([]);
+}
+
+/** So many sessions wait for a backend of the shard. */
+async function waiting(shard: ServerName, count: number): Promise<void> {
+  const gauge = `shardgate_pool_waiting\\{shard="${shard}"[^}]*\\}`;
+  await expect
+    .poll(() => metric(scene.proxy, gauge), { timeout: 10_000, interval: 10 })
+    .toBe(count);
 }
 
 /** Clients in transactions that hold every backend of a shard. */
@@ -204,6 +213,32 @@ describe('who gets a backend next', () => {
     // The client does nothing, so it must hold nothing.
     await poolsAreIdle();
     expect(sqlStates(await ask(client, `SELECT v FROM items WHERE id = ${key}`))).toEqual([]);
+  });
+
+  test('who waits for a backend stands in its line once', async () => {
+    const statement = 'SELECT id FROM items WHERE v > $1';
+    run(pair.proxy, statement, '');
+    pair.proxy.sync();
+    await pair.proxy.until('Z');
+    const holders = await holdAll('s0');
+    const [client, next] = [await login(), await login()];
+    client.send(
+      Buffer.concat([
+        query('SELECT id FROM items'),
+        parse(statement),
+        // What is broken is told behind the judgement of this value.
+        bind({ values: [''] }),
+        frame('E', ''),
+      ]),
+    );
+    await waiting('s0', 1);
+    next.send(query('BEGIN'), query(`SELECT v FROM items WHERE id = ${keys.get('s0')!.at(-1)!}`));
+    await waiting('s0', 2);
+    await ask(holders[0]!, 'COMMIT');
+    for (const _statement of ['BEGIN', 'SELECT']) await next.until('Z');
+    await waiting('s0', 1);
+    for (const each of [client, next, ...holders]) each.destroy();
+    await poolsAreIdle();
   });
 
   test('a wait that ran out says so once, to the statement that waited', async () => {
