@@ -105,7 +105,7 @@ function checkKeyColumns(
   const fault = `vindex ${quoted(vindex.name)} of type ${vindex.type} over a shard key of ${count}`;
   const cure =
     max === 1
-      ? 'name one column, or use a vindex of type hash, composite or region'
+      ? 'name one column, or use a vindex of type hash, composite, region or salted'
       : `name ${min === max ? min : `${min} to ${max}`} columns`;
   reader.report(own, fault, cure);
 }

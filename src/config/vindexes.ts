@@ -19,11 +19,6 @@ import {
 import { TABLE_NAME } from './table-name.js';
 import { suggest } from '../util/suggest.js';
 
-/**
- * Vindex types that are designed but not built; the difference to a typing mistake is worth a word.
- */
-const LATER_TYPES: readonly string[] = ['salted'];
-
 /** One entry under `vindexes`, read by the declaration of its type. */
 export interface RawVindex {
   /** Null: there is a problem with it. */
@@ -137,12 +132,7 @@ function typeNode(node: Node): unknown {
 }
 
 function reportUnknownType(reader: Reader, path: Path, type: string): void {
-  if (LATER_TYPES.includes(type)) {
-    const fault = `vindex type ${quoted(type)} is not supported yet`;
-    reader.report(path, fault, 'write type: hash');
-    return;
-  }
-  const meant = suggest(type, [...allNames, ...LATER_TYPES]);
+  const meant = suggest(type, allNames);
   const cure = meant === null ? `the types are ${allNames.join(', ')}` : `did you mean "${meant}"?`;
   reader.report(path, `unknown vindex type ${quoted(type)}`, cure);
 }

@@ -4,10 +4,10 @@ import { refusalError } from '../frontend/shard-choice.js';
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { collectedKeys, withAnswers } from '../keyspace/key-directory.js';
 import { splitRows } from '../executor/insert-split.js';
-import { reasonOfAll, shardsWithin } from '../executor/range-shards.js';
+import { reasonOfAll, reasonOfKeys, shardsWithin } from '../executor/range-shards.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
 import type { ColumnTerm, KeyTerm, Plan, RoutePlan } from '../planner/plan.js';
-import { columnsOfTerm } from '../planner/terms.js';
+import { columnsOfTerm, isWhole } from '../planner/terms.js';
 import { Literals } from '../sql/literals.js';
 import { literalValue, type LiteralText } from '../sql/literal-value.js';
 import { assert } from '../util/assert.js';
@@ -171,7 +171,8 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
         return { plan: name(null), shards: null, key, reason: 'a directory tells when it runs' };
       }
       const shards = [...targets.shards];
-      const reason = agreed ? 'the shard key is known' : 'its tables are bound to different shards';
+      const known = terms.every(isWhole) ? 'the shard key is known' : reasonOfKeys(selector);
+      const reason = agreed ? known : 'its tables are bound to different shards';
       return { plan: name(shards), shards, key, reason };
     }
   }

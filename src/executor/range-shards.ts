@@ -6,16 +6,11 @@ import {
   LEAST_ID,
   type KeyspaceId,
 } from '../keyspace/keyspace-id.js';
-import type { Keyspace, Shard } from '../keyspace/topology.js';
+import { eachShardOf } from '../keyspace/shard-spans.js';
+import type { Shard } from '../keyspace/topology.js';
 import { MAPPED, NO_MATCH } from '../keyspace/vindex.js';
-import type {
-  KeyBound,
-  KeyInterval,
-  KeyPrefix,
-  KeyRanges,
-  ShardSelector,
-} from '../planner/plan.js';
-import { eachCombination } from './combinations.js';
+import type { KeyBound, KeyInterval, KeyRanges, ShardSelector } from '../planner/plan.js';
+import { isWhole } from '../planner/terms.js';
 import { NULL_VALUE, type ShardTargets, type ValueSource } from './shard-targets.js';
 
 /** Places from `first` to `last`, both included. */
@@ -40,12 +35,10 @@ export function shardsWithin(
   if (within === undefined) return keyspace.shards;
   const found = new Set<Shard>();
   for (const keys of within) {
-    if (keys.columns !== undefined) {
-      if (!addPrefix(keyspace, keys, source, targets, found)) return keyspace.shards;
-      continue;
-    }
     for (const { first, last } of spansOf(keys, source, targets)) {
-      keys.order.eachSpan(first, last, (from, to) => addShards(keyspace, from, to, found));
+      keys.order.eachSpan(first, last, (from, to) => {
+        eachShardOf(keyspace, from, to, (shard) => found.add(shard));
+      });
     }
   }
   // Nothing can match: any shard gives the right answer.
@@ -55,44 +48,13 @@ export function shardsWithin(
 
 /** What chooses the shards of a selector of all, for people. */
 export function reasonOfAll({ within }: Extract<ShardSelector, { kind: 'all' }>): string {
-  if (within === undefined) return 'every shard of the keyspace';
-  const prefixes = within.every(({ columns }) => columns !== undefined);
-  return prefixes ? 'first columns of the shard key' : 'ranges of the shard key';
+  return within === undefined ? 'every shard of the keyspace' : 'ranges of the shard key';
 }
 
-/** The shards of all keys that begin with these values; false: that cannot be told. */
-function addPrefix(
-  keyspace: Keyspace,
-  { columns, parts }: KeyPrefix,
-  source: ValueSource,
-  targets: ShardTargets,
-  found: Set<Shard>,
-): boolean {
-  const lists: KeyspaceId[][] = [];
-  for (const terms of columns) {
-    const ids = targets.idsOf(terms, source);
-    if (ids === null) return false;
-    lists.push(ids);
-  }
-  return eachCombination(lists, (first) => {
-    parts.eachSpan?.(first, (from, to) => addShards(keyspace, from, to, found));
-  });
-}
-
-/** The shards of ids from `from` to `to`, both included. */
-function addShards(keyspace: Keyspace, from: KeyspaceId, to: KeyspaceId, found: Set<Shard>): void {
-  if (from === to) {
-    found.add(keyspace.shardOf(from.hi, from.lo));
-    return;
-  }
-  for (const shard of keyspace.shards) {
-    const meets = shard.ranges.some(
-      (range) =>
-        compareKeyspaceIds(range.from, to) <= 0 &&
-        (range.to === null || compareKeyspaceIds(from, range.to) < 0),
-    );
-    if (meets) found.add(shard);
-  }
+/** What chooses the shards of a selector of keys, for people. */
+export function reasonOfKeys({ groups }: Extract<ShardSelector, { kind: 'keys' }>): string {
+  const whole = groups.flat().every(isWhole);
+  return whole ? 'shard key values' : 'first columns of the shard key';
 }
 
 function spansOf(ranges: KeyRanges, source: ValueSource, targets: ShardTargets): readonly Span[] {

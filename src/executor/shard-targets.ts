@@ -1,5 +1,6 @@
 import { sqlError } from '../errors/sql-error.js';
 import { KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
+import { eachShardOf } from '../keyspace/shard-spans.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import {
   ASK,
@@ -10,7 +11,7 @@ import {
   UNREADABLE,
   type MapOutcome,
 } from '../keyspace/vindex.js';
-import type { ColumnTerm, KeyTerm } from '../planner/plan.js';
+import type { ColumnTerm, KeyTerm, TupleTerm } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
 import { BindLayout } from '../protocol/frontend-messages.js';
 import { Writer } from '../protocol/writer.js';
@@ -109,16 +110,6 @@ export class ShardTargets {
     return keyspace.shardOf(id.hi, id.lo);
   }
 
-  /**
-   * What the mappers of these terms make of their values, those left out that match nothing; null: one of them is not
-   * of its type, or cannot be read.
-   */
-  idsOf(terms: readonly ColumnTerm[], source: ValueSource): KeyspaceId[] | null {
-    const ids: KeyspaceId[] = [];
-    const take = (): void => void ids.push({ hi: this.id.hi, lo: this.id.lo });
-    return terms.every((term) => this.eachId(term, source, take) === MAPPED) ? ids : null;
-  }
-
   /** Makes this one shard. */
   setOne(shard: Shard): void {
     const known = this.singles[shard.index];
@@ -145,6 +136,10 @@ export class ShardTargets {
   private addTerm(keyspace: Keyspace, term: KeyTerm, source: ValueSource): boolean {
     const add = (): void => this.add(keyspace.shardOf(this.id.hi, this.id.lo));
     if (term.columns === undefined) return this.visitIds(term, source, add);
+    if (!term.whole) {
+      this.addBeginning(keyspace, term, source);
+      return true;
+    }
     const lists: KeyspaceId[][] = [];
     for (const terms of term.columns) {
       const ids: KeyspaceId[] = [];
@@ -158,6 +153,28 @@ export class ShardTargets {
     });
     if (!found) for (const shard of keyspace.shards) this.add(shard);
     return true;
+  }
+
+  /** Adds the shards of all keys that begin so: all shards where a value does not tell. */
+  private addBeginning(
+    keyspace: Keyspace,
+    { columns, parts }: TupleTerm,
+    source: ValueSource,
+  ): void {
+    const add = (shard: Shard): void => this.add(shard);
+    const lists: KeyspaceId[][] = [];
+    const told = columns.every((terms) => {
+      const ids: KeyspaceId[] = [];
+      lists.push(ids);
+      const take = (): void => void ids.push({ hi: this.id.hi, lo: this.id.lo });
+      return terms.every((term) => this.eachId(term, source, take) === MAPPED);
+    });
+    const found =
+      told &&
+      eachCombination(lists, (first) => {
+        parts.eachSpan!(first, (from, to) => eachShardOf(keyspace, from, to, add));
+      });
+    if (!found) keyspace.shards.forEach(add);
   }
 
   /** False: the value is not of its type. Throws SqlError where it cannot be read, or not be stored. */

@@ -175,6 +175,8 @@ export class Level {
    * An INSERT, UPDATE, DELETE or MERGE: what RETURNING gives out says nothing of what is changed.
    */
   modifies = false;
+  /** An INSERT: its one entry is the target. */
+  inserts = false;
   recursive = false;
   /** The arms of a set operation; empty for every other query. */
   arms: Level[] = [];

@@ -63,6 +63,7 @@ export function openModification(
 ): OpenModification | null {
   const level = newLevel(parent, analysis);
   level.modifies = true;
+  level.inserts = change === 'insert';
   const visible = analyseWith(statement.withClause, level, null, ctes, analysis);
   const range = statement.relation;
   if (range === undefined) refuse('this statement names no table', 'Name the table to change.');

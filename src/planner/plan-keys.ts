@@ -8,6 +8,8 @@ export interface TupleTerm {
   /** By the key's columns, in their order. */
   readonly columns: readonly (readonly ColumnTerm[])[];
   readonly parts: KeyParts;
+  /** False: of the first columns only, for all keys that begin so. They may be on several shards. */
+  readonly whole: boolean;
 }
 
 /** One value that a column of the shard key is compared with or set to. */
@@ -31,17 +33,8 @@ export interface ColumnTerm {
   readonly stored?: boolean;
 }
 
-export type KeysWithin = KeyRanges | KeyPrefix;
-
-/** Keys of several columns whose first ones are any of these values. */
-export interface KeyPrefix {
-  readonly columns: readonly (readonly ColumnTerm[])[];
-  readonly parts: KeyParts;
-}
-
 /** What is known of the order of a shard key's values: each list has an interval that holds the key. */
 export interface KeyRanges {
-  readonly columns?: undefined;
   readonly order: KeyOrder;
   readonly conditions: readonly (readonly KeyInterval[])[];
 }

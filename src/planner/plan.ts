@@ -6,7 +6,7 @@ import type { CutName } from '../sql/cut-names.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 import type { Pace } from '../util/pace.js';
-import type { KeysWithin, KeyTerm, LookupTerm, StoredKey } from './plan-keys.js';
+import type { KeyRanges, KeyTerm, LookupTerm, StoredKey } from './plan-keys.js';
 
 /**
  * Where one statement goes. Immutable, shared by every execution of its shape: values are named
@@ -140,7 +140,7 @@ export type ShardSelector =
       readonly groups: readonly (readonly KeyTerm[])[];
     }
   /** All shards of the keyspace; where `within` is given, those of keys that are in any of these. */
-  | { readonly kind: 'all'; readonly keyspace: Keyspace; readonly within?: readonly KeysWithin[] }
+  | { readonly kind: 'all'; readonly keyspace: Keyspace; readonly within?: readonly KeyRanges[] }
   /** The shards of the keyspace that a lookup tells for these values; all of them where it is not asked. */
   | {
       readonly kind: 'lookup';
@@ -561,14 +561,13 @@ export type {
   ColumnTerm,
   KeyBound,
   KeyInterval,
-  KeyPrefix,
   KeyRanges,
   KeySource,
-  KeysWithin,
   KeyTerm,
   LookupTerm,
   StoredColumn,
   StoredKey,
+  TupleTerm,
 } from './plan-keys.js';
 
 /**

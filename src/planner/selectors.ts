@@ -1,10 +1,10 @@
 import type { Analysis } from './analysis.js';
 import type { ShardedOccurrence } from './placement.js';
 import { lookupSelector } from './lookups.js';
-import type { ColumnTerm, KeysWithin, KeyTerm, ShardSelector } from './plan.js';
+import type { ColumnTerm, KeyRanges, KeyTerm, ShardSelector } from './plan.js';
 import type { SplitQuery } from './splitting.js';
 import { keyRanges } from './key-ranges.js';
-import { keyPrefix, keyTerms } from './terms.js';
+import { keyTerms } from './terms.js';
 
 /** The shards that have rows of a split query: those of its drivers' keys, where all are bound. */
 export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelector {
@@ -25,9 +25,9 @@ export function driverShards(split: SplitQuery, analysis: Analysis): ShardSelect
 /** All shards that may have rows of any of these tables of one keyspace. */
 export function allWithin(tables: readonly ShardedOccurrence[], analysis: Analysis): ShardSelector {
   const { keyspace } = tables[0]!.table;
-  const within: KeysWithin[] = [];
+  const within: KeyRanges[] = [];
   for (const table of tables) {
-    const keys = keyRanges(table, analysis) ?? keyPrefix(table, analysis);
+    const keys = keyRanges(table, analysis);
     if (keys === null) return { kind: 'all', keyspace };
     within.push(keys);
   }

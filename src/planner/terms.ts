@@ -3,26 +3,22 @@ import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { reachable, typeFamily, type KeyValue, type KeyValues, type Variable } from './model.js';
 import type { ShardedOccurrence } from './placement.js';
-import type { ColumnTerm, KeyPrefix, KeyTerm } from './plan.js';
+import type { ColumnTerm, KeyTerm } from './plan.js';
 
 /**
- * The values that a table's shard key is bound to, as terms of a plan: the shortest list there is.
- * Null where the key is not bound, or only to values that cannot be mapped.
+ * The values that a table's shard key is bound to, or its first columns where these tell shards, as
+ * terms of a plan: the shortest list there is. Null where it is not bound, or only to values that
+ * cannot be mapped.
  */
 export function keyTerms(occurrence: ShardedOccurrence, analysis: Analysis): KeyTerm[] | null {
   const columns = boundColumns(occurrence, analysis);
-  const { keyColumns } = occurrence.table;
-  if (columns.length < keyColumns.length) return null;
+  if (columns.length === 0) return null;
   const parts = keyPartsOf(occurrence.table);
-  return parts === null ? columns[0]! : [{ columns, parts }];
-}
-
-/** What the first columns of a key of several are bound to, where that tells shards; else null. */
-export function keyPrefix(occurrence: ShardedOccurrence, analysis: Analysis): KeyPrefix | null {
-  const parts = keyPartsOf(occurrence.table);
-  if (parts === null || parts.eachSpan === null) return null;
-  const columns = boundColumns(occurrence, analysis);
-  return columns.length === 0 ? null : { columns, parts };
+  if (parts === null) return columns[0]!;
+  const whole = columns.length === occurrence.table.keyColumns.length;
+  // What is inserted must have a whole key.
+  const tells = parts.eachSpan !== null && !occurrence.entry.level.inserts;
+  return whole || tells ? [{ columns, parts, whole }] : null;
 }
 
 /** What the columns of a key are bound to, up to the first one that is bound to nothing. */
@@ -92,7 +88,8 @@ export function storedTerm(
     terms.push(term);
   }
   const parts = keyPartsOf(occurrence.table);
-  return parts === null ? terms[0]! : { columns: terms.map((term) => [term]), parts };
+  if (parts === null) return terms[0]!;
+  return { columns: terms.map((term) => [term]), parts, whole: true };
 }
 
 /**
@@ -126,8 +123,14 @@ export function columnsOfTerm(term: KeyTerm): readonly ColumnTerm[] {
   return term.columns === undefined ? [term] : term.columns.flat();
 }
 
+/** Whether it stands for keys, not for their beginnings. */
+export function isWhole(term: KeyTerm): boolean {
+  return term.columns === undefined || term.whole;
+}
+
 /** Whether it is one key, whatever the values are. */
 export function isOneTerm(term: KeyTerm): boolean {
+  if (!isWhole(term)) return false;
   if (term.columns?.some((values) => values.length !== 1) === true) return false;
   return columnsOfTerm(term).every(({ source }) => source.kind !== 'paramArray');
 }

@@ -9,6 +9,7 @@ import { plainType, type VindexType } from './options.js';
 import { rangeType } from './range.js';
 import { regionType } from './region.js';
 import { makeRingVindex } from './ring.js';
+import { saltedType } from './salted.js';
 import { tieredType } from './tiered.js';
 import { timeType } from './time.js';
 import { makeUnicodeLooseVindex } from './unicode-loose.js';
@@ -30,6 +31,7 @@ export const vindexTypes = {
   directory: directoryType,
   region: regionType,
   composite: compositeType,
+  salted: saltedType,
   ring: plainType('The ids of hash, over shards with weights', makeRingVindex),
   unicode_loose: plainType('A hash of text without case and accents', makeUnicodeLooseVindex),
 } as const satisfies Record<string, VindexType>;

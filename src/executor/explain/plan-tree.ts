@@ -17,7 +17,7 @@ import type {
 } from '../../planner/plan.js';
 
 import { withRelations } from '../marked-texts.js';
-import { reasonOfAll } from '../range-shards.js';
+import { reasonOfAll, reasonOfKeys } from '../range-shards.js';
 
 /**
  * One step of a statement over several shards, as EXPLAIN shows it. Rendered by render.ts; the names of properties are
@@ -315,16 +315,19 @@ function shardProperties(
   shards: readonly Shard[],
 ): [string, PropertyValue][] {
   const out: [string, PropertyValue][] = [['Shards', shards.map((shard) => shard.name)]];
-  const chosen = selector.kind === 'all' ? reasonOfAll(selector) : choices[selector.kind];
-  out.push(['Chosen By', chosen]);
+  out.push(['Chosen By', chosenBy(selector)]);
   return out;
 }
 
-const choices: Readonly<Record<Exclude<ShardSelector['kind'], 'all'>, string>> = {
+function chosenBy(selector: ShardSelector): string {
+  if (selector.kind === 'all') return reasonOfAll(selector);
+  return selector.kind === 'keys' ? reasonOfKeys(selector) : choices[selector.kind];
+}
+
+const choices: Readonly<Record<Exclude<ShardSelector['kind'], 'all' | 'keys'>, string>> = {
   shard: 'unsharded keyspace',
   any: 'every shard has the rows',
   catalog: 'catalog shard',
-  keys: 'shard key values',
   lookup: 'lookup of a column',
   agreed: 'a wish of the session',
   nowhere: 'the inputs below',

@@ -286,10 +286,8 @@ function keysOf(shards: ShardSelector, context: StatementContext): string {
       );
     case 'all':
       return JSON.stringify(
-        (shards.within ?? []).map((keys) =>
-          keys.columns === undefined
-            ? keys.conditions.map((intervals) => intervals.map((one) => endsOf(one, context)))
-            : keys.columns.map(ofColumns),
+        (shards.within ?? []).map(({ conditions }) =>
+          conditions.map((intervals) => intervals.map((one) => endsOf(one, context))),
         ),
       );
     case 'lookup': {

@@ -7,7 +7,7 @@ import type { Entry, Level, Occurrence } from '../model.js';
 import type { GatherInput, ShardSelector } from '../plan.js';
 import type { StatementContext } from '../statement-context.js';
 import { allWithin } from '../selectors.js';
-import { keyTerms } from '../terms.js';
+import { isWhole, keyTerms } from '../terms.js';
 import type { ViewUse } from '../views.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
@@ -86,7 +86,8 @@ function conditionsOf(source: Source, analysis: Analysis, context: StatementCont
 
 /** Nobody knows what conditions leave of a table: a key little, others some of it. */
 function guess({ shards, tableRows }: Source, filtered: boolean): number | null {
-  const part = shards.kind === 'keys' ? KEY_PART : filtered ? FILTERED_PART : 1;
+  const keyed = shards.kind === 'keys' && shards.groups.flat().every(isWhole);
+  const part = keyed ? KEY_PART : filtered ? FILTERED_PART : 1;
   if (tableRows === null && part === 1) return null;
   return Math.ceil((tableRows ?? ROWS_UNKNOWN) / part);
 }

@@ -4,7 +4,6 @@ import type {
   FinalPiece,
   GatherInput,
   GatherSpec,
-  KeysWithin,
   KeyTerm,
   ManyShards,
   MergeSpec,
@@ -101,7 +100,6 @@ function selector(shards: ShardSelector): Summary {
     case 'all':
       return {
         route: `all of ${shards.keyspace.name}`,
-        ...prefixes(shards.within ?? []),
       };
     case 'nowhere':
       return { route: 'nowhere' };
@@ -112,22 +110,13 @@ function selector(shards: ShardSelector): Summary {
   }
 }
 
-/** The first columns of keys that are bound. */
-function prefixes(within: readonly KeysWithin[]): Summary {
-  const texts = within.flatMap(({ columns }) =>
-    columns === undefined
-      ? []
-      : [columns.map((values) => values.map(columnText).join(' or ')).join(' and ')],
-  );
-  return texts.length === 0 ? {} : { within: texts };
-}
-
 const typeNames = new Map(Object.entries(TypeOid).map(([name, oid]) => [oid as number, name]));
 
 /** `orders.customer_id = literal 0 (int4)`, shortened to what varies. */
 function termText(term: KeyTerm): string {
   if (term.columns === undefined) return columnText(term);
-  return term.columns.map((values) => values.map(columnText).join(' or ')).join(' and ');
+  const text = term.columns.map((values) => values.map(columnText).join(' or ')).join(' and ');
+  return term.whole ? text : `${text}, the first columns`;
 }
 
 function columnText(term: ColumnTerm): string {

@@ -56,10 +56,13 @@ const region = makeSound('region', {
   others: ['s3'],
 });
 
+const salted = makeSound('salted', { column_type: 'text', hot: ['eu', 'big'], salts: '8' });
+
 describe.each([
   ['hash', hashed],
   ['composite', composite],
   ['region', region],
+  ['salted', salted],
 ])('%s of two columns', (_name, vindex) => {
   const keys = Array.from({ length: 100_000 }, (_, i) => i);
 
@@ -80,7 +83,8 @@ describe.each([
     idOf(vindex, both, ['us', '8']);
     expect(hex(idOf(vindex, both, ['eu', '7']))).toBe(first);
     expect(hex(idOf(vindex, ['varchar', 'int4'], ['eu', '7']))).toBe(first);
-    expect(hex(idOf(vindex, both, ['eu', '8']))).not.toBe(first);
+    const others = ['8', '9', '10', '11'].map((other) => hex(idOf(vindex, both, ['eu', other])));
+    expect(others).not.toEqual(others.map(() => first));
   });
 
   test('its spans hold the ids of all keys that begin so', () => {
@@ -130,6 +134,23 @@ test.each<[Columns, readonly string[], string]>([
 ])('composite of %s %s is what its SQL gives on the server', (types, values, id) => {
   expect(signedId(idOf(types.length === 2 ? composite : fields, types, values))).toBe(id);
 });
+
+// Made by PostgreSQL 18, by the SQL of the vindex: of a hot value, one of others, and where no value is hot.
+test.each<[Columns, readonly string[], string]>([
+  [['text', 'int8'], ['big', '7'], '-3039826646884962488'],
+  [['text', 'int8'], ['big', '8'], '6183545389969813320'],
+  [['text', 'int8'], ['small', '7'], '1162241429657551291'],
+  [['int4', 'uuid'], ['7', '00000000-0000-0000-0000-000000000001'], '-3288951424994980865'],
+  [['int8', 'date'], ['-9', '2024-02-29'], '517862894389914397'],
+  [['numeric', 'text'], ['1.50', ''], '-8828336294488843818'],
+])('salted of %s %s is what its SQL gives on the server', (types, values, id) => {
+  expect(signedId(idOf(saltedFor(types), types, values))).toBe(id);
+});
+
+function saltedFor([first]: Columns): Vindex {
+  if (first === 'text') return salted;
+  return makeSound('salted', first === 'numeric' ? { salts: '2' } : undefined);
+}
 
 describe('composite', () => {
   test('equal first columns are one range of ids', () => {
@@ -215,6 +236,77 @@ describe('region', () => {
       [
         'regions.0.values.0: "a" is no value of type date; write it in ISO form, such as 2024-01-31, 2024-01-31 12:00:00, or with +00 for timestamptz',
       ],
+    ]);
+  });
+});
+
+describe('salted', () => {
+  const idsOf = (tenant: string): Set<string> =>
+    new Set(
+      Array.from({ length: 2000 }, (_, key) => hex(idOf(salted, both, [tenant, String(key)]))),
+    );
+
+  test('a value that is not hot has one id, that of its hash', () => {
+    const plain = signedId(idOf(hashed, ['text'], ['small']));
+    expect([...idsOf('small')]).toHaveLength(1);
+    expect(signedId(idOf(salted, both, ['small', '1']))).toBe(plain);
+    expect(spansOf(salted, 'text', 'small')).toHaveLength(1);
+  });
+
+  test('a hot one has as many as there are salts, its unsalted one among them, and no others', () => {
+    const ids = [...idsOf('big')].sort();
+    const spans = spansOf(salted, 'text', 'big').sort();
+    expect(ids).toHaveLength(8);
+    expect(spans).toEqual(ids.map((id) => `${id}-${id}`));
+    expect(ids).toContain(hex(idOf(hashed, ['text'], ['big'])));
+  });
+
+  test('keys of a hot value are spread over the shards evenly', () => {
+    const counts = new Map<string, number>();
+    for (let key = 0; key < 100_000; key++) {
+      const shard = shardOf(salted, both, 'big', String(key));
+      counts.set(shard, (counts.get(shard) ?? 0) + 1);
+    }
+    expect(counts.size).toBe(4);
+    for (const count of counts.values()) expect(Math.abs(count / 25_000 - 1)).toBeLessThan(0.03);
+  });
+
+  test('the mapping is that of its hot values, in any order and spelling', () => {
+    const mappingOf = (hot: readonly string[], salts = '4'): string =>
+      makeSound('salted', { hot, salts }).mapping;
+    expect(mappingOf(['7', '8'])).toBe(mappingOf(['+8', '007']));
+    expect(mappingOf(['7', '8'])).not.toBe(mappingOf(['7']));
+    expect(mappingOf(['7', '8'])).not.toBe(mappingOf(['7', '8'], '8'));
+  });
+
+  test('without hot values it takes a first column of any type, else that of the values', () => {
+    const open = makeSound('salted', { salts: '2' }).parts!;
+    const numbers = makeSound('salted').parts!;
+    expect([open.refusal(0, TypeOid.text), open.refusal(0, TypeOid.int8)]).toEqual([null, null]);
+    expect(numbers.refusal(0, TypeOid.int4)).toBeNull();
+    expect(numbers.refusal(0, TypeOid.text)).toMatch(
+      /takes keys of type smallint, integer, bigint/,
+    );
+    expect(numbers.refusal(1, TypeOid.text)).toBeNull();
+  });
+
+  test('what cannot be salted is told', () => {
+    const salts = (count: string): string[] => problemsOf('salted', { salts: count });
+    const cure = 'write a power of two from 2 to 256, about as many as there are shards or more';
+    expect([
+      salts('3'),
+      salts('1'),
+      salts('512'),
+      salts('4.0'),
+      problemsOf('salted', { hot: ['7', '07'], salts: '4' }),
+      problemsOf('salted', { hot: ['x'], salts: '4', column_type: 'uuid' }),
+    ]).toEqual([
+      [`salts: 3 salts for a hot value; ${cure}`],
+      [`salts: 1 salts for a hot value; ${cure}`],
+      [`salts: 512 salts for a hot value; ${cure}`],
+      [`salts: 4.0 salts for a hot value; ${cure}`],
+      ['hot.1: value "07" is listed twice; keep one of its spellings'],
+      [expect.stringMatching(/^hot\.0: "x" is no value of type uuid/)],
     ]);
   });
 });

@@ -44,6 +44,7 @@ export const sampleOptions: Readonly<Record<VindexTypeName, Options>> = {
     others: ['s3'],
   },
   composite: { columns: [{ type: 'hash', bits: '16' }, { type: 'hash' }] },
+  salted: { hot: ['7', '8'], salts: '4' },
 };
 
 /** The vindex of a type, or what is wrong with the options. */
