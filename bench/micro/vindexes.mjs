@@ -83,6 +83,7 @@ async function severalColumns() {
     { type: 'hash', options: {} },
     { type: 'composite', options: { columns } },
     { type: 'region', options: { regions } },
+    { type: 'salted', options: { hot: ['eu', 'us'], salts: '8' } },
   ]);
   return cases.map(({ type, options }) => {
     const vindex = vindexTypes[type].make({ name: 'by_key', options, shards });

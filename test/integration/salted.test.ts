@@ -241,7 +241,7 @@ describe('writing', () => {
     `UPDATE visits SET tenant = 1 WHERE tenant = 7`,
     `UPDATE visits SET tenant = 9 WHERE tenant = 2 AND n < 8`,
     `UPDATE orders SET id = id + 5000 WHERE tenant = 4 AND id > 60 AND id % 3 = 0`,
-    `UPDATE visits v SET n = o.n FROM orders o WHERE o.tenant = v.tenant AND o.tenant = 3`,
+    `UPDATE visits v SET n = v.n + 20 FROM orders o WHERE o.tenant = v.tenant AND o.tenant = 3`,
     `UPDATE visits v SET n = t.id FROM tenants t WHERE t.id = v.tenant`,
     `DELETE FROM visits v USING tenants t WHERE t.id = v.tenant AND t.name = 't1' AND v.n < 3`,
     `DELETE FROM orders WHERE (tenant, id) IN ((1, 500), (5, 502), (2, 503)) RETURNING id`,
