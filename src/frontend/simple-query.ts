@@ -429,8 +429,10 @@ export class SimpleQuery {
     const { work } = session;
     const { plan } = given;
     const alone = script.planned.statements.length === 1 && !work.explicit;
+    // Where keys may move, reads hold their tables until all shards have answered: see move-key.ts.
+    const mayMove = session.context.config.topology.directories.length > 0;
     const endsWithSync =
-      alone && (!plan.writes || (plan.kind === 'broadcast' && !plan.transactional));
+      alone && ((!plan.writes && !mayMove) || (plan.kind === 'broadcast' && !plan.transactional));
     if (script.run === null) {
       pointAt(session.source, given);
       if (!session.planning.lookups.ready(plan)) return false;

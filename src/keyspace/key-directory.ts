@@ -9,6 +9,9 @@ export interface IdSettler {
 /** Answers of the directory's table by `keyOf`: the name of a shard; null: it has no such key. */
 export type DirectoryAnswers = ReadonlyMap<string, string | null>;
 
+/** The rows of a key, by its hash, as a condition on the shard key's column; null where there is none for its type. */
+export type RowsSql = (quotedColumn: string, columnType: number, id: KeyspaceId) => string | null;
+
 /** What stands in a directory of periods (`tiered`) in place of keys, and where each belongs by its age. */
 export interface PeriodTiers {
   /** From young to old: shards of periods that ended less than so long ago; the last one has no limit (null). */
@@ -46,6 +49,7 @@ export class KeyDirectory {
   collecting: KeyspaceId[] | null = null;
   /** What was just read for the statement that is looked at now. */
   answers: DirectoryAnswers | null = null;
+  readonly rowsSql: RowsSql;
   /** Its keys are periods of time; null: values as they are. */
   readonly periods: PeriodTiers | null;
   private readonly spaces: ReadonlyMap<string, IdSettler>;
@@ -58,11 +62,13 @@ export class KeyDirectory {
     table: KeyDirectory['table'],
     assigns: boolean,
     spaces: ReadonlyMap<string, IdSettler>,
+    rowsSql: RowsSql,
     periods: PeriodTiers | null = null,
   ) {
     this.table = table;
     this.assigns = assigns;
     this.spaces = spaces;
+    this.rowsSql = rowsSql;
     this.periods = periods;
   }
 

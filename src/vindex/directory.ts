@@ -1,11 +1,14 @@
 import { KeyDirectory } from '../keyspace/key-directory.js';
+import { signedId } from '../keyspace/keyspace-id.js';
 import { makeComputed } from './computed.js';
-import { hashSinks } from './hash.js';
+import { hashSinks, makeHashVindex } from './hash.js';
 import { IdSpace } from './id-space.js';
 import { followedBy, type KeyFamily } from './key-sinks.js';
 import { vindexType, type OptionField, type VindexProblem } from './options.js';
 
 const TABLE = /^(?:([^.]{1,63})\.)?([^.]{1,63})$/;
+
+const hashVindex = makeHashVindex('hash');
 
 export const tableField = {
   form: { kind: 'value' },
@@ -44,6 +47,10 @@ export const directoryType = vindexType(
       table,
       options.unknown !== 'refuse',
       new Map(shards.map((shard) => [shard.name, new IdSpace([shard])])),
+      (column, type, id) => {
+        const hash = hashVindex.sqlExpression(column, type);
+        return hash === null ? null : `(${hash}) = ${signedId(id)}`;
+      },
     );
     return makeComputed({
       name,

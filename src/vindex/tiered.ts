@@ -1,5 +1,6 @@
 import { KeyDirectory, type PeriodTiers } from '../keyspace/key-directory.js';
 import { signedId, type KeyspaceId, type KeyspaceIdCell } from '../keyspace/keyspace-id.js';
+import { TypeOid } from '../keyspace/type-oids.js';
 import { NO_SHARD, type MapOutcome } from '../keyspace/vindex.js';
 import { makeComputed } from './computed.js';
 import { readTable, tableField } from './directory.js';
@@ -63,11 +64,13 @@ export const tieredType = vindexType(
     checkLimits(tiers, problems);
     if (table === null || problems.length > 0) return problems;
     const period = (options.period ?? 'month') as PeriodName;
+    const periods = periodTiers(period, tiers, options.interval ?? INTERVAL_MS);
     const directory = new KeyDirectory(
       table,
       true,
       new Map(shards.map((shard) => [shard.name, new IdSpace([shard])])),
-      periodTiers(period, tiers, options.interval ?? INTERVAL_MS),
+      (column, type, id) => rowsOfPeriod(column, type, periods.period(id)),
+      periods,
     );
     const ofDay = (days: number, out: KeyspaceIdCell): MapOutcome => {
       if (days < FIRST_DAY || days > LAST_DAY) return NO_SHARD;
@@ -90,6 +93,25 @@ export const tieredType = vindexType(
     });
   },
 );
+
+/** A condition that an index on the column serves. Sessions that use it are in UTC. */
+function rowsOfPeriod(
+  column: string,
+  type: number,
+  { firstDay, endDay }: ReturnType<PeriodTiers['period']>,
+): string | null {
+  const cast = DAY_AS.get(type);
+  if (cast === undefined) return null;
+  const day = (days: number): string => `('2000-01-01'::pg_catalog.date + (${days}))${cast}`;
+  return `${column} >= ${day(firstDay)} AND ${column} < ${day(endDay)}`;
+}
+
+/** From a day to its first moment, by type of column. */
+const DAY_AS: ReadonlyMap<number, string> = new Map([
+  [TypeOid.date, ''],
+  [TypeOid.timestamp, '::pg_catalog.timestamp'],
+  [TypeOid.timestamptz, '::pg_catalog.timestamptz'],
+]);
 
 /** 0001-01-01 and 9999-12-31, as days since 2000-01-01: all that is outside, infinity too, has no shard. */
 const FIRST_DAY = -730_119;

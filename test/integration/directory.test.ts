@@ -18,6 +18,9 @@ const tables = {
   },
 };
 
+/** Over all shards: each row once, and with all rows of its key that are on its shard. */
+const EVERYWHERE = `SELECT count(*)::int AS n FROM notes JOIN orders USING (tenant) WHERE note <> 'w'`;
+
 /** MOVE waits that long for statements in line. */
 const pool = { size: 4, queue_timeout: '2s' };
 
@@ -170,9 +173,21 @@ describe('MOVE', () => {
         }
       }
     });
+    const [all] = (await client.query<{ n: number }>(EVERYWHERE)).rows;
+    const counted: number[] = [];
+    const scatterers = [scene.proxy, other].map(async ({ url }, place) => {
+      const one = await connectPg(url);
+      while (!over) {
+        const sql =
+          place === 0 ? EVERYWHERE : { text: EVERYWHERE.replace(`'w'`, '$1'), values: ['w'] };
+        counted.push((await one.query<{ n: number }>(sql)).rows[0]!.n);
+      }
+      await one.end();
+    });
     const { rows } = await admin.query(`MOVE orders 't4' TO ${to}`).finally(() => (over = true));
-    await Promise.all(watchers);
+    await Promise.all([...watchers, ...scatterers]);
     expect([...seen].sort()).toEqual(['250', '55000']);
+    expect(new Set(counted)).toEqual(new Set([all!.n]));
     expect(rows).toMatchObject([
       { table: 'public.orders', shard: from, moved: '2', left: '0' },
       { table: 'public.notes', shard: from, left: '0' },

@@ -13,7 +13,7 @@ import type { RowPlaces } from './row-places.js';
  * Rows go as they are: no trigger changes them on their way, and no foreign key takes others along (a DELETE would
  * cascade to rows that must stay).
  */
-const MOVING =
+export const MOVING =
   `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ${EXACT_TEXTS}; SET LOCAL row_security = off;` +
   ` SET LOCAL client_min_messages = warning; SET LOCAL session_replication_role = replica; ${ENTRIES_STAY}`;
 
@@ -151,17 +151,10 @@ export class RowMoves {
     return stored;
   }
 
-  /** Literals in VALUES are read as their columns' types, by which they were written. */
   private insertSql(rows: readonly Stray[]): string {
-    const names = this.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-    const lines = rows.map(({ values }) => {
-      const items = values.map((value) => (value === null ? 'NULL' : quoteLiteral(value)));
-      return `(${items.join(', ')})`;
-    });
-    return (
-      `INSERT INTO ${this.table} (${names}) OVERRIDING SYSTEM VALUE VALUES ${lines.join(', ')}` +
-      ' ON CONFLICT DO NOTHING RETURNING 1'
-    );
+    const names = this.columns.map(({ name }) => name);
+    const values = rows.map((row) => row.values);
+    return `${insertRowsSql(this.table, names, values)} ON CONFLICT DO NOTHING RETURNING 1`;
   }
 
   /** The primary key of a row, for people; its shard key where there is none. */
@@ -173,6 +166,20 @@ export class RowMoves {
       )
       .join(', ');
   }
+}
+
+/** Literals in VALUES are read as their columns' types, by which they were written. `table` is SQL. */
+export function insertRowsSql(
+  table: string,
+  columns: readonly string[],
+  rows: readonly (readonly (string | null)[])[],
+): string {
+  const names = columns.map(quoteIdentifier).join(', ');
+  const lines = rows.map((values) => {
+    const items = values.map((value) => (value === null ? 'NULL' : quoteLiteral(value)));
+    return `(${items.join(', ')})`;
+  });
+  return `INSERT INTO ${table} (${names}) OVERRIDING SYSTEM VALUE VALUES ${lines.join(', ')}`;
 }
 
 function ctidArray(ctids: readonly string[]): string {

@@ -77,7 +77,7 @@ export function beginMoveSql(table: Table, id: KeyspaceId, key: string, shard: s
   );
 }
 
-/** Gives a key another shard, or says that it has arrived. */
+/** Gives a key another shard, or says that it has arrived. One row where the key is there. */
 export function moveSql(
   table: Table,
   id: KeyspaceId,
@@ -86,8 +86,14 @@ export function moveSql(
   const what = 'shard' in change ? `shard = ${quoteLiteral(change.shard)}` : 'moving = false';
   return (
     `UPDATE ${nameOf(table)} SET ${what}, changed_at = clock_timestamp()` +
-    ` WHERE key_hash = ${signedId(id)}`
+    ` WHERE key_hash = ${signedId(id)} RETURNING 1`
   );
+}
+
+/** Of whoever moves keys of a directory, in his session at its home: one at a time. One row: whether he has it. */
+export function lockMovesSql({ schema, name }: Table): string {
+  const key = quoteLiteral(`shardgate directory ${schema}.${name}`);
+  return `SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(${key}, 0))`;
 }
 
 function nameOf({ schema, name }: Table): string {

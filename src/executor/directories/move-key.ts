@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sqlError } from '../../errors/sql-error.js';
+import { sqlError, type SqlError } from '../../errors/sql-error.js';
 import { collectedKeys, type KeyDirectory } from '../../keyspace/key-directory.js';
 import { KeyspaceIdCell, type KeyspaceId } from '../../keyspace/keyspace-id.js';
-import { homeOf, type Shard, type ShardedTable } from '../../keyspace/topology.js';
+import { homeOf, type Shard, type ShardedTable, type Topology } from '../../keyspace/topology.js';
 import { MAPPED } from '../../keyspace/vindex.js';
-import { STEP_TIMEOUT_MS, type AuditHost } from '../audit/audit-host.js';
+import { STEP_TIMEOUT_MS, type Ask, type AuditHost } from '../audit/audit-host.js';
 import { nameOf } from '../audit/finding.js';
-import { repairTable, type Repair } from '../audit/repair.js';
+import type { Repair } from '../audit/repair.js';
 import { keyTextMapper } from '../key-texts.js';
 import { MARKED_MS } from './directories.js';
-import { beginMoveSql, moveSql } from './directory-sql.js';
+import { carryRows } from './carry-rows.js';
+import { beginMoveSql, entriesSql, lockMovesSql, moveSql } from './directory-sql.js';
+import { snapshotsEnded, transactionsEnded } from './ended.js';
 
 /** What is given another shard. */
 export interface KeyMove {
@@ -22,68 +24,127 @@ export interface KeyMove {
   readonly queueTimeoutMs: number;
 }
 
-/** How long transactions that have begun may take to end. */
-const OPEN_MAX_MS = 60_000;
 const ASK_EVERY_MS = 100;
 
 /**
- * Gives a key of a directory another shard, and takes its rows there. Statements with this key are refused meanwhile
- * (55000):
- *
- *     mark the key --> every proxy has seen it --> what was open has ended --> its shard changes
- *         --> rows of all tables move (REPAIR) --> unmark
- *
- * Where it fails before the shard changes, nothing has happened; later, the same move goes on where it was. Rejects
- * with SqlError.
+ * Gives a key of a directory another shard, and takes its rows there. Rejects with SqlError: 0A000 where the table has
+ * no directory, 42704, 22P02, and as `giveShard` does.
  */
 export async function moveKey(host: AuditHost, move: KeyMove): Promise<Repair[]> {
-  const { table, key, shard } = move;
+  const { table, key, shard: name, queueTimeoutMs } = move;
   const { directory } = table.vindex;
   if (directory === undefined) {
     throw sqlError(
       'feature_not_supported',
       `table "${nameOf(table)}" has no directory of its keys`,
-      {
-        hint: 'Keys can be given shards where the vindex is of type directory.',
-      },
+      { hint: 'Keys can be given shards where the vindex is of type directory or tiered.' },
     );
   }
-  if (!directory.shardNames.includes(shard)) {
-    throw sqlError('undefined_object', `keyspace "${table.keyspace.name}" has no shard "${shard}"`);
+  const shard = table.keyspace.shards.find((own) => own.name === name);
+  if (shard === undefined) {
+    throw sqlError('undefined_object', `keyspace "${table.keyspace.name}" has no shard "${name}"`);
   }
   const id = hashOf(host, table, directory, key);
-  const home = homeOf(host.topology, directory.table);
-  const run = (sql: string): Promise<(string | null)[][]> =>
-    host.links.session(home, STEP_TIMEOUT_MS, (ask) => ask(sql));
-  const [[before] = []] = await run(beginMoveSql(directory.table, id, key, shard));
+  const label = directory.periods?.period(id).label ?? key;
+  return whileMoving(host, directory, (askHome) =>
+    giveShard(host, askHome, { directory, id, label, shard, queueTimeoutMs }),
+  );
+}
+
+/**
+ * Does something that nobody else does at a time with the keys of a directory, in a session at its home. Rejects with
+ * SqlError 55000 where somebody is at it.
+ */
+export function whileMoving<T>(
+  host: AuditHost,
+  { table }: KeyDirectory,
+  act: (askHome: Ask) => Promise<T>,
+): Promise<T> {
+  return host.links.session(homeOf(host.topology, table), STEP_TIMEOUT_MS, async (ask) => {
+    const [[mine] = []] = await ask(lockMovesSql(table));
+    if (mine !== 't') throw busyError(table);
+    try {
+      return await act(ask);
+    } finally {
+      // Where this fails, so does the session: it is closed, and the lock is gone.
+      await ask('SELECT pg_catalog.pg_advisory_unlock_all()').catch(() => undefined);
+    }
+  });
+}
+
+const busy = new WeakSet<SqlError>();
+
+/** Whether somebody else moves keys of the directory now. */
+export function isBusy(error: unknown): boolean {
+  return busy.has(error as SqlError);
+}
+
+function busyError({ schema, name }: KeyDirectory['table']): SqlError {
+  const error = sqlError(
+    'object_not_in_prerequisite_state',
+    `other keys of directory "${schema}.${name}" are being moved`,
+    { hint: 'Try again when they have arrived.' },
+  );
+  busy.add(error);
+  return error;
+}
+
+/** A key, and its new shard. */
+export interface NewShard {
+  readonly directory: KeyDirectory;
+  readonly id: KeyspaceId;
+  /** For people. */
+  readonly label: string;
+  readonly shard: Shard;
+  readonly queueTimeoutMs: number;
+}
+
+/**
+ * Moves one key. Statements with it are refused meanwhile (55000):
+ *
+ *     mark the key --> every proxy has seen it --> what was open has ended --> rows and entry change (carryRows)
+ *         --> what read earlier has ended --> unmark
+ *
+ * Where it fails in front of the change, nothing has happened. Where it is cut off the mark stays: whoever says the
+ * same again goes on. Under `whileMoving` only. Rejects with SqlError, BackendError.
+ */
+export async function giveShard(
+  host: AuditHost,
+  askHome: Ask,
+  { directory, id, label, shard, queueTimeoutMs }: NewShard,
+): Promise<Repair[]> {
+  const { table } = directory;
+  const [, before, wasMoving] = (await askHome(entriesSql(table, [id])))[0] ?? [];
+  if (before === shard.name && wasMoving !== 't') return [];
+  await askHome(beginMoveSql(table, id, label, shard.name));
+  const tables = tablesOf(host.topology, directory);
+  const keyspaceShards = host.topology.shards.filter((own) => own.keyspace === shard.keyspace);
+  let deciding = false;
   try {
-    await quiet(host, table, move.queueTimeoutMs);
+    await quiet(host, queueTimeoutMs);
+    const repairs = await carryRows(host, {
+      ...{ directory, id, tables, shards: keyspaceShards, target: shard, askHome },
+      onDeciding: () => (deciding = true),
+    });
+    await snapshotsEnded(host, shard);
+    await askHome(moveSql(table, id, { moving: false }));
+    return repairs;
   } catch (error) {
-    // Rows are where they were, unless an earlier move was cut off behind that.
-    if (before !== shard) await run(moveSql(directory.table, id, { moving: false }));
+    const isKnown = before !== undefined && before !== shard.name;
+    // Else the mark stays, as it does where the home is lost: it is not known where rows are.
+    if (!deciding && isKnown) {
+      await askHome('ROLLBACK')
+        .then(() => askHome(moveSql(table, id, { moving: false })))
+        .catch(() => undefined);
+    }
     throw error;
   }
-  await run(moveSql(directory.table, id, { shard }));
-  const repairs: Repair[] = [];
-  for (const each of host.topology.tables.values()) {
-    if (each.type !== 'sharded' || each.vindex.directory !== directory) continue;
-    repairs.push(...(await repairTable(host, each)));
-  }
-  const left = repairs.filter((done) => done.left > 0);
-  // What one of the moves left to recovery is not seen before it has ended.
-  for (const each of table.keyspace.shards) await writersEnded(host, each);
-  if (left.length === 0) {
-    await run(moveSql(directory.table, id, { moving: false }));
-    return repairs;
-  }
-  throw sqlError(
-    'object_not_in_prerequisite_state',
-    `rows of key "${key}" could not all be moved`,
-    {
-      detail: left.map((done) => `${done.table} on ${done.shard}: ${done.detail}`).join('; '),
-      hint: 'Mend them on the shards, and MOVE again.',
-    },
-  );
+}
+
+function tablesOf({ tables }: Topology, directory: KeyDirectory): ShardedTable[] {
+  return [...tables.values()].filter(
+    (table) => table.type === 'sharded' && table.vindex.directory === directory,
+  ) as ShardedTable[];
 }
 
 function hashOf(
@@ -101,33 +162,14 @@ function hashOf(
   return asked.get(directory)![0]!;
 }
 
-/** Waits until every proxy refuses statements with the key, and what had begun before has ended. */
-async function quiet(host: AuditHost, table: ShardedTable, queueTimeoutMs: number): Promise<void> {
-  const { signal, tell } = host;
+/**
+ * Waits until every proxy refuses statements with the key, and what had begun before has ended, whatever it has used so
+ * far: it may have rows of the key on their way to their shard.
+ */
+async function quiet(host: AuditHost, queueTimeoutMs: number): Promise<void> {
+  const { signal, tell, topology } = host;
   tell('waiting until all proxies know of it');
   await sleep(Math.max(MARKED_MS, queueTimeoutMs + ASK_EVERY_MS), undefined, { signal });
   tell('waiting for transactions that are open');
-  for (const shard of table.keyspace.shards) await writersEnded(host, shard);
-}
-
-/** Resolves when all transactions that have written on a shard by now have ended, prepared ones too. */
-async function writersEnded({ links, signal }: AuditHost, shard: Shard): Promise<void> {
-  const ask = async (sql: string): Promise<bigint> =>
-    links.session(shard, STEP_TIMEOUT_MS, async (query) => BigInt((await query(sql))[0]![0]!));
-  const next = await ask('SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())');
-  const deadline = performance.now() + OPEN_MAX_MS;
-  for (;;) {
-    const oldest = await ask(
-      'SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())',
-    );
-    if (oldest >= next) return;
-    if (performance.now() > deadline) {
-      throw sqlError(
-        'object_not_in_prerequisite_state',
-        `transactions on shard "${shard.name}" have been open for too long`,
-        { hint: 'Nothing was moved. Try again when they have ended.' },
-      );
-    }
-    await sleep(ASK_EVERY_MS, undefined, { signal });
-  }
+  for (const shard of topology.shards) await transactionsEnded(host, shard);
 }

@@ -21,6 +21,7 @@ beforeEach(() => {
     { schema: 'public', name: 'keys' },
     true,
     new Map(['s0', 's1'].map((name, hi) => [name, { settle: (cell) => void (cell.hi = hi) }])),
+    () => null,
   );
 });
 afterEach(() => {

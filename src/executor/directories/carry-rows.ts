@@ -1,0 +1,249 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BackendError } from '../../backend/backend-error.js';
+import { sqlError } from '../../errors/sql-error.js';
+import type { KeyDirectory } from '../../keyspace/key-directory.js';
+import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
+import type { Shard, ShardedTable } from '../../keyspace/topology.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { decideSql, finishSql, prepareSql } from '../../transaction/decisions.js';
+import { legGid, newTransactionId } from '../../transaction/transaction-ids.js';
+import { keyTextMapper } from '../key-texts.js';
+import { paced, STEP_TIMEOUT_MS, type Ask, type AuditHost } from '../audit/audit-host.js';
+import { nameOf } from '../audit/finding.js';
+import type { Repair } from '../audit/repair.js';
+import { insertRowsSql, MOVING, obstaclesSql } from '../audit/row-moves.js';
+import { moveSql } from './directory-sql.js';
+
+/** What goes where. */
+export interface Carry {
+  readonly directory: KeyDirectory;
+  readonly id: KeyspaceId;
+  /** All that are sharded by the directory. */
+  readonly tables: readonly ShardedTable[];
+  readonly shards: readonly Shard[];
+  readonly target: Shard;
+  /** A session at the directory's home, not in a transaction. */
+  readonly askHome: Ask;
+  /** Called when the transaction is about to be decided: from then on its outcome may be unknown. */
+  readonly onDeciding: () => void;
+}
+
+/** Who takes these locks one after the other blocks those who have the second and wait for the first. */
+const LOCK_TIMEOUT_MS = 500;
+const LOCK_PAUSE_MS = 200;
+const LOCKS_MAX_MS = 60_000;
+/** SQLSTATE of a lock that was not to be had in time. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Takes the rows of a key, of all tables, from wherever they are to one shard, and changes its entry, all in one
+ * transaction:
+ *
+ *     target   BEGIN  LOCK  INSERT  decision           COMMIT   <- the point of no return
+ *     sources  BEGIN  LOCK  DELETE           PREPARE            COMMIT PREPARED
+ *     home     BEGIN        UPDATE           PREPARE            COMMIT PREPARED
+ *
+ * Nobody else uses the tables on these shards meanwhile. Statements over several shards hold what they have read until
+ * all shards have answered, so that each of them comes wholly before or wholly behind it. Recovery ends what is cut
+ * off; what is prepared keeps its locks. Rejects with SqlError, BackendError; nothing has happened then, unless it was
+ * deciding.
+ */
+export async function carryRows(host: AuditHost, carry: Carry): Promise<Repair[]> {
+  const sources = await shardsWithRows(host, carry);
+  const deadline = performance.now() + LOCKS_MAX_MS;
+  for (;;) {
+    host.signal.throwIfAborted();
+    const done = await host.links.session(carry.target, STEP_TIMEOUT_MS, (ask) =>
+      withEach(host, sources, (opened) => carryOnce(host, carry, ask, opened)),
+    );
+    if (done !== null) return done;
+    if (performance.now() > deadline) {
+      throw sqlError('object_not_in_prerequisite_state', 'the tables were in use all the time', {
+        hint: 'Nothing was moved. Try again when fewer statements run for long.',
+      });
+    }
+    await sleep(LOCK_PAUSE_MS * (0.5 + Math.random()), undefined, { signal: host.signal });
+  }
+}
+
+interface Source {
+  readonly shard: Shard;
+  readonly ask: Ask;
+}
+
+/** Opens a session of each shard. */
+function withEach<T>(
+  host: AuditHost,
+  shards: readonly Shard[],
+  act: (opened: readonly Source[]) => Promise<T>,
+  opened: readonly Source[] = [],
+): Promise<T> {
+  const [shard, ...others] = shards;
+  if (shard === undefined) return act(opened);
+  return host.links.session(shard, STEP_TIMEOUT_MS, (ask) =>
+    withEach(host, others, act, [...opened, { shard, ask }]),
+  );
+}
+
+/** Where the key has rows, but for the target. */
+async function shardsWithRows(host: AuditHost, carry: Carry): Promise<Shard[]> {
+  const found: Shard[] = [];
+  for (const shard of carry.shards) {
+    if (shard === carry.target) continue;
+    const some = carry.tables.map((table) => {
+      const { name, condition } = rowsOf(host, carry, table);
+      return `EXISTS (SELECT FROM ${name} WHERE ${condition})`;
+    });
+    const [[any] = []] = await host.links.session(shard, STEP_TIMEOUT_MS, async (ask) => {
+      await ask(MOVING);
+      const answer = await ask(`SELECT ${some.join(' OR ')}`);
+      await ask('ROLLBACK');
+      return answer;
+    });
+    if (any === 't') found.push(shard);
+  }
+  return found;
+}
+
+/** Null: the locks were not to be had. */
+async function carryOnce(
+  host: AuditHost,
+  carry: Carry,
+  ask: Ask,
+  sources: readonly Source[],
+): Promise<Repair[] | null> {
+  const { directory, id, target, tables, askHome } = carry;
+  const all = [{ shard: target, ask }, ...sources];
+  if (!(await lockAll(all, tables))) {
+    for (const one of all) await one.ask('ROLLBACK');
+    return null;
+  }
+  const repairs: Repair[] = [];
+  for (const source of sources) {
+    for (const table of tables) {
+      const moved = await carryTable(host, carry, table, source, ask);
+      const done = { table: nameOf(table), shard: source.shard.name, moved, left: 0, detail: '' };
+      if (moved > 0) repairs.push(done);
+    }
+  }
+  await askHome('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+  const [entry] = await askHome(moveSql(directory.table, id, { shard: target.name }));
+  if (entry === undefined) throw sqlError('internal_error', 'the entry of a key is gone');
+  host.signal.throwIfAborted();
+  const transaction = newTransactionId(target);
+  const legs = [askHome, ...sources.map((source) => source.ask)].map((own, place) => ({
+    ask: own,
+    gid: legGid(transaction, place + 1),
+  }));
+  await ask(decideSql(transaction));
+  for (const leg of legs) await leg.ask(prepareSql(leg.gid));
+  carry.onDeciding();
+  await ask('COMMIT');
+  for (const leg of legs) await leg.ask(finishSql('commit', leg.gid));
+  return repairs;
+}
+
+/** Begins on all shards, and locks the tables there, at a time. False: somebody else has them. */
+async function lockAll(
+  sessions: readonly Source[],
+  tables: readonly ShardedTable[],
+): Promise<boolean> {
+  for (const { ask } of sessions) await ask(MOVING);
+  const names = tables.map(({ schema, name }) => quoteQualified(schema, name)).join(', ');
+  const sql =
+    `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; LOCK TABLE ${names} IN ACCESS EXCLUSIVE MODE;` +
+    ' SET LOCAL lock_timeout = 0';
+  const settled = await Promise.allSettled(sessions.map(({ ask }) => ask(sql)));
+  let locked = true;
+  for (const one of settled) {
+    if (one.status === 'fulfilled') continue;
+    if (!isLockTimeout(one.reason)) throw one.reason;
+    locked = false;
+  }
+  return locked;
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof BackendError && error.fields?.get('C') === LOCK_NOT_AVAILABLE;
+}
+
+/** The number of rows that went. */
+async function carryTable(
+  host: AuditHost,
+  carry: Carry,
+  table: ShardedTable,
+  source: Source,
+  askTarget: Ask,
+): Promise<number> {
+  const { name, condition } = rowsOf(host, carry, table);
+  const { ask, shard } = source;
+  const columns = await columnsOf(ask, table);
+  if (columns.join('\0') !== (await columnsOf(askTarget, table)).join('\0')) {
+    throw sqlError(
+      'object_not_in_prerequisite_state',
+      `table "${nameOf(table)}" differs on shards "${shard.name}" and "${carry.target.name}"`,
+      { hint: 'Nothing was moved. Make the columns the same on both.' },
+    );
+  }
+  for (const own of [ask, askTarget]) {
+    const [obstacle] = await own(obstaclesSql(name));
+    if (obstacle === undefined) continue;
+    throw sqlError('feature_not_supported', `rows of "${nameOf(table)}": ${obstacle[0]}`, {
+      detail: 'Rows must go as they are.',
+      hint: 'Nothing was moved. Disable or drop it on the shards meanwhile.',
+    });
+  }
+  const progress = paced(host.tell);
+  const list = columns.map(quoteIdentifier).join(', ');
+  await ask(`DECLARE carried NO SCROLL CURSOR FOR SELECT ${list} FROM ${name} WHERE ${condition}`);
+  let carried = 0;
+  for (let count = ROWS_FIRST; ;) {
+    host.signal.throwIfAborted();
+    const rows = await ask(`FETCH ${count} FROM carried`);
+    if (rows.length === 0) break;
+    const sql = insertRowsSql(name, columns, rows);
+    await askTarget(sql);
+    carried += rows.length;
+    count = Math.min(ROWS_MAX, Math.max(1, Math.floor((rows.length * TEXT_BYTES) / sql.length)));
+    progress(() => `${table.name}: ${shard.name}: ${carried} rows`);
+  }
+  await ask('CLOSE carried');
+  const [[gone] = []] = await ask(
+    `WITH gone AS (DELETE FROM ${name} WHERE ${condition} RETURNING 1) SELECT pg_catalog.count(*) FROM gone`,
+  );
+  if (Number(gone) === carried) return carried;
+  throw sqlError('internal_error', `${carried} rows were copied, and ${gone} deleted`);
+}
+
+/** Rows of one INSERT: as many as make about so much text. */
+const TEXT_BYTES = 500_000;
+const ROWS_FIRST = 100;
+const ROWS_MAX = 1000;
+
+/** Under the lock: those that an INSERT may give values to, as they are now. */
+async function columnsOf(ask: Ask, { schema, name }: ShardedTable): Promise<string[]> {
+  const rows = await ask(
+    `SELECT attname FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped` +
+      ` AND attgenerated = '' AND attrelid = ${quoteLiteral(quoteQualified(schema, name))}::pg_catalog.regclass` +
+      ' ORDER BY attname',
+  );
+  return rows.map(([column]) => column!);
+}
+
+/** A table as SQL, and the condition for the rows of the key. Throws SqlError 0A000 where there is none. */
+function rowsOf(
+  { catalog }: AuditHost,
+  { directory, id }: Carry,
+  table: ShardedTable,
+): { readonly name: string; readonly condition: string } {
+  const [column] = keyTextMapper(table, catalog)?.columns ?? [];
+  const condition = column && directory.rowsSql(quoteIdentifier(column.name), column.type, id);
+  if (typeof condition === 'string') {
+    return { name: quoteQualified(table.schema, table.name), condition };
+  }
+  throw sqlError(
+    'feature_not_supported',
+    `rows of table "${nameOf(table)}" cannot be told by their shard key`,
+    { hint: 'shardgate check and the log tell what is wrong with the shard key.' },
+  );
+}
