@@ -1,6 +1,6 @@
 import type { KeyspaceSpec } from '../keyspace/topology-builder.js';
 import { tableKey } from '../keyspace/topology-builder.js';
-import type { Lookup } from '../keyspace/topology.js';
+import type { LookupSpec } from '../keyspace/lookup-definition.js';
 import { quoted, type Path, type Reader } from './reader.js';
 import type { RawTable } from './schema.js';
 import { suggest } from '../util/suggest.js';
@@ -8,7 +8,7 @@ import { isLookupType, type RawVindex } from './vindexes.js';
 import { readTableName } from './table-name.js';
 
 /** A vindex that is kept in a table: what tables say of it under `lookups`. */
-export type LookupVindex = Pick<Lookup, 'name' | 'unique' | 'index'>;
+export type LookupVindex = Pick<LookupSpec, 'name' | 'unique' | 'index'>;
 
 /** The lookups among the vindexes of a keyspace, by name; those without a problem. */
 export function readLookupVindexes(
@@ -32,8 +32,8 @@ export function readLookups(
   table: { readonly schema: string; readonly name: string },
   { lookups, shard_key: keyColumns = [] }: RawTable,
   vindexes: ReadonlyMap<string, LookupVindex>,
-): readonly Lookup[] {
-  const found: Lookup[] = [];
+): readonly LookupSpec[] {
+  const found: LookupSpec[] = [];
   for (const [column, name] of lookups ?? []) {
     const own: Path = [...path, 'lookups', column];
     const vindex = vindexes.get(name);
@@ -44,10 +44,7 @@ export function readLookups(
           ? 'define it under vindexes: with type: lookup or lookup_unique, and a table'
           : `did you mean ${quoted(meant)}?`;
       reader.report(own, `lookup vindex ${quoted(name)} is not defined`, cure);
-    } else if (keyColumns.length > 1) {
-      const fault = `a lookup of a table whose shard key has ${keyColumns.length} columns`;
-      reader.report(own, fault, 'leave it out: lookups lead to shard keys of one column');
-    } else if (column === keyColumns[0]) {
+    } else if (keyColumns.length === 1 && column === keyColumns[0]) {
       const cure = 'leave it out: the shard key itself leads to the shard';
       reader.report(own, `a lookup for the shard key ${quoted(column)}`, cure);
     } else found.push({ ...vindex, schema: table.schema, table: table.name, column });

@@ -1,7 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
 import { keyIds, ownerOf } from '../executor/lookups/key-ids.js';
-import { LookupChanges } from '../executor/lookups/lookup-changes.js';
+import { LookupChanges, otherLookup } from '../executor/lookups/lookup-changes.js';
 import { duplicateError } from '../executor/lookups/duplicate-error.js';
 import { byIndex, lookupKey, lookupShard, type Lookup, type Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
@@ -90,11 +90,17 @@ export class LookupRun implements StatementRun {
     changes: LookupChanges,
     backends: readonly BackendConnection[],
   ): Step[] {
+    if (!changes.tell(lookup)) return [];
     const { session } = this;
     const { topology } = session.context.config;
     const { catalog } = session.planning.planner;
-    const { type } = catalog.lookups!.get(lookupKey(lookup))!;
-    const idOf = keyIds(ownerOf(lookup, topology), catalog);
+    const key = lookupKey(lookup);
+    // A reload may have come since the statement was planned, and entries would mean something else.
+    const current = topology.lookups.find((other) => lookupKey(other) === key);
+    const known = catalog.lookups?.get(key);
+    if (current?.definition !== lookup.definition || known === undefined) throw otherLookup(lookup);
+    const { type } = known;
+    const idOf = keyIds(ownerOf(current, topology), catalog);
     const home = lookupShard(topology, lookup);
     const [backend] = this.backendsOf(backends, [home]);
     return changes

@@ -1,6 +1,6 @@
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { lookupValues } from '../executor/lookups/lookup-values.js';
-import { findSql } from '../executor/lookups/lookup-sql.js';
+import { entriesIn, findSql } from '../executor/lookups/lookup-sql.js';
 import { idFromSigned } from '../keyspace/keyspace-id.js';
 import { byIndex, lookupShard, type Keyspace, type Shard } from '../keyspace/topology.js';
 import type { Plan, ShardSelector } from '../planner/plan.js';
@@ -104,7 +104,9 @@ export class LookupShards {
     });
   }
 
-  /** Null: the lookup cannot be read, or not with these values; whoever has the rows says what is wrong. */
+  /**
+   * Null: the lookup is not complete, or cannot be read with these values; whoever has the rows says what is wrong.
+   */
   private async ids(
     { lookup, type }: LookupSelector,
     values: readonly string[],
@@ -118,7 +120,7 @@ export class LookupShards {
         return await context.lookups.find(lookup, type, values);
       }
       const [rows] = await askBackend(session, own, [findSql(lookup, type, values)]);
-      return rows!.map(([, id]) => id!);
+      return entriesIn(rows!)?.map(([, id]) => id!) ?? null;
     } catch (error) {
       session.logger.debug({ lookup: lookup.name, ...errorField(error) }, 'a lookup was not read');
       return null;
@@ -127,7 +129,7 @@ export class LookupShards {
 }
 
 function keyOf({ lookup, keyspace }: LookupSelector, values: readonly string[]): string {
-  return JSON.stringify([lookup.name, keyspace.name, values]);
+  return JSON.stringify([lookup.name, lookup.definition, keyspace.name, values]);
 }
 
 /** Where nothing was found, one of the shards gives the empty answer. */

@@ -2,6 +2,7 @@ import { assert } from '../util/assert.js';
 import { tilingProblems } from './key-range-tiling.js';
 import type { KeyRange } from './key-range.js';
 import { compareKeyspaceIds } from './keyspace-id.js';
+import { lookupDefinition, type LookupSpec } from './lookup-definition.js';
 import { makeShardLookup } from './shard-lookup.js';
 import type { Keyspace, Lookup, Shard, Table, TableIds, Topology } from './topology.js';
 import type { Vindex } from './vindex.js';
@@ -22,7 +23,7 @@ export type TableSpec =
       /** Name of one of the keyspace's vindexes. */
       readonly vindex: string;
       readonly ids?: TableIds;
-      readonly lookups?: readonly Lookup[];
+      readonly lookups?: readonly LookupSpec[];
       readonly requireKey?: true;
     }
   | {
@@ -154,15 +155,20 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
     assert(keyspace.sharded, `${where} is sharded, the keyspace is not`);
     const vindex = keyspace.vindexes.get(spec.vindex);
     assert(vindex !== undefined, `${where} names an unknown vindex "${spec.vindex}"`);
+    const keyColumns = Object.freeze([...spec.keyColumns]);
+    const lookups = spec.lookups?.map((lookup): Lookup => {
+      const definition = lookupDefinition(lookup, { keyspace, vindex, keyColumns });
+      return Object.freeze({ ...lookup, definition });
+    });
     return Object.freeze({
       type: 'sharded',
       keyspace,
       schema,
       name,
-      keyColumns: Object.freeze([...spec.keyColumns]),
+      keyColumns,
       vindex,
       ...ids,
-      ...(spec.lookups === undefined ? {} : { lookups: Object.freeze(spec.lookups) }),
+      ...(lookups === undefined ? {} : { lookups: Object.freeze(lookups) }),
       ...(spec.requireKey === undefined ? {} : { requireKey: spec.requireKey }),
     });
   }

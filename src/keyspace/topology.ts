@@ -39,6 +39,8 @@ export interface Lookup {
   readonly unique: boolean;
   /** Its own table, of an unsharded keyspace, with the columns `value` and `keyspace_id`. */
   readonly index: { readonly schema: string; readonly name: string };
+  /** What it is for, with what its entries mean: where this has changed it is another one, to be built anew. */
+  readonly definition: string;
 }
 
 /** What a lookup goes by: no two have one table. */

@@ -1,8 +1,13 @@
-/* A vindex that gives keys other shards: lookups of its tables lead there once REPAIR has moved the rows. */
+/*
+ * A vindex that gives keys other shards: lookups of its tables lead there once REPAIR has moved the rows, and mislead
+ * no proxy meanwhile, whatever configuration that has.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startProxy, type Proxy } from '../support/proxy.js';
+import { clusterConfig } from '../support/proxy-config.js';
 import { connectPg, openScene, rowsPerShard, type Scene } from '../support/scene.js';
 
 const WAIT_MS = 30_000;
@@ -25,6 +30,8 @@ const emails = ['acme1@x.org', 'bolt1@x.org', 'bolt3@x.org', 'dune2@x.org', 'nob
 let scene: Scene;
 let client: pg.Client;
 let admin: pg.Client;
+let other: Proxy;
+let otherClient: pg.Client;
 
 beforeAll(async () => {
   scene = await openScene('lookup_moves', tables, [
@@ -33,19 +40,37 @@ beforeAll(async () => {
       FROM unnest('{acme,bolt,dune}'::text[]) t, generate_series(1, 3) i`,
   ]);
   client = await connectPg(scene.proxy.url);
-  const console = new URL(scene.proxy.url);
-  console.pathname = '/shardgate';
-  admin = await connectPg(console.href);
-  await eventually(usesLookup);
+  admin = await consoleOf(scene.proxy);
+  await eventually(() => usesLookup(client));
+  other = await startProxy({ config: clusterConfig(scene.databases, tables) });
+  otherClient = await connectPg(other.url);
 });
 
 afterAll(async () => {
-  await Promise.all([client.end(), admin.end()]);
+  await Promise.all([client.end(), admin.end(), otherClient.end()]);
+  await other.stop();
   await scene.close();
 });
 
-async function usesLookup(): Promise<boolean> {
-  const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+async function consoleOf(proxy: Proxy): Promise<pg.Client> {
+  const url = new URL(proxy.url);
+  url.pathname = '/shardgate';
+  return connectPg(url.href);
+}
+
+/** Gives a tenant shard s3 in a proxy's configuration, which that takes over. */
+async function giveShard(proxy: Proxy, tenant: string): Promise<void> {
+  const config = readFileSync(proxy.configFile, 'utf8');
+  expect(config).toContain('"acme": "s3"');
+  const changed = config.replace('"acme": "s3"', `"acme": "s3", "${tenant}": "s3"`);
+  writeFileSync(proxy.configFile, changed);
+  const own = await consoleOf(proxy);
+  await own.query('RELOAD');
+  await own.end();
+}
+
+async function usesLookup(through: pg.Client): Promise<boolean> {
+  const { rows } = await through.query<{ 'QUERY PLAN': string }>(
     "EXPLAIN SELECT * FROM members WHERE email = 'dune2@x.org'",
   );
   return !rows.some((row) => row['QUERY PLAN'].includes('Shards: '));
@@ -77,14 +102,11 @@ test('a tenant who gets a shard of his own is found there by his e-mail address'
   }
   expect((await rowsPerShard(databases, 'members'))['s3']).toBe(3);
 
-  const config = readFileSync(proxy.configFile, 'utf8');
-  expect(config).toContain('"acme": "s3"');
-  writeFileSync(proxy.configFile, config.replace('"acme": "s3"', '"acme": "s3", "bolt": "s3"'));
-  await admin.query('RELOAD');
+  await giveShard(proxy, 'bolt');
   await eventually(repaired);
 
   expect((await rowsPerShard(databases, 'members'))['s3']).toBe(6);
-  await eventually(usesLookup);
+  await eventually(() => usesLookup(client));
   for (const email of emails) {
     await comparison.expectSame(`SELECT * FROM members WHERE email = '${email}'`);
   }
@@ -93,4 +115,40 @@ test('a tenant who gets a shard of his own is found there by his e-mail address'
   await comparison.expectSame("SELECT * FROM members WHERE email = 'bolt3@x.org'");
   await comparison.expectSame("INSERT INTO members VALUES ('dune', 'bolt3@x.org', 9)");
   await comparison.expectSame("SELECT * FROM members WHERE email = 'bolt3@x.org'");
+});
+
+test('a proxy that another one has left behind finds all rows, and does not spoil the lookup', async () => {
+  const { databases, proxy } = scene;
+  const find = async (email: string): Promise<unknown[]> => {
+    const sql = 'SELECT tenant, n FROM members WHERE email = $1';
+    return (await otherClient.query(sql, [email])).rows;
+  };
+  const isBuilding = async (): Promise<boolean> => {
+    const [state] = await databases.query('main', 'SELECT definition FROM shardgate.lookups');
+    const sql = "SELECT FROM member_email_idx WHERE value LIKE 'acme%'";
+    return state![0] === null && (await databases.query('main', sql)).length === 0;
+  };
+  const store = "INSERT INTO members VALUES ('acme', 'acme9@x.org', 9)";
+  expect(await find('bolt1@x.org')).toEqual([{ tenant: 'bolt', n: 1 }]);
+
+  // Whoever builds the lookup waits for these rows.
+  const holder = await connectPg(databases.urls.s3);
+  await holder.query('BEGIN');
+  await holder.query('SELECT FROM members FOR UPDATE');
+  await giveShard(proxy, 'dune');
+  await eventually(isBuilding);
+  expect(await find('acme1@x.org')).toEqual([{ tenant: 'acme', n: 1 }]);
+  expect(await find('dune2@x.org')).toEqual([{ tenant: 'dune', n: 2 }]);
+  await expect(otherClient.query(store)).rejects.toMatchObject({ code: '55000' });
+  await holder.end();
+
+  await eventually(() => usesLookup(client));
+  await eventually(repaired);
+  expect(await find('dune2@x.org')).toEqual([{ tenant: 'dune', n: 2 }]);
+  await expect(otherClient.query(store)).rejects.toMatchObject({ code: '55000' });
+  await giveShard(other, 'bolt');
+  await giveShard(other, 'dune');
+  await eventually(() => usesLookup(otherClient));
+  await otherClient.query(store);
+  expect(await find('acme9@x.org')).toEqual([{ tenant: 'acme', n: 9 }]);
 });

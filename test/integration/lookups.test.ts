@@ -13,10 +13,13 @@ const tables = {
     by_email: { type: 'lookup_unique', table: 'people_email_idx' },
     by_tag: { type: 'lookup', table: 'people_tag_idx' },
     by_code: { type: 'lookup', table: 'visits_code_idx' },
+    by_ticket: { type: 'lookup_unique', table: 'seats_ticket_idx' },
+    by_place: { type: 'lookup', table: 'seats_place_idx' },
   },
   shop: {
     people: { shard_key: 'id', vindex: 'by_key', lookups: { tag: 'by_tag', email: 'by_email' } },
     visits: { shard_key: 'id', vindex: 'by_key', lookups: { code: 'by_code' } },
+    seats: { shard_key: ['hall', 'place'], lookups: { ticket: 'by_ticket', place: 'by_place' } },
   },
 };
 
@@ -27,6 +30,8 @@ const schema = [
   'CREATE TABLE visits_a PARTITION OF visits FOR VALUES FROM (0) TO (10)',
   'CREATE TABLE visits_b PARTITION OF visits FOR VALUES FROM (10) TO (20)',
   "INSERT INTO visits SELECT i, i, 'c' || i FROM generate_series(1, 19) i",
+  'CREATE TABLE seats (hall text, place int, ticket text UNIQUE, PRIMARY KEY (hall, place))',
+  `INSERT INTO seats SELECT h, i, h || '-' || i FROM unnest('{a b,"c\\"d",e}'::text[]) h, generate_series(1, 9) i`,
 ];
 
 let scene: Scene;
@@ -184,6 +189,33 @@ describe('writes keep the lookup up', () => {
     await scene.comparison.expectSame(`SELECT * FROM people WHERE email = 'p2@x.org'`);
     await scene.comparison.expectSame('ROLLBACK');
     expect(await strays('email')).toEqual([]);
+  });
+});
+
+describe('a shard key of several columns', () => {
+  test('lookups lead to its shards, and follow changes of its columns', async () => {
+    const byTicket = `SELECT * FROM seats WHERE ticket = 'c"d-3'`;
+    const byPlace = 'SELECT * FROM seats WHERE place = 7 ORDER BY hall';
+    await eventually(async () => (await planOf(byTicket)) === 1);
+    await eventually(async () => (await planOf('SELECT * FROM seats WHERE place = 70')) === 1);
+    for (const sql of [
+      byTicket,
+      byPlace,
+      `UPDATE seats SET hall = 'moved' WHERE ticket = 'c"d-3'`,
+      byTicket,
+      `UPDATE seats SET place = place + 100 WHERE hall = 'e' AND place IN (6, 7)`,
+      byPlace,
+      'SELECT * FROM seats WHERE place = 107',
+      `INSERT INTO seats VALUES ('new', 7, 'new-7'), ('new', 8, 'a b-1')`,
+      `INSERT INTO seats VALUES ('new', 7, 'new-7'), ('new', 8, 'new-8') RETURNING hall, ticket`,
+      byPlace,
+      `DELETE FROM seats WHERE ticket IN ('new-7', 'a b-1')`,
+      `INSERT INTO seats VALUES ('later', 1, 'a b-1')`,
+      `SELECT * FROM seats WHERE ticket = 'a b-1'`,
+      'SELECT * FROM seats ORDER BY hall, place',
+    ]) {
+      await scene.comparison.expectSame(sql);
+    }
   });
 });
 

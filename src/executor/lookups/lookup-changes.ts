@@ -1,15 +1,22 @@
 import type { LookupNotices } from '../../backend/postgres/lookup-notices.js';
+import { sqlError, type SqlError } from '../../errors/sql-error.js';
 import { lookupKey, type Lookup } from '../../keyspace/topology.js';
 import { memoryError } from '../gather-errors.js';
-import { applySql, type LookupEntry } from './lookup-sql.js';
+import type { KeyTexts } from '../key-texts.js';
+import { applySql, mappingOf, type LookupEntry } from './lookup-sql.js';
 
 /** One message of a trigger. */
 interface Told {
   readonly lookup: string;
+  /** What the trigger was made for (`mappingOf`). */
+  readonly mapping: string;
   readonly truncated?: true;
-  readonly added?: readonly (readonly [value: string, key: string])[];
-  readonly removed?: readonly (readonly [value: string, key: string])[];
+  readonly added?: readonly ToldEntry[];
+  readonly removed?: readonly ToldEntry[];
 }
+
+/** A value, and the shard key of its row. */
+type ToldEntry = readonly [value: string, ...key: string[]];
 
 /** What one statement has changed in columns with lookups, on all of its shards. */
 export class LookupChanges implements LookupNotices {
@@ -26,21 +33,43 @@ export class LookupChanges implements LookupNotices {
     if (this.bytes <= this.bytesMax) this.told.push(JSON.parse(message) as Told);
   }
 
+  /** Whether anything has changed in the column of a lookup. Throws SqlError 53200 where there was too much. */
+  tell(lookup: Lookup): boolean {
+    if (this.bytes > this.bytesMax) throw memoryError(this.bytesMax);
+    return this.of(lookup).length > 0;
+  }
+
   /**
-   * The statements that make a lookup agree with its table again. Throws SqlError 53200 where there
-   * was too much.
+   * The statements that make a lookup agree with its table again. Throws SqlError 55000 where its triggers
+   * keep another one: entries of ours would mislead.
    * @param type of the lookup's values, as SQL
    * @param idOf the keyspace id of a shard key
    */
-  statements(lookup: Lookup, type: string, idOf: (key: string) => string): string[] {
-    if (this.bytes > this.bytesMax) throw memoryError(this.bytesMax);
-    const mine = this.told.filter((each) => each.lookup === lookupKey(lookup));
+  statements(lookup: Lookup, type: string, idOf: (key: KeyTexts) => string): string[] {
+    const mine = this.of(lookup);
+    const mapping = mappingOf(lookup);
+    if (mine.some((each) => each.mapping !== mapping)) throw otherLookup(lookup);
     const listed = (what: 'added' | 'removed'): LookupEntry[] =>
-      mine.flatMap((each) => (each[what] ?? []).map(([value, key]) => ({ value, id: idOf(key) })));
+      mine.flatMap((each) =>
+        (each[what] ?? []).map(([value, ...key]) => ({ value, id: idOf(key) })),
+      );
     const truncated = mine.some((each) => each.truncated === true);
     const net = netOf(listed('removed'), listed('added'), lookup.unique);
     return applySql(lookup, type, { truncated, ...net });
   }
+
+  private of(lookup: Lookup): Told[] {
+    return this.told.filter((each) => each.lookup === lookupKey(lookup));
+  }
+}
+
+/** What a statement has changed is kept for another definition of a lookup than the one that it was planned for. */
+export function otherLookup({ table, column }: Lookup): SqlError {
+  return sqlError(
+    'object_not_in_prerequisite_state',
+    `the lookup of column "${column}" of table "${table}" is kept for another configuration`,
+    { hint: 'Try again in a moment, and give all proxies the same configuration.' },
+  );
 }
 
 /** Without what was both removed and added; of a unique lookup, a value that was both has moved. */

@@ -10,12 +10,14 @@ import {
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
+import type { KeyTexts } from '../key-texts.js';
 import { EXACT_TEXTS, partsSql } from '../table-parts.js';
-import { buildLockSql, definitionOf } from './complete-lookups.js';
+import { buildLockSql } from './complete-lookups.js';
 import { keyIds, ownerOf } from './key-ids.js';
 import { distinctEntries } from './lookup-changes.js';
 import {
   applySql,
+  duplicatesSql,
   FUNCTION_SQL,
   indexTableSql,
   triggerArguments,
@@ -23,10 +25,11 @@ import {
   type LookupEntry,
 } from './lookup-sql.js';
 import {
-  duplicatesSql,
+  buildingSql,
+  builtSql,
+  completeSql,
+  forgetSql,
   lockedRowsSql,
-  stateSql,
-  statesSql,
   STATES_SQL,
   TRIGGERS_SQL,
   typesSql,
@@ -69,14 +72,15 @@ export class LookupKeeper {
     const topology = this.host.topology();
     const { lookups, catalogShard } = topology;
     if (lookups.length === 0 && !full) return catalog;
+    const complete = new Set<Lookup>();
+    for (const lookup of lookups) {
+      if (await this.isComplete(topology, lookup)) complete.add(lookup);
+    }
+    // Behind that: whoever has just completed one has made its triggers before.
     const triggers = await this.query(catalogShard, TRIGGERS_SQL);
-    await this.dropOthers(topology, new Set(triggers.map(([, ...key]) => key.join('\0'))));
+    await this.dropOthers(topology, triggers);
     if (lookups.length === 0) return catalog;
-    const running = triggers.filter(([runs]) => runs === 't');
-    const states = await this.states(
-      topology,
-      new Set(running.map(([, ...key]) => key.join('\0'))),
-    );
+    const states = await this.states(topology, complete, triggers);
     const unready = topology.lookups.filter((lookup) => {
       const state = states.get(lookupKey(lookup));
       return state !== undefined && !state.ready;
@@ -100,39 +104,55 @@ export class LookupKeeper {
   /** Of lookups whose tables and columns exist. */
   private async states(
     topology: Topology,
-    triggers: ReadonlySet<string>,
+    complete: ReadonlySet<Lookup>,
+    triggers: readonly TriggerRow[],
   ): Promise<ReadonlyMap<string, CatalogLookup>> {
     const { catalogShard, lookups } = topology;
-    const [done, types] = await Promise.all([
-      this.query(catalogShard, STATES_SQL).then((rows) =>
-        rows[0]?.[0] === 't' ? this.query(catalogShard, statesSql) : [],
-      ),
-      this.query(catalogShard, typesSql(lookups)),
-    ]);
-    const complete = new Map(done.map(([key, made]) => [key!, made!]));
+    const running = triggers.filter(([runs]) => runs === 't');
+    const keys = new Set(running.map(([, ...key]) => key.join('\0')));
+    const types = await this.query(catalogShard, typesSql(lookups));
     const states = new Map<string, CatalogLookup>();
     for (const [place, type, constraint] of types) {
       const lookup = lookups[Number(place)]!;
-      const ready =
-        complete.get(lookupKey(lookup)) === definitionOf(lookup, topology) &&
-        hasTriggers(lookup, topology, triggers);
+      const kept = hasTriggers(lookup, topology, keys);
+      // What has changed since nobody is told is missing, for other proxies too.
+      if (complete.has(lookup) && !kept) {
+        await this.query(lookupShard(topology, lookup), forgetSql(lookupKey(lookup)));
+      }
+      const ready = complete.has(lookup) && kept;
       states.set(lookupKey(lookup), { type: type!, constraint: constraint ?? null, ready });
     }
     return states;
   }
 
-  /** Triggers of lookups that the configuration names no more, or names otherwise. */
-  private async dropOthers(topology: Topology, triggers: ReadonlySet<string>): Promise<void> {
-    const wanted = new Set(topology.lookups.flatMap((lookup) => triggerKeys(lookup, topology)));
-    for (const key of triggers) {
-      if (wanted.has(key)) continue;
-      const [schema = '', table = '', name = ''] = key.split('\0');
+  private async isComplete(topology: Topology, lookup: Lookup): Promise<boolean> {
+    const home = lookupShard(topology, lookup);
+    const [[isThere] = []] = await this.query(home, STATES_SQL);
+    return isThere === 't' && (await this.query(home, completeSql(lookup))).length > 0;
+  }
+
+  /** Triggers (of TRIGGERS_SQL) of lookups that the configuration names no more, or for other tables. */
+  private async dropOthers(topology: Topology, triggers: readonly TriggerRow[]): Promise<void> {
+    const { shards, lookups } = topology;
+    const wanted = new Set(
+      lookups.flatMap((lookup) =>
+        [...triggersSql(lookup, ownerOf(lookup, topology)).keys()].map((name) =>
+          [lookup.schema, lookup.table, name].join('\0'),
+        ),
+      ),
+    );
+    for (const [, schema, table, name, args] of triggers) {
+      if (wanted.has([schema, table, name].join('\0'))) continue;
       this.host.logger.info(
         { table: `${schema}.${table}`, trigger: name },
         'a lookup is kept no more',
       );
-      const sql = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name)} ON ${quoteQualified(schema, table)}`;
-      await Promise.all(topology.shards.map((shard) => this.query(shard, sql)));
+      const [key = ''] = Buffer.from(args!, 'hex').toString().split('\0');
+      const drop = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name!)} ON ${quoteQualified(schema!, table!)}`;
+      // Other proxies may know the lookup: first they must not take it for complete, nor whoever builds it just now.
+      for (const sql of [forgetSql(key), drop, forgetSql(key)]) {
+        await Promise.all(shards.map((shard) => this.query(shard, sql)));
+      }
     }
   }
 
@@ -164,17 +184,22 @@ export class LookupKeeper {
   ): Promise<boolean> {
     const topology = this.host.topology();
     const table = ownerOf(lookup, topology);
-    const { catalogShard, shards } = topology;
-    return this.host.links.session(catalogShard, BATCH_TIMEOUT_MS, async (query) => {
+    const { shards } = topology;
+    const home = lookupShard(topology, lookup);
+    return this.host.links.session(home, BATCH_TIMEOUT_MS, async (query) => {
       const [[locked] = []] = await query(
         `SELECT pg_catalog.pg_try_advisory_lock(${buildLockSql(lookup)})`,
       );
       if (locked !== 't') return false;
       try {
         log.info('building the lookup');
-        await query(stateSql(lookup, null));
-        await Promise.all(shards.map((shard) => this.install(shard, lookup, table, type)));
-        const home = lookupShard(topology, lookup);
+        await query(buildingSql(lookup));
+        // The lookup's own table may have been on another shard.
+        const others = shards.filter((shard) => shard !== home);
+        await Promise.all(others.map((shard) => this.query(shard, forgetSql(lookupKey(lookup)))));
+        // First its table: triggers bring entries at once.
+        await this.install(home, lookup, table, type);
+        await Promise.all(others.map((shard) => this.install(shard, lookup, table, type)));
         for (const sql of applySql(lookup, type, { ...NOTHING, truncated: true })) {
           await this.query(home, sql);
         }
@@ -183,7 +208,9 @@ export class LookupKeeper {
         for (const shard of table.keyspace.shards) {
           rows += await this.copy(shard, { lookup, type, idOf, home, table }, log);
         }
-        await query(stateSql(lookup, definitionOf(lookup, topology)));
+        if ((await query(builtSql(lookup))).length === 0) {
+          throw new Error('another proxy has another configuration');
+        }
         log.info({ rows }, 'the lookup is ready');
         return true;
       } finally {
@@ -219,15 +246,9 @@ export class LookupKeeper {
         await this.host.links.session(shard, BATCH_TIMEOUT_MS, async (query) => {
           await query(`BEGIN; ${EXACT_TEXTS}`);
           const locked = await query(
-            lockedRowsSql(
-              part!,
-              lookup.column,
-              table.keyColumns[0]!,
-              block,
-              block + BLOCKS_PER_BATCH,
-            ),
+            lockedRowsSql(part!, lookup.column, table.keyColumns, block, block + BLOCKS_PER_BATCH),
           );
-          const entries = locked.map(([value, key]) => ({ value: value!, id: idOf(key!) }));
+          const entries = locked.map(([value, ...key]) => ({ value: value!, id: idOf(key) }));
           await this.write(home, lookup, type, distinctEntries(entries));
           await query('COMMIT');
           rows += locked.length;
@@ -259,10 +280,13 @@ export class LookupKeeper {
   }
 }
 
+/** Of TRIGGERS_SQL. */
+type TriggerRow = readonly (string | null)[];
+
 interface CopyTask {
   readonly lookup: Lookup;
   readonly type: string;
-  readonly idOf: (key: string) => string;
+  readonly idOf: (key: KeyTexts) => string;
   readonly home: Shard;
   readonly table: ShardedTable;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { LOOKUP_CHANGES, LOOKUPS_SETTING } from '../../backend/postgres/lookup-notices.js';
 import { lookupKey, type Lookup, type ShardedTable } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { completeSql } from './lookup-states.js';
 
 /**
  * The SQL that keeps lookups. A lookup's table has one entry for each value and keyspace id:
@@ -31,6 +32,8 @@ CREATE OR REPLACE FUNCTION shardgate.tell_lookup() RETURNS trigger LANGUAGE plpg
   SET intervalstyle = 'postgres' SET extra_float_digits = '1' SET bytea_output = 'hex'
 AS $body$
 DECLARE
+  key text;
+  entry text;
   part text;
   rows text;
 BEGIN
@@ -44,22 +47,25 @@ BEGIN
   END IF;
   IF TG_OP = 'TRUNCATE' THEN
     RAISE INFO USING ERRCODE = '${LOOKUP_CHANGES}',
-      MESSAGE = json_build_object('lookup', TG_ARGV[0], 'truncated', true)::text;
+      MESSAGE = json_build_object('lookup', TG_ARGV[0], 'mapping', TG_ARGV[1], 'truncated', true)::text;
     RETURN NULL;
   END IF;
+  SELECT string_agg(format('%I::text', name), ', ' ORDER BY place) INTO key
+    FROM unnest(TG_ARGV[3:]) WITH ORDINALITY AS k (name, place);
+  entry := format('json_build_array(%I::text, %s)::text', TG_ARGV[2], key);
   rows := CASE TG_OP
-    WHEN 'INSERT' THEN 'SELECT ''added'' AS what, %1$I::text AS v, %2$I::text AS k FROM new_rows WHERE %1$I IS NOT NULL'
-    WHEN 'DELETE' THEN 'SELECT ''removed'' AS what, %1$I::text AS v, %2$I::text AS k FROM old_rows WHERE %1$I IS NOT NULL'
+    WHEN 'INSERT' THEN 'SELECT ''added'' AS what, %1$s AS e FROM new_rows WHERE %2$I IS NOT NULL'
+    WHEN 'DELETE' THEN 'SELECT ''removed'' AS what, %1$s AS e FROM old_rows WHERE %2$I IS NOT NULL'
     ELSE
-      '(SELECT ''removed'' AS what, %1$I::text AS v, %2$I::text AS k FROM old_rows WHERE %1$I IS NOT NULL'
-      ' EXCEPT ALL SELECT ''removed'', %1$I::text, %2$I::text FROM new_rows WHERE %1$I IS NOT NULL)'
-      ' UNION ALL (SELECT ''added'', %1$I::text, %2$I::text FROM new_rows WHERE %1$I IS NOT NULL'
-      ' EXCEPT ALL SELECT ''added'', %1$I::text, %2$I::text FROM old_rows WHERE %1$I IS NOT NULL)'
+      '(SELECT ''removed'' AS what, %1$s AS e FROM old_rows WHERE %2$I IS NOT NULL'
+      ' EXCEPT ALL SELECT ''removed'', %1$s FROM new_rows WHERE %2$I IS NOT NULL)'
+      ' UNION ALL (SELECT ''added'', %1$s FROM new_rows WHERE %2$I IS NOT NULL'
+      ' EXCEPT ALL SELECT ''added'', %1$s FROM old_rows WHERE %2$I IS NOT NULL)'
     END;
   FOR part IN EXECUTE format(
-    'SELECT json_build_object(''lookup'', %3$L, what, json_agg(json_build_array(v, k)))::text'
-    ' FROM (SELECT what, v, k, (row_number() OVER (PARTITION BY what) - 1) / ${CHANGES_PER_MESSAGE} AS n'
-    ' FROM (' || rows || ') AS r) AS s GROUP BY what, n', TG_ARGV[1], TG_ARGV[2], TG_ARGV[0])
+    'SELECT json_build_object(''lookup'', %3$L, ''mapping'', %4$L, what, json_agg(e::json))::text'
+    ' FROM (SELECT what, e, (row_number() OVER (PARTITION BY what) - 1) / ${CHANGES_PER_MESSAGE} AS n'
+    ' FROM (' || rows || ') AS r) AS s GROUP BY what, n', entry, TG_ARGV[2], TG_ARGV[0], TG_ARGV[1])
   LOOP
     RAISE INFO USING ERRCODE = '${LOOKUP_CHANGES}', MESSAGE = part;
   END LOOP;
@@ -69,9 +75,14 @@ $body$;
 COMMENT ON FUNCTION shardgate.tell_lookup() IS
   'Tells Shardgate what changes in columns with lookups: leave it alone'`;
 
+/** A lookup's definition in short, as its triggers tell it. */
+export function mappingOf({ definition }: Lookup): string {
+  return createHash('sha256').update(definition).digest('hex').slice(0, 16);
+}
+
 /** The arguments of a lookup's triggers. */
 export function triggerArguments(lookup: Lookup, owner: ShardedTable): readonly string[] {
-  return [lookupKey(lookup), lookup.column, owner.keyColumns[0]!];
+  return [lookupKey(lookup), mappingOf(lookup), lookup.column, ...owner.keyColumns];
 }
 
 /** The triggers of a lookup, by name; they run whatever `session_replication_role` says. */
@@ -110,13 +121,25 @@ export function indexTableSql({ index, unique, table, column }: Lookup, type: st
   );
 }
 
-/** The keyspace ids of values: rows of the value's place in the list, from 1, and an id. */
-export function findSql({ index }: Lookup, type: string, values: readonly string[]): string {
-  const name = quoteQualified(index.schema, index.name);
+/**
+ * The keyspace ids of values: rows of the value's place in the list, from 1, and an id; and one of place 0 where, at
+ * that moment, the lookup was complete.
+ */
+export function findSql(lookup: Lookup, type: string, values: readonly string[]): string {
+  const { schema, name } = lookup.index;
   return (
-    `SELECT x.n, i.keyspace_id FROM pg_catalog.unnest(${textArray(values)}) WITH ORDINALITY AS x(v, n)` +
-    ` JOIN ${name} AS i ON i.value = x.v::${type}`
+    `SELECT 0::pg_catalog.int8, NULL::pg_catalog.int8 WHERE EXISTS (${completeSql(lookup)})` +
+    ` UNION ALL SELECT x.n, i.keyspace_id FROM pg_catalog.unnest(${textArray(values)}) WITH ORDINALITY AS x(v, n)` +
+    ` JOIN ${quoteQualified(schema, name)} AS i ON i.value = x.v::${type}`
   );
+}
+
+/** What such a query has found, place and id each; null: the lookup was not complete. */
+export function entriesIn(
+  rows: readonly (readonly (string | null)[])[],
+): readonly (readonly (string | null)[])[] | null {
+  const entries = rows.filter(([place]) => place !== '0');
+  return entries.length === rows.length ? null : entries;
 }
 
 /** What changes in a lookup; keyspace ids as signed decimals. */
@@ -160,6 +183,19 @@ export function applySql(
     );
   }
   return out;
+}
+
+/** A value among these of which another row has the entry; none where there is none. */
+export function duplicatesSql(
+  { index }: Lookup,
+  type: string,
+  list: readonly LookupEntry[],
+): string {
+  const name = quoteQualified(index.schema, index.name);
+  return (
+    `SELECT x.v FROM ${entries(list)}` +
+    ` JOIN ${name} AS i ON i.value = x.v::${type} WHERE i.keyspace_id <> x.k LIMIT 1`
+  );
 }
 
 /** Entries as a relation `x (v, k)`, values as text. */

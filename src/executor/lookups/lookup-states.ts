@@ -1,14 +1,25 @@
 import { lookupKey, type Lookup } from '../../keyspace/topology.js';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { SET_UP_LOCK } from '../../transaction/decisions.js';
+import { quoteIdentifier, quoteLiteral } from '../../sql/quote.js';
 import { blocksCondition } from '../table-parts.js';
-import { entries, type LookupEntry } from './lookup-sql.js';
+
+/*
+ * What is known of a lookup is a row of `shardgate.lookups`, on the shard of the lookup's own table, so that one
+ * statement sees both as of one moment:
+ *
+ *     name | definition        what it is complete for (`Lookup.definition`); NULL: it is being built
+ */
 
 /** Whether the table of states is there. */
-export const STATES_SQL = `SELECT to_regclass('shardgate.lookups') IS NOT NULL`;
+export const STATES_SQL = `SELECT pg_catalog.to_regclass('shardgate.lookups') IS NOT NULL`;
 
-/** The lookups that are complete, with what they were built for. */
-export const statesSql =
-  'SELECT name, definition FROM shardgate.lookups WHERE definition IS NOT NULL';
+/** A row where the lookup is complete with this definition. Fails where there is no table of states. */
+export function completeSql(lookup: Lookup): string {
+  return (
+    `SELECT 1 FROM shardgate.lookups WHERE name = ${quoteLiteral(lookupKey(lookup))}` +
+    ` AND definition = ${quoteLiteral(lookup.definition)}`
+  );
+}
 
 /**
  * The triggers that keep lookups: whether nothing keeps them from running, schema, table, name, arguments
@@ -22,16 +33,34 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal
   AND t.tgfoid = pg_catalog.to_regprocedure('shardgate.tell_lookup()')`;
 
-/** Notes that a lookup is complete; `definition` null: that it is being built. */
-export function stateSql(lookup: Lookup, definition: string | null): string {
-  const value = definition === null ? 'NULL' : quoteLiteral(definition);
+/** Notes that a lookup is being built. Roles that clients take read the table of states within their transactions. */
+export function buildingSql(lookup: Lookup): string {
   return (
     'SET LOCAL client_min_messages = warning;' +
+    `SELECT pg_catalog.pg_advisory_xact_lock(${SET_UP_LOCK});` +
     'CREATE SCHEMA IF NOT EXISTS shardgate;' +
     'CREATE TABLE IF NOT EXISTS shardgate.lookups (name text PRIMARY KEY, definition text,' +
     ' changed_at timestamptz NOT NULL DEFAULT clock_timestamp());' +
-    `INSERT INTO shardgate.lookups (name, definition) VALUES (${quoteLiteral(lookupKey(lookup))}, ${value})` +
-    ' ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, changed_at = clock_timestamp()'
+    'GRANT USAGE ON SCHEMA shardgate TO PUBLIC; GRANT SELECT ON shardgate.lookups TO PUBLIC;' +
+    `INSERT INTO shardgate.lookups (name) VALUES (${quoteLiteral(lookupKey(lookup))})` +
+    ' ON CONFLICT (name) DO UPDATE SET definition = NULL, changed_at = clock_timestamp()'
+  );
+}
+
+/** Notes that a lookup is complete. No row: somebody has taken back that it was being built. */
+export function builtSql(lookup: Lookup): string {
+  return (
+    `UPDATE shardgate.lookups SET definition = ${quoteLiteral(lookup.definition)},` +
+    ' changed_at = clock_timestamp()' +
+    ` WHERE name = ${quoteLiteral(lookupKey(lookup))} AND definition IS NULL RETURNING 1`
+  );
+}
+
+/** From now on nobody takes the lookup for complete. For any shard. */
+export function forgetSql(key: string): string {
+  return (
+    `DO $body$ BEGIN IF pg_catalog.to_regclass('shardgate.lookups') IS NOT NULL THEN` +
+    ` DELETE FROM shardgate.lookups WHERE name = ${quoteLiteral(key)}; END IF; END $body$`
   );
 }
 
@@ -69,29 +98,17 @@ JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace`;
 }
 
-/** Value and shard key of the rows in some blocks, which stay as they are until the transaction ends. */
+/** Value and shard key, as columns, of the rows in some blocks, which stay as they are until the transaction ends. */
 export function lockedRowsSql(
   part: string,
   column: string,
-  key: string,
+  key: readonly string[],
   from: number,
   to: number,
 ): string {
+  const texts = [column, ...key].map((name) => `${quoteIdentifier(name)}::text`);
   return (
-    `SELECT ${quoteIdentifier(column)}::text, ${quoteIdentifier(key)}::text FROM ONLY ${part}` +
+    `SELECT ${texts.join(', ')} FROM ONLY ${part}` +
     ` WHERE ${blocksCondition(from, to)} AND ${quoteIdentifier(column)} IS NOT NULL FOR SHARE`
-  );
-}
-
-/** A value among these of which another row has the entry; none where there is none. */
-export function duplicatesSql(
-  { index }: Lookup,
-  type: string,
-  list: readonly LookupEntry[],
-): string {
-  const name = quoteQualified(index.schema, index.name);
-  return (
-    `SELECT x.v FROM ${entries(list)}` +
-    ` JOIN ${name} AS i ON i.value = x.v::${type} WHERE i.keyspace_id <> x.k LIMIT 1`
   );
 }
