@@ -160,7 +160,7 @@ export class IdFiller {
       if (source.kind !== 'moment') continue;
       const { topology } = context.config;
       const shards = source.shards.length > 0 ? source.shards : topology.shards;
-      return session.lease(context.cluster.pickAny(shards)) !== null;
+      return session.lease(session.leases.pickAny(shards)) !== null;
     }
     return true;
   }

@@ -41,6 +41,9 @@ export class Leases implements BackendWaiter {
   private asking = false;
   /** Nobody wants the backend that is being prepared any more. */
   private unwanted = false;
+  /** The shard that `pickAny` has chosen last, and among which; null: its choice was void once. */
+  private picked: Shard | null = null;
+  private among: readonly Shard[] = [];
 
   constructor(host: LeaseHost) {
     this.host = host;
@@ -74,6 +77,17 @@ export class Leases implements BackendWaiter {
     pool.wait(this);
     this.asking = false;
     return this.answered() ? this.lease(shard) : null;
+  }
+
+  /**
+   * One of these shards for a message that any of them can answer. Where it turns out that it cannot be reached, and
+   * another one can, the message is handled again and picks that.
+   */
+  pickAny(shards: readonly Shard[]): Shard {
+    const shard = this.host.context.cluster.pickAny(shards);
+    this.picked = shard;
+    this.among = shards;
+    return shard;
   }
 
   /** The backends of several shards, in their order; null: wait. */
@@ -122,8 +136,22 @@ export class Leases implements BackendWaiter {
   }
 
   onBackendError(error: BackendError): void {
+    const pool = this.waitingOn;
     this.waitingOn = null;
-    this.fail(error.toSqlError());
+    if (pool === null || !this.mayPickAnother(pool)) {
+      this.fail(error.toSqlError());
+      return;
+    }
+    this.picked = null;
+    this.host.busy = false;
+    this.host.pump();
+  }
+
+  /** Whoever is asked by the pool at once would not be handed the message again. */
+  private mayPickAnother(pool: Pool): boolean {
+    if (this.asking || pool.shard !== this.picked || pool.problem === null) return false;
+    const { cluster } = this.host.context;
+    return this.among.some((shard) => cluster.pool(shard).problem === null);
   }
 
   /** Milliseconds for which a backend has been waited for; null: none is. */

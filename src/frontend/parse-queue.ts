@@ -182,7 +182,7 @@ export function homeShard(
   } else candidates = plan.keyspace?.shards ?? topology.shards;
   if (current !== null && candidates.includes(current.shard)) return current.shard;
   const held = session.work.participants.find((backend) => candidates.includes(backend.shard));
-  return held?.shard ?? session.context.cluster.pickAny(candidates);
+  return held?.shard ?? session.leases.pickAny(candidates);
 }
 
 /** The plan of a text of one statement, or of none. */

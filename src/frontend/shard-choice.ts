@@ -222,7 +222,7 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
       const candidates = selector.keyspace?.shards ?? context.config.topology.shards;
       // A backend that is held already costs nothing.
       const held = work.participants.find((backend) => candidates.includes(backend.shard));
-      targets.setOne(held?.shard ?? context.cluster.pickAny(candidates));
+      targets.setOne(held?.shard ?? session.leases.pickAny(candidates));
     }
     shards = targets.shards;
   }

@@ -11,9 +11,11 @@ import { runStatement } from '../support/oracle.js';
 import { clusterConfig, type ProxyConfig } from '../support/proxy-config.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { startRelay, type Relay } from '../support/relay.js';
+import { metric } from '../support/chaos-watch.js';
 import { connectPg } from '../support/scene.js';
 import { WireClient } from '../support/wire-client.js';
 import { errorFields } from '../support/wire-messages.js';
+import { typesOf } from '../support/wire-pair.js';
 
 const DATABASE = 'failures';
 let databases: DatabaseSet;
@@ -85,6 +87,40 @@ describe('a shard that fails', () => {
       })
       .toBe(200);
     await client.end();
+  });
+
+  test('is no concern of what others can answer: texts that any shard judges, statements without tables', async () => {
+    const client = await WireClient.login({ port: proxy.port, database: DATABASE });
+    /** The shard has just been used, and its connections break off. */
+    const fail = async (): Promise<void> => {
+      await expect
+        .poll(
+          async () => {
+            client.query(byKey(onFailing));
+            return typesOf(await client.until('Z'));
+          },
+          { timeout: 10_000 },
+        )
+        .toBe('TDCZ');
+      relay.setOpen(false);
+      const idle = 'shardgate_pool_idle\\{shard="s1"[^}]*\\}';
+      await expect.poll(() => metric(proxy, idle), { timeout: 10_000 }).toBe(0);
+    };
+    await fail();
+    // By turns each shard is asked.
+    for (let n = 0; n < 6; n++) {
+      client.parse(`SELECT name, ${n} FROM items WHERE id = $1`, `s${n}`);
+      client.sync();
+      expect(typesOf(await client.until('Z'))).toBe('1Z');
+    }
+    relay.setOpen(true);
+    await fail();
+    for (let n = 0; n < 6; n++) {
+      client.query(`SELECT ${n}`);
+      expect(typesOf(await client.until('Z'))).toBe('TDCZ');
+    }
+    client.terminate();
+    relay.setOpen(true);
   });
 
   test('while it answers: one error, the session lives', async () => {
