@@ -56,6 +56,8 @@ export class Notifications implements BackendSink, BackendWaiter {
   private waiting: Request[] = [];
   /** Sent, in order. */
   private sent: Request[] = [];
+  /** The one that had no answer at the last heartbeat; null: all had. */
+  private overdue: Request | null = null;
   private retry: NodeJS.Timeout | undefined;
   private readonly heartbeat: NodeJS.Timeout;
   private isClosed = false;
@@ -195,10 +197,11 @@ export class Notifications implements BackendSink, BackendWaiter {
   private beat(): void {
     const { backend } = this;
     if (backend === null || !this.active) return;
-    if (this.sent.length === 0) {
-      void this.caughtUp();
-      return;
-    }
+    const { overdue } = this;
+    if (this.sent.length === 0) void this.caughtUp();
+    this.overdue = this.sent[0] ?? null;
+    // What has just been sent may be answered yet.
+    if (overdue === null || overdue !== this.overdue) return;
     backend.owner.discard(backend);
     this.lose(new BackendError(backend.shard.name, 'connection_failure', 'it does not answer'));
   }
