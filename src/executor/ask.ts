@@ -85,12 +85,12 @@ export class Ask extends QuietOperation {
   }
 
   override ready(backend: BackendConnection): void {
-    // The BEGIN of a backend that has just joined is answered first.
-    if (backend.quiet) this.finish();
+    // The BEGIN of a backend that has just joined is answered first; others may have joined with it.
+    if (backend === this.backend && backend.quiet) this.finish();
   }
 
-  override settled(): void {
-    this.finish();
+  override settled(backend: BackendConnection): void {
+    if (backend === this.backend) this.finish();
   }
 
   override lost(backend: BackendConnection, error: BackendError): void {

@@ -1,5 +1,6 @@
 import type { Shard } from '../keyspace/topology.js';
 import type { CursorUse, RoutePlan } from '../planner/plan.js';
+import { AddColumnsRun } from './add-columns-run.js';
 import { dealRun } from './deal-run.js';
 import { DeclareRun, queryOf } from './declare-run.js';
 import { CloseRun, FetchRun } from './fetch-run.js';
@@ -37,6 +38,9 @@ function chosenRun(session: Session, request: RunRequest): StatementRun {
   if (isAwayFromBegin(session, plan, shards)) return new MomentRun(session, request, statementRun);
   if (plan.kind === 'broadcast' && plan.created !== undefined) {
     return new CreateAsRun(session, request, plan.created, shards, statementRun);
+  }
+  if (plan.kind === 'broadcast' && plan.added !== undefined) {
+    return new AddColumnsRun(session, request, plan.added, shards);
   }
   if (plan.kind === 'broadcast' && plan.steps !== undefined) {
     // Where a transaction or a statement before it holds the backends, each shard says that it cannot run there.

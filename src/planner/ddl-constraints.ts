@@ -5,14 +5,12 @@ import type {
   Constraint,
   CreateStmt,
   IndexStmt,
-  Node,
 } from '@pgsql/types';
 import { keyList } from '../keyspace/key-columns.js';
 import type { Lookup, ShardedTable } from '../keyspace/topology.js';
 import { rangeVarText, stringsOf } from './ast.js';
-import { addedColumnProblem, checkPartition, sameHome } from './ddl-rows.js';
+import { checkPartition, sameHome } from './ddl-rows.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
-import type { Refusal } from './plan.js';
 import { refuse } from './refusals.js';
 import type { StatementContext } from './statement-context.js';
 
@@ -50,28 +48,6 @@ export function checkAlterTable(statement: AlterTableStmt, context: StatementCon
   for (const node of statement.cmds ?? []) {
     if ('AlterTableCmd' in node) checkCommand(node.AlterTableCmd, subject, context);
   }
-}
-
-/** Why an ALTER TABLE can only be run while the table has no rows; null: it can always. */
-export function problemWithRows(
-  { relation, cmds }: AlterTableStmt,
-  context: StatementContext,
-): Refusal | null {
-  const subject = subjectOf(relation, context);
-  for (const node of cmds ?? []) {
-    const def = 'AlterTableCmd' in node ? node.AlterTableCmd.def : undefined;
-    if (def === undefined || !('ColumnDef' in def) || !adds(node)) continue;
-    const found = context.names.find(relation?.schemaname ?? null, relation?.relname ?? '');
-    // IF NOT EXISTS, or an error.
-    if (found?.columns.some(({ name }) => name === def.ColumnDef.colname) === true) continue;
-    const problem = addedColumnProblem(def.ColumnDef, subject, context);
-    if (problem !== null) return problem;
-  }
-  return null;
-}
-
-function adds(node: Node): boolean {
-  return 'AlterTableCmd' in node && node.AlterTableCmd.subtype === 'AT_AddColumn';
 }
 
 export function checkIndex(statement: IndexStmt, context: StatementContext): void {

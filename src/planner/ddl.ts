@@ -10,12 +10,8 @@ import type {
 } from '@pgsql/types';
 import type { Table } from '../keyspace/topology.js';
 import { bodyOf, defElemText, forEachChild, kindOf, qualifiedName } from './ast.js';
-import {
-  checkAlterTable,
-  checkCreateTable,
-  checkIndex,
-  problemWithRows,
-} from './ddl-constraints.js';
+import { addedColumns } from './added-columns.js';
+import { checkAlterTable, checkCreateTable, checkIndex } from './ddl-constraints.js';
 import { Tokens } from '../sql/tokens.js';
 import { quoteLiteral } from '../sql/quote.js';
 import { rangeSql, detachSteps, dropSteps, indexSteps, reindexSteps } from './ddl-steps.js';
@@ -111,9 +107,12 @@ function planAlterTable(statement: AlterTableStmt, context: StatementContext): P
   refuseClockText({ AlterTableStmt: statement });
   const steps = detachSteps(statement);
   if (steps !== null) return inTurns(steps);
-  const problem = problemWithRows(statement, context);
-  if (problem === null || !exists(statement.relation, context)) return everywhere();
-  return { ...everywhere(), instead: whileEmpty(statement, problem, context) };
+  if (!exists(statement.relation, context)) return everywhere();
+  const { problem, added } = addedColumns(statement, context);
+  if (problem !== null) {
+    return { ...everywhere(), instead: whileEmpty(statement, problem, context) };
+  }
+  return added === null ? everywhere() : { ...everywhere(), added };
 }
 
 function exists(relation: RangeVar | undefined, { names }: StatementContext): boolean {

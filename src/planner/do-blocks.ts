@@ -6,6 +6,7 @@ import { planDdl } from './ddl.js';
 import type { BroadcastPlan, Plan } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
+import { runsAsItStands } from './whole-text.js';
 import { onServers } from './role-plans.js';
 import type { StatementContext } from './statement-context.js';
 
@@ -71,6 +72,7 @@ function planDdlBlock(source: string, context: StatementContext): Plan {
   const ofRoles = plans.some(isOfRoles) || ROLE_CATALOGS.test(body);
   for (const plan of plans) {
     if (plan?.kind !== 'broadcast' || !plan.transactional) return refuseBlock();
+    if (!runsAsItStands(plan)) refuseInBlock();
     if (ofRoles ? !isPlainRoles(plan) : !plan.ddl) refuseBlock();
   }
   return ofRoles ? onServers() : broadcastPlan('ddl', null, { ddl: true, transactional: true });
@@ -139,6 +141,13 @@ function parsed(text: string, context: StatementContext): readonly Node[] {
     if (!(error instanceof SqlError)) throw error;
   }
   return refuseBlock();
+}
+
+function refuseInBlock(): never {
+  return refuse(
+    'DO with DDL that gives rows values which the shards must not make each by itself is not supported',
+    'Run it as a statement of its own.',
+  );
 }
 
 function refuseBlock(): never {

@@ -660,6 +660,8 @@ export interface BroadcastPlan extends PlanBase {
     readonly alters: readonly string[];
     readonly databases?: true;
   };
+  /** Columns that rows of several shards get values for. */
+  readonly added?: AddedColumns;
   /** Told when it has succeeded. */
   readonly notice?: DdlNotice;
   /** Each shard commits it by itself; what has been done is written down, so that it can be gone on with. */
@@ -690,6 +692,21 @@ export type DdlTrace =
   /** A table or index. */
   | { readonly kind: 'rebuilt'; readonly relation: string }
   | { readonly kind: 'detached'; readonly table: string; readonly partition: string };
+
+/**
+ * ADD COLUMN with values that the shards must not make each by itself. They run the statement; then what they have
+ * made is brought together.
+ */
+export interface AddedColumns {
+  /** As SQL. */
+  readonly table: string;
+  /** Columns that count up: each shard has begun anew, so its values are shifted. */
+  readonly counted: readonly string[];
+  /** The statement with the time of the transaction in defaults that tell it; null: none does. */
+  readonly time: FillPlan | null;
+  /** Gives these columns their own defaults back. */
+  readonly defaults: readonly string[];
+}
 
 /** CREATE TABLE AS. */
 export interface CreatedTable {

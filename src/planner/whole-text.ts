@@ -1,4 +1,4 @@
-import type { Plan } from './plan.js';
+import type { BroadcastPlan, Plan } from './plan.js';
 import { broadcastPlan, routePlan } from './plans.js';
 
 /**
@@ -22,10 +22,15 @@ function wholeBroadcast(plans: readonly Plan[]): Plan | null {
   let ddl = false;
   for (const plan of plans) {
     if (plan.kind !== 'broadcast' || !plan.transactional || plan.servers !== undefined) return null;
-    if (plan.keyspace !== first.keyspace) return null;
+    if (plan.keyspace !== first.keyspace || !runsAsItStands(plan)) return null;
     ddl ||= plan.ddl;
   }
   return broadcastPlan(first.verb, first.keyspace, { ddl, transactional: true });
+}
+
+/** Whether its shards run the client's text, and nothing more. */
+export function runsAsItStands({ created, instead, added, answers }: BroadcastPlan): boolean {
+  return (created ?? instead ?? added ?? answers) === undefined;
 }
 
 /** Statements of one shard, in a transaction block that begins and ends in the text, or in none. */
