@@ -5,18 +5,21 @@ import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 /** How long a backend may go on after it was cancelled, until it is cancelled again. */
 const AGAIN_MS = 200;
 
+/** What is asked of a backend whose statement is cancelled. */
+type Cancellable = Pick<BackendConnection, 'alive' | 'cancels' | 'sink'>;
+
 /**
  * Cancels what several backends run for one operation until all of them have ended: a cancel that overtakes its
  * statement, or comes between two, does nothing. Nothing is on its way any more when `settle` goes on, so that no
  * later statement is hit.
  */
 export class RepeatedCancel {
-  private readonly backends: readonly BackendConnection[];
+  private readonly backends: readonly Cancellable[];
   /** Whom they answer to as long as the operation goes on: a session that closes leaves them to their pools. */
   private readonly sink: BackendSink;
   private timer: NodeJS.Timeout | null = null;
 
-  constructor(backends: readonly BackendConnection[]) {
+  constructor(backends: readonly Cancellable[]) {
     this.backends = backends;
     this.sink = backends[0]!.sink;
   }
@@ -35,7 +38,8 @@ export class RepeatedCancel {
 
   /** False: the session has closed, and its backends may serve others already. */
   private get isCurrent(): boolean {
-    return this.backends.some(({ sink }) => sink === this.sink);
+    // One that broke off answers to nobody any more, whatever it says.
+    return this.backends.some(({ alive, sink }) => alive && sink === this.sink);
   }
 
   /** All have ended: goes on when no cancel is on its way any more, whoever sent it. */
