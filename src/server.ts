@@ -5,6 +5,7 @@ import { Ids } from './executor/ids/ids.js';
 import { Directories } from './executor/directories/directories.js';
 import { LookupKeeper } from './executor/lookups/lookup-keeper.js';
 import { LookupReader } from './executor/lookups/lookup-reader.js';
+import { KeySamples } from './executor/key-samples.js';
 import { loadCatalog } from './backend/catalog-loader.js';
 import { withTableRows } from './backend/table-rows.js';
 import type { FreshOids } from './backend/oids/cluster-oids.js';
@@ -148,6 +149,7 @@ export class Server {
         () => this.config.topology,
       ),
       directories: this.directories,
+      keySamples: new KeySamples(),
       reloadCatalog: () => this.reloadCatalog(),
       catalogAgeMs: () => performance.now() - this.catalogLoadedAt,
       defaultIsolation: () => this.isolation,

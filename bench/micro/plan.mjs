@@ -42,10 +42,15 @@ export async function planBenchmarks() {
   const source = new ValueSource();
   source.text = simple;
   source.literals = literals;
+  const { KeySamples } = /** @type {typeof import('../../src/executor/key-samples.js')} */ (
+    await fromDist('executor/key-samples.js')
+  );
   const targets = new ShardTargets();
+  const sampled = new ShardTargets(new KeySamples());
   return [
     { name: 'plan by text (with parameters)', run: () => plan(prepared) },
     { name: 'plan by shape (with literals)', run: () => plan(simple) },
     { name: 'shard of a literal key', run: () => targets.resolve(keyspace, groups, source) },
+    { name: 'the same, keys sampled', run: () => sampled.resolve(keyspace, groups, source) },
   ];
 }

@@ -17,6 +17,7 @@ import { showConfig } from './commands/show-config.js';
 import { showDatabases } from './commands/show-databases.js';
 import { showDdl } from './commands/show-ddl.js';
 import { showHelp } from './commands/show-help.js';
+import { showHotkeys } from './commands/show-hotkeys.js';
 import { showKeyspaces } from './commands/show-keyspaces.js';
 import { showLists } from './commands/show-lists.js';
 import { showMem } from './commands/show-mem.js';
@@ -57,6 +58,7 @@ const listed: readonly ConsoleCommand[] = [
   showConfig,
   showQueries,
   showRoutes,
+  showHotkeys,
   showTransactions,
   showDdl,
   showSchemaDifferences,

@@ -54,6 +54,13 @@ export class ValueSource {
 const NO_BYTES = new Uint8Array(0);
 const NO_SHARDS: readonly Shard[] = [];
 
+/** Looks at some of the keys that statements name. */
+export interface KeySampler {
+  /** How many keys to pass by, until the one that `take` must be called for. */
+  left: number;
+  take(keyspace: Keyspace, term: KeyTerm, source: ValueSource): void;
+}
+
 /** The set of shards that key values lead to; reusable, allocates nothing for one shard. */
 export class ShardTargets {
   /** In order of `Shard.index` once `resolve` is done. */
@@ -63,6 +70,12 @@ export class ShardTargets {
   private several: Shard[] = [];
   private readonly id = new KeyspaceIdCell();
   private readonly value: LiteralText = { bytes: NO_BYTES, start: 0, end: 0 };
+  private readonly sampler: KeySampler | null;
+
+  /** `sampler` null: nobody looks at the keys. */
+  constructor(sampler: KeySampler | null = null) {
+    this.sampler = sampler;
+  }
 
   /** Makes this the shards of all groups; false: several groups that do not agree on one and the same shard. */
   resolve(
@@ -72,6 +85,7 @@ export class ShardTargets {
   ): boolean {
     if (groups.length === 1 && groups[0]!.length === 1) {
       const term = groups[0]![0]!;
+      this.sample(keyspace, term, source);
       if (term.columns === undefined && term.source.kind !== 'paramArray') {
         this.setOne(this.shardOf(keyspace, term, source) ?? keyspace.shards[0]!);
         return true;
@@ -98,6 +112,7 @@ export class ShardTargets {
   /** The one shard that a key to be stored belongs to. Throws SqlError where it belongs to none. */
   forStoring(keyspace: Keyspace, term: KeyTerm, source: ValueSource): Shard {
     const { id } = this;
+    this.sample(keyspace, term, source);
     if (term.columns === undefined) this.mapStored(term, source, id);
     else {
       const parts = term.columns.map((values) => {
@@ -108,6 +123,11 @@ export class ShardTargets {
       term.parts.combine(parts, id);
     }
     return keyspace.shardOf(id.hi, id.lo);
+  }
+
+  private sample(keyspace: Keyspace, term: KeyTerm, source: ValueSource): void {
+    const { sampler } = this;
+    if (sampler !== null && --sampler.left <= 0) sampler.take(keyspace, term, source);
   }
 
   /** Makes this one shard. */

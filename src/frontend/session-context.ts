@@ -5,6 +5,7 @@ import type { Config } from '../config/config.js';
 import type { DdlJobs } from '../executor/ddl-jobs/ddl-jobs.js';
 import type { Directories } from '../executor/directories/directories.js';
 import type { LookupReader } from '../executor/lookups/lookup-reader.js';
+import type { KeySamples } from '../executor/key-samples.js';
 import type { Ids } from '../executor/ids/ids.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Planner } from '../planner/planner.js';
@@ -33,6 +34,8 @@ export interface SessionContext {
   /** Finds the shards of rows by columns with lookups. */
   readonly lookups: LookupReader;
   readonly directories: Directories;
+  /** Which shard keys statements name. */
+  readonly keySamples: KeySamples;
   /** What clients listen to. */
   readonly notifications: Notifications;
   /** Loads the shards' catalogs again and gives them to the planner: after DDL, before the client is answered. */

@@ -58,7 +58,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   readonly local = new Writer(512);
   private readonly reports = new Writer(64);
   readonly source = new ValueSource();
-  readonly targets = new ShardTargets();
+  readonly targets: ShardTargets;
   readonly literals = new Literals();
   /** True while the next client message must wait. */
   busy = false;
@@ -100,6 +100,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     onClosed: () => void,
   ) {
     this.context = context;
+    this.targets = new ShardTargets(context.keySamples);
     this.transport = transport;
     this.user = user;
     this.logger = logger;

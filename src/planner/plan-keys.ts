@@ -1,3 +1,4 @@
+import type { ShardedTable } from '../keyspace/topology.js';
 import type { KeyMapper, KeyOrder, KeyParts } from '../keyspace/vindex.js';
 
 /** What the shard key is compared with or set to: a value, or values of each of its columns. */
@@ -25,6 +26,8 @@ export interface ColumnTerm {
   readonly columnType: number;
   /** `table.column` for messages. */
   readonly column: string;
+  /** Absent: it is nobody's shard key. */
+  readonly table?: Pick<ShardedTable, 'schema' | 'name'>;
   /**
    * The statement stores the value in the column (INSERT), so NULL and NO_MATCH are errors: there
    * is no shard that such a row would be found on again. Absent: the column is only compared with

@@ -114,6 +114,7 @@ function columnTerm(
     inputType,
     columnType: column.type,
     column: `${table.name}.${name}`,
+    table,
     ...(stored ? { stored } : {}),
   };
 }

@@ -168,4 +168,32 @@ describe('what statements cost', () => {
     const routes = await show("SHOW ROUTES WHERE route = 'scatter'");
     expect(Number(routes.rows[0]!['statements'])).toBeGreaterThanOrEqual(1);
   });
+
+  test('SHOW HOTKEYS names the key that most statements are about, in every protocol', async () => {
+    const client = await connectPg(scene.proxy.url);
+    const hottest = async (): Promise<Record<string, unknown> | undefined> =>
+      (await show('SHOW HOTKEYS LIMIT 1')).rows[0];
+    try {
+      let found = await hottest();
+      for (let round = 0; round < 50 && Number(found?.['percent_min'] ?? 0) < 60; round++) {
+        for (let i = 0; i < 100; i++) {
+          await client.query('SELECT note FROM orders WHERE id = 4711');
+          await client.query('SELECT note FROM orders WHERE id = $1', [4711]);
+          await client.query('SELECT note FROM orders WHERE id = $1', [i]);
+        }
+        found = await hottest();
+      }
+      const where = await show('SHOW SHARD FOR orders 4711');
+      expect(found).toMatchObject({
+        keyspace: 'shop',
+        table: 'orders',
+        key: '4711',
+        shards: where.rows[0]!['shard'],
+      });
+      expect(Number(found!['statements'])).toBeGreaterThan(100);
+      expect(found!['percent']).toBeGreaterThanOrEqual(found!['percent_min'] as number);
+    } finally {
+      await client.end();
+    }
+  });
 });
