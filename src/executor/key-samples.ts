@@ -24,8 +24,8 @@ export interface TableKeys {
 }
 
 /**
- * Which shard keys statements name, by a sample of those that name one; bounded memory. Of keys of several columns whose first
- * one leads to shards by itself, that one is what counts.
+ * Which shard keys statements name, by a sample of those that name one; bounded memory. Of keys of several columns
+ * whose first one leads to shards by itself, that one is what counts.
  */
 export class KeySamples implements KeySampler {
   left = PACE;

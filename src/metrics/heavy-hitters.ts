@@ -12,9 +12,9 @@ export interface HeavyKey {
 const SEEN_MAX = 8192;
 
 /**
- * The keys that are seen most often, in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi: Efficient
- * Computation of Frequent and Top-k Elements in Data Streams). A key that is not among those kept takes the place and the count of
- * the least of them, so that whatever makes up more than 1/size of all is always kept. Old keys fade.
+ * The keys that are seen most often, in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi:
+ * Efficient Computation of Frequent and Top-k Elements in Data Streams). A key that is not among those kept takes the
+ * place and the count of the least of them, so that whatever is more than 1/size of all is always kept. Old keys fade.
  */
 export class HeavyHitters {
   /** How many were seen; older ones weigh less. */
