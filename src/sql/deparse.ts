@@ -52,6 +52,10 @@ class FullDeparser extends Deparser {
     const { names = [], typmods, arrayBounds } = node;
     const path = names.map((name) => ('String' in name ? (name.String.sval ?? '') : ''));
     const name = path.at(-1) ?? '';
+    // `varbit` is no keyword, and does not mean pg_catalog's.
+    if (path.join('.') === 'pg_catalog.varbit') {
+      return super.TypeName(node, context).replace(/^(pg_catalog\.)?varbit/, 'bit varying');
+    }
     const misread = MISREAD.test(name) || (path[0] === 'pg_catalog' && !KEYWORDS.test(name));
     if (!misread || typmods !== undefined || arrayBounds !== undefined) {
       return super.TypeName(node, context);

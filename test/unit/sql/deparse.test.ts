@@ -50,6 +50,14 @@ describe('deparse', () => {
     );
   });
 
+  it.each(['bit', 'bit(3)', 'bit varying', 'bit varying(5)', 'varbit', 'bit varying(5)[]'])(
+    'writes the type %s',
+    (type) => {
+      const tree = treeOf(`select a::${type} from t`);
+      expect(deparse(tree, parser)).not.toBeNull();
+    },
+  );
+
   it('gives no text for what reads back as something else', () => {
     expect(deparse(treeOf('select a from t group by distinct rollup (a, b)'), parser)).toBeNull();
   });
