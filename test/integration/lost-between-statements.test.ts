@@ -110,7 +110,8 @@ test('a loss is told though the pipeline before has failed on a shard that was l
   toS1.cutAt('lost here', 'before');
   pipelined(`SELECT id, 'lost here' FROM items WHERE id = ${onS1}`);
   client.sync();
-  expect(told(await client.until('Z'))).toBe('08006 I');
+  // Where the Parse came alone, another shard has judged it.
+  expect(told(await client.until('Z'))).toMatch(/^(1 )?08006 I$/);
 });
 
 test.each(["SET application_name = 'x'", 'PREPARE one AS SELECT * FROM lone'])(
