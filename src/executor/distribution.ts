@@ -1,4 +1,5 @@
-import { keyColumnMapper, keyName, keyPartsOf } from '../keyspace/key-columns.js';
+import { keyColumnMapper } from '../keyspace/key-columns.js';
+import type { KeyDirectory } from '../keyspace/key-directory.js';
 import type { Shard, ShardedTable } from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { KeyMapper } from '../keyspace/vindex.js';
@@ -8,12 +9,14 @@ import type {
   DistributeSpec,
   StoredColumn,
 } from '../planner/plan.js';
+import { storedKey } from '../planner/stored-key.js';
 import { readInt32 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { assert } from '../util/assert.js';
 import { travellingColumn, int4Array, TEXT_ARRAY, type ArrayColumn } from './array-parameter.js';
 import { ShardKey } from './copy/shard-key.js';
 import type { ResultColumn } from './described-columns.js';
+import { WaitingRows } from './waiting-rows.js';
 
 /** How the columns of a source travel, and what finds the shard of a row. */
 export interface RowShape {
@@ -95,12 +98,17 @@ export class Distribution {
   bytes = 0;
   /** The place of each row's shard, in the order of the rows. */
   readonly order: number[] = [];
+  /** Null: each row is placed at once. Else all wait for `place`. */
+  readonly directory: KeyDirectory | null;
+  private readonly waiting = new WaitingRows<null>();
   private readonly shards: readonly Shard[];
   private readonly rows: { readonly messages: Writer; count: number }[];
   private readonly find: (row: Buffer, at: number) => number;
 
   constructor(destination: Destination, shape: RowShape) {
     this.shards = shardsOf(destination);
+    this.directory =
+      destination.kind === 'key' ? (destination.table.vindex.directory ?? null) : null;
     this.find = finder(destination, shape, this.shards);
     // Copies have one list of rows.
     this.rows = (destination.kind === 'copies' ? [0] : this.shards).map(() => ({
@@ -109,13 +117,28 @@ export class Distribution {
     }));
   }
 
-  /** Takes a DataRow message. Throws SqlError where it belongs to no shard. */
+  /** Takes a DataRow message. Throws SqlError where it is placed at once, and belongs to no shard. */
   add(buffer: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
+    if (this.directory === null) this.put(buffer, start, end);
+    else this.waiting.add(null, buffer, start, end);
+  }
+
+  /** Maps the keys of the rows that wait. Throws SqlError. */
+  map(): void {
+    this.waiting.each((_origin, buffer, start) => void this.find(buffer, start));
+  }
+
+  /** Places the rows that wait. Throws SqlError where one belongs to no shard. */
+  place(): void {
+    this.waiting.each((_origin, buffer, start, end) => this.put(buffer, start, end));
+  }
+
+  private put(buffer: Buffer, start: number, end: number): void {
     const place = this.find(buffer, start);
     const rows = this.rows[place]!;
     rows.messages.bytes(buffer, start, end);
     rows.count++;
-    this.bytes += end - start;
     this.order.push(place);
   }
 
@@ -158,11 +181,7 @@ function finder(
     case 'key': {
       const { keyspace, table } = destination;
       assert(unmapped === null, 'a key whose type cannot be mapped');
-      const key = new ShardKey(keyspace, {
-        columns,
-        parts: keyPartsOf(table),
-        name: keyName(table),
-      });
+      const key = new ShardKey(keyspace, storedKey(table, columns));
       const isText = new Map(columns.map((column) => [column.field, column.isText]));
       const places = new Map(shards.map((shard, place) => [shard, place]));
       return (row, at) => {

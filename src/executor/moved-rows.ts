@@ -1,10 +1,12 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { KeyDirectory } from '../keyspace/key-directory.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { MoveSpec } from '../planner/plan.js';
 import { readInt32 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
 import { ShardKey } from './copy/shard-key.js';
 import type { GatheredSize } from './gather-limits.js';
+import { WaitingRows } from './waiting-rows.js';
 
 /** Rows by the shards that they are meant for, as DataRow messages back to back. */
 export class PlacedRows {
@@ -42,6 +44,9 @@ export class MovedRows {
   /** By the shard that they leave. */
   readonly leaving = new PlacedRows();
   readonly arriving = new PlacedRows();
+  /** Null: each row is sorted at once. Else all wait for `place`. */
+  readonly directory: KeyDirectory | null;
+  private readonly waiting = new WaitingRows<Shard>();
   private readonly spec: MoveSpec;
   private readonly key: ShardKey;
   private readonly size: GatheredSize;
@@ -54,10 +59,11 @@ export class MovedRows {
   constructor(spec: MoveSpec, size: GatheredSize) {
     this.spec = spec;
     this.size = size;
+    this.directory = spec.key.new.directory ?? null;
     this.key = new ShardKey(spec.keyspace, spec.key.new);
   }
 
-  /** Takes a DataRow message. Throws SqlError: 0A000 where the new key has no shard, 53200. */
+  /** Takes a DataRow message. Throws SqlError: 0A000 where it is placed at once and has no shard, 53200. */
   add(origin: Shard, buffer: Buffer, start: number, end: number): void {
     const { spec } = this;
     const fields = fieldStarts(buffer, start);
@@ -67,11 +73,26 @@ export class MovedRows {
       if (this.seen.has(name)) return;
       this.seen.add(name);
     }
-    const shard = this.shardOf(buffer, fields);
+    if (this.directory === null) this.put(origin, buffer, start, end);
+    else this.waiting.add(origin, buffer, start, end);
     this.count++;
     const error = this.size.add(end - start, 1);
     if (error !== null) throw error;
     this.noteKeys(buffer, fields);
+  }
+
+  /** Maps the new keys of the rows that wait. Throws SqlError. */
+  map(): void {
+    this.waiting.each((_origin, buffer, start) => void this.shardOf(buffer, start));
+  }
+
+  /** Sorts the rows that wait. Throws SqlError where the new key of one has no shard. */
+  place(): void {
+    this.waiting.each((origin, buffer, start, end) => this.put(origin, buffer, start, end));
+  }
+
+  private put(origin: Shard, buffer: Buffer, start: number, end: number): void {
+    const shard = this.shardOf(buffer, start);
     if (shard === origin) {
       this.staying.add(origin, buffer, start, end);
       return;
@@ -98,8 +119,9 @@ export class MovedRows {
   }
 
   /** The shard of the new key. */
-  private shardOf(buffer: Buffer, fields: readonly number[]): Shard {
+  private shardOf(buffer: Buffer, start: number): Shard {
     const { key } = this;
+    const fields = fieldStarts(buffer, start);
     let shard: Shard | null;
     do {
       const from = fields[key.field]! + 4;

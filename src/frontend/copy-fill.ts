@@ -11,7 +11,7 @@ type Fill = NonNullable<CopyFromPlan['fill']>;
 type Row = readonly string[];
 
 /** What a COPY does with its data once it is whole. */
-export interface CopyFillTarget {
+export interface CopyDataTarget {
   /** Gets the data in order; an error where values cannot be had. */
   take(filled: Buffer | SqlError): void;
   /** All has been taken. */
@@ -28,7 +28,7 @@ export class CopyFill {
   private readonly session: Session;
   private readonly fill: Fill;
   private readonly lines: LineFills;
-  private readonly target: CopyFillTarget;
+  private readonly target: CopyDataTarget;
   private batch: Buffer[] = [];
 
   constructor(
@@ -36,7 +36,7 @@ export class CopyFill {
     fill: Fill,
     format: CopyFromPlan['format'],
     csvEndMarker: boolean,
-    target: CopyFillTarget,
+    target: CopyDataTarget,
   ) {
     assert(format.kind !== 'binary', 'binary COPY data cannot be filled');
     this.session = session;

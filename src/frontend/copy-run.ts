@@ -9,7 +9,8 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import { readCopyFail } from '../protocol/frontend-messages.js';
 import { utf8Error } from '../vindex/values/utf8.js';
 import type { CopyTarget } from './client-input.js';
-import { CopyFill } from './copy-fill.js';
+import { CopyFill, type CopyDataTarget } from './copy-fill.js';
+import { CopyKeys } from './copy-keys.js';
 import { passCopyFail } from './pass-through-copy.js';
 import type { Session } from './session.js';
 
@@ -60,27 +61,24 @@ export function receiveCopy(
       }
     });
   };
-  const fill =
-    plan.fill === undefined
-      ? null
-      : new CopyFill(session, plan.fill, plan.format, csvEndMarker, {
-          take: (bytes) => {
-            if (bytes instanceof SqlError) fail(bytes);
-            else push(bytes, 0, bytes.length);
-          },
-          end,
-          isOver: () => session.operation !== fanOut || failed,
-        });
+  const ahead = workAhead(session, plan, csvEndMarker, {
+    take: (bytes) => {
+      if (bytes instanceof SqlError) fail(bytes);
+      else push(bytes, 0, bytes.length);
+    },
+    end,
+    isOver: () => session.operation !== fanOut || failed,
+  });
   const target: CopyTarget = {
     raw: false,
     data: (buffer, start, end) => {
-      if (fill === null) push(buffer, start, end);
-      else fill.data(buffer, start, end);
+      if (ahead === null) push(buffer, start, end);
+      else ahead.data(buffer, start, end);
     },
     done: () => {
       session.busy = true;
-      if (fill === null) end();
-      else guarded(() => fill.done());
+      if (ahead === null) end();
+      else guarded(() => ahead.done());
     },
     fail: (buffer, start, end) => {
       session.busy = true;
@@ -100,6 +98,20 @@ export function receiveCopy(
   session.copyTarget = target;
   session.busy = false;
   session.pump();
+}
+
+/** What is done with data before it is split; null: nothing. */
+function workAhead(
+  session: Session,
+  plan: CopyFromPlan,
+  csvEndMarker: boolean,
+  target: CopyDataTarget,
+): CopyFill | CopyKeys | null {
+  const { fill, key, format } = plan;
+  if (fill !== undefined) return new CopyFill(session, fill, format, csvEndMarker, target);
+  const directory = key?.directory;
+  if (directory === undefined) return null;
+  return new CopyKeys(session, plan, directory, csvEndMarker, target);
 }
 
 function sinkOf({ keyspace }: CopyFromPlan, backends: readonly BackendConnection[]): CopySink {

@@ -1,12 +1,7 @@
-import { SqlError, sqlError } from '../errors/sql-error.js';
+import { SqlError } from '../errors/sql-error.js';
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
-import {
-  collectedKeys,
-  type DirectoryAnswers,
-  type KeyDirectory,
-} from '../keyspace/key-directory.js';
-import type { KeyspaceId } from '../keyspace/keyspace-id.js';
-import { errorField } from '../util/logger.js';
+import { collectedKeys, type KeyDirectory } from '../keyspace/key-directory.js';
+import { askDirectories, thrownBy, type AskedKeys, type FoundKeys } from './asked-directories.js';
 import { shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
 
@@ -14,7 +9,7 @@ import type { Session } from './session.js';
 export class DirectoryShards {
   private readonly session: Session;
   /** For the message that is handled again; used once. */
-  private found: ReadonlyMap<KeyDirectory, DirectoryAnswers> | SqlError | null = null;
+  private found: FoundKeys | SqlError | null = null;
 
   constructor(session: Session) {
     this.session = session;
@@ -64,7 +59,7 @@ export class DirectoryShards {
     const stores = plan.kind === 'insertSplit' || (plan.kind === 'route' && plan.verb === 'insert');
     const turn = ++session.turn;
     session.busy = true;
-    void this.askAll(asked, stores).then((found) => {
+    void this.ask(asked, stores ? asked : this.newKeys(plan)).then((found) => {
       // The message may have become void by an error of an earlier one.
       if (session.over || turn !== session.turn) return;
       this.found = found;
@@ -76,36 +71,33 @@ export class DirectoryShards {
     });
   }
 
-  /** Never rejects. */
-  private async askAll(
-    asked: ReadonlyMap<KeyDirectory, readonly KeyspaceId[]>,
-    stores: boolean,
-  ): Promise<ReadonlyMap<KeyDirectory, DirectoryAnswers> | SqlError> {
-    const { context, logger } = this.session;
-    try {
-      return await context.directories.ask(asked, stores);
-    } catch (error) {
-      if (error instanceof SqlError) return error;
-      logger.debug(errorField(error), 'a directory was not read');
-      return sqlError('connection_failure', 'the directory of shard keys cannot be read', {
-        detail: (error as Error).message,
-        hint: 'Try again.',
-      });
-    }
+  /** `stored`: those of them that are new get shards. */
+  private async ask(asked: AskedKeys, stored: AskedKeys): Promise<FoundKeys | SqlError> {
+    const { session } = this;
+    if (stored === asked) return askDirectories(session, asked, true);
+    const made = stored.size === 0 ? null : await askDirectories(session, stored, true);
+    return made instanceof SqlError ? made : askDirectories(session, asked, false);
   }
 
-  private collect(plan: ShardPlan): ReadonlyMap<KeyDirectory, readonly KeyspaceId[]> {
+  /** Those that the statement gives to rows. */
+  private newKeys(plan: ShardPlan): AskedKeys {
+    const { targets, source } = this.session;
+    if (plan.kind !== 'route' || plan.shards.kind !== 'keys') return new Map();
+    const { keyspace, groups } = plan.shards;
+    const stored = groups.flat().filter((term) => term.columns === undefined && term.stored);
     return collectedKeys(this.directories, () => {
-      try {
-        shardsOf(this.session, plan);
-      } catch (error) {
-        // Whoever runs the plan meets it again.
-        if (!(error instanceof SqlError)) throw error;
-      }
+      for (const term of stored) thrownBy(() => void targets.forStoring(keyspace, term, source));
     });
   }
 
-  private forget(found: ReadonlyMap<KeyDirectory, DirectoryAnswers>): void {
+  private collect(plan: ShardPlan): AskedKeys {
+    // Whoever runs the plan meets errors again.
+    return collectedKeys(this.directories, () => {
+      thrownBy(() => void shardsOf(this.session, plan));
+    });
+  }
+
+  private forget(found: FoundKeys): void {
     for (const [directory, answers] of found) {
       if (directory.answers === answers) directory.answers = null;
     }

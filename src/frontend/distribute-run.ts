@@ -17,6 +17,7 @@ import { ROW_NUMBER, type DistributeSpec, type IdSource } from '../planner/plan.
 import type { Outcome } from '../transaction/operation.js';
 import { assert } from '../util/assert.js';
 import { keptMerge } from './fan-out-run.js';
+import { placeRows } from './asked-directories.js';
 import { isMade } from './id-filler.js';
 import { refuseTextSettings } from './text-settings.js';
 import { withinGatherTime } from './gather-time.js';
@@ -192,6 +193,18 @@ export class DistributeRun implements StatementRun {
   }
 
   private apply(
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    describe: boolean,
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    placeRows(this.session, this.rows!, (error) => {
+      if (error === null) this.applyPlaced(backends, paramTypes, describe, onDone);
+      else onDone({ ok: false, error });
+    });
+  }
+
+  private applyPlaced(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
     describe: boolean,

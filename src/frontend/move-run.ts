@@ -17,6 +17,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { FinalPiece, MoveSpec } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
+import { placeRows } from './asked-directories.js';
 import { refuseTextSettings } from './text-settings.js';
 import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
@@ -67,10 +68,11 @@ export class MoveRun implements StatementRun {
     this.spec = spec;
     const { keyspace, newKey, shards } = spec;
     this.origins = readersOf(session, shards);
-    const arrivals =
-      newKey === null
-        ? keyspace.shards
-        : [session.targets.forStoring(keyspace, newKey, session.source)];
+    // A directory is asked for the shards of rows when they are there.
+    const isOpen = newKey === null || spec.key.new.directory !== undefined;
+    const arrivals = isOpen
+      ? keyspace.shards
+      : [session.targets.forStoring(keyspace, newKey, session.source)];
     this.shards = [...new Set([...this.origins, ...arrivals])].sort(byIndex);
     this.writers = this.shards;
     this.bind = new BindParts(request.bind ?? NO_VALUES);
@@ -123,10 +125,16 @@ export class MoveRun implements StatementRun {
           done(withoutPlace(outcome));
           return;
         }
-        const refused = this.refusal(rows);
-        const error = intake.problem ?? (refused === null ? null : errorBytes(refused));
-        if (error !== null) done({ ok: false, error });
-        else this.apply(rows, done);
+        if (intake.problem !== null) {
+          done({ ok: false, error: intake.problem });
+          return;
+        }
+        placeRows(session, rows, (unplaced) => {
+          const refused = unplaced === null ? this.refusal(rows) : null;
+          const error = refused === null ? unplaced : errorBytes(refused);
+          if (error !== null) done({ ok: false, error });
+          else this.apply(rows, done);
+        });
       },
     );
   }

@@ -89,6 +89,11 @@ export class KeyDirectory {
     return MAPPED;
   }
 
+  /** Whether all of these can be placed now. */
+  knows(ids: readonly KeyspaceId[]): boolean {
+    return ids.every((id) => this.spaceOf(id) !== undefined);
+  }
+
   /** Undefined: the table must be asked; null: it has no such key, or a shard that is not there. */
   private spaceOf(id: KeyspaceId): IdSettler | null | undefined {
     const answer = this.answers?.get(keyOf(id));

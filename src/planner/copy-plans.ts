@@ -1,5 +1,5 @@
 import type { CopyStmt, Node } from '@pgsql/types';
-import { keyColumnMapper, keyName, keyPartsOf } from '../keyspace/key-columns.js';
+import { keyColumnMapper } from '../keyspace/key-columns.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
 import { stringsOf } from './ast.js';
@@ -30,6 +30,7 @@ import { routeQuery } from './routing.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { planQuery } from './select-plans.js';
 import { unknownTable } from './utility.js';
+import { storedKey } from './stored-key.js';
 
 /**
  * COPY ... FROM STDIN and COPY ... TO STDOUT; files and programs belong to a server, not to the
@@ -213,7 +214,7 @@ function copiedKey(
     return { ...copiedColumn(target, name, place, field), ...(made ? { made } : {}) };
   });
   if (format.kind !== 'binary' && format.defaultText !== null) refuseDefaultOption(target);
-  return { columns: stored, parts: keyPartsOf(table), name: keyName(table) };
+  return storedKey(table, stored);
 }
 
 function copiedColumn(

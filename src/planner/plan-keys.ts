@@ -1,3 +1,4 @@
+import type { KeyDirectory } from '../keyspace/key-directory.js';
 import type { ShardedTable } from '../keyspace/topology.js';
 import type { KeyMapper, KeyOrder, KeyParts } from '../keyspace/vindex.js';
 
@@ -79,6 +80,8 @@ export interface StoredKey {
   readonly parts: KeyParts | null;
   /** For messages: `orders.id`. */
   readonly name: string;
+  /** What must be asked for the shards of keys; absent: keys tell them by themselves. */
+  readonly directory?: KeyDirectory;
 }
 
 export interface StoredColumn {

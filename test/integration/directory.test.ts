@@ -1,5 +1,8 @@
 /* The vindex `directory`: a table says on which shard each key is, for several proxies at once. */
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { clusterConfig } from '../support/proxy-config.js';
@@ -140,15 +143,111 @@ test('a key that another proxy has just stored is found', async () => {
   await client.query(`DELETE FROM orders WHERE tenant LIKE 'seen%'`);
 });
 
-test('COPY and INSERT ... SELECT take keys that are known, and refuse others cleanly', async () => {
-  await client.query(`SELECT FROM orders WHERE tenant IN ('t0', 't1', 't2', 't3')`);
-  const sql = `INSERT INTO notes SELECT tenant, 'all' FROM orders WHERE tenant < 't4' AND id = 1`;
-  await scene.comparison.expectSame(sql);
-  await scene.comparison.expectSame(`SELECT * FROM notes WHERE note = 'all' ORDER BY tenant`);
-  await expect(
-    client.query(`INSERT INTO notes SELECT 'new' || total, '' FROM orders`),
-  ).rejects.toMatchObject({ code: '0A000' });
-  await scene.comparison.expectSame('SELECT count(*) FROM notes');
+describe('keys that nobody has at hand get their shards in the middle of', () => {
+  const text = (rows: readonly string[]): string => rows.map((row) => `${row}\n`).join('');
+  const copied = Array.from({ length: 2000 }, (_, i) => `c${i % 700}\t${i}`);
+
+  /** Into the proxy and one PostgreSQL. */
+  async function copyIn(sql: string, data: string): Promise<void> {
+    const oracle = await connectPg(scene.databases.urls.oracle);
+    for (const one of [client, oracle]) {
+      await pipeline(Readable.from([data]), one.query(copyFrom(sql)));
+    }
+    await oracle.end();
+  }
+
+  /** Every row is on the shard that the directory names for its key, and no key on two. */
+  async function expectPlaced(): Promise<void> {
+    const { rows } = await admin.query<{ wrong: string }>('AUDIT notes');
+    expect(rows.filter(({ wrong }) => wrong !== '0')).toEqual([]);
+    await scene.comparison.expectSame('SELECT * FROM notes ORDER BY tenant, note');
+  }
+
+  test('COPY, as text and CSV', async () => {
+    await copyIn('COPY notes FROM STDIN', text(copied));
+    await expectPlaced();
+    const csv = ['"a ""new"" one",x', 'other,"two\nlines"', 'c5,y', '"a ""new"" one",z'];
+    await copyIn('COPY notes FROM STDIN (FORMAT csv)', text(csv));
+    await expectPlaced();
+    const places = await whereabouts('notes');
+    expect([...places.values()].every((own) => own.length === 1)).toBe(true);
+    for (const shard of shards) {
+      expect([...places].filter(([, [own]]) => own === shard).length).toBeGreaterThan(150);
+    }
+  });
+
+  test('COPY in two transactions that bring the same new keys', async () => {
+    const lines = text(Array.from({ length: 300 }, (_, i) => `both${i}\tx`));
+    await Promise.all(
+      [client, otherClient].map(async (one) => {
+        await one.query('BEGIN');
+        await pipeline(Readable.from([lines]), one.query(copyFrom('COPY notes FROM STDIN')));
+        await one.query(one === client ? 'COMMIT' : 'ROLLBACK');
+      }),
+    );
+    const counted = await client.query("SELECT FROM notes WHERE tenant LIKE 'both%'");
+    expect(counted.rowCount).toBe(300);
+    await client.query("DELETE FROM notes WHERE tenant LIKE 'both%'");
+    await expectPlaced();
+  });
+
+  test('COPY whose data is wrong behind new keys', async () => {
+    const failing = pipeline(
+      Readable.from([text(['w1\ta', 'w2\tb', '\\N\tc'])]),
+      client.query(copyFrom('COPY notes FROM STDIN')),
+    );
+    await expect(failing).rejects.toMatchObject({
+      code: '0A000',
+      where: 'COPY notes, line 3',
+    });
+    await expectPlaced();
+  });
+
+  test.each([
+    `INSERT INTO notes SELECT 'new' || i % 40, i::text FROM generate_series(1, 100) i`,
+    `INSERT INTO notes SELECT 'each' || i, '' FROM generate_series(1, 20) i RETURNING tenant`,
+    `INSERT INTO notes SELECT tenant || '!', 'loud' FROM orders`,
+    `INSERT INTO notes VALUES ('x' || 'y', 'a'), (upper('computed'), 'b')`,
+    `UPDATE notes SET tenant = 'renamed' WHERE tenant = 'new7'`,
+    `UPDATE notes SET tenant = tenant || '?' WHERE note = 'loud'`,
+    `UPDATE notes SET tenant = 'all of them' WHERE tenant LIKE 'each%'`,
+    `UPDATE notes SET tenant = 'nothing' WHERE tenant = 'nobody'`,
+    `MERGE INTO notes n USING (SELECT 'merged' || i AS t FROM generate_series(1, 9) i) v ON n.tenant = v.t
+       WHEN NOT MATCHED THEN INSERT VALUES (v.t, 'm')`,
+  ])('%s', async (sql) => {
+    await scene.comparison.expectSame(sql);
+    await expectPlaced();
+  });
+
+  test.each([
+    ['INSERT INTO notes SELECT $1 || i, $2 FROM generate_series(1, 5) i', ['par', 'v']],
+    ['UPDATE notes SET tenant = $1 WHERE tenant = $2', ['param', 'par3']],
+    ['UPDATE notes SET tenant = $1 WHERE tenant = $2', ['param too', 'par4']],
+  ])('%s with %j', async (sql, params) => {
+    await scene.comparison.expectSame(sql, params);
+    await expectPlaced();
+  });
+
+  test('a transaction that is rolled back, whose keys stay where they were', async () => {
+    const insert = `INSERT INTO notes SELECT 'undone' || i, '' FROM generate_series(1, 8) i`;
+    await client.query('BEGIN');
+    await client.query(insert);
+    await client.query('ROLLBACK');
+    await scene.comparison.expectSame(insert);
+    await expectPlaced();
+  });
+
+  test('nothing, where the directory refuses new keys', async () => {
+    const copying = pipeline(
+      Readable.from([text(['77\t1'])]),
+      client.query(copyFrom('COPY closed FROM STDIN')),
+    );
+    await expect(copying).rejects.toMatchObject({ code: '0A000' });
+    await expect(client.query('INSERT INTO closed SELECT 78, 1')).rejects.toMatchObject({
+      code: '0A000',
+    });
+    await scene.comparison.expectSame('SELECT * FROM closed');
+  });
 });
 
 describe('MOVE', () => {

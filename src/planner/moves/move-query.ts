@@ -1,6 +1,6 @@
 import type { ColumnRef, Node, RangeVar, SelectStmt, UpdateStmt } from '@pgsql/types';
 import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
-import { keyColumnMapper, keyName, keyPartsOf } from '../../keyspace/key-columns.js';
+import { keyColumnMapper } from '../../keyspace/key-columns.js';
 import { columnRefOf, contains, stringOf } from '../ast.js';
 import { columnNode, overRows, ROWS, rowsItem, selectNode } from '../distribute/apply-text.js';
 import { sourceText } from '../distribute/source-query.js';
@@ -11,6 +11,7 @@ import type { FinalPiece, MoveSpec, Refusal, ShardSelector, StoredKey } from '..
 import { refusal, refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { typeNode } from '../type-names.js';
+import { storedKey } from '../stored-key.js';
 
 /** An UPDATE of the shard key whose rows may go to other shards. */
 export interface KeyUpdate {
@@ -75,7 +76,7 @@ function movedKey(
     if (mapper === null) refuse(`the shard key "${column}" cannot be mapped`, '');
     return { field: first + index, mapper, columnType: type, column };
   });
-  return { columns, parts: keyPartsOf(table), name: keyName(table) };
+  return storedKey(table, columns);
 }
 
 /** On the shard where a row arrives nothing is known of the old row, nor of rows that it met. */
