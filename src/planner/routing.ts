@@ -1,7 +1,7 @@
 import type { Keyspace, Topology } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { checkDefaults } from './column-defaults.js';
-import type { Entry, Level, Occurrence } from './model.js';
+import type { Level, Occurrence } from './model.js';
 import type { Insertion } from './insertions.js';
 import {
   placementOf,
@@ -13,6 +13,7 @@ import {
 } from './placement.js';
 import type { ManyShards, Refusal, ShardSelector, SpreadSpec } from './plan.js';
 import { tellsMoment } from './scatter/moment.js';
+import { refuseReferenceLocks } from './reference-locks.js';
 import { refusal, Refused, refuse } from './refusals.js';
 import { driverShards, keyGroups } from './selectors.js';
 import type { StatementContext } from './statement-context.js';
@@ -333,29 +334,6 @@ function refuseEffect(): never {
     'function "set_config" is only supported in a SELECT of its own',
     'Run SELECT set_config(...) without FROM, or SET, as a statement of its own.',
   );
-}
-
-/** A lock on one copy of a row is no lock on the others. */
-function refuseReferenceLocks(placement: Placement, analysis: Analysis): void {
-  for (const { entry } of placement.reference) {
-    if (analysis.levels.some((level) => level.locking && locks(level, entry, level.lockedNames))) {
-      refuse(
-        `row locks on reference table "${entry.alias}" are not supported: each shard has its own copy`,
-        'Name the other tables after FOR UPDATE OF, or lock a row of a sharded or unsharded table.',
-      );
-    }
-  }
-}
-
-/**
- * Whether a locking clause of the level reaches an entry: in its FROM, or in derived tables there.
- */
-function locks(level: Level, target: Entry, names: readonly string[] | null): boolean {
-  return level.entries.some((entry) => {
-    if (names !== null && !names.includes(entry.alias)) return false;
-    if (entry === target) return true;
-    return entry.query !== null && locks(entry.query, target, null);
-  });
 }
 
 /** Writes in WITH clauses run on one shard; a reference table has copies elsewhere. */

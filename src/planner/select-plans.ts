@@ -6,6 +6,7 @@ import type { Level } from './model.js';
 import type { Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { analyseQuery } from './queries.js';
+import { planReferenceLocks } from './reference-locks.js';
 import { refusal, refuse } from './refusals.js';
 import { routeQuery } from './routing.js';
 import { checkSettingCalls } from './setting-calls.js';
@@ -14,22 +15,32 @@ import { analyse, wholeText, type StatementContext } from './statement-context.j
 import { Pace } from '../util/pace.js';
 
 /** Plans a SELECT, VALUES or TABLE statement that stands by itself. */
-export function planSelect(statement: SelectStmt, context: StatementContext): RoutePlan {
+export function planSelect(statement: SelectStmt, context: StatementContext): Plan {
   const listed = planListedSetting(statement, context);
   if (listed !== null) return listed;
-  const [plan, analysis] = planRead(statement, context);
+  const [analysis, level] = analyseRead(statement, context);
+  const locks = planReferenceLocks(statement, analysis, context);
+  if (locks !== null) return locks;
+  const plan = planRead(statement, level, analysis, context);
   return isShort(plan, analysis) ? { ...plan, pace: new Pace() } : plan;
 }
 
 /** Plans the query of another statement. */
 export function planQuery(statement: SelectStmt, context: StatementContext): RoutePlan {
-  return planRead(statement, context)[0];
+  const [analysis, level] = analyseRead(statement, context);
+  return planRead(statement, level, analysis, context);
 }
 
-function planRead(statement: SelectStmt, context: StatementContext): [RoutePlan, Analysis] {
-  const [analysis, level] = analyse(context, (walk) =>
-    analyseQuery(statement, null, null, null, walk),
-  );
+function analyseRead(statement: SelectStmt, context: StatementContext): [Analysis, Level] {
+  return analyse(context, (walk) => analyseQuery(statement, null, null, null, walk));
+}
+
+function planRead(
+  statement: SelectStmt,
+  level: Level,
+  analysis: Analysis,
+  context: StatementContext,
+): RoutePlan {
   const told = context.cursor === undefined && context.standsIn === undefined;
   const adds = told && isUngrouped(level);
   level.countsOnly = adds && countsOnly(statement, context);
@@ -37,7 +48,7 @@ function planRead(statement: SelectStmt, context: StatementContext): [RoutePlan,
   const route = routeQuery(level, analysis, context.scatters ? together : null);
   checkSettingCalls(statement, analysis);
   const effects = analysis.effects.length === 0 ? null : analysis.effects;
-  return [{ ...routePlan('select', writesOf(analysis), route), effects }, analysis];
+  return { ...routePlan('select', writesOf(analysis), route), effects };
 }
 
 /** It reads what one key value has of one table, or no table, and does nothing else. */
