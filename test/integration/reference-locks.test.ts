@@ -50,20 +50,23 @@ async function othersState(sql: string): Promise<string | null> {
   return error?.code ?? null;
 }
 
-const locking: readonly (readonly [sql: string, params?: readonly unknown[]])[] = [
-  ['SELECT * FROM countries ORDER BY code FOR UPDATE'],
-  [`SELECT name, code AS c FROM countries WHERE code = 'at' FOR UPDATE`],
-  ['SELECT name FROM countries WHERE code = $1 LIMIT 1 FOR UPDATE', ['de']],
-  ['SELECT name FROM countries WHERE code = $1 LIMIT $2 FOR NO KEY UPDATE', ['de', 1]],
+const locking: readonly { readonly sql: string; readonly params?: readonly unknown[] }[] = [
+  { sql: 'SELECT * FROM countries ORDER BY code FOR UPDATE' },
+  { sql: `SELECT name, code AS c FROM countries WHERE code = 'at' FOR UPDATE` },
+  { sql: 'SELECT name FROM countries WHERE code = $1 LIMIT 1 FOR UPDATE', params: ['de'] },
+  {
+    sql: 'SELECT name FROM countries WHERE code = $1 LIMIT $2 FOR NO KEY UPDATE',
+    params: ['de', 1],
+  },
   [
     'SELECT c.code, z.name FROM countries c JOIN zones z ON z.id = c.zone ORDER BY 1 FOR SHARE OF c',
   ],
-  ['SELECT count(*) OVER () FROM countries FOR UPDATE'],
-  [`SELECT 1 / (zone - 2) FROM countries FOR UPDATE`],
-  [`SELECT code FROM countries WHERE code = 'xx' FOR KEY SHARE NOWAIT`],
+  { sql: 'SELECT count(*) OVER () FROM countries FOR UPDATE' },
+  { sql: `SELECT 1 / (zone - 2) FROM countries FOR UPDATE` },
+  { sql: `SELECT code FROM countries WHERE code = 'xx' FOR KEY SHARE NOWAIT` },
 ];
 
-test.each(locking)('%s', async (sql, params) => {
+test.each(locking)('$sql', async ({ sql, params }) => {
   await scene.comparison.expectSame(sql, params);
   await scene.comparison.both('BEGIN');
   await scene.comparison.expectSame(sql, params);
