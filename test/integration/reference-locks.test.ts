@@ -58,9 +58,9 @@ const locking: readonly { readonly sql: string; readonly params?: readonly unkno
     sql: 'SELECT name FROM countries WHERE code = $1 LIMIT $2 FOR NO KEY UPDATE',
     params: ['de', 1],
   },
-  [
-    'SELECT c.code, z.name FROM countries c JOIN zones z ON z.id = c.zone ORDER BY 1 FOR SHARE OF c',
-  ],
+  {
+    sql: 'SELECT code, z.name FROM countries c JOIN zones z ON z.id = c.zone ORDER BY 1 FOR SHARE OF c',
+  },
   { sql: 'SELECT count(*) OVER () FROM countries FOR UPDATE' },
   { sql: `SELECT 1 / (zone - 2) FROM countries FOR UPDATE` },
   { sql: `SELECT code FROM countries WHERE code = 'xx' FOR KEY SHARE NOWAIT` },
