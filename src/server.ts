@@ -3,6 +3,7 @@ import { Cluster } from './backend/cluster.js';
 import { DdlJobs } from './executor/ddl-jobs/ddl-jobs.js';
 import { Ids } from './executor/ids/ids.js';
 import { Directories } from './executor/directories/directories.js';
+import { TierKeeper } from './executor/directories/tier-keeper.js';
 import { LookupKeeper } from './executor/lookups/lookup-keeper.js';
 import { LookupReader } from './executor/lookups/lookup-reader.js';
 import { KeySamples } from './executor/key-samples.js';
@@ -69,6 +70,8 @@ export class Server {
   private readonly auditLinks: OwnLinks;
   private readonly lookups: LookupKeeper;
   private readonly directories: Directories;
+  private readonly tierLinks: OwnLinks;
+  private readonly tiers: TierKeeper;
   private listener: Listener | null = null;
   private http: HttpListener | null = null;
   private watch: ConfigWatch | null = null;
@@ -97,6 +100,14 @@ export class Server {
       logger,
     );
     this.auditLinks = new OwnLinks(() => this.config, logger, 'audit');
+    this.tierLinks = new OwnLinks(() => this.config, logger, 'tiers');
+    this.tiers = new TierKeeper({
+      links: this.tierLinks,
+      topology: () => this.config.topology,
+      catalog: () => this.catalog!,
+      queueTimeoutMs: () => this.config.pool.queueTimeoutMs,
+      ...{ directories: this.directories, metrics: this.metrics, logger },
+    });
     this.lookups = new LookupKeeper({
       links: this.lookupLinks,
       topology: () => this.config.topology,
@@ -162,6 +173,7 @@ export class Server {
     const console = this.consoleContext(this.context, this.listener);
     const port = await this.listener.listen();
     void ddlJobs.report();
+    this.tiers.start();
     schemas.look();
     this.watch = watchConfig(
       this.file,
@@ -220,6 +232,7 @@ export class Server {
     await this.listener?.drain(this.config.drainTimeoutMs);
     this.context?.notifications.close();
     this.cluster?.destroy();
+    await this.tiers.stop();
     this.twoPhase?.stop();
     this.ids?.stop();
     this.idLinks?.close();
@@ -229,6 +242,7 @@ export class Server {
     this.directories.stop();
     this.lookupLinks.close();
     this.auditLinks.close();
+    this.tierLinks.close();
     await this.http?.close();
     await this.parser?.close();
     this.logger.info('stopped');
@@ -236,6 +250,7 @@ export class Server {
 
   private apply(config: Config): void {
     const before = this.config;
+    this.tiers.follow();
     this.config = config;
     this.context!.config = config;
     // Plans name shards of the topology that they were made for: both change in one step.
@@ -335,6 +350,7 @@ export class Server {
       stats: new StatsHistory(this.metrics),
       inDoubt: () => this.twoPhase!.inDoubt(),
       auditLinks: this.auditLinks,
+      tiers: this.tiers,
       reload: () => this.reload(),
       shutDown: (waitForClients) => {
         const ready = waitForClients ? listener.emptied() : Promise.resolve();

@@ -1,4 +1,5 @@
 import type { AuditHost } from '../executor/audit/audit-host.js';
+import type { TierKeeper } from '../executor/directories/tier-keeper.js';
 import type { ListedClient } from '../frontend/client-info.js';
 import type { SessionContext } from '../frontend/session-context.js';
 import type { Parser } from '../sql/parser.js';
@@ -20,6 +21,7 @@ export interface ConsoleContext {
   readonly stats: StatsHistory;
   /** Connections to the shards for audits and repairs. */
   readonly auditLinks: AuditHost['links'];
+  readonly tiers: Pick<TierKeeper, 'list'>;
   /** Stops the proxy, as a signal does. `waitForClients`: only when all have left by themselves. */
   readonly shutDown: (waitForClients: boolean) => void;
   /** Release of Shardgate. */

@@ -35,11 +35,13 @@ import {
   showTotals,
 } from './commands/show-stats.js';
 import { showTables } from './commands/show-tables.js';
+import { showTiers } from './commands/show-tiers.js';
 import { showTransactions } from './commands/show-transactions.js';
 import { showUsers } from './commands/show-users.js';
 import { showVersion } from './commands/show-version.js';
 import { showVindexes } from './commands/show-vindexes.js';
 import { shutdown } from './commands/shutdown.js';
+import { tier } from './commands/tier.js';
 import { begin, commit, rollback } from './commands/transaction.js';
 
 /** In the order of SHOW HELP. A new command is a file in `commands/` and a line here. */
@@ -67,11 +69,13 @@ const listed: readonly ConsoleCommand[] = [
   showShards,
   showTables,
   showVindexes,
+  showTiers,
   showShardFor,
   route,
   audit,
   repair,
   move,
+  tier,
   pause,
   resume,
   disable,

@@ -79,6 +79,10 @@ export class Metrics {
   preparedHits = 0;
   preparedMisses = 0;
 
+  /** Periods of vindexes `tiered` that this proxy's job has given another shard, or could not. */
+  periodsMoved = 0;
+  periodMovesFailed = 0;
+
   /** Objects that a shard has otherwise than the catalog shard. */
   schemaDifferences = 0;
 
@@ -201,6 +205,13 @@ const families: readonly FamilySpec<Metrics>[] = [
     'plan_cache_evictions_total',
     'Plans dropped for room',
     (m) => m.planCacheEvictions,
+  ),
+  labelled(
+    'counter',
+    'period_moves_total',
+    'Periods that were to go to the shards of their age',
+    'outcome',
+    (m) => ({ moved: m.periodsMoved, failed: m.periodMovesFailed }),
   ),
   single('gauge', 'plan_cache_entries', 'Plans held', (m) => m.planCacheSize().entries),
   single('gauge', 'plan_cache_bytes', 'Size of the plans held', (m) => m.planCacheSize().bytes),

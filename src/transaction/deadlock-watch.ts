@@ -44,11 +44,14 @@ const LOOK_AGAIN_AT_OTHERS_MS = 400;
 const QUERY_TIMEOUT_MS = 2000;
 
 const PATIENCE_SQL = "SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'";
+/** The application_name of a process of ours that soon gives up what it waits for: it is no part of a deadlock. */
+export const GIVES_UP = 'shardgate gives up';
 /** Waiting processes of this database, each with those that it waits for. */
 const WAITS_SQL = `
 SELECT w.pid, array_to_string(pg_blocking_pids(w.pid), ',')
   FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) w
-  JOIN pg_stat_activity a ON a.pid = w.pid AND a.datname = current_database()`;
+  JOIN pg_stat_activity a ON a.pid = w.pid AND a.datname = current_database()
+   AND a.application_name <> '${GIVES_UP}'`;
 
 /**
  * Ends deadlocks over several shards, which none of them can see. Costs nothing while statements are quick: a timer

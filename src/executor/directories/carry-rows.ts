@@ -5,6 +5,7 @@ import type { KeyDirectory } from '../../keyspace/key-directory.js';
 import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
 import type { Shard, ShardedTable } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { GIVES_UP } from '../../transaction/deadlock-watch.js';
 import { decideSql, finishSql, prepareSql } from '../../transaction/decisions.js';
 import { legGid, newTransactionId } from '../../transaction/transaction-ids.js';
 import { keyTextMapper } from '../key-texts.js';
@@ -28,8 +29,11 @@ export interface Carry {
   readonly onDeciding: () => void;
 }
 
-/** Who takes these locks one after the other blocks those who have the second and wait for the first. */
-const LOCK_TIMEOUT_MS = 500;
+/**
+ * Statements over several shards may have one of the locks and wait behind the other: then nobody goes on before this
+ * gives up.
+ */
+const LOCK_TIMEOUT_MS = 300;
 const LOCK_PAUSE_MS = 200;
 const LOCKS_MAX_MS = 60_000;
 /** SQLSTATE of a lock that was not to be had in time. */
@@ -151,7 +155,8 @@ async function lockAll(
   for (const { ask } of sessions) await ask(MOVING);
   const names = tables.map(({ schema, name }) => quoteQualified(schema, name)).join(', ');
   const sql =
-    `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; LOCK TABLE ${names} IN ACCESS EXCLUSIVE MODE;` +
+    `SET LOCAL application_name = ${quoteLiteral(GIVES_UP)};` +
+    ` SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; LOCK TABLE ${names} IN ACCESS EXCLUSIVE MODE;` +
     ' SET LOCAL lock_timeout = 0';
   const settled = await Promise.allSettled(sessions.map(({ ask }) => ask(sql)));
   let locked = true;

@@ -58,6 +58,15 @@ export function countsSql(table: Table): string {
   return `SELECT shard, pg_catalog.count(*) FROM ${nameOf(table)} GROUP BY shard`;
 }
 
+/** All periods in their order: id, shard, whether it moves, and the time of the server in milliseconds. */
+export function periodsSql(table: Table, kind: number): string {
+  return (
+    'SELECT key_hash, shard, moving,' +
+    ' (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::pg_catalog.int8' +
+    ` FROM ${nameOf(table)} WHERE ${isKind(kind)} ORDER BY key_hash`
+  );
+}
+
 /** Gives keys their shards, but for those that have got one meanwhile. */
 export function assignSql(table: Table, entries: readonly NewEntry[]): string {
   const rows = entries.map(({ id, key, shard }) => {

@@ -28,9 +28,9 @@ const ASK_EVERY_MS = 100;
 
 /**
  * Gives a key of a directory another shard, and takes its rows there. Rejects with SqlError: 0A000 where the table has
- * no directory, 42704, 22P02, and as `giveShard` does.
+ * no directory, 42704, 22P02, and as `giveShards` does.
  */
-export async function moveKey(host: AuditHost, move: KeyMove): Promise<Repair[]> {
+export async function moveKey(host: AuditHost, move: KeyMove): Promise<readonly Repair[]> {
   const { table, key, shard: name, queueTimeoutMs } = move;
   const { directory } = table.vindex;
   if (directory === undefined) {
@@ -46,9 +46,12 @@ export async function moveKey(host: AuditHost, move: KeyMove): Promise<Repair[]>
   }
   const id = hashOf(host, table, directory, key);
   const label = directory.periods?.period(id).label ?? key;
-  return whileMoving(host, directory, (askHome) =>
-    giveShard(host, askHome, { directory, id, label, shard, queueTimeoutMs }),
-  );
+  return whileMoving(host, directory, async (askHome) => {
+    const moves = [{ id, label, shard }];
+    const [given] = await giveShards(host, askHome, directory, moves, queueTimeoutMs);
+    if (given!.failure !== null) throw given!.failure;
+    return given!.repairs;
+  });
 }
 
 /**
@@ -91,54 +94,91 @@ function busyError({ schema, name }: KeyDirectory['table']): SqlError {
 
 /** A key, and its new shard. */
 export interface NewShard {
-  readonly directory: KeyDirectory;
   readonly id: KeyspaceId;
   /** For people. */
   readonly label: string;
   readonly shard: Shard;
-  readonly queueTimeoutMs: number;
+}
+
+/** What became of it. */
+export interface Given {
+  readonly repairs: readonly Repair[];
+  /** Why the key was not moved; null: it was. */
+  readonly failure: Error | null;
 }
 
 /**
- * Moves one key. Statements with it are refused meanwhile (55000):
+ * Moves keys, one after the other; they wait together. Statements with them are refused meanwhile (55000):
  *
- *     mark the key --> every proxy has seen it --> what was open has ended --> rows and entry change (carryRows)
+ *     mark the keys --> every proxy has seen it --> what was open has ended --> rows and entry change (carryRows)
  *         --> what read earlier has ended --> unmark
  *
- * Where it fails in front of the change, nothing has happened. Where it is cut off the mark stays: whoever says the
- * same again goes on. Under `whileMoving` only. Rejects with SqlError, BackendError.
+ * Where one fails in front of the change, nothing has happened to it. Where it is cut off the mark stays: whoever says
+ * the same again goes on. Under `whileMoving` only. Rejects where the home is lost.
  */
-export async function giveShard(
+export async function giveShards(
   host: AuditHost,
   askHome: Ask,
-  { directory, id, label, shard, queueTimeoutMs }: NewShard,
-): Promise<Repair[]> {
-  const { table } = directory;
-  const [, before, wasMoving] = (await askHome(entriesSql(table, [id])))[0] ?? [];
-  if (before === shard.name && wasMoving !== 't') return [];
-  await askHome(beginMoveSql(table, id, label, shard.name));
-  const tables = tablesOf(host.topology, directory);
-  const keyspaceShards = host.topology.shards.filter((own) => own.keyspace === shard.keyspace);
-  let deciding = false;
-  try {
-    await quiet(host, queueTimeoutMs);
-    const repairs = await carryRows(host, {
-      ...{ directory, id, tables, shards: keyspaceShards, target: shard, askHome },
-      onDeciding: () => (deciding = true),
-    });
-    await snapshotsEnded(host, shard);
-    await askHome(moveSql(table, id, { moving: false }));
-    return repairs;
-  } catch (error) {
-    const isKnown = before !== undefined && before !== shard.name;
-    // Else the mark stays, as it does where the home is lost: it is not known where rows are.
-    if (!deciding && isKnown) {
-      await askHome('ROLLBACK')
-        .then(() => askHome(moveSql(table, id, { moving: false })))
-        .catch(() => undefined);
-    }
-    throw error;
+  directory: KeyDirectory,
+  moves: readonly NewShard[],
+  queueTimeoutMs: number,
+): Promise<Given[]> {
+  const marked: { readonly move: NewShard; readonly before: string | undefined }[] = [];
+  for (const move of moves) {
+    const [, before, moving] = (await askHome(entriesSql(directory.table, [move.id])))[0] ?? [];
+    if (before === move.shard.name && moving !== 't') continue;
+    await askHome(beginMoveSql(directory.table, move.id, move.label, move.shard.name));
+    marked.push({ move, before: before ?? undefined });
   }
+  if (marked.length === 0) return moves.map(() => STAYS);
+  const unquiet = await quiet(host, queueTimeoutMs).then(
+    () => null,
+    (failure: Error) => failure,
+  );
+  const given = new Map<NewShard, Given>();
+  for (const { move, before } of marked) {
+    // Else it is not known where rows are, and the mark stays.
+    const isKnown = before !== undefined && before !== move.shard.name;
+    let deciding = false;
+    const done = (
+      unquiet === null
+        ? carryMarked(host, askHome, directory, move, () => (deciding = true))
+        : Promise.reject(unquiet)
+    ).then((repairs) => ({ repairs, failure: null }));
+    given.set(
+      move,
+      await done.catch(async (failure: Error) => {
+        await askHome('ROLLBACK');
+        if (isKnown && !deciding) await unmark(askHome, directory, move);
+        return { repairs: [], failure };
+      }),
+    );
+  }
+  return moves.map((move) => given.get(move) ?? STAYS);
+}
+
+const STAYS: Given = { repairs: [], failure: null };
+
+async function carryMarked(
+  host: AuditHost,
+  askHome: Ask,
+  directory: KeyDirectory,
+  move: NewShard,
+  onDeciding: () => void,
+): Promise<Repair[]> {
+  const { id, shard: target } = move;
+  const tables = tablesOf(host.topology, directory);
+  const shards = host.topology.shards.filter(({ keyspace }) => keyspace === target.keyspace);
+  const repairs = await carryRows(host, {
+    ...{ directory, id, tables, shards, target, askHome, onDeciding },
+  });
+  await snapshotsEnded(host, target);
+  await unmark(askHome, directory, move);
+  return repairs;
+}
+
+async function unmark(askHome: Ask, { table }: KeyDirectory, { id }: NewShard): Promise<void> {
+  await askHome(moveSql(table, id, { moving: false }));
 }
 
 function tablesOf({ tables }: Topology, directory: KeyDirectory): ShardedTable[] {
