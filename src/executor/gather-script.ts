@@ -9,6 +9,7 @@ import {
   TEXT_ARRAY,
   type ArrayColumn,
 } from './array-parameter.js';
+import { PARAMETERS_MAX } from './parameter-room.js';
 import { BindParts, NO_VALUES } from './bind-parts.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
 import type { PortalPart } from './portal/portal-part.js';
@@ -98,9 +99,12 @@ export class GatherScript {
     this.asked = spec.inputs.map(({ sql }) => ({ sql, bind: this.bind, types: paramTypes }));
   }
 
-  /** Every input can travel in parameters, as far as its types are concerned. */
+  /** Every input can travel in parameters, as far as its types and the number of parameters are concerned. */
   get fitsParameters(): boolean {
-    return this.arrays !== null;
+    const { arrays, options } = this;
+    if (arrays === null) return false;
+    const count = arrays.reduce((sum, columns) => sum + columns.length, options.paramTypes.length);
+    return count <= PARAMETERS_MAX;
   }
 
   /** Rows of some input travel as text, which is written and read under the session's settings. */

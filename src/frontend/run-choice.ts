@@ -1,5 +1,6 @@
 import type { Shard } from '../keyspace/topology.js';
-import type { CursorUse, RoutePlan } from '../planner/plan.js';
+import { assertRoomForInputs } from '../executor/parameter-room.js';
+import type { CursorUse, ManyShards, RoutePlan } from '../planner/plan.js';
 import { AddColumnsRun } from './add-columns-run.js';
 import { dealRun } from './deal-run.js';
 import { DeclareRun, queryOf } from './declare-run.js';
@@ -54,6 +55,7 @@ function chosenRun(session: Session, request: RunRequest): StatementRun {
   if (plan.kind === 'route' && many?.kind === 'explain') {
     return new ExplainRun(session, request, plan, many.explain, statementRun);
   }
+  if (many !== null && TAKES_INPUTS.has(many.kind)) assertRoomForInputs(request.bind);
   if (many?.kind === 'distribute')
     return new DistributeRun(session, request, many.distribute, statementRun);
   if (many?.kind === 'ship') return new ShipRun(session, request, many.ship, statementRun);
@@ -74,6 +76,14 @@ function chosenRun(session: Session, request: RunRequest): StatementRun {
     return new ConcatRun(session, request, shards);
   return new FanOutRun(session, request, shards);
 }
+
+/** Rows of other shards come to the statement as further parameters. */
+const TAKES_INPUTS: ReadonlySet<ManyShards['kind']> = new Set([
+  'distribute',
+  'ship',
+  'spread',
+  'move',
+]);
 
 /** Its rows may be left in a portal, on one shard too. */
 function isSelect(plan: ShardPlan): boolean {

@@ -1,6 +1,7 @@
 import { unnamedText, type KnownText } from '../backend/postgres/prepared-text.js';
 import { sqlError } from '../errors/sql-error.js';
 import { fillText, slotsOf } from '../executor/fill-text.js';
+import { PARAMETERS_MAX, tooManyParameters } from '../executor/parameter-room.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { readParse, type ParseMessage } from '../protocol/frontend-messages.js';
 import { LiteralKind, Literals } from '../sql/literals.js';
@@ -148,7 +149,7 @@ export class StatementFactory {
     const { paramTypes, planned: asGiven, searchPathKey } = statement;
     const first = Math.max(asGiven.paramCount, paramTypes.length) + 1;
     const slots = slotsOf(plan);
-    if (first + slots.length > PARAMETERS_MAX) throw tooManyParameters();
+    if (first + slots.length - 1 > PARAMETERS_MAX) throw tooManyParameters('INSERT');
     const given = statement.text;
     const toParameter = (_slot: unknown, index: number): string => `$${first + index}`;
     const { text } = fillText(plan, given, 0, given.length, statement.literals, toParameter);
@@ -206,17 +207,6 @@ function isFetch(plan: Plan): boolean {
 }
 
 const NO_LITERALS = new Literals();
-
-/** PostgreSQL 18, Frontend/Backend Protocol: their number is an Int16, without sign. */
-const PARAMETERS_MAX = 65_535;
-
-function tooManyParameters(): Error {
-  return sqlError(
-    'program_limit_exceeded',
-    `the values that Shardgate adds to this INSERT make more than ${PARAMETERS_MAX} parameters`,
-    { hint: 'Insert fewer rows at a time.' },
-  );
-}
 
 /** Has a string such as 'today', which a server reads when it parses the text. */
 function mayTellTime(text: Buffer, literals: Literals): boolean {

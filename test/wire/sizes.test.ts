@@ -18,6 +18,8 @@ const coalesced = { deliveries: ['coalesced'] } as const;
 
 /** Of a message that holds no text or values: 10,000 bytes are the most. */
 const LARGEST_NAME = 10_000 - 6;
+/** OID of the type. */
+const INT4 = 23;
 const [longName, likeIt] = ['n'.repeat(100), 'n'.repeat(99)];
 const [beyondAscii, likeThat] = ['é'.repeat(40), 'é'.repeat(39)];
 
@@ -165,6 +167,30 @@ tell('wire_sizes', [
         `SELECT ${numbered(count, () => 'label').join()} FROM items ORDER BY id LIMIT 2`,
       ),
     ]),
+    whole,
+  ),
+  story(
+    'as many parameters as there may be, over several shards',
+    [
+      ...[
+        'SELECT id FROM items WHERE id > $1 ORDER BY id',
+        'SELECT id, label FROM items WHERE id > $65535 ORDER BY label, id',
+        'SELECT label, count(*), sum(id) FROM items WHERE id > $2 GROUP BY label ORDER BY label',
+        'SELECT a.id, b.id FROM items a JOIN items b ON a.label = b.label WHERE a.id > $3 ORDER BY 1, 2',
+        'SELECT i.id, s.key FROM items i JOIN settings s ON i.id > $4 ORDER BY 1, 2',
+      ].map((sql) =>
+        batch(
+          parse(
+            sql,
+            '',
+            numbered(65_535, () => INT4),
+          ),
+          bind({ values: numbered(65_535, () => '9') }),
+          describe('P'),
+          execute(),
+        ),
+      ),
+    ],
     whole,
   ),
   story(
