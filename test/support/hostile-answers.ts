@@ -2,6 +2,9 @@ import type { Dice } from './chaos-random.js';
 import type { Tamper } from './relay.js';
 import { frame, int16, int32 } from './wire-messages.js';
 
+/** ReadyForQuery. */
+const READY = 0x5a;
+
 type Lie = (message: Buffer, dice: Dice) => readonly Buffer[];
 
 const LENGTHS = [-1, 0, 3, 4, 5, 0x7fff_ffff, -0x8000_0000, 1 << 30, 70_000_000, 100_000];
@@ -92,6 +95,15 @@ export interface HostileServer {
   readonly tamper: Tamper;
 }
 
+/**
+ * Whether it says once too often that it is ready. It says no more then: whose answer the rest would be nobody can
+ * tell, once somebody else has asked.
+ */
+function endsEarly(message: Buffer, told: readonly Buffer[]): boolean {
+  const isReady = (bytes: Buffer): boolean => bytes[0] === READY;
+  return told.filter(isReady).length > (isReady(message) ? 1 : 0);
+}
+
 /** @param everyNth how seldom it does: one message in so many */
 export function hostileServer(dice: Dice, everyNth: number): HostileServer {
   const server = {
@@ -103,7 +115,8 @@ export function hostileServer(dice: Dice, everyNth: number): HostileServer {
       if (dice.chance(0.15)) {
         return { bytes: [message.subarray(0, dice.below(message.length))], close: true };
       }
-      return { bytes: lies[dice.pick(names)]!(message, dice), close: dice.chance(0.1) };
+      const bytes = lies[dice.pick(names)]!(message, dice);
+      return { bytes, close: dice.chance(0.1) || endsEarly(message, bytes) };
     },
   };
   return server;
