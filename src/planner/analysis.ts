@@ -109,6 +109,8 @@ export class Analysis {
   columnLevels: Set<Level> | null = null;
   /** A system column (`ctid`, `xmin`...), which has a meaning on its own shard only. */
   systemColumn: string | null = null;
+  /** Tables of which TABLESAMPLE takes some rows. */
+  readonly sampled = new Set<Entry>();
   /** A volatile function, or one whose value differs from shard to shard (`now()`). */
   volatileFunction: string | null = null;
   /** Functions of the user that may tell the time of the transaction or statement. */

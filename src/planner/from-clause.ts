@@ -1,4 +1,12 @@
-import type { Alias, JoinExpr, Node, RangeFunction, RangeSubselect, RangeVar } from '@pgsql/types';
+import type {
+  Alias,
+  JoinExpr,
+  Node,
+  RangeFunction,
+  RangeSubselect,
+  RangeTableSample,
+  RangeVar,
+} from '@pgsql/types';
 import type { CatalogRelation } from '../keyspace/catalog.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
 import { bodyOf, forEachChild, kindOf, rangeVarText, selectOf, stringsOf } from './ast.js';
@@ -58,13 +66,20 @@ function fromItem(node: Node, context: FromContext): FromItem {
   if ('JoinExpr' in node) return join(node.JoinExpr, context);
   if ('RangeFunction' in node) return functionItem(node.RangeFunction, context);
   if ('RangeTableFunc' in node || 'JsonTable' in node) return tableFunction(node, context);
-  if ('RangeTableSample' in node) {
-    refuse(
-      'TABLESAMPLE is not supported: a sample of one shard is none of the table',
-      'Use a WHERE condition on random() or on a hash of a column.',
-    );
-  }
+  if ('RangeTableSample' in node) return sample(node.RangeTableSample, context);
   return refuse(`FROM item ${kindOf(node)} is not supported`, 'Use tables, sub-selects and joins.');
+}
+
+/** Samples of each shard's rows are a sample of all of them; two samples of one table differ. */
+function sample({ relation, args, repeatable }: RangeTableSample, context: FromContext): FromItem {
+  const { analysis } = context;
+  if (relation === undefined) refuse('this TABLESAMPLE is not supported', 'Name a table.');
+  const place: Place = { scope: lateralScope(context), ctes: context.ctes };
+  for (const node of [...(args ?? []), repeatable]) visitExpression(node, place, analysis);
+  analysis.volatileFunction ??= 'TABLESAMPLE';
+  const item = fromItem(relation, context);
+  for (const entry of item.entries) analysis.sampled.add(entry);
+  return item;
 }
 
 function rangeVar(range: RangeVar, context: FromContext): FromItem {

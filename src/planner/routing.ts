@@ -70,8 +70,10 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
     const catalog = placement.system.length > 0 || analysis.readsCatalog;
     return catalog ? catalogRoute(analysis) : ANYWHERE;
   }
-  if (!placement.keyspace.sharded) return unshardedRoute(placement);
+  if (!placement.keyspace.sharded) return firstShardRoute(placement);
   if (placement.sharded.length === 0) {
+    // REPEATABLE gives the same rows of the same copy.
+    if (analysis.sampled.size > 0) return firstShardRoute(placement);
     return { shards: { kind: 'any', keyspace: placement.keyspace }, many: ONE_SHARD };
   }
   const wished = wishedRoute(placement, analysis);
@@ -181,7 +183,7 @@ export function routeModification(
   const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
-  if (!placement.keyspace!.sharded) return unshardedRoute(placement);
+  if (!placement.keyspace!.sharded) return firstShardRoute(placement);
   const wished = wishedRoute(placement, analysis);
   if (wished !== null) return wished;
   const driver = placement.sharded.find((occurrence) => occurrence.entry === target.entry)!;
@@ -216,7 +218,7 @@ export function routeToOne(analysis: Analysis, reason: Refusal): Route {
   if (analysis.effects.length > 0) refuseEffect();
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
-  if (!placement.keyspace!.sharded) return unshardedRoute(placement);
+  if (!placement.keyspace!.sharded) return firstShardRoute(placement);
   return routeSharded({ kind: 'whole', problem: reason }, placement, analysis, { kind: 'concat' });
 }
 
@@ -247,7 +249,7 @@ export function routeInsertSelect(
   return orRefusal({ kind: 'keys', keyspace: placement.keyspace!, groups }, travelling);
 }
 
-function unshardedRoute(placement: Placement): Route {
+function firstShardRoute(placement: Placement): Route {
   return { shards: { kind: 'shard', shard: placement.keyspace!.shards[0]! }, many: ONE_SHARD };
 }
 

@@ -95,6 +95,9 @@ export function straysOf(
 
 function obstacleOf(placement: Tables, analysis: Analysis): string | null {
   if (analysis.nestedWrites > 0) return 'a data-modifying WITH query';
+  if (placement.reference.some(({ entry }) => analysis.sampled.has(entry))) {
+    return 'TABLESAMPLE of a reference table';
+  }
   return serverObstacle(placement, analysis);
 }
 

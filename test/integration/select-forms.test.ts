@@ -217,6 +217,31 @@ describe('joins', () => {
   ]);
 });
 
+describe('samples of all shards are a sample', () => {
+  suite.answered([
+    'SELECT count(*) FROM users TABLESAMPLE BERNOULLI (100)',
+    'SELECT count(*), max(id) FROM users TABLESAMPLE SYSTEM (0) REPEATABLE (1)',
+    'SELECT id FROM users TABLESAMPLE BERNOULLI (100) ORDER BY id LIMIT 3',
+    'SELECT a, count(*) FROM users TABLESAMPLE SYSTEM (100) WHERE id > 3 GROUP BY a ORDER BY a',
+    'SELECT * FROM regions TABLESAMPLE SYSTEM (100) ORDER BY id',
+    { sql: 'SELECT id FROM users TABLESAMPLE BERNOULLI ($1) ORDER BY 1', params: ['100'] },
+    'SELECT u.id FROM users u TABLESAMPLE BERNOULLI (100) JOIN regions r ON r.id = u.a ORDER BY 1',
+    'SELECT u.id FROM users u TABLESAMPLE SYSTEM (100) WHERE u.id = 3',
+  ]);
+
+  test('which REPEATABLE gives again', async () => {
+    const sql = 'SELECT id FROM users TABLESAMPLE BERNOULLI (50) REPEATABLE (7) ORDER BY id';
+    const [first, second] = [
+      await suite.proxy().run(sql, 'simple'),
+      await suite.proxy().run(sql, 'simple'),
+    ];
+    expect(first.error).toBeNull();
+    expect(second.rows).toEqual(first.rows);
+    const wrong = await suite.proxy().run('SELECT FROM users TABLESAMPLE SYSTEM (101)', 'simple');
+    expect(wrong.error?.state).toBe('2202H');
+  });
+});
+
 describe('what means something on one server only is refused, or right', () => {
   suite.answeredOrRefused([
     'SELECT ctid FROM users',
@@ -224,8 +249,6 @@ describe('what means something on one server only is refused, or right', () => {
     'SELECT xmin, id FROM users ORDER BY id',
     'SELECT u.ctid FROM users u JOIN events e ON e.uid = u.id',
     'SELECT cmin, xmax FROM sales WHERE uid = 3',
-    'SELECT count(*) FROM users TABLESAMPLE BERNOULLI (100)',
-    'SELECT count(*) FROM users TABLESAMPLE SYSTEM (100) REPEATABLE (1)',
     'SELECT (w).a FROM users w ORDER BY id',
     'SELECT count(w) FROM users w',
     'SELECT count(DISTINCT w) FROM users w',

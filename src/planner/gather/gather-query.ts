@@ -209,6 +209,12 @@ function refuseEffects(analysis: Analysis): void {
       'Lock the rows of one shard by binding the shard key, or leave FOR UPDATE or FOR SHARE out.',
     );
   }
+  if (analysis.sampled.size > 0) {
+    refuse(
+      'TABLESAMPLE of tables whose rows must be brought together is not supported',
+      'Join on shard keys, or use a WHERE condition on random() or on a hash of a column.',
+    );
+  }
   if (analysis.systemColumn !== null) {
     refuse(
       `system column "${analysis.systemColumn}" over several shards is not supported`,

@@ -63,7 +63,8 @@ function targetShards(target: Occurrence | null, analysis: Analysis): ShardSelec
 
 /** What has a meaning on one server only. */
 function refuseObstacles(tables: Tables, analysis: Analysis): void {
-  const obstacle = serverObstacle(tables, analysis);
+  const sample = analysis.sampled.size > 0 ? 'TABLESAMPLE' : null;
+  const obstacle = sample ?? serverObstacle(tables, analysis);
   if (obstacle === null) return;
   refuse(
     `${obstacle} in a statement that changes rows by those of other shards is not supported`,
