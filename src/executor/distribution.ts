@@ -120,7 +120,7 @@ export class Distribution {
   /** Takes a DataRow message. Throws SqlError where it is placed at once, and belongs to no shard. */
   add(buffer: Buffer, start: number, end: number): void {
     this.bytes += end - start;
-    if (this.directory === null) this.put(buffer, start, end);
+    if (this.directory === null) this.put(buffer, start, end, this.find(buffer, start));
     else this.waiting.add(null, buffer, start, end);
   }
 
@@ -131,11 +131,18 @@ export class Distribution {
 
   /** Places the rows that wait. Throws SqlError where one belongs to no shard. */
   place(): void {
-    this.waiting.each((_origin, buffer, start, end) => this.put(buffer, start, end));
+    this.waiting.each((_origin, buffer, start, end) => {
+      this.put(buffer, start, end, this.find(buffer, start));
+    });
   }
 
-  private put(buffer: Buffer, start: number, end: number): void {
-    const place = this.find(buffer, start);
+  /** The place of the shard that a DataRow message belongs to. Throws SqlError where there is none. */
+  placeOf(buffer: Buffer, start: number): number {
+    return this.find(buffer, start);
+  }
+
+  /** Takes a DataRow message for this place. */
+  put(buffer: Buffer, start: number, end: number, place: number): void {
     const rows = this.rows[place]!;
     rows.messages.bytes(buffer, start, end);
     rows.count++;
@@ -203,7 +210,7 @@ function finder(
 }
 
 /** Where the length of a field stands in the DataRow message at `at`. */
-function fieldStart(row: Buffer, at: number, field: number): number {
+export function fieldStart(row: Buffer, at: number, field: number): number {
   let start = at + 7;
   for (let i = 0; i < field; i++) start += 4 + Math.max(0, readInt32(row, start));
   return start;

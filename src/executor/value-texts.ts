@@ -51,3 +51,8 @@ function uuidText(bytes: Buffer): string {
     hex.slice(20),
   ].join('-');
 }
+
+/** A value as text, from its binary form; null: its type is not known here. */
+export function textOfBinary(type: number, bytes: Buffer): string | null {
+  return binaryTexts.get(type)?.(bytes) ?? null;
+}

@@ -1,7 +1,7 @@
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { CatalogRow } from '../backend/catalog-loader.js';
-import { Ask } from '../executor/ask.js';
+import { Ask, type Answered } from '../executor/ask.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import { sequenceError } from '../executor/ids/ids.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
@@ -18,20 +18,30 @@ export function askBackend(
   texts: readonly string[],
 ): Promise<readonly (readonly CatalogRow[])[]> {
   return new Promise((resolve, reject) => {
-    const ask = new Ask(backend, (answered) => {
+    askForRows(session, backend, texts, (answered) => {
       if (answered.ok) {
         const rowsOf = (rows: readonly (readonly (Buffer | null)[])[]): CatalogRow[] =>
           rows.map((row) => row.map((value) => value?.toString() ?? null));
         resolve(answered.results.map(rowsOf));
       } else reject(sequenceError(readErrorFields(answered.error, 0, answered.error.length)));
     });
-    const pipelined = session.inPipeline;
-    if (pipelined) session.touch([backend]);
-    for (const text of texts) {
-      backend.statements.runUnnamed(unnamedText(text, []), NO_VALUES, false);
-    }
-    session.operation = ask;
-    session.busy = true;
-    ask.start(!pipelined);
   });
+}
+
+/** The same for who wants the bytes of what the backend says. */
+export function askForRows(
+  session: Session,
+  backend: BackendConnection,
+  texts: readonly string[],
+  onDone: (answered: Answered) => void,
+): void {
+  const ask = new Ask(backend, onDone);
+  const pipelined = session.inPipeline;
+  if (pipelined) session.touch([backend]);
+  for (const text of texts) {
+    backend.statements.runUnnamed(unnamedText(text, []), NO_VALUES, false);
+  }
+  session.operation = ask;
+  session.busy = true;
+  ask.start(!pipelined);
 }

@@ -16,6 +16,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import { ROW_NUMBER, type DistributeSpec, type IdSource } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { assert } from '../util/assert.js';
+import { ClaimedRows } from './claimed-rows.js';
 import { keptMerge } from './fan-out-run.js';
 import { placeRows } from './asked-directories.js';
 import { isMade } from './id-filler.js';
@@ -58,6 +59,8 @@ export class DistributeRun implements StatementRun {
   private rows: Distribution | null;
   /** Of these rows. */
   private size: GatheredSize;
+  /** Where they are kept, until it is known whose their values are; null: they go by their keys. */
+  private readonly claimed: ClaimedRows | null;
 
   constructor(session: Session, request: RunRequest, spec: DistributeSpec, choose: ChooseRun) {
     this.session = session;
@@ -68,6 +71,7 @@ export class DistributeRun implements StatementRun {
     this.shape = shape === null ? null : checkedShape(session, shape);
     this.rows = this.shape === null ? null : new Distribution(spec.destination, this.shape);
     this.size = new GatheredSize(session.context.config.limits);
+    this.claimed = this.shape === null ? null : claimedRows(session, spec, this.shape);
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     const bind = this.bind.withFormats(this.shape?.formats ?? []);
     this.source = new SourceReader(session, spec.source, bind, choose, (_backend, row, at, end) => {
@@ -116,8 +120,36 @@ export class DistributeRun implements StatementRun {
     }
     const done = withinGatherTime(this.session, onDone);
     source.start(from, paramTypes, (outcome) => {
-      if (outcome.ok) this.apply(backends, paramTypes, this.request.describe, done);
-      else done(outcome);
+      if (!outcome.ok) done(outcome);
+      else if (this.claimed !== null) this.applyClaimed(this.claimed, backends, paramTypes, done);
+      else this.apply(backends, paramTypes, this.request.describe, done);
+    });
+  }
+
+  /** Applies rows, once the lookup has told where rows with their values are. */
+  private applyClaimed(
+    claimed: ClaimedRows,
+    backends: readonly BackendConnection[],
+    paramTypes: readonly number[],
+    onDone: (outcome: Outcome) => void,
+  ): void {
+    const home = backends[this.shards.indexOf(claimed.home)]!;
+    const loss = lossOf([home]);
+    if (loss !== null) {
+      onDone(loss);
+      return;
+    }
+    claimed.resolve(home, (result) => {
+      if (Buffer.isBuffer(result)) {
+        onDone({ ok: false, error: result });
+        return;
+      }
+      this.rows = result;
+      const unwatch = claimed.watch(backends);
+      this.apply(backends, paramTypes, this.request.describe, (outcome) => {
+        unwatch();
+        claimed.release(home, outcome, onDone);
+      });
     });
   }
 
@@ -159,7 +191,8 @@ export class DistributeRun implements StatementRun {
   private findShards(): void {
     const { source, spec } = this;
     const targets = shardsOf(spec.destination);
-    this.shards = [...new Set([...source.shards, ...targets])].sort(byIndex);
+    const homes = this.claimed === null ? [] : [this.claimed.home];
+    this.shards = [...new Set([...source.shards, ...targets, ...homes])].sort(byIndex);
     this.writers = spec.source.plan.writes ? this.shards : targets;
   }
 
@@ -170,7 +203,7 @@ export class DistributeRun implements StatementRun {
 
   /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
   private takeRow(buffer: Buffer, start: number, end: number): void {
-    const rows = this.rows!;
+    const rows = this.claimed ?? this.rows!;
     const { made = [] } = this.spec;
     if (made.length === 0) rows.add(buffer, start, end);
     else {
@@ -281,6 +314,16 @@ export class DistributeRun implements StatementRun {
   private sourceBackends(backends: readonly BackendConnection[]): BackendConnection[] {
     return this.source.shards.map((shard) => backends[this.shards.indexOf(shard)]!);
   }
+}
+
+/** Null: the rows go by their keys. */
+function claimedRows(
+  session: Session,
+  { destination }: DistributeSpec,
+  shape: RowShape,
+): ClaimedRows | null {
+  if (destination.kind !== 'key' || destination.claim === undefined) return null;
+  return new ClaimedRows(session, destination, destination.claim, shape);
 }
 
 /** Rows that each shard of a source is asked for first, when nobody knows how long they are. */

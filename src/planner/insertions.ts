@@ -1,6 +1,7 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import type { Analysis, CteScope, Place } from './analysis.js';
 import { isStarTarget, selectOf } from './ast.js';
+import { conflictLookup } from './distribute/conflict-lookup.js';
 import { bareColumn, visitExpression } from './expressions.js';
 import { valueOf } from './key-values.js';
 import { addEdge, type KeyValue, type Level, type Occurrence, type Variable } from './model.js';
@@ -39,6 +40,7 @@ export function analyseInsert(
   const { level, ctes: visible, occurrence, item } = open;
   const columns = insertedColumns(statement, occurrence);
   noteOmitted(statement, columns, occurrence, analysis);
+  if (parent !== null) refuseConflictInside(statement, occurrence, analysis);
   const select = selectOf(statement.selectStmt);
   const rows = select === null ? null : valuesRows(select);
   // An identity column's given value is thrown away then.
@@ -76,6 +78,21 @@ export function analyseInsert(
     select: rows === null ? select : null,
     query,
   };
+}
+
+/** In a WITH query, nothing finds the shards of rows that are met by another value than their key. */
+function refuseConflictInside(
+  statement: InsertStmt,
+  { table }: Occurrence,
+  { names }: Analysis,
+): void {
+  if (table?.type !== 'sharded') return;
+  const lookup = conflictLookup(statement, table, names);
+  if (lookup === null) return;
+  refuse(
+    `ON CONFLICT about "${table.name}.${lookup.column}", which is unique over all shards, in a WITH query is not supported`,
+    'Run the INSERT as a statement of its own.',
+  );
 }
 
 function analyseConflict(

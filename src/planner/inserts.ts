@@ -1,16 +1,9 @@
 import type { InsertStmt, Node } from '@pgsql/types';
-import { keyList } from '../keyspace/key-columns.js';
-import {
-  lookupKey,
-  type Keyspace,
-  type Lookup,
-  type Shard,
-  type ShardedTable,
-  type Table,
-} from '../keyspace/topology.js';
+import type { Keyspace, Lookup, Shard, ShardedTable, Table } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
 import { contains } from './ast.js';
 import { checkCopiedDefaults, checkDefaults } from './column-defaults.js';
+import { conflictLookup } from './distribute/conflict-lookup.js';
 import {
   distributeInsert,
   givesEachRow,
@@ -25,7 +18,6 @@ import { momentColumns, type IdColumn } from './id-sources.js';
 import { columnsMadeByRow, planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
 import { momentEdits, tellsTime } from './moment-calls.js';
-import type { Names } from './names.js';
 import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
 import type { Destination, InsertSplitPlan, KeyTerm, ManyShards, Plan, Refusal } from './plan.js';
 import { routePlan } from './plans.js';
@@ -75,9 +67,9 @@ function insertInto(
   if (table.type === 'reference') return insertReference(table.keyspace, inserting);
   const target = sharded.find(({ entry }) => entry === insertion.target.entry)!;
   checkKeyColumns(inserting, target.table);
-  checkConflict(statement, target.table, inserting.context.names);
+  const lookup = conflictLookup(statement, target.table, inserting.context.names);
   checkDefaults(analysis);
-  return insertSharded(target, inserting);
+  return insertSharded(target, lookup, inserting);
 }
 
 /** The shards that may have to store one and the same time; null: one at most. */
@@ -154,7 +146,12 @@ function refuseVolatileConflict(
   );
 }
 
-function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
+/** `lookup`: rows with its values are met wherever they are; null: on the shards of their keys. */
+function insertSharded(
+  target: ShardedOccurrence,
+  lookup: Lookup | null,
+  inserting: Inserting,
+): Plan {
   const { statement, insertion, made, analysis, context } = inserting;
   const { rows } = insertion;
   const places = target.table.keyColumns.map((name) => insertion.columns.indexOf(name));
@@ -171,9 +168,10 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
         ? selectedRows(statement, insertion, context)
         : valueRows(statement, insertion, context);
     const columns = [...read.columns, ...made.map(({ column }) => column)];
-    return manyOf(inserting, read, keyDestination(target.table, columns));
+    return manyOf(inserting, read, keyDestination(target.table, columns, lookup));
   };
-  if (keyspacesOf(analysis).size > 1 || made.length > 0) {
+  const meets = lookup !== null && isGiven(lookup, insertion);
+  if (keyspacesOf(analysis).size > 1 || made.length > 0 || meets) {
     return routePlan('insert', true, { shards: { kind: 'nowhere' }, many: travelling() });
   }
   const placement = placementOf(analysis);
@@ -195,6 +193,19 @@ function insertSharded(target: ShardedOccurrence, inserting: Inserting): Plan {
     );
   }
   return splitRows(inserting, keys, keyspace);
+}
+
+/** Whether rows may have a value in the column of a lookup. */
+function isGiven({ column: name }: Lookup, { columns, rows, target }: Insertion): boolean {
+  const place = columns.indexOf(name);
+  const isDefault = (row: readonly Node[]): boolean => 'SetToDefault' in (row[place] ?? {});
+  if (place >= 0 && (rows === null || !rows.every(isDefault))) return true;
+  const column = target.relation.columns.find((own) => own.name === name);
+  if (column?.hasDefault !== true) return false;
+  return refuse(
+    `ON CONFLICT about "${target.relation.name}.${name}", which takes its default, is not supported`,
+    'Give the value.',
+  );
 }
 
 function distributed(inserting: Inserting, destination: Destination): Plan {
@@ -269,34 +280,6 @@ function checkInsertedKey(
   const short = insertion.rows?.some((row) => row.length <= place) ?? false;
   const missing = insertion.rows === null && insertion.select === null;
   if (place < 0 || short || missing) refuseMissingKey(table, key);
-}
-
-/** A shard meets its own rows only, and not those with the same value of a column with a lookup. */
-function checkConflict(
-  { onConflictClause: clause }: InsertStmt,
-  table: ShardedTable,
-  { catalog }: Names,
-): void {
-  const uniques = (table.lookups ?? []).filter((lookup) => lookup.unique);
-  const [unique] = uniques;
-  if (clause === undefined || unique === undefined) return;
-  const { conname } = clause.infer ?? {};
-  // Every other unique constraint has the shard key in it.
-  const isOther = (lookup: Lookup): boolean => {
-    const own = catalog.lookups?.get(lookupKey(lookup))?.constraint;
-    return own !== undefined && own !== null && own !== conname;
-  };
-  if (conname !== undefined && uniques.every(isOther)) return;
-  const named = new Set(
-    (clause.infer?.indexElems ?? []).map((node) =>
-      'IndexElem' in node ? node.IndexElem.name : undefined,
-    ),
-  );
-  if (table.keyColumns.every((name) => named.has(name))) return;
-  refuse(
-    `ON CONFLICT that may be about "${table.name}.${unique.column}", which is unique over all shards, is not supported`,
-    `Name the shard key: ON CONFLICT (${keyList(table)}); or look first, and then INSERT or UPDATE.`,
-  );
 }
 
 function refuseMissingKey({ name }: ShardedTable, key: string): never {

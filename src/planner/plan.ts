@@ -508,9 +508,18 @@ export type Destination =
       readonly table: ShardedTable;
       /** In the order of the key's columns. */
       readonly columns: readonly DestinationColumn[];
+      /** A row whose value is there already goes to the shard of the row that has it. */
+      readonly claim?: UniqueClaim;
     }
   /** Every one of these shards gets all rows; their answers are the same. */
   | { readonly kind: 'copies'; readonly shards: readonly Shard[] };
+
+/** ON CONFLICT about values that are unique over all shards. */
+export interface UniqueClaim {
+  readonly lookup: Lookup;
+  /** 0-based, of the source. */
+  readonly column: number;
+}
 
 export interface DestinationColumn {
   /** 0-based, of the source. */

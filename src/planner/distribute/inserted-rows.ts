@@ -1,6 +1,6 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import type { Catalog, CatalogColumn } from '../../keyspace/catalog.js';
-import type { ShardedTable } from '../../keyspace/topology.js';
+import type { Lookup, ShardedTable } from '../../keyspace/topology.js';
 import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, contains, qualifiedName, selectOf } from '../ast.js';
@@ -50,7 +50,8 @@ export function distributeInsert(
   const returning = returningOf(rows, destination);
   const query = rows.text?.query ?? sourceText({ SelectStmt: select }, context);
   const source = sourceQuery(query, analysis.params, context);
-  const inTurns = mayTakeTurns(rows, returning);
+  const claims = destination.kind === 'key' && destination.claim !== undefined;
+  const inTurns = !claims && mayTakeTurns(rows, returning);
   const apply = applyOf(rows, made, returning, context);
   const sources = made.map(({ source: values }) => values);
   return { source, made: sources, destination, apply, inTurns };
@@ -76,17 +77,23 @@ function mayTakeTurns(
   );
 }
 
-/** Where an inserted row belongs: the shard of the value for the table's key. */
+/**
+ * Where an inserted row belongs: the shard of the value for the table's key; or, of a row that has its value for this
+ * unique lookup.
+ */
 export function keyDestination(
   table: ShardedTable,
   columns: readonly CatalogColumn[],
+  lookup: Lookup | null = null,
 ): Destination {
+  const claimed = columns.findIndex(({ name }) => name === lookup?.column);
   const places = table.keyColumns.map((key) => columns.findIndex(({ name }) => name === key));
   return {
     kind: 'key',
     keyspace: table.keyspace,
     table,
     columns: places.map((column) => destinationColumn(table, columns[column]!, column)),
+    ...(lookup === null || claimed < 0 ? {} : { claim: { lookup, column: claimed } }),
   };
 }
 

@@ -1,0 +1,176 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
+import { sqlError } from '../errors/sql-error.js';
+import { Distribution, fieldStart, type RowShape } from '../executor/distribution.js';
+import { keyIds, ownerOf } from '../executor/lookups/key-ids.js';
+import { otherLookup } from '../executor/lookups/lookup-changes.js';
+import { StrayRows, UniqueClaims } from '../executor/lookups/unique-claims.js';
+import { textOfBinary } from '../executor/value-texts.js';
+import { idFromSigned } from '../keyspace/keyspace-id.js';
+import { lookupKey, lookupShard, type Shard } from '../keyspace/topology.js';
+import type { DistributeSpec, UniqueClaim } from '../planner/plan.js';
+import { errorBytes } from '../protocol/error-bytes.js';
+import { withoutPosition } from '../protocol/error-position.js';
+import { readInt32 } from '../protocol/framing.js';
+import type { Outcome } from '../transaction/operation.js';
+import { askForRows } from './ask-backend.js';
+import type { Session } from './session.js';
+
+type Destination = Extract<DistributeSpec['destination'], { readonly kind: 'key' }>;
+
+/**
+ * Rows of an INSERT whose ON CONFLICT is about values that are unique over all shards: they are kept until the lookup
+ * has told where rows with these values are.
+ */
+export class ClaimedRows {
+  /** Where the lookup's table is. */
+  readonly home: Shard;
+  private readonly session: Session;
+  private readonly destination: Destination;
+  private readonly claim: UniqueClaim;
+  private readonly shape: RowShape;
+  private readonly all: Distribution;
+  private readonly rows: { readonly message: Buffer; readonly place: number }[] = [];
+  private readonly claims: UniqueClaims;
+  private strays: StrayRows[] = [];
+
+  /** Throws SqlError 55000 where the lookup has become another one since the statement was planned. */
+  constructor(session: Session, destination: Destination, claim: UniqueClaim, shape: RowShape) {
+    const { topology } = session.context.config;
+    const key = lookupKey(claim.lookup);
+    const known = session.planning.planner.catalog.lookups?.get(key);
+    const current = topology.lookups.find((other) => lookupKey(other) === key);
+    if (known === undefined || current?.definition !== claim.lookup.definition) {
+      throw otherLookup(claim.lookup);
+    }
+    this.session = session;
+    this.destination = destination;
+    this.claim = claim;
+    this.shape = shape;
+    this.all = new Distribution(destination, shape);
+    this.home = lookupShard(topology, claim.lookup);
+    this.claims = new UniqueClaims(claim.lookup, known.type);
+  }
+
+  /** Takes a DataRow message. Throws SqlError where its key belongs to no shard, or its value cannot be read. */
+  add(buffer: Buffer, start: number, end: number): void {
+    const place = this.all.placeOf(buffer, start);
+    this.rows.push({ message: Buffer.from(buffer.subarray(start, end)), place });
+    this.claims.add(this.valueOf(buffer, start));
+  }
+
+  private valueOf(buffer: Buffer, start: number): string | null {
+    const { column, lookup } = this.claim;
+    const at = fieldStart(buffer, start, column);
+    const length = readInt32(buffer, at);
+    if (length < 0) return null;
+    const bytes = buffer.subarray(at + 4, at + 4 + length);
+    const { columns, formats } = this.shape;
+    if (formats[column] === 0) return bytes.toString('utf8');
+    const text = textOfBinary(columns[column]!.elementOid, bytes);
+    if (text !== null) return text;
+    throw sqlError(
+      'feature_not_supported',
+      `ON CONFLICT about values of this type in column "${lookup.column}" is not supported`,
+      { hint: `Cast the value to the column's type, or to text.` },
+    );
+  }
+
+  /** Finds whose the values are; `onDone` gets the rows by the shards that they go to, or an error. */
+  resolve(backend: BackendConnection, onDone: (result: Distribution | Buffer) => void): void {
+    const { session, claims, destination } = this;
+    const texts = claims.next();
+    if (texts === null) {
+      onDone(this.distributed());
+      return;
+    }
+    if (texts === 'restless') {
+      onDone(restlessError());
+      return;
+    }
+    askForRows(session, backend, texts, (answered) => {
+      if (!answered.ok) {
+        onDone(withoutPosition(answered.error, 0, answered.error.length));
+        return;
+      }
+      const [claimed, found] = answered.results.map((rows) =>
+        rows.map((row) => row.map((value) => value?.toString('utf8') ?? null)),
+      );
+      if (claims.take(claimed!, found!, destination.keyspace)) this.resolve(backend, onDone);
+      else onDone(errorBytes(otherLookup(this.claim.lookup)));
+    });
+  }
+
+  private distributed(): Distribution {
+    const { destination, rows, claims, all } = this;
+    const { shards } = destination.keyspace;
+    const placeOf = (row: number): number => {
+      const found = claims.of(row);
+      if (found === null) return rows[row]!.place;
+      return typeof found === 'number' ? placeOf(found) : shards.indexOf(found);
+    };
+    rows.forEach(({ message }, index) => {
+      all.put(message, 0, message.length, placeOf(index));
+    });
+    return all;
+  }
+
+  /** These backends are about to write: what they tell of rows is looked at until `release`. */
+  watch(backends: readonly BackendConnection[]): () => void {
+    const { session, claim, destination } = this;
+    const { topology } = session.context.config;
+    const idOf = keyIds(ownerOf(claim.lookup, topology), session.planning.planner.catalog);
+    const before = backends.map(({ lookups }) => lookups);
+    this.strays = backends.map((backend, at) => {
+      const stray = new StrayRows(before[at]!, claim.lookup, (key) => {
+        const { hi, lo } = idFromSigned(idOf(key));
+        return destination.keyspace.shardOf(hi, lo).index === backend.shard.index;
+      });
+      backend.lookups = stray;
+      return stray;
+    });
+    return () => {
+      backends.forEach((backend, at) => {
+        backend.lookups = before[at]!;
+      });
+    };
+  }
+
+  /** Gives the claims up behind what was written; `onDone` gets the statement's outcome. */
+  release(backend: BackendConnection, outcome: Outcome, onDone: (outcome: Outcome) => void): void {
+    if (outcome.ok && this.strays.some(({ found }) => found)) {
+      onDone({ ok: false, error: strayError(this.claim) });
+      return;
+    }
+    const texts = this.claims.releaseSql();
+    if (!outcome.ok || texts.length === 0) {
+      onDone(outcome);
+      return;
+    }
+    askForRows(this.session, backend, texts, (answered) => {
+      onDone(answered.ok ? outcome : { ok: false, error: answered.error });
+    });
+  }
+}
+
+function restlessError(): Buffer {
+  return errorBytes(
+    sqlError(
+      'object_not_in_prerequisite_state',
+      'could not find a row that others insert and delete',
+      {
+        hint: 'Try again.',
+      },
+    ),
+  );
+}
+
+/** The row that has a value was gone, or a row with an equal value met another constraint. */
+function strayError({ lookup }: UniqueClaim): Buffer {
+  return errorBytes(
+    sqlError(
+      'feature_not_supported',
+      `rows with equal values of "${lookup.table}.${lookup.column}" in one INSERT, of which some meet rows of other values, are not supported`,
+      { hint: 'Insert them one by one, or try again.' },
+    ),
+  );
+}
