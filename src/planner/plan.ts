@@ -177,7 +177,8 @@ export type ManyShards =
   | { readonly kind: 'spread'; readonly spread: SpreadSpec }
   /**
    * The plan for several shards would hold the literals of the text; so it is made when it is needed
-   * (`PlanContext.knowsValues`), and the plan for one shard serves all of them.
+   * (`PlanContext.knowsValues`), and the plan for one shard serves all of them: of UPDATE and DELETE, and of SELECT
+   * where values lead to one shard as a rule.
    */
   | { readonly kind: 'replan' }
   /** UPDATE of the shard key: rows go to the shard that they belong to afterwards. */

@@ -18,7 +18,7 @@ import { refusal, Refused, refuse } from './refusals.js';
 import { driverShards, keyGroups } from './selectors.js';
 import type { StatementContext } from './statement-context.js';
 import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
-import { isOneTerm, keyTerms } from './terms.js';
+import { isOneTerm, isOneValue, isWhole, keyTerms } from './terms.js';
 import { wishedShard } from './wishes/wished-shard.js';
 
 /** Where a statement runs, and what becomes of its answers where that is several shards. */
@@ -49,7 +49,7 @@ export interface Together {
   /** Of the rows of a query that splits. */
   ofRows(split: SplitQuery, shards: ShardSelector): ManyShards;
   /** Of a query that does not, for the given reason. `placement` null: tables of several keyspaces. */
-  ofTables(problem: Refusal, placement: Placement | null): ManyShards;
+  ofTables(problem: Refusal, placement: Placement | null, shards: ShardSelector): ManyShards;
 }
 
 /**
@@ -61,7 +61,8 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
   if (unknown !== null) return unknown;
   checkEffect(top, analysis);
   if (together !== null && keyspacesOf(analysis).size > 1) {
-    return { shards: { kind: 'nowhere' }, many: together.ofTables(MANY_KEYSPACES, null) };
+    const shards = { kind: 'nowhere' } as const;
+    return { shards, many: together.ofTables(MANY_KEYSPACES, null, shards) };
   }
   const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
@@ -118,8 +119,9 @@ function routeTogether(
     if (isOneKey(shards)) return { shards, many: putTogether(top) };
     return orRefusal(shards, () => together.ofRows(split, shards));
   }
-  const many = (): ManyShards => together.ofTables(split.problem, placement);
-  return routeWhole(split.problem, placement, analysis, many);
+  return routeWhole(split.problem, placement, analysis, (shards) =>
+    together.ofTables(split.problem, placement, shards),
+  );
 }
 
 /** A statement that only the one shard of all its keys answers as it stands. */
@@ -156,6 +158,12 @@ export function isOneKey(shards: ShardSelector): boolean {
   if (shards.kind !== 'keys' || shards.groups.length !== 1) return false;
   const terms = shards.groups[0]!;
   return terms.length === 1 && isOneTerm(terms[0]!);
+}
+
+/** The beginning of a key, with one value for each column, leads to one shard as a rule (`salted`). */
+export function isLikelyOne(shards: ShardSelector): boolean {
+  if (shards.kind !== 'keys' || shards.groups.flat().every(isWhole)) return false;
+  return shards.groups.every((group) => group.length === 1 && isOneValue(group[0]!));
 }
 
 /** Of the user tables of a statement. */

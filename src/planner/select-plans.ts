@@ -21,14 +21,14 @@ export function planSelect(statement: SelectStmt, context: StatementContext): Pl
   const [analysis, level] = analyseRead(statement, context);
   const locks = planReferenceLocks(statement, analysis, context);
   if (locks !== null) return locks;
-  const plan = planRead(statement, level, analysis, context);
+  const plan = planRead(statement, level, analysis, context, true);
   return isShort(plan, analysis) ? { ...plan, pace: new Pace() } : plan;
 }
 
 /** Plans the query of another statement. */
 export function planQuery(statement: SelectStmt, context: StatementContext): RoutePlan {
   const [analysis, level] = analyseRead(statement, context);
-  return planRead(statement, level, analysis, context);
+  return planRead(statement, level, analysis, context, false);
 }
 
 function analyseRead(statement: SelectStmt, context: StatementContext): [Analysis, Level] {
@@ -40,11 +40,12 @@ function planRead(
   level: Level,
   analysis: Analysis,
   context: StatementContext,
+  putsOff: boolean,
 ): RoutePlan {
   const told = context.cursor === undefined && context.standsIn === undefined;
   const adds = told && isUngrouped(level);
   level.countsOnly = adds && countsOnly(statement, context);
-  const together = new ScatteredSelect(statement, level, analysis, context);
+  const together = new ScatteredSelect(statement, level, analysis, context, putsOff);
   const route = routeQuery(level, analysis, context.scatters ? together : null);
   checkSettingCalls(statement, analysis);
   const effects = analysis.effects.length === 0 ? null : analysis.effects;

@@ -131,7 +131,11 @@ export function isWhole(term: KeyTerm): boolean {
 
 /** Whether it is one key, whatever the values are. */
 export function isOneTerm(term: KeyTerm): boolean {
-  if (!isWhole(term)) return false;
+  return isWhole(term) && isOneValue(term);
+}
+
+/** Whether it has one value for each of its columns. */
+export function isOneValue(term: KeyTerm): boolean {
   if (term.columns?.some((values) => values.length !== 1) === true) return false;
   return columnsOfTerm(term).every(({ source }) => source.kind !== 'paramArray');
 }

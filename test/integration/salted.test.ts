@@ -220,6 +220,45 @@ describe('reading', () => {
   });
 });
 
+describe.each([1, 5])('values in the text, tenant %d', (tenant) => {
+  const sorted = `SELECT id, n FROM orders WHERE tenant = ${tenant} ORDER BY n, id LIMIT 9`;
+  const grouped = `SELECT n, count(*), max(id) FROM orders WHERE tenant = ${tenant} GROUP BY n ORDER BY 1`;
+  const joined = `SELECT o.id, t.name FROM orders o, tenants t WHERE o.tenant = ${tenant} AND t.id = ${tenant} ORDER BY 1`;
+
+  test('by SQL: prepared, in cursors, with locks, copied, as a table', async () => {
+    const { comparison } = scene;
+    for (const [i, sql] of [sorted, grouped, joined].entries()) {
+      const name = `p${tenant}_${i}`;
+      await comparison.expectSame(sql);
+      await comparison.both(`PREPARE ${name} AS ${sql}`);
+      await comparison.expectSame(`EXECUTE ${name}`, undefined, { ordered: true });
+      await comparison.both('BEGIN');
+      await comparison.both(`DECLARE c CURSOR FOR ${sql}`);
+      for (const rows of [2, 3]) {
+        await comparison.expectSame(`FETCH ${rows} FROM c`, undefined, { ordered: true });
+      }
+      await comparison.both('COMMIT');
+      await comparison.both(`CREATE TABLE made_${name} AS ${sql}`);
+      await comparison.expectSame(`SELECT * FROM made_${name}`);
+      await comparison.both(`DROP TABLE made_${name}`);
+    }
+    await comparison.both('BEGIN');
+    await comparison.expectSame(`${sorted} FOR UPDATE`);
+    await comparison.both('ROLLBACK');
+  });
+
+  test('by messages: with values for no parameter, some rows at a time', async () => {
+    for (const text of [sorted, grouped, joined]) {
+      // `rows`: how many an Execute asks for.
+      for (const way of [{ queryMode: 'extended' }, { rows: 2 }]) {
+        const config: pg.QueryArrayConfig = { text, rowMode: 'array', ...way };
+        const [own, expected] = await Promise.all([client.query(config), oracle.query(config)]);
+        expect(own.rows).toEqual(expected.rows);
+      }
+    }
+  });
+});
+
 describe('writing', () => {
   test.each([
     `INSERT INTO orders (id, tenant, n) VALUES (500, 1, 1), (501, 1, 2), (502, 5, 3), (503, 2, 4) RETURNING id, tenant`,

@@ -1,4 +1,5 @@
 import type { SelectStmt } from '@pgsql/types';
+import { MAIN_TOKENS_MAX } from '../../sql/parse-limits.js';
 import type { Analysis } from '../analysis.js';
 import { dealtQuery } from '../deal/dealt-query.js';
 import { gatherQuery } from '../gather/gather-query.js';
@@ -6,7 +7,7 @@ import type { Level } from '../model.js';
 import { tablesOf, type Placement } from '../placement.js';
 import type { GatherSpec, ManyShards, Refusal, ShardSelector, SpreadSpec } from '../plan.js';
 import { refuse } from '../refusals.js';
-import { putTogether, type Together } from '../routing.js';
+import { isLikelyOne, putTogether, type Together } from '../routing.js';
 import { driverShards } from '../selectors.js';
 import { spreadQuery } from '../spread/spread-query.js';
 import { splitQuery, splitUnion, type Split, type SplitQuery } from '../splitting.js';
@@ -23,14 +24,26 @@ export class ScatteredSelect implements Together {
   readonly #scatter: ScatterContext;
   readonly #gather: () => GatherSpec;
   readonly #spread: () => SpreadSpec;
+  readonly #putsOff: boolean;
   readonly #tellsMoment: boolean;
   readonly #atHome: boolean;
   readonly #opensCursor: boolean;
   readonly #standsIn: boolean;
   readonly #move: (gather: GatherSpec) => ManyShards | null;
 
-  constructor(statement: SelectStmt, top: Level, analysis: Analysis, context: StatementContext) {
+  /** `putsOff`: where values lead to one shard as a rule, the plan for several is made when it is needed. */
+  constructor(
+    statement: SelectStmt,
+    top: Level,
+    analysis: Analysis,
+    context: StatementContext,
+    putsOff = false,
+  ) {
     this.#scatter = new ScatterContext(statement, top, analysis, context);
+    const shared = !context.knowsValues && context.literals.count > 0;
+    // It must be a text that is planned at once.
+    const short = context.end - context.start < MAIN_TOKENS_MAX;
+    this.#putsOff = putsOff && shared && short && analysis.params.count === 0;
     this.#atHome = context.cursor === 'home';
     this.#opensCursor = context.cursor !== undefined;
     this.#tellsMoment = tellsMoment({ SelectStmt: statement }, analysis);
@@ -54,6 +67,7 @@ export class ScatteredSelect implements Together {
     // Rows that are gone over backward, or kept, must be somewhere.
     if (this.#tellsMoment || this.#atHome) return { kind: 'gather', gather: this.#gather() };
     if (!top.ordered && !top.limited && !this.#standsIn) return putTogether(top);
+    if (this.#putsOff && isLikelyOne(shards)) return { kind: 'replan' };
     const many = mergedRows(this.#scatter, shards, this.#gather);
     if (top.limited && analysis.levels.some(({ locking }) => locking)) this.#checkLocks(many);
     return many ?? { kind: 'gather', gather: this.#gather() };
@@ -74,7 +88,8 @@ export class ScatteredSelect implements Together {
     if (!able) refuseLocks();
   }
 
-  ofTables(_problem: Refusal, placement: Placement | null): ManyShards {
+  ofTables(_problem: Refusal, placement: Placement | null, shards: ShardSelector): ManyShards {
+    if (this.#putsOff && isLikelyOne(shards)) return { kind: 'replan' };
     if (this.#scatter.analysis.nestedWrites > 0) return { kind: 'spread', spread: this.#spread() };
     const inParts = placement !== null && !this.#tellsMoment;
     const scattered = inParts ? this.#inParts(placement) : null;
