@@ -8,13 +8,18 @@ import type { ServerName } from '../support/servers.js';
 import { connectPg, openScene, type Scene } from '../support/scene.js';
 
 const tables = {
-  vindexes: { by_text: { type: 'xxhash' }, by_n: { type: 'lookup', table: 'document_n_idx' } },
+  vindexes: {
+    by_text: { type: 'xxhash' },
+    by_n: { type: 'lookup', table: 'document_n_idx' },
+    by_code: { type: 'lookup_unique', table: 'badge_code_idx' },
+  },
   main: { settings: {} },
   shop: {
     people: { shard_key: 'id' },
     documents: { shard_key: 'name', vindex: 'by_text', lookups: { n: 'by_n' } },
     notes: { shard_key: 'person' },
     countries: { type: 'reference' },
+    badges: { shard_key: 'id', lookups: { code: 'by_code' } },
   },
 };
 
@@ -34,6 +39,8 @@ const schema = [
   'CREATE TABLE countries (code char(2) PRIMARY KEY, name text)',
   `INSERT INTO countries VALUES ('de', 'Germany'), ('fr', 'France')`,
   'CREATE TABLE settings (name text PRIMARY KEY)',
+  'CREATE TABLE badges (id bigint PRIMARY KEY, code text UNIQUE)',
+  "INSERT INTO badges SELECT i, 'b' || i FROM generate_series(1, 40) i",
 ];
 
 let scene: Scene;
@@ -228,5 +235,79 @@ describe('refused', () => {
       message: expect.stringContaining('trigger "kept" fires always') as unknown,
     });
     await scene.databases.query('s0', 'DROP TRIGGER kept ON documents');
+  });
+});
+
+describe('lookups', () => {
+  const isReady = async (): Promise<boolean> => {
+    const { rows } = await admin.query<{ check: string; rows: string }>('AUDIT badges');
+    return rows.filter(({ check, rows: seen }) => check === 'lookup' && seen !== '0').length > 1;
+  };
+  /** As if nothing looked after lookups. */
+  const spoil = async (server: ServerName, sql: string): Promise<void> => {
+    await scene.databases.onEach([server], `SET shardgate.lookups = 'unchanged'; ${sql}`);
+  };
+  const entries = (): Promise<unknown[][]> =>
+    scene.databases.query('main', 'SELECT value, keyspace_id FROM badge_code_idx ORDER BY 1, 2');
+
+  test('entries that are missing and entries without a row are counted, and mended', async () => {
+    await expect.poll(isReady, { timeout: 30_000 }).toBe(true);
+    expect(await wrongOnes('badges')).toEqual([]);
+    const before = await entries();
+    await scene.databases.onEach(
+      ['main'],
+      "DELETE FROM badge_code_idx WHERE value IN ('b3', 'b4', 'b5');" +
+        "INSERT INTO badge_code_idx VALUES ('gone', 1), ('gone too', -5)",
+    );
+    const wrong = await wrongOnes('badges');
+    const details = wrong.map(
+      ({ shard, detail }) => `${shard === 'main' ? shard : 's'}: ${detail}`,
+    );
+    expect(details.join('\n')).toMatch(/s: \d of its values have no entry.*\n.*main: 2 entries/s);
+    const { rows } = await admin.query('REPAIR badges');
+    expect(rows).toMatchObject([{ table: 'public.badges', shard: 'main', moved: '5', left: '0' }]);
+    expect(await entries()).toEqual(before);
+    expect((await admin.query('REPAIR badges')).rows).toEqual([]);
+    expect(await wrongOnes('badges')).toEqual([]);
+  });
+
+  test('an entry that leads to another row is told: values are there twice', async () => {
+    const [own] = await ids('s0', 'badges', 'id');
+    const [other] = await ids('s1', 'badges', 'id');
+    await spoil('s0', `UPDATE badges SET code = 'b${other}' WHERE id = ${own}`);
+    const wrong = await wrongOnes('badges');
+    expect(wrong).toMatchObject([
+      { shard: 's0', detail: expect.stringContaining(`such as b${other}`) as string },
+      { shard: 'main', detail: expect.stringContaining(`such as b${own}`) as string },
+    ]);
+    const { rows } = await admin.query('REPAIR badges');
+    const detail = `more than one row has code b${other}`;
+    expect(rows).toMatchObject([{ shard: 'main', moved: '1', left: '1', detail }]);
+    await spoil('s0', `UPDATE badges SET code = 'b${own}' WHERE id = ${own}`);
+    expect((await admin.query('REPAIR badges')).rows).toMatchObject([{ moved: '1', left: '0' }]);
+    expect(await wrongOnes('badges')).toEqual([]);
+  });
+
+  test('are mended beside writers, who miss nothing', async () => {
+    const client = await connectPg(scene.proxy.url);
+    let over = false;
+    const writing = (async () => {
+      for (let i = 1; !over; i = (i % 40) + 1) {
+        await client.query('DELETE FROM badges WHERE id = $1', [i]);
+        await client.query('INSERT INTO badges VALUES ($1, $2)', [i, `b${i}`]);
+      }
+    })();
+    try {
+      for (let round = 0; round < 5; round++) {
+        await scene.databases.onEach(['main'], "DELETE FROM badge_code_idx WHERE value LIKE 'b1%'");
+        await admin.query('REPAIR badges');
+      }
+    } finally {
+      over = true;
+      await writing;
+    }
+    expect(await wrongOnes('badges')).toEqual([]);
+    expect(await entries()).toHaveLength(40);
+    await client.end();
   });
 });

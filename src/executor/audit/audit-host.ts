@@ -1,3 +1,4 @@
+import { BackendError } from '../../backend/backend-error.js';
 import type { Catalog } from '../../keyspace/catalog.js';
 import type { Shard, Topology } from '../../keyspace/topology.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
@@ -18,6 +19,13 @@ export interface AuditHost {
 
 /** A query within a session of one shard; rows as text. */
 export type Ask = (sql: string) => Promise<(string | null)[][]>;
+
+/** SQLSTATE of a lock that was not to be had within `lock_timeout`. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof BackendError && error.fields?.get('C') === LOCK_NOT_AVAILABLE;
+}
 
 /** How long one step on one shard may take. */
 export const STEP_TIMEOUT_MS = 600_000;

@@ -1,9 +1,10 @@
-import type { Shard, Table, Topology } from '../../keyspace/topology.js';
+import type { Shard, ShardedTable, Table, Topology } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import { blocksCondition, partsSql } from '../table-parts.js';
 import { inSnapshot, onEach, paced, type Ask, type AuditHost } from './audit-host.js';
 import { auditCopies } from './copies.js';
 import { nameOf, type Finding } from './finding.js';
+import { auditLookup } from './lookup-audit.js';
 import { rowPlaces, type RowPlaces } from './row-places.js';
 
 /** Blocks that one step reads. */
@@ -13,8 +14,8 @@ const BLOCKS_PER_KEY_STEP = 256;
 
 /**
  * Looks whether the rows of a table are where they belong: on each shard of its keyspace those that are there, on all
- * others that there are none. A finding each shard of the keyspace, and each other one that has rows. Rejects with
- * BackendError, SqlError.
+ * others that there are none; and whether its lookups have its rows. A finding each shard of the keyspace, each other
+ * one that has rows, and those of lookups. Rejects with BackendError, SqlError.
  */
 export async function auditTable(host: AuditHost, table: Table): Promise<Finding[]> {
   const { shards } = table.keyspace;
@@ -24,7 +25,12 @@ export async function auditTable(host: AuditHost, table: Table): Promise<Finding
       ? await auditCopies(host, table)
       : await onEach(host, shards, (shard, each) => auditRows(each, table, shard));
   const shells = await onEach(host, others, (shard, each) => auditShell(each, table, shard));
-  return [...own, ...shells.filter(({ wrong }) => wrong !== 0)];
+  const findings = [...own, ...shells.filter(({ wrong }) => wrong !== 0)];
+  const lookups = table.type === 'sharded' ? (table.lookups ?? []) : [];
+  for (const lookup of lookups) {
+    findings.push(...(await auditLookup(host, table as ShardedTable, lookup)));
+  }
+  return findings;
 }
 
 /** The tables that have rows to look at. */

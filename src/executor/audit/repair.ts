@@ -1,18 +1,20 @@
 import { sqlError } from '../../errors/sql-error.js';
-import type { Shard, Table } from '../../keyspace/topology.js';
+import type { Shard, ShardedTable, Table } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import { blocksCondition, partsSql } from '../table-parts.js';
 import { whileComplete } from '../lookups/complete-lookups.js';
 import { inSnapshot, paced, type AuditHost } from './audit-host.js';
 import { nameOf } from './finding.js';
+import { repairLookup } from './lookup-repair.js';
 import { obstaclesSql, RowMoves } from './row-moves.js';
 import { rowPlaces, type RowPlaces } from './row-places.js';
 
 /** What was done about the rows of one shard. */
 export interface Repair {
   readonly table: string;
-  /** Where the rows stood. */
+  /** Where the rows stood, or entries of a lookup. */
   readonly shard: string;
+  /** Rows that moved, or entries that were written or deleted. */
   readonly moved: number;
   /** How many stay although they are wrong. */
   readonly left: number;
@@ -27,9 +29,9 @@ const ROWS_PER_MOVE = 100;
 const CONFLICTS_SHOWN = 20;
 
 /**
- * Moves the rows of a table that stand where they do not belong, shard by shard. Those that meet another row with their
- * key stay, and are named. A line each shard that had such rows. Rejects with SqlError, BackendError; what was moved
- * before stays moved.
+ * Moves the rows of a table that stand where they do not belong, shard by shard, and makes its lookups agree with
+ * them. Rows that meet another one with their key stay, and are named. A line each shard that had such rows, and each
+ * lookup. Rejects with SqlError, BackendError; what was moved before stays moved.
  */
 export async function repairTable(host: AuditHost, table: Table): Promise<Repair[]> {
   if (table.type === 'reference') {
@@ -45,6 +47,11 @@ export async function repairTable(host: AuditHost, table: Table): Promise<Repair
     for (const shard of host.topology.shards) {
       const done = await repairShard(host, work, shard);
       if (done.moved > 0 || done.left > 0) repairs.push(done);
+    }
+    // Behind the rows: an entry whose row is not on its shard would be taken for one without a row.
+    for (const lookup of lookups) {
+      const done = await repairLookup(host, table as ShardedTable, lookup);
+      if (done !== null) repairs.push(done);
     }
     return repairs;
   });

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackendError } from '../../backend/backend-error.js';
 import { sqlError } from '../../errors/sql-error.js';
 import type { KeyDirectory } from '../../keyspace/key-directory.js';
 import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
@@ -9,7 +8,13 @@ import { GIVES_UP } from '../../transaction/deadlock-watch.js';
 import { decideSql, finishSql, prepareSql } from '../../transaction/decisions.js';
 import { legGid, newTransactionId } from '../../transaction/transaction-ids.js';
 import { keyTextMapper } from '../key-texts.js';
-import { paced, STEP_TIMEOUT_MS, type Ask, type AuditHost } from '../audit/audit-host.js';
+import {
+  isLockTimeout,
+  paced,
+  STEP_TIMEOUT_MS,
+  type Ask,
+  type AuditHost,
+} from '../audit/audit-host.js';
 import { nameOf } from '../audit/finding.js';
 import type { Repair } from '../audit/repair.js';
 import { insertRowsSql, MOVING, obstaclesSql } from '../audit/row-moves.js';
@@ -36,8 +41,6 @@ export interface Carry {
 const LOCK_TIMEOUT_MS = 300;
 const LOCK_PAUSE_MS = 200;
 const LOCKS_MAX_MS = 60_000;
-/** SQLSTATE of a lock that was not to be had in time. */
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
  * Takes the rows of a key, of all tables, from wherever they are to one shard, and changes its entry, all in one
@@ -166,10 +169,6 @@ async function lockAll(
     locked = false;
   }
   return locked;
-}
-
-function isLockTimeout(error: unknown): boolean {
-  return error instanceof BackendError && error.fields?.get('C') === LOCK_NOT_AVAILABLE;
 }
 
 /** The number of rows that went. */

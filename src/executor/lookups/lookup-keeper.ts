@@ -29,7 +29,7 @@ import {
   builtSql,
   completeSql,
   forgetSql,
-  lockedRowsSql,
+  rowValuesSql,
   STATES_SQL,
   TRIGGERS_SQL,
   typesSql,
@@ -245,9 +245,9 @@ export class LookupKeeper {
         if (this.stopped) throw new Error('the proxy stops');
         await this.host.links.session(shard, BATCH_TIMEOUT_MS, async (query) => {
           await query(`BEGIN; ${EXACT_TEXTS}`);
-          const locked = await query(
-            lockedRowsSql(part!, lookup.column, table.keyColumns, block, block + BLOCKS_PER_BATCH),
-          );
+          const end = block + BLOCKS_PER_BATCH;
+          const sql = rowValuesSql(part!, lookup.column, table.keyColumns, block, end);
+          const locked = await query(`${sql} FOR SHARE`);
           const entries = locked.map(([value, ...key]) => ({ value: value!, id: idOf(key) }));
           await this.write(home, lookup, type, distinctEntries(entries));
           await query('COMMIT');

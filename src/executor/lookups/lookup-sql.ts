@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { LOOKUP_CHANGES, LOOKUPS_SETTING } from '../../backend/postgres/lookup-notices.js';
 import { lookupKey, type Lookup, type ShardedTable } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
+import { blocksCondition } from '../table-parts.js';
 import { completeSql } from './lookup-states.js';
 
 /**
@@ -198,11 +199,48 @@ export function duplicatesSql(
   );
 }
 
+/** Which of some entries the lookup does not have: their places in the list, from 1. */
+export function missingSql({ index }: Lookup, type: string, list: readonly LookupEntry[]): string {
+  const name = quoteQualified(index.schema, index.name);
+  return (
+    `SELECT x.n FROM ${rowsOf(list)} WITH ORDINALITY AS x(v, k, n)` +
+    ` WHERE NOT EXISTS (SELECT FROM ${name} AS i WHERE i.value = x.v::${type} AND i.keyspace_id = x.k)`
+  );
+}
+
+/** The entries in some blocks of a lookup's table: value, id. */
+export function someEntriesSql(part: string, from: number, to: number): string {
+  return `SELECT value::text, keyspace_id FROM ONLY ${part} WHERE ${blocksCondition(from, to)}`;
+}
+
+/**
+ * The rows that have one of some values: the value's place in the list, from 1, and the columns of the shard key.
+ * `locked`: they stay as they are until the transaction ends.
+ */
+export function rowsOfValuesSql(
+  { column }: Lookup,
+  { schema, name, keyColumns }: ShardedTable,
+  type: string,
+  values: readonly string[],
+  locked: boolean,
+): string {
+  const key = keyColumns.map((own) => `t.${quoteIdentifier(own)}::text`).join(', ');
+  return (
+    `SELECT x.n, ${key} FROM pg_catalog.unnest(${textArray(values)}) WITH ORDINALITY AS x(v, n)` +
+    ` JOIN ${quoteQualified(schema, name)} AS t ON t.${quoteIdentifier(column)} = x.v::${type}` +
+    (locked ? ' FOR SHARE OF t' : '')
+  );
+}
+
 /** Entries as a relation `x (v, k)`, values as text. */
 export function entries(list: readonly LookupEntry[]): string {
+  return `${rowsOf(list)} AS x(v, k)`;
+}
+
+function rowsOf(list: readonly LookupEntry[]): string {
   const values = textArray(list.map(({ value }) => value));
   const ids = `'{${list.map(({ id }) => id).join(',')}}'::pg_catalog.int8[]`;
-  return `ROWS FROM (pg_catalog.unnest(${values}), pg_catalog.unnest(${ids})) AS x(v, k)`;
+  return `ROWS FROM (pg_catalog.unnest(${values}), pg_catalog.unnest(${ids}))`;
 }
 
 /** A text[] of these values, none of which is NULL. */

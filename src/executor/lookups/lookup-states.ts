@@ -98,8 +98,8 @@ JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace`;
 }
 
-/** Value and shard key, as columns, of the rows in some blocks, which stay as they are until the transaction ends. */
-export function lockedRowsSql(
+/** Value and shard key, as columns, of the rows in some blocks that have a value. */
+export function rowValuesSql(
   part: string,
   column: string,
   key: readonly string[],
@@ -109,6 +109,6 @@ export function lockedRowsSql(
   const texts = [column, ...key].map((name) => `${quoteIdentifier(name)}::text`);
   return (
     `SELECT ${texts.join(', ')} FROM ONLY ${part}` +
-    ` WHERE ${blocksCondition(from, to)} AND ${quoteIdentifier(column)} IS NOT NULL FOR SHARE`
+    ` WHERE ${blocksCondition(from, to)} AND ${quoteIdentifier(column)} IS NOT NULL`
   );
 }
