@@ -6,19 +6,28 @@ import { offsetOf } from '../sql/position.js';
  * The values that one execution of the plan needs, in the order of the text. A time is one value,
  * however often the text tells it.
  */
-export function slotsOf(plan: FillPlan): FillSlot[] {
-  const slots: FillSlot[] = [];
+export function slotsOf(plan: FillPlan): readonly FillSlot[] {
+  const places = new SlotPlaces();
   for (const { pieces } of plan.edits) {
-    for (const piece of pieces) {
-      if (typeof piece !== 'string' && knownMoment(piece, slots) < 0) slots.push(piece);
-    }
+    for (const piece of pieces) if (typeof piece !== 'string') places.of(piece);
   }
-  return slots;
+  return places.slots;
 }
 
-/** Where a time is among the values; -1: not yet, or it is no time. */
-function knownMoment({ source }: FillSlot, slots: readonly FillSlot[]): number {
-  return slots.findIndex((other) => isSameMoment(other.source, source));
+/** Where slots are among the values. An INSERT may have one a row. */
+class SlotPlaces {
+  readonly slots: FillSlot[] = [];
+  /** Places of times, by what begins with them. */
+  private readonly moments = new Map<string, number>();
+
+  of(slot: FillSlot): number {
+    const { source } = slot;
+    const known = source.kind === 'moment' ? this.moments.get(source.of) : undefined;
+    if (known !== undefined) return known;
+    const place = this.slots.push(slot) - 1;
+    if (source.kind === 'moment') this.moments.set(source.of, place);
+    return place;
+  }
 }
 
 /** Whether both are one time of an execution. */
@@ -55,11 +64,7 @@ export function fillText(
   const parts: Buffer[] = [];
   const kept: Kept[] = [];
   let size = 0;
-  const slots: FillSlot[] = [];
-  const placeOf = (slot: FillSlot): number => {
-    const known = knownMoment(slot, slots);
-    return known >= 0 ? known : slots.push(slot) - 1;
-  };
+  const places = new SlotPlaces();
   const keep = (start: number, end: number): void => {
     kept.push({ start, end, filledStart: size });
     parts.push(text.subarray(start, end));
@@ -70,7 +75,7 @@ export function fillText(
     keep(at, offsetOf(start, literals));
     let made = '';
     for (const piece of pieces) {
-      made += typeof piece === 'string' ? piece : sqlOf(piece, placeOf(piece));
+      made += typeof piece === 'string' ? piece : sqlOf(piece, places.of(piece));
     }
     const bytes = Buffer.from(made);
     parts.push(bytes);
