@@ -270,7 +270,9 @@ export class ExtendedQuery {
   sync(): boolean {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
-    const only = session.listening.mustEndByItself ? null : this.pipeline.only;
+    // A participant may have begun anew behind the error of another one, which its own ReadyForQuery would hide.
+    const aside = session.work.failed && !this.awaitsControl;
+    const only = aside || session.listening.mustEndByItself ? null : this.pipeline.only;
     if (only !== null && !this.skipping && this.loss === null) {
       // Its own ReadyForQuery tells what has become of it.
       this.startBatch();

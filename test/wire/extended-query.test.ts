@@ -104,6 +104,14 @@ tell('wire_extended', [
     batch(close('P', 'p'), execute('p')),
     asks('ROLLBACK'),
   ]),
+  ...each('whose portal is closed in a transaction that has failed', (sql) => [
+    asks('BEGIN'),
+    batch(parse(sql, 's'), bind({ statement: 's', portal: 'p', values: ['11'] }), execute('p', 1)),
+    asks("UPDATE items SET name = 'void'", 'SELECT 1/0'),
+    batch(close('P', 'p')),
+    batch(close('P', 'p'), close('S', 's')),
+    asks('SELECT 1', 'COMMIT', "SELECT count(*) FROM items WHERE name = 'void'"),
+  ]),
   ...each('prepared once, and run before, in and behind a transaction', (sql) => [
     batch(parse(sql, 's')),
     batch(bind({ statement: 's', values: ['3'] }), execute()),
