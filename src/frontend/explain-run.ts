@@ -27,13 +27,16 @@ import { startOperation, type RunRequest, type StatementRun } from './statement-
 /** What a statement that was run for EXPLAIN ANALYZE gave. */
 interface Ran {
   rows: number;
+  /** Of a statement that writes: how many rows, as its tag says; null: it does not. */
+  affected: number | null;
   bytes: number;
   milliseconds: number;
 }
 
 /**
  * EXPLAIN of a statement over several shards: our own tree, with what the shards say of their parts. ANALYZE runs the
- * statement as it would run by itself, counts its rows, and then asks the shards to analyze what each of them runs.
+ * statement as it would run by itself, counts its rows, and then asks the shards to analyze what each of them runs;
+ * but where that writes, it would be done twice.
  */
 export class ExplainRun implements StatementRun {
   shards: readonly Shard[] = [];
@@ -48,7 +51,7 @@ export class ExplainRun implements StatementRun {
   private readonly asked: readonly PlanNode[];
   /** The statement itself, for ANALYZE; null: it is not run. */
   private run: StatementRun | null = null;
-  private readonly ran: Ran = { rows: 0, bytes: 0, milliseconds: 0 };
+  private readonly ran: Ran = { rows: 0, affected: null, bytes: 0, milliseconds: 0 };
   private problem: () => Buffer | null = none;
 
   constructor(
@@ -65,7 +68,7 @@ export class ExplainRun implements StatementRun {
       const find = (): readonly Shard[] => readersOf(session, selector);
       return source === undefined ? find() : withSourceText(session, source, find);
     });
-    this.asked = withPushed(this.tree);
+    this.asked = spec.once ? [] : withPushed(this.tree);
     if (spec.analyze) {
       this.leavesOpen = true;
       this.run = this.statement(plan, choose);
@@ -124,7 +127,11 @@ export class ExplainRun implements StatementRun {
       if (problem !== null) onDone({ ok: false, error: problem });
       else if (!outcome.ok) onDone(withoutPlace(outcome));
       else if (loss !== null) onDone(loss);
-      else this.ask(backends, paramTypes, onDone);
+      else if (this.spec.once) {
+        const affected = AFFECTED.exec(outcome.tag);
+        if (affected !== null) this.ran.affected = Number(affected[1]);
+        this.tell([], onDone);
+      } else this.ask(backends, paramTypes, onDone);
     });
   }
 
@@ -134,7 +141,7 @@ export class ExplainRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    const { session, request, spec, asked } = this;
+    const { request, spec, asked } = this;
     const endsWithSync = request.endsWithSync && !spec.analyze;
     const serializes =
       Number.parseInt(backends[0]?.parameters.get('server_version') ?? '', 10) >= 17;
@@ -151,11 +158,15 @@ export class ExplainRun implements StatementRun {
           onDone({ ok: false, error: answers });
           return;
         }
-        this.answer(request.host ?? session, this.factsOf(answers));
-        onDone({ ok: true, tag: 'EXPLAIN' });
+        this.tell(answers, onDone);
       },
     });
-    startOperation(session, plans);
+    startOperation(this.session, plans);
+  }
+
+  private tell(answers: readonly string[][], onDone: (outcome: Outcome) => void): void {
+    this.answer(this.request.host ?? this.session, this.factsOf(answers));
+    onDone({ ok: true, tag: 'EXPLAIN' });
   }
 
   private factsOf(answers: readonly string[][]): FactsOf {
@@ -199,8 +210,12 @@ export class ExplainRun implements StatementRun {
   }
 }
 
-function ranFacts({ rows, bytes, milliseconds }: Ran): NodeFacts['properties'] {
+/** The tag of a statement that writes. */
+const AFFECTED = /^(?:INSERT 0|UPDATE|DELETE|MERGE) (\d+)$/;
+
+function ranFacts({ rows, affected, bytes, milliseconds }: Ran): NodeFacts['properties'] {
   return [
+    ...(affected === null ? [] : [['Affected Rows', affected] as const]),
     ['Actual Rows', rows],
     ['Actual Bytes', bytes],
     ['Actual Milliseconds', milliseconds],

@@ -76,15 +76,12 @@ function explainRoute(
   const writes = options.analyze && plan.writes;
   const explained: RoutePlan = { ...plan, verb: 'explain', writes };
   if (plan.many.kind === 'refuse') return explained;
-  if (writes) {
-    const many = { kind: 'refuse', refusal: severalShards('ANALYZE of a write') } as const;
-    return { ...explained, many };
-  }
   if (start === null || options.format === 'other') {
     return { ...explained, many: { kind: 'refuse', refusal: severalShards('this form') } };
   }
   const sql = textFrom(start, context);
-  const explain: ExplainSpec = { ...options, format: options.format, of: plan.many, sql };
+  const { format } = options;
+  const explain: ExplainSpec = { ...options, format, of: plan.many, sql, once: writes };
   // The statement's text is in the plan, so the plan is good for these literals only.
   context.constants.dependOnAll();
   return { ...explained, many: { kind: 'explain', explain } };

@@ -256,6 +256,8 @@ export interface ExplainSpec {
   /** Options for the shards' own EXPLAIN but FORMAT, as SQL: `ANALYZE, BUFFERS off`; may be empty. */
   readonly options: string;
   readonly analyze: boolean;
+  /** It is run, and changes or locks rows: the shards must not run their parts once more to tell of them. */
+  readonly once: boolean;
   /** The shards' own plans are shown too. */
   readonly verbose: boolean;
   readonly format: 'text' | 'json';

@@ -163,7 +163,12 @@ describe('refused or wrong', () => {
   test.each([
     ['an unknown option', 'EXPLAIN (nonsense) SELECT * FROM orders', '42601'],
     ['an option with a bad value', 'EXPLAIN (COSTS maybe) SELECT * FROM orders', '42601'],
-    ['ANALYZE of a write', 'EXPLAIN ANALYZE UPDATE orders SET amount = 1', '0A000'],
+    [
+      'ANALYZE of rows of VALUES',
+      'EXPLAIN ANALYZE INSERT INTO orders VALUES (1001, 1), (1002, 2), (1003, 3), (1004, 4)',
+      '0A000',
+    ],
+    ['ANALYZE of an error', 'EXPLAIN ANALYZE UPDATE orders SET amount = 1 / (id - 3)', '22012'],
     ['other formats', 'EXPLAIN (FORMAT yaml) SELECT * FROM orders', '0A000'],
     ['a column that is not there', 'EXPLAIN SELECT nothing FROM orders', '42703'],
   ])('%s', async (_, sql, code) => {
@@ -171,8 +176,63 @@ describe('refused or wrong', () => {
     await expect(client.query('SELECT 1')).resolves.toMatchObject({ rowCount: 1 });
   });
 
-  test('ANALYZE of a write has written nothing', async () => {
-    const { rows } = await client.query('SELECT id FROM orders WHERE amount <> id % 7');
+  test('they have written nothing', async () => {
+    const { rows } = await client.query(
+      'SELECT id FROM orders WHERE amount <> id % 7 OR id > 1000',
+    );
     expect(rows).toEqual([]);
+  });
+});
+
+describe('ANALYZE of a write does it once, and tells how many rows it was', () => {
+  const sum = async (): Promise<number> => {
+    const { rows } = await client.query<{ n: number }>('SELECT sum(amount)::int AS n FROM orders');
+    return rows[0]!.n;
+  };
+
+  test.each([
+    ['UPDATE', 'UPDATE orders SET amount = amount + 1', 200, 200],
+    [
+      'UPDATE with rows of others',
+      'UPDATE orders o SET amount = o.amount + 1 FROM settings s WHERE s.k = 1',
+      200,
+      200,
+    ],
+    ['DELETE with RETURNING', 'DELETE FROM orders WHERE id >= 198 RETURNING *', 2, null],
+    ['INSERT of a query', 'INSERT INTO orders SELECT id + 5000, id, 1 FROM orders', 198, 198],
+    [
+      'UPDATE of the shard key',
+      'UPDATE orders SET customer_id = customer_id + 10000 WHERE customer_id > 4000',
+      198,
+      0,
+    ],
+  ])('%s', async (_, sql, rows, added) => {
+    const before = await sum();
+    const plan = await explainJson(`EXPLAIN (ANALYZE, FORMAT json) ${sql}`);
+    expect(plan['Affected Rows']).toBe(rows);
+    expect(plan['Actual Rows']).toBe(sql.includes('RETURNING') ? rows : 0);
+    expect(plan['Actual Milliseconds']).toBeGreaterThan(0);
+    if (added !== null) expect((await sum()) - before).toBe(added);
+  });
+
+  test('in a transaction that is rolled back', async () => {
+    const before = await sum();
+    await client.query('BEGIN');
+    const lines = await explain('EXPLAIN (ANALYZE, VERBOSE) DELETE FROM orders');
+    expect(lines.join('\n')).toMatch(/Affected Rows: 396/);
+    expect(await sum()).toBeNull();
+    await client.query('ROLLBACK');
+    expect(await sum()).toBe(before);
+  });
+
+  test('row locks are taken', async () => {
+    await client.query('BEGIN');
+    await explain('EXPLAIN ANALYZE SELECT * FROM orders WHERE amount > 2 ORDER BY id FOR UPDATE');
+    const other = await connectPg(scene.proxy.url);
+    await expect(
+      other.query('SELECT * FROM orders WHERE amount > 2 ORDER BY id FOR UPDATE NOWAIT'),
+    ).rejects.toMatchObject({ code: '55P03' });
+    await other.end();
+    await client.query('ROLLBACK');
   });
 });
