@@ -29,6 +29,7 @@ import type { Topology } from './keyspace/topology.js';
 import { Metrics } from './metrics/metrics.js';
 import { Planner } from './planner/planner.js';
 import { Parser } from './sql/parser.js';
+import { crashHook } from './transaction/crash-points.js';
 import { OwnLinks } from './transaction/own-links.js';
 import { TwoPhase } from './transaction/two-phase.js';
 import type { UnitOfWork } from './transaction/unit-of-work.js';
@@ -70,6 +71,7 @@ export class Server {
   private readonly auditLinks: OwnLinks;
   private readonly lookups: LookupKeeper;
   private readonly directories: Directories;
+  private readonly crash = crashHook(process.env);
   private readonly tierLinks: OwnLinks;
   private readonly tiers: TierKeeper;
   private listener: Listener | null = null;
@@ -106,7 +108,7 @@ export class Server {
       topology: () => this.config.topology,
       catalog: () => this.catalog!,
       queueTimeoutMs: () => this.config.pool.queueTimeoutMs,
-      ...{ directories: this.directories, metrics: this.metrics, logger },
+      ...{ directories: this.directories, crash: this.crash, metrics: this.metrics, logger },
     });
     this.lookups = new LookupKeeper({
       links: this.lookupLinks,
@@ -172,9 +174,7 @@ export class Server {
     this.listener = new Listener(this.context, (visitor) => new ConsoleSession(console, visitor));
     const console = this.consoleContext(this.context, this.listener);
     const port = await this.listener.listen();
-    void ddlJobs.report();
-    this.tiers.start();
-    schemas.look();
+    this.startKeepers(this.context);
     this.watch = watchConfig(
       this.file,
       {
@@ -198,6 +198,13 @@ export class Server {
       },
       'listening',
     );
+  }
+
+  /** What is done by itself, now and then. */
+  private startKeepers({ ddlJobs, schemas }: Pick<SessionContext, 'ddlJobs' | 'schemas'>): void {
+    void ddlJobs.report();
+    schemas.look();
+    this.tiers.start();
   }
 
   /** Resolves to what is wrong with the file, which then changes nothing. */
@@ -350,6 +357,7 @@ export class Server {
       stats: new StatsHistory(this.metrics),
       inDoubt: () => this.twoPhase!.inDoubt(),
       auditLinks: this.auditLinks,
+      crash: this.crash,
       tiers: this.tiers,
       reload: () => this.reload(),
       shutDown: (waitForClients) => {

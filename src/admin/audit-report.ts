@@ -7,6 +7,7 @@ import { Directories } from '../executor/directories/directories.js';
 import type { AuditHost } from '../executor/audit/audit-host.js';
 import { nameOf, type Finding } from '../executor/audit/finding.js';
 import type { Table } from '../keyspace/topology.js';
+import { noCrash } from '../transaction/crash-points.js';
 import { OwnLinks } from '../transaction/own-links.js';
 import { createLogger } from '../util/logger.js';
 
@@ -44,7 +45,7 @@ export async function runAudit(
     const signal = new AbortController().signal;
     const query: ShardQuery = (shard, sql, timeoutMs) => links.query(shard, sql, timeoutMs);
     const directories = new Directories(query, () => topology, createLogger('silent'));
-    const host = { links, topology, catalog, directories, tell, signal };
+    const host = { links, topology, catalog, directories, crash: noCrash, tell, signal };
     return await auditAll(host, tables, out);
   } catch (error) {
     out.write(`broken off: ${(error as Error).message}\n`);

@@ -4,9 +4,11 @@ import type { RunWatch } from './command.js';
 import type { ConsoleContext } from './console-context.js';
 
 /** What an audit or a repair that somebody asks for on the console works with. */
-export function auditHost({ proxy, auditLinks }: ConsoleContext, watch: RunWatch): AuditHost {
+export function auditHost(context: ConsoleContext, watch: RunWatch): AuditHost {
+  const { proxy, auditLinks, crash } = context;
   return {
     ...watch,
+    crash,
     topology: proxy.config.topology,
     catalog: proxy.planner.catalog,
     directories: proxy.directories,

@@ -21,6 +21,7 @@ export interface ConsoleContext {
   readonly stats: StatsHistory;
   /** Connections to the shards for audits and repairs. */
   readonly auditLinks: AuditHost['links'];
+  readonly crash: AuditHost['crash'];
   readonly tiers: Pick<TierKeeper, 'list'>;
   /** Stops the proxy, as a signal does. `waitForClients`: only when all have left by themselves. */
   readonly shutDown: (waitForClients: boolean) => void;

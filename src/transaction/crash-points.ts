@@ -26,6 +26,14 @@ export const crashPoints = [
   'recovery-settled',
   /** Recovery has carried it out on one leg. */
   'recovery-finished-leg',
+  /** Rows that move (REPAIR, MOVE, the job of `tiered`): one leg is prepared. */
+  'rows-first-prepared',
+  /** All legs are; the decider has not been told to commit. */
+  'rows-prepared',
+  /** The decider has committed, nobody else knows. */
+  'rows-decided',
+  /** All have; whoever moves them does not know. */
+  'rows-moved',
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
 export type CrashHook = (reached: CrashPoint) => void;

@@ -158,7 +158,9 @@ describe('the proxy is killed', () => {
       ...duringRecovery.map(([, again]) => again),
       'before-undo',
     ]);
-    expect([...tested].sort()).toEqual([...crashPoints].sort());
+    // Those of rows that move: moves-crash.test.ts.
+    const own = crashPoints.filter((point) => !point.startsWith('rows-'));
+    expect([...tested].sort()).toEqual([...own].sort());
   });
 
   test('and two others recover at the same time', async () => {

@@ -1,6 +1,7 @@
 import { BackendError } from '../../backend/backend-error.js';
 import type { Catalog } from '../../keyspace/catalog.js';
 import type { Shard, Topology } from '../../keyspace/topology.js';
+import type { CrashHook } from '../../transaction/crash-points.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import type { Directories } from '../directories/directories.js';
 import { EXACT_TEXTS } from '../table-parts.js';
@@ -13,6 +14,8 @@ export interface AuditHost {
   readonly directories: Pick<Directories, 'where'>;
   /** Hears how far it has come, a line now and then. */
   readonly tell: (progress: string) => void;
+  /** Hears of its way through a transaction. */
+  readonly crash: CrashHook;
   /** Breaks it off before its next step. */
   readonly signal: AbortSignal;
 }

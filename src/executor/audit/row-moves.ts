@@ -132,8 +132,11 @@ export class RowMoves {
     const leg = legGid(transaction, 1);
     await ask(decideSql(transaction));
     await askTarget(prepareSql(leg));
+    this.host.crash('rows-prepared');
     await ask('COMMIT');
+    this.host.crash('rows-decided');
     await askTarget(finishSql('commit', leg));
+    this.host.crash('rows-moved');
     return { moved: stored.length, conflicts };
   }
 

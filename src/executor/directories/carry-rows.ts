@@ -143,10 +143,16 @@ async function carryOnce(
     gid: legGid(transaction, place + 1),
   }));
   await ask(decideSql(transaction));
-  for (const leg of legs) await leg.ask(prepareSql(leg.gid));
+  for (const leg of legs) {
+    await leg.ask(prepareSql(leg.gid));
+    host.crash('rows-first-prepared');
+  }
   carry.onDeciding();
+  host.crash('rows-prepared');
   await ask('COMMIT');
+  host.crash('rows-decided');
   for (const leg of legs) await leg.ask(finishSql('commit', leg.gid));
+  host.crash('rows-moved');
   return repairs;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlError } from '../../errors/sql-error.js';
 import type { Shard } from '../../keyspace/topology.js';
-import { STEP_TIMEOUT_MS, type AuditHost } from '../audit/audit-host.js';
+import type { Ask } from '../audit/audit-host.js';
 
 /** How long transactions that have begun may take to end. */
 const OPEN_MAX_MS = 60_000;
@@ -21,33 +21,34 @@ const SNAPSHOTS_SQL =
   " AND datname = pg_catalog.current_database() AND backend_type = 'client backend'" +
   ' AND pid <> pg_catalog.pg_backend_pid()';
 
-/** Resolves when all transactions that a shard has by now have ended. Rejects with SqlError 55000 after a minute. */
-export function transactionsEnded(host: AuditHost, shard: Shard): Promise<void> {
-  return ended(host, shard, TRANSACTIONS_SQL);
+/**
+ * Resolves when all transactions that a shard has by now have ended. `ask`: outside of a transaction. Rejects with
+ * SqlError 55000 after a minute.
+ */
+export function transactionsEnded(ask: Ask, shard: Shard, signal: AbortSignal): Promise<void> {
+  return ended(ask, shard, TRANSACTIONS_SQL, signal);
 }
 
-/** Resolves when nobody reads a shard as of now or earlier any more. Rejects with SqlError 55000 after a minute. */
-export function snapshotsEnded(host: AuditHost, shard: Shard): Promise<void> {
-  return ended(host, shard, SNAPSHOTS_SQL);
+/** The same of those that read as of now or earlier. */
+export function snapshotsEnded(ask: Ask, shard: Shard, signal: AbortSignal): Promise<void> {
+  return ended(ask, shard, SNAPSHOTS_SQL, signal);
 }
 
 /** Resolves when a query has given none of the texts any more that it gives now. */
-async function ended({ links, signal }: AuditHost, shard: Shard, sql: string): Promise<void> {
-  await links.session(shard, STEP_TIMEOUT_MS, async (ask) => {
-    const found = async (): Promise<string[]> => (await ask(sql)).map(([text]) => text!);
-    let left = new Set(await found());
-    const deadline = performance.now() + OPEN_MAX_MS;
-    while (left.size > 0) {
-      if (performance.now() > deadline) {
-        throw sqlError(
-          'object_not_in_prerequisite_state',
-          `transactions on shard "${shard.name}" have been open for too long`,
-          { hint: 'Try again when they have ended.' },
-        );
-      }
-      await sleep(ASK_EVERY_MS, undefined, { signal });
-      const still = await found();
-      left = new Set(still.filter((text) => left.has(text)));
+async function ended(ask: Ask, { name }: Shard, sql: string, signal: AbortSignal): Promise<void> {
+  const found = async (): Promise<string[]> => (await ask(sql)).map(([text]) => text!);
+  let left = new Set(await found());
+  const deadline = performance.now() + OPEN_MAX_MS;
+  while (left.size > 0) {
+    if (performance.now() > deadline) {
+      throw sqlError(
+        'object_not_in_prerequisite_state',
+        `transactions on shard "${name}" have been open for too long`,
+        { hint: 'Try again when they have ended.' },
+      );
     }
-  });
+    await sleep(ASK_EVERY_MS, undefined, { signal });
+    const still = await found();
+    left = new Set(still.filter((text) => left.has(text)));
+  }
 }

@@ -24,7 +24,8 @@ export interface KeyMove {
   readonly queueTimeoutMs: number;
 }
 
-const ASK_EVERY_MS = 100;
+/** From a backend to what is sent over it. */
+const PAUSE_MS = 100;
 
 /**
  * Gives a key of a directory another shard, and takes its rows there. Rejects with SqlError: 0A000 where the table has
@@ -131,7 +132,8 @@ export async function giveShards(
     marked.push({ move, before: before ?? undefined });
   }
   if (marked.length === 0) return moves.map(() => STAYS);
-  const unquiet = await quiet(host, queueTimeoutMs).then(
+  const home = homeOf(host.topology, directory.table);
+  const unquiet = await quiet(host, { shard: home, ask: askHome }, queueTimeoutMs).then(
     () => null,
     (failure: Error) => failure,
   );
@@ -172,7 +174,9 @@ async function carryMarked(
   const repairs = await carryRows(host, {
     ...{ directory, id, tables, shards, target, askHome, onDeciding },
   });
-  await snapshotsEnded(host, target);
+  await host.links.session(target, STEP_TIMEOUT_MS, (ask) =>
+    snapshotsEnded(ask, target, host.signal),
+  );
   await unmark(askHome, directory, move);
   return repairs;
 }
@@ -206,10 +210,19 @@ function hashOf(
  * Waits until every proxy refuses statements with the key, and what had begun before has ended, whatever it has used so
  * far: it may have rows of the key on their way to their shard.
  */
-async function quiet(host: AuditHost, queueTimeoutMs: number): Promise<void> {
-  const { signal, tell, topology } = host;
+async function quiet(
+  host: AuditHost,
+  home: { readonly shard: Shard; readonly ask: Ask },
+  queueTimeoutMs: number,
+): Promise<void> {
+  const { signal, tell, topology, links } = host;
   tell('waiting until all proxies know of it');
-  await sleep(Math.max(MARKED_MS, queueTimeoutMs + ASK_EVERY_MS), undefined, { signal });
+  await sleep(Math.max(MARKED_MS, queueTimeoutMs + PAUSE_MS), undefined, { signal });
   tell('waiting for transactions that are open');
-  for (const shard of topology.shards) await transactionsEnded(host, shard);
+  for (const shard of topology.shards) {
+    const wait = (ask: Ask): Promise<void> => transactionsEnded(ask, shard, signal);
+    // There are few links to a shard, and several may move at a time.
+    if (shard === home.shard) await wait(home.ask);
+    else await links.session(shard, STEP_TIMEOUT_MS, wait);
+  }
 }

@@ -20,6 +20,7 @@ export interface TierKeeperHost {
   readonly catalog: () => Catalog;
   readonly queueTimeoutMs: () => number;
   readonly directories: AuditHost['directories'];
+  readonly crash: AuditHost['crash'];
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -94,10 +95,10 @@ export class TierKeeper {
   }
 
   private async lookAt(directory: KeyDirectory, signal: AbortSignal, log: Logger): Promise<void> {
-    const { links, topology, catalog, directories, queueTimeoutMs } = this.host;
+    const { links, topology, catalog, directories, crash, queueTimeoutMs } = this.host;
     if (!(await this.list(directory)).some(isDue)) return;
     const host: AuditHost = {
-      ...{ links, directories, signal },
+      ...{ links, directories, crash, signal },
       topology: topology(),
       catalog: catalog(),
       tell: (progress) => log.debug({ progress }, 'moving a period'),
