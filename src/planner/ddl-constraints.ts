@@ -7,7 +7,7 @@ import type {
   IndexStmt,
 } from '@pgsql/types';
 import { keyList } from '../keyspace/key-columns.js';
-import type { Lookup, ShardedTable } from '../keyspace/topology.js';
+import type { Lookup, ShardedTable, Table } from '../keyspace/topology.js';
 import { rangeVarText, stringsOf } from './ast.js';
 import { checkPartition, sameHome } from './ddl-rows.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
@@ -157,27 +157,34 @@ function checkForeignKey(
     const clears = ['n', 'd'].includes(constraint.fk_del_action ?? '');
     if (followsKeys(local, foreign, own, theirs) && !clears) return;
   }
-  const hint =
-    own.type === 'sharded' && theirs.type === 'sharded'
-      ? `Let the shard keys be part of it: FOREIGN KEY (${keyList(own)}, ...) REFERENCES ${theirs.name} (${keyList(theirs)}, ...).`
-      : 'Only references to reference tables, and between shard keys, can be checked by a shard.';
   refuse(
     `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" that does not follow the shard keys is not supported`,
-    hint,
+    foreignKeyHint(own, theirs),
   );
 }
 
-/** Whether the columns of one shard key refer to those of the other, in their order. */
+function foreignKeyHint(own: Table, theirs: Table): string {
+  if (own.type !== 'sharded' || theirs.type !== 'sharded') {
+    return 'Only references to reference tables, and between shard keys, can be checked by a shard.';
+  }
+  if (own.vindex.mapping !== theirs.vindex.mapping) {
+    return 'Give both tables vindexes of one type with the same options: equal keys of these may be on different shards.';
+  }
+  return `Let the shard keys be part of it: FOREIGN KEY (${keyList(own)}, ...) REFERENCES ${theirs.name} (${keyList(theirs)}, ...).`;
+}
+
+/** Whether the columns of one shard key refer to those of the other in their order, and equal keys are on one shard. */
 function followsKeys(
   local: readonly string[],
   foreign: readonly string[],
-  { keyColumns: own }: ShardedTable,
-  { keyColumns: theirs }: ShardedTable,
+  { keyColumns: own, vindex }: ShardedTable,
+  { keyColumns: theirs, vindex: other }: ShardedTable,
 ): boolean {
   // Without a list it refers to the primary key, which holds the shard key; of one column, it is that.
   const isBare = foreign.length === 0 && local.length === 1;
   const named = isBare ? theirs : foreign;
   return (
+    vindex.mapping === other.mapping &&
     own.length === theirs.length &&
     own.every((name, place) => {
       const at = local.indexOf(name);

@@ -31,6 +31,7 @@ beforeAll(async () => {
         items: { shard_key: ['tenant', 'order_id'], vindex: 'by_tenant' },
         visits: { shard_key: ['tenant', 'page'], vindex: 'by_tenant' },
         tenants: { shard_key: 'id' },
+        hashed: { shard_key: ['tenant', 'id'] },
       },
     },
     [
@@ -39,6 +40,7 @@ beforeAll(async () => {
          FOREIGN KEY (tenant, order_id) REFERENCES orders (tenant, id) ON DELETE CASCADE)`,
       'CREATE TABLE visits (tenant int4, page text, n int4)',
       'CREATE TABLE tenants (id int4 PRIMARY KEY, name text)',
+      'CREATE TABLE hashed (tenant int4, id int8)',
       'CREATE TABLE plain (tenant int4, id int8, n int4)',
       `INSERT INTO tenants SELECT i, 't' || i FROM generate_series(0, 8) i`,
       `INSERT INTO orders SELECT i, i % 8, i * 7 % 13 FROM generate_series(1, 80) i`,
@@ -278,6 +280,9 @@ describe('writing', () => {
     `UPDATE visits SET page = page || '!' WHERE tenant = 5 RETURNING page`,
     `UPDATE visits SET page = 'one' WHERE tenant = 6`,
     `UPDATE visits SET tenant = 1 WHERE tenant = 7`,
+    `UPDATE visits SET tenant = 3, page = 'moved' WHERE tenant = 5 AND n = 1`,
+    `UPDATE visits SET tenant = 1, page = 'moved' WHERE tenant = 1 AND n = 5 RETURNING page`,
+    `UPDATE visits SET tenant = 5, page = 'stays' WHERE tenant = 5 AND n = 2`,
     `UPDATE visits SET tenant = 9 WHERE tenant = 2 AND n < 8`,
     `UPDATE orders SET id = id + 5000 WHERE tenant = 4 AND id > 60 AND id % 3 = 0`,
     `UPDATE visits v SET n = v.n + 20 FROM orders o WHERE o.tenant = v.tenant AND o.tenant = 3`,
@@ -338,6 +343,10 @@ describe('refused', () => {
       /null value in shard key/,
     ],
     ['CREATE UNIQUE INDEX ON orders (tenant, n)', /must contain its shard key "tenant, id"/],
+    [
+      'ALTER TABLE hashed ADD FOREIGN KEY (tenant, id) REFERENCES orders (tenant, id)',
+      /does not follow the shard keys/,
+    ],
     [
       'ALTER TABLE visits ADD FOREIGN KEY (tenant) REFERENCES tenants (id)',
       /does not follow the shard keys/,
