@@ -15,7 +15,7 @@ import { typeFamily, type Variable } from './model.js';
 import { UNDETERMINED, type ParamHint } from './params.js';
 import { noteReach } from './reach.js';
 import { refuse } from './refusals.js';
-import { resolveColumn } from './scopes.js';
+import { resolveColumn, TABLE_OID } from './scopes.js';
 
 /**
  * Nodes that only combine the values of their children. Anything that is not known by name is
@@ -109,7 +109,10 @@ function visitColumn(reference: ColumnRef, place: Place, analysis: Analysis): vo
       analysis.columnLevels?.add(resolved.level);
       return;
     case 'systemColumn':
-      analysis.systemColumn ??= resolved.name;
+      // What is told of the others holds for all.
+      if (analysis.systemColumn === null || analysis.systemColumn === TABLE_OID) {
+        analysis.systemColumn = resolved.name;
+      }
       return;
     case 'none':
       // `row.function` calls a function; a bare name never does.

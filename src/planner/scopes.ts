@@ -44,7 +44,9 @@ export type ResolvedColumn =
   /** No column: an error that PostgreSQL will raise, or `row.function`. */
   | { readonly kind: 'none'; readonly field: string };
 
-const systemColumns = new Set(['ctid', 'tableoid', 'xmin', 'xmax', 'cmin', 'cmax']);
+/** The one system column that means something on more than one shard. */
+export const TABLE_OID = 'tableoid';
+const systemColumns = new Set(['ctid', TABLE_OID, 'xmin', 'xmax', 'cmin', 'cmax']);
 const UNKNOWN_FIELD = { kind: 'none', field: '' } as const;
 
 /** What a column reference means at a place, found from the inside outwards. */

@@ -63,6 +63,27 @@ test('a partition is read and written by its own name', async () => {
   expect(await misplacedRows(databases, 'events', 'id', 'hashint4extended')).toEqual([]);
 });
 
+test('rows tell which partition they are in', async () => {
+  for (const sql of [
+    'SELECT tableoid::regclass AS part, count(*), min(at) FROM events GROUP BY 1 ORDER BY 1',
+    'SELECT tableoid::regclass, * FROM events WHERE id > 40 ORDER BY tableoid, id LIMIT 30',
+    `SELECT e.*, e.tableoid::regclass::text FROM events e WHERE tableoid = 'events_24'::regclass ORDER BY id`,
+    `SELECT count(*) FROM events WHERE tableoid IN ('events_25_low'::regclass, 'kinds'::regclass)`,
+    `SELECT a.tableoid::regclass::text, b.tableoid::regclass, count(*) FROM events a
+      LEFT JOIN events b ON b.id = a.kind AND b.tableoid = a.tableoid GROUP BY 1, 2 ORDER BY 1, 2`,
+    'SELECT c.relname, count(*) FROM events e JOIN pg_class c ON c.oid = e.tableoid GROUP BY 1 ORDER BY 1',
+    'SELECT tableoid::regclass FROM kinds',
+    'SELECT tableoid FROM events a, events b',
+  ]) {
+    await scene.comparison.expectSame(sql);
+  }
+  await scene.comparison.expectRefused('SELECT tableoid::regclass, e FROM events e');
+  // A number is the one that the name has for every client.
+  const numbers = `SELECT count(*) FROM events WHERE tableoid = 'events_24'::regclass::oid
+    AND tableoid::int8 = (SELECT oid::int8 FROM pg_class WHERE relname = 'events_24')`;
+  await scene.comparison.expectSame(numbers);
+});
+
 test('what a WITH query changes in a partition is not seen through the whole', async () => {
   await scene.comparison.expectRefused(
     'WITH gone AS (DELETE FROM events_24 WHERE id < 3 RETURNING *) SELECT count(*) FROM events',

@@ -53,8 +53,12 @@ export class ColumnUse {
   }
 
   needs(range: RangeVar, column: string): boolean {
-    if (this.needsAll(range) || this.#names.has(column)) return true;
-    return this.#qualified.get(nameOf(range))?.has(column) === true;
+    return this.needsAll(range) || this.names(range, column);
+  }
+
+  /** Whether something is called as this column of the table is. */
+  names(range: RangeVar, column: string): boolean {
+    return this.#names.has(column) || this.#qualified.get(nameOf(range))?.has(column) === true;
   }
 
   #visit(node: Node): void {

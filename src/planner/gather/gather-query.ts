@@ -2,6 +2,7 @@ import type { RangeVar, SelectStmt } from '@pgsql/types';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
 import { stringsOf } from '../ast.js';
+import type { Occurrence } from '../model.js';
 import { tablesOf, type Tables } from '../placement.js';
 import type {
   ColumnTerm,
@@ -13,12 +14,14 @@ import type {
   ShardSelector,
 } from '../plan.js';
 import { refuse } from '../refusals.js';
+import { TABLE_OID } from '../scopes.js';
 import type { StatementContext } from '../statement-context.js';
 import { columnsOfTerm } from '../terms.js';
 import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
 import { tableInput, viewInput } from './table-input.js';
+import { hideTableOids, TABLE_NAME, withTableOids } from './table-oids.js';
 import { StatementText } from './text-edits.js';
 import { withValueLinks, type Origin } from './value-links.js';
 import { widenGroup } from './wider-group.js';
@@ -39,11 +42,13 @@ export function gatherQuery(
   analysis: Analysis,
   context: StatementContext,
 ): GatherSpec {
-  refuseEffects(analysis);
+  refuseEffects(analysis, TABLE_OID);
   const tables = tablesOf(analysis);
   const home = homeOf(tables, analysis);
   context.constants.dependOnAll();
-  const gathering = new Gathering(tables, home, true, analysis, context);
+  // What shards answer alone would tell numbers of their own.
+  const pushes = analysis.systemColumn === null;
+  const gathering = new Gathering(tables, home, pushes, analysis, context);
   const final = gathering.text(statement, context);
   const inputs = withValueLinks(gathering.inputs, gathering.origins);
   const readsInPlace = isReadOnce(inputs, tables, home, analysis);
@@ -64,7 +69,7 @@ export function tableInputs(
   analysis: Analysis,
   context: StatementContext,
 ): TableInputs {
-  refuseEffects(analysis);
+  refuseEffects(analysis, null);
   const gathering = new Gathering(tablesOf(analysis), home, false, analysis, context);
   const text = gathering.text(statement, context);
   return { text, inputs: gathering.inputs, origins: gathering.origins };
@@ -132,6 +137,7 @@ class Gathering {
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
     new WholeRows(statement, skip, moved, analysis).giveTypes(text);
+    if (analysis.systemColumn !== null) hideTableOids(select, use.ranges, analysis, text);
     for (const range of moved) text.replaceTable(range, this.#relation(range, use, search));
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
@@ -159,6 +165,7 @@ class Gathering {
       const occurrence = analysis.ranges.get(range)!;
       const input = tableInput(range, occurrence, use, analysis, context);
       const { primaryKey } = input;
+      if (input.columns.includes(TABLE_NAME)) return this.#withTableOids(input, occurrence);
       const isFree =
         primaryKey !== null && widenGroup(range, occurrence, input, search.text, analysis);
       return [this.#add(isFree ? { ...input, primaryKey: null } : input, occurrence)];
@@ -171,6 +178,16 @@ class Gathering {
     const { length: end } = bytes;
     const inside = { ...context, bytes, textStart: 0, textEnd: end, start: 0, end };
     return ['(', ...this.text(view.select, inside), ')'];
+  }
+
+  #withTableOids(input: GatherInput, occurrence: Occurrence): FinalPiece[] {
+    if (input.primaryKey !== null) {
+      refuse(
+        `system column "${TABLE_OID}" over several shards beside GROUP BY that counts on the primary key is not supported`,
+        'Name all the columns in GROUP BY.',
+      );
+    }
+    return withTableOids(this.#add(input, occurrence), input);
   }
 
   /** Tables that are read alike share one input. */
@@ -191,8 +208,11 @@ class Gathering {
 /** What a pushed query is called where it stood; nothing outside its parentheses sees it. */
 export const INPUT_ALIAS = 'sg_rows';
 
-/** What a statement does besides reading is done where its rows are, and not where copies are. */
-function refuseEffects(analysis: Analysis): void {
+/**
+ * What a statement does besides reading is done where its rows are, and not where copies are.
+ * @param allowed the system column that can be told; null: none
+ */
+function refuseEffects(analysis: Analysis, allowed: string | null): void {
   if (analysis.unknownRelations.length > 0) {
     const name = analysis.unknownRelations[0]!.relname ?? '';
     refuse(`relation "${name}" does not exist`, '', 'undefined_table');
@@ -215,7 +235,7 @@ function refuseEffects(analysis: Analysis): void {
       'Join on shard keys, or use a WHERE condition on random() or on a hash of a column.',
     );
   }
-  if (analysis.systemColumn !== null) {
+  if (analysis.systemColumn !== null && analysis.systemColumn !== allowed) {
     refuse(
       `system column "${analysis.systemColumn}" over several shards is not supported`,
       'Its values have a meaning on one shard only: bind the shard key, or use another column.',

@@ -21,7 +21,7 @@ export interface Home {
 export function homeOf(tables: Tables, analysis: Analysis): Home {
   const sequences = sequencesOf(tables);
   const { topology } = analysis.names;
-  if (tables.system.length > 0 || analysis.readsCatalog) {
+  if (tables.system.length > 0 || analysis.readsCatalog || analysis.systemColumn !== null) {
     const shard = topology.catalogShard;
     if (sequences.some(({ shards }) => shards[0] !== shard)) refuseSequence();
     const holds = (table: Table): boolean =>

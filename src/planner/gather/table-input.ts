@@ -6,6 +6,7 @@ import type { Analysis } from '../analysis.js';
 import type { Entry, Level, Occurrence } from '../model.js';
 import type { GatherInput, ShardSelector } from '../plan.js';
 import type { StatementContext } from '../statement-context.js';
+import { TABLE_OID } from '../scopes.js';
 import { allWithin } from '../selectors.js';
 import { isWhole, keyTerms } from '../terms.js';
 import type { ViewUse } from '../views.js';
@@ -14,6 +15,7 @@ import { filtersOf } from './filters.js';
 import { estimatedRows, ROWS_UNKNOWN } from './home.js';
 import { lookupColumns } from './lookups.js';
 import { semiJoinsOf } from './semi-joins.js';
+import { TABLE_NAME, TABLE_NAME_SQL } from './table-oids.js';
 
 /** A table or view where a statement names it, and where its rows are. */
 interface Source {
@@ -61,18 +63,25 @@ function sourceInput(
 ): GatherInput {
   const { range, relation, shards } = source;
   const columns = relation.columns.filter(({ name }) => use.needs(range, name));
-  const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
-  const none = columns.length === 0;
+  const tells = analysis.systemColumn === TABLE_OID && use.names(range, TABLE_OID);
+  const none = columns.length === 0 && !tells;
+  const list = columns.map(({ name }) => quoteIdentifier(name));
+  if (tells) list.push(TABLE_NAME_SQL);
+  if (none) list.push(`true AS ${NO_COLUMN}`);
   const filters = conditionsOf(source, analysis, context);
   const lookups = range.alias?.colnames === undefined ? lookupColumns(source.entry, analysis) : [];
   return {
     label: range.alias === undefined ? relation.name : `${relation.name} ${nameOf(range)}`,
     shards,
-    sql: `SELECT ${none ? `true AS ${NO_COLUMN}` : list} FROM ${textOf(source, filters)}`,
-    columns: none ? [NO_COLUMN] : columns.map(({ name }) => name),
+    sql: `SELECT ${list.join(', ')} FROM ${textOf(source, filters)}`,
+    columns: [
+      ...columns.map(({ name }) => name),
+      ...(tells ? [TABLE_NAME] : []),
+      ...(none ? [NO_COLUMN] : []),
+    ],
     primaryKey: groupedKey(source, columns, analysis),
     ...(lookups.length === 0 ? {} : { lookups: [lookups] }),
-    ...collationsOf(columns, analysis),
+    ...collationsOf(columns, tells, analysis),
     estimatedRows: guess(source, filters.length > 0),
   };
 }
@@ -97,12 +106,18 @@ const FILTERED_PART = 32;
 
 type Collations = Pick<GatherInput, 'defaultCollations' | 'collations'>;
 
-function collationsOf(columns: readonly CatalogColumn[], { readsCatalog }: Analysis): Collations {
+/** `tells`: the name of the row's table stands behind the columns. */
+function collationsOf(
+  columns: readonly CatalogColumn[],
+  tells: boolean,
+  { readsCatalog }: Analysis,
+): Collations {
   if (columns.every(hasDefaultCollation)) return { defaultCollations: !readsCatalog };
   const isKnown = (column: CatalogColumn): boolean =>
     hasDefaultCollation(column) || column.collationName !== undefined;
   if (readsCatalog || !columns.every(isKnown)) return { defaultCollations: false };
   const collations = columns.map(({ collationName }) => collationName ?? null);
+  if (tells) collations.push(null);
   return { defaultCollations: false, collations };
 }
 

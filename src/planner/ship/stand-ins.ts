@@ -15,6 +15,7 @@ export function mayMove(analysis: Analysis, context: StatementContext): boolean 
     analysis.volatileFunction === null &&
     analysis.clockText === null &&
     !analysis.readsCatalog &&
+    analysis.systemColumn === null &&
     !analysis.writes &&
     analysis.levels.every(({ locking, recursive }) => !locking && !recursive) &&
     !Buffer.from(context.bytes).includes(MARK)
