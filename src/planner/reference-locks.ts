@@ -1,10 +1,11 @@
 import type { SelectStmt } from '@pgsql/types';
 import type { Analysis } from './analysis.js';
-import type { Entry, Level } from './model.js';
+import type { Level } from './model.js';
 import { tablesOf, type Tables } from './placement.js';
 import type { BroadcastPlan } from './plan.js';
 import { broadcastPlan } from './plans.js';
 import { refuse } from './refusals.js';
+import { lockedReference } from './row-locks.js';
 import type { StatementContext } from './statement-context.js';
 
 /**
@@ -44,35 +45,6 @@ export function planReferenceLocks(
   // Whether a string means the current time is a matter of its value.
   if (analysis.stringConstants > 0) context.outcome.cacheable = false;
   return broadcastPlan('select', keyspace, { ddl: false, transactional: true });
-}
-
-/** A lock on one copy of a row is no lock on the others. */
-export function refuseReferenceLocks(tables: Tables, analysis: Analysis): void {
-  const locked = lockedReference(tables, analysis);
-  if (locked === null) return;
-  refuse(
-    `row locks on reference table "${locked.alias}" are not supported in this statement: each shard has its own copy`,
-    'Name the other tables after FOR UPDATE OF, and lock its rows by a SELECT from reference tables alone.',
-  );
-}
-
-/** A reference table whose rows are locked; null: there is none. */
-function lockedReference({ reference }: Tables, { levels }: Analysis): Entry | null {
-  const locked = reference.find(({ entry }) =>
-    levels.some((level) => level.locking && locks(level, entry, level.lockedNames)),
-  );
-  return locked?.entry ?? null;
-}
-
-/**
- * Whether a locking clause of the level reaches an entry: in its FROM, or in derived tables there.
- */
-function locks(level: Level, target: Entry, names: readonly string[] | null): boolean {
-  return level.entries.some((entry) => {
-    if (names !== null && !names.includes(entry.alias)) return false;
-    if (entry === target) return true;
-    return entry.query !== null && locks(entry.query, target, null);
-  });
 }
 
 function skipsLocked({ lockingClause = [] }: SelectStmt): boolean {

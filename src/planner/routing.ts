@@ -13,8 +13,8 @@ import {
 } from './placement.js';
 import type { ManyShards, Refusal, ShardSelector, SpreadSpec } from './plan.js';
 import { tellsMoment } from './scatter/moment.js';
-import { refuseReferenceLocks } from './reference-locks.js';
 import { refusal, Refused, refuse } from './refusals.js';
+import { refuseReferenceLocks } from './row-locks.js';
 import { driverShards, keyGroups } from './selectors.js';
 import type { StatementContext } from './statement-context.js';
 import { splitModification, splitQuery, whole, type Split, type SplitQuery } from './splitting.js';
