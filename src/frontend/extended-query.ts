@@ -133,7 +133,7 @@ export class ExtendedQuery {
     const { session } = this;
     const { layout } = session.source;
     const plan = onlyPlan(statement.planned);
-    session.control.refuseWhereFailed(plan);
+    session.control.refuseBind(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     this.enter();
     if (!isShardPlan(plan)) {

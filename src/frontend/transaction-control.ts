@@ -75,6 +75,12 @@ export class TransactionControl {
     this.refuseFailed();
   }
 
+  /** The same for a Bind: an empty statement may be parsed then, but not bound. */
+  refuseBind(plan: Plan): void {
+    if (plan.kind === 'empty') this.refuseFailed();
+    this.refuseWhereFailed(plan);
+  }
+
   /** The same for what no failed transaction takes. */
   refuseFailed(): void {
     if (this.work.failed) throw this.work.takeUntold() ?? abortedError();

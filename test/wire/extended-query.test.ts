@@ -493,6 +493,10 @@ tell('wire_extended', [
     batch(run('')),
     batch(run('-- nothing'), run(' ; '), run(';;')),
     batch(parse('', 's'), describe('S', 's'), bind({ statement: 's' }), execute(), execute()),
+    asks('BEGIN', 'SELECT 1/0', ''),
+    batch(run('')),
+    batch(parse('', 't'), describe('S', 't'), bind({ statement: 's' }), execute()),
+    asks('ROLLBACK'),
   ]),
   story('a portal may be run with a negative limit', [
     batch(parse('SELECT id FROM items ORDER BY id LIMIT 3'), bind(), execute('', -1)),
