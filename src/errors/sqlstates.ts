@@ -108,7 +108,7 @@ export const sqlstates = {
   },
   object_not_in_prerequisite_state: {
     code: '55000',
-    when: 'A portal that cannot be run again, a cursor that cannot go where it is sent, a view that cannot be written, currval before nextval, a shard key whose rows are being moved, REPAIR while a lookup is being built',
+    when: 'A portal that cannot be run again, a cursor that cannot go where it is sent, a view that cannot be written, currval before nextval, a shard key whose rows are being moved, REPAIR while a lookup is being built, a write to a table whose lookup another proxy keeps otherwise',
   },
   program_limit_exceeded: {
     code: '54000',
