@@ -15,7 +15,7 @@ import { SchemaWatch } from './backend/schema/schema-watch.js';
 import type { Config } from './config/config.js';
 import { differences } from './config/differences.js';
 import { needsRestart } from './config/fixed-settings.js';
-import { formatProblem } from './config/problems.js';
+import { formatProblem, type ConfigProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
 import type { ConsoleContext } from './console/console-context.js';
 import { ConsoleSession } from './console/console-session.js';
@@ -213,6 +213,12 @@ export class Server {
     return error === null ? [] : error.problems.map(formatProblem);
   }
 
+  /** Changes a setting until the file is read again. Resolves to what is wrong with the value, and what to write. */
+  private async set(key: string, value: string): Promise<ConfigProblem | null> {
+    const error = (await this.watch?.set(key, value)) ?? null;
+    return error === null ? null : error.problems[0]!;
+  }
+
   /** What looks after the schema on all shards, over connections of its own. */
   private schemaParts(): Pick<SessionContext, 'ddlJobs' | 'schemas'> {
     const { logger, metrics } = this;
@@ -360,6 +366,7 @@ export class Server {
       crash: this.crash,
       tiers: this.tiers,
       reload: () => this.reload(),
+      set: (key, value) => this.set(key, value),
       shutDown: (waitForClients) => {
         const ready = waitForClients ? listener.emptied() : Promise.resolve();
         // The same way as from outside, behind the answer of the command.

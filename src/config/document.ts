@@ -1,5 +1,6 @@
 import { LineCounter, parseDocument, type Document, type ErrorCode, type Node } from 'yaml';
 import { limits } from './limits.js';
+import { override, type Overrides } from './overrides.js';
 import { Reader, type Surroundings } from './reader.js';
 
 /**
@@ -56,7 +57,11 @@ export interface ParsedFile {
  * Parses YAML 1.2. Never throws; duplicate keys alone leave the contents usable, so that all
  * problems show at once.
  */
-export function parseYaml(text: string, surroundings: Surroundings): ParsedFile {
+export function parseYaml(
+  text: string,
+  surroundings: Surroundings,
+  overrides: Overrides = new Map(),
+): ParsedFile {
   const lines = new LineCounter();
   let document: Document.Parsed;
   if (text.length > limits.configFileBytes.max) {
@@ -72,6 +77,10 @@ export function parseYaml(text: string, surroundings: Surroundings): ParsedFile 
   const reader = new Reader(document, lines, surroundings);
   reader.place([], 0);
   let usable = reportSyntax(reader, document);
+  if (usable && !override(document, overrides)) {
+    reader.reportAt(0, 'a value that was set cannot stand in the file', 'write another value');
+    usable = false;
+  }
   const contents = document.contents === null ? null : reader.resolve(document.contents);
   if (usable && contents === null) {
     reader.reportAt(0, 'the file is empty', 'write keyspaces: with at least one keyspace below');

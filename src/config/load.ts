@@ -6,6 +6,7 @@ import { readAuth, readTls } from './access.js';
 import { CONSOLE_DATABASE, type Config, type ListenConfig, type TlsConfig } from './config.js';
 import { parseYaml } from './document.js';
 import { readDefaultKeyspace, readKeyspaces } from './keyspaces.js';
+import type { Overrides } from './overrides.js';
 import { ConfigError } from './problems.js';
 import { checkLookupTables } from './lookups.js';
 import { quoted, type Reader, type Surroundings } from './reader.js';
@@ -17,6 +18,7 @@ export type LoadOptions = Surroundings & {
   readonly version?: number;
   /** The files that are read, which grow with each `readFile`. */
   readonly files?: FileDigests;
+  readonly overrides?: Overrides;
 };
 
 /**
@@ -24,7 +26,7 @@ export type LoadOptions = Surroundings & {
  */
 export async function loadConfig(
   file: string,
-  options: { readonly env?: Surroundings['env']; readonly version?: number } = {},
+  options: Pick<LoadOptions, 'version' | 'overrides'> & Partial<Pick<Surroundings, 'env'>> = {},
 ): Promise<Config> {
   const path = resolve(file);
   const files = new Map<string, string | null>();
@@ -42,12 +44,13 @@ export async function loadConfig(
     readFile: readerBeside(file, files),
     version: options.version ?? 1,
     files,
+    ...(options.overrides && { overrides: options.overrides }),
   });
 }
 
 /** As `loadConfig`, from text. Touches nothing but `surroundings`. */
 export function loadConfigText(text: string, options: LoadOptions): Config {
-  const { reader, contents } = parseYaml(text, options);
+  const { reader, contents } = parseYaml(text, options, options.overrides);
   const files = options.files ?? new Map();
   if (contents === null) throw new ConfigError(reader.problems, files);
   const raw = configSpec.read(reader, contents, []) ?? configSpec.empty;

@@ -2,6 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Config } from './config.js';
 import { loadConfig } from './load.js';
+import type { Overrides } from './overrides.js';
 import { ConfigError } from './problems.js';
 import { readDigests, sameDigests, type FileDigests } from './source.js';
 
@@ -30,6 +31,11 @@ export interface ConfigWatch {
    * run, to what is wrong with the file.
    */
   reload(): Promise<ConfigError | null>;
+  /**
+   * Changes a setting by its place in the file (`limits.max_clients`), until the file is read for another reason;
+   * `value` as the file would have it. Resolves to what is wrong with that: then nothing changes, and no handler runs.
+   */
+  set(key: string, value: string): Promise<ConfigError | null>;
   /** No handler is called afterwards. */
   close(): void;
 }
@@ -55,35 +61,46 @@ export function watchConfig(
 ): ConfigWatch {
   const settleMs = options.settleMs ?? SETTLE_MS;
   let { version, files } = options;
+  let overrides: Overrides = new Map();
   let closed = false;
   /** Readings follow each other, so that handlers see versions in order. */
   let queue: Promise<void> = Promise.resolve();
 
-  async function read(evenIfUnchanged: boolean): Promise<ConfigError | null> {
+  async function read(
+    evenIfUnchanged: boolean,
+    changed: readonly [key: string, value: string] | null,
+  ): Promise<ConfigError | null> {
     const settled = await settledDigests(files.keys(), settleMs, () => closed);
     if (closed || (sameDigests(settled, files) && !evenIfUnchanged)) return null;
+    const wanted: Overrides = changed === null ? new Map() : new Map([...overrides, changed]);
     let config: Config;
     try {
       config = await loadConfig(file, {
         version: version + 1,
+        overrides: wanted,
         ...(options.env && { env: options.env }),
       });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       if (closed) return null;
+      if (changed !== null) return error;
       follow(error.files);
       handlers.onProblems(error);
       return error;
     }
     if (closed) return null;
+    overrides = wanted;
     version++;
     follow(config.source.files);
     handlers.onConfig(config);
     return null;
   }
 
-  function enqueue(evenIfUnchanged: boolean): Promise<ConfigError | null> {
-    const reading = queue.then(() => read(evenIfUnchanged));
+  function enqueue(
+    evenIfUnchanged: boolean,
+    changed: readonly [key: string, value: string] | null = null,
+  ): Promise<ConfigError | null> {
+    const reading = queue.then(() => read(evenIfUnchanged, changed));
     queue = reading.then(
       () => undefined,
       () => undefined,
@@ -113,6 +130,7 @@ export function watchConfig(
   onStat();
   return {
     reload: () => enqueue(true),
+    set: (key, value) => enqueue(true, [key, value]),
     close() {
       closed = true;
       for (const path of files.keys()) unwatchFile(path, onStat);

@@ -16,6 +16,14 @@ export interface ConsoleContext {
   readonly inDoubt: () => Promise<readonly InDoubtLeg[]>;
   /** Reads the configuration file again; resolves to what is wrong with it. */
   readonly reload: () => Promise<readonly string[]>;
+  /**
+   * Changes a setting (`limits.max_clients`) until the file is read again; `value` as the file would have it. Resolves
+   * to what is wrong with it.
+   */
+  readonly set: (
+    key: string,
+    value: string,
+  ) => Promise<{ readonly message: string; readonly cure: string } | null>;
   /** Whether new clients are let in. */
   readonly door: { disabled: boolean };
   readonly stats: StatsHistory;

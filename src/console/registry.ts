@@ -12,6 +12,7 @@ import { repair } from './commands/repair.js';
 import { resume } from './commands/resume.js';
 import { route } from './commands/route.js';
 import { set } from './commands/set.js';
+import { setSettings } from './commands/set-setting.js';
 import { showClients } from './commands/show-clients.js';
 import { showConfig } from './commands/show-config.js';
 import { showDatabases } from './commands/show-databases.js';
@@ -85,6 +86,7 @@ const listed: readonly ConsoleCommand[] = [
   reload,
   shutdown,
   set,
+  ...setSettings,
   begin,
   commit,
   rollback,

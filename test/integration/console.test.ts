@@ -42,6 +42,45 @@ function psql(...commands: string[]): string {
   return execFileSync('psql', ['-XAtq', ...options, url], { encoding: 'utf8', stdio: 'pipe' });
 }
 
+describe('SET', () => {
+  const valueOf = async (key: string): Promise<unknown> =>
+    (await show(`SHOW CONFIG WHERE key = '${key}'`)).rows[0]!['value'];
+
+  test('changes settings at once, until RELOAD', async () => {
+    await show('SET limits.prepared_statements = 3');
+    await show("SET pool.queue_timeout TO '2s'");
+    await show("set drain_timeout = '12s'");
+    expect(await valueOf('limits.prepared_statements')).toBe('3');
+    expect(await valueOf('pool.queue_timeout')).toBe('2s');
+    expect(await valueOf('drain_timeout')).toBe('12s');
+    const client = await connectPg(scene.proxy.url);
+    const prepare = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await client.query(`PREPARE s${i} AS SELECT ${i}`);
+    };
+    await expect(prepare(5)).rejects.toMatchObject({ code: '54000' });
+    await client.query('DEALLOCATE ALL');
+    await show('RELOAD');
+    expect(await valueOf('limits.prepared_statements')).toBe('5000');
+    await prepare(5);
+    await client.end();
+  });
+
+  test.each([
+    ['SET limits.nothing = 1', '42704'],
+    ['SET pool.size = many', '22023'],
+    ["SET limits.gather_memory = '-1'", '22023'],
+    ['SET pool.size', '42601'],
+    ['SET auth.method = trust', '0A000'],
+    ['SET workers = 4', '0A000'],
+  ])('%s is refused', async (sql, code) => {
+    await expect(show(sql)).rejects.toMatchObject({ code });
+  });
+
+  test('what drivers set for themselves is taken and ignored', async () => {
+    expect((await show("SET client_encoding = 'UTF8'")).command).toBe('SET');
+  });
+});
+
 describe('both protocols', () => {
   test('psql runs commands, several in one text too', () => {
     expect(psql('SHOW VERSION')).toMatch(/^Shardgate \d/);

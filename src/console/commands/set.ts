@@ -25,13 +25,13 @@ const SESSION_SETTINGS: ReadonlySet<string> = new Set([
 export const set: ConsoleCommand = {
   words: ['SET'],
   usage: 'name = value',
-  help: 'Settings of a session are taken and ignored; those of the proxy stand in its file, which RELOAD reads',
+  help: 'Settings of a session are taken and ignored',
   access: 'monitor',
   prepare: (text) => {
     const name = text.value(1) ?? '';
     if (!SESSION_SETTINGS.has(name)) {
       throw sqlError('feature_not_supported', `"${name}" cannot be set on the console`, {
-        hint: 'Change the configuration file and run RELOAD.',
+        hint: 'SET takes limits, pool, transactions, routing, log and drain_timeout; change others in the file, and RELOAD.',
       });
     }
     return { tag: 'SET', columns: null, paramCount: 0, run: () => NO_ROWS };

@@ -87,6 +87,27 @@ describe('watching the configuration file', () => {
     expect(seen.map((config) => (config as Config).topology.version)).toEqual([8, 9]);
   });
 
+  test('changes settings until the file is read again', async () => {
+    expect(await watch.set('pool.size', '7')).toBeNull();
+    expect(await watch.set('limits.gather_memory', '3MB')).toBeNull();
+    expect(seen.at(-1)).toMatchObject({
+      pool: { size: 7 },
+      limits: { gatherMemoryBytes: 3 * 1024 * 1024 },
+      topology: { version: 9 },
+      source: { values: { pool: { size: 7 }, limits: { gather_memory: '3MB' } } },
+    });
+    for (const value of ['many', '0', '{', 'a: b', '[1']) {
+      expect((await watch.set('pool.size', value))?.problems.length).toBeGreaterThan(0);
+    }
+    expect(seen).toHaveLength(2);
+    await watch.reload();
+    expect(seen.at(-1)).toMatchObject({ pool: { size: 1 } });
+    await watch.set('pool.size', '8');
+    writeFileSync(file, sound(2));
+    await arrived(5);
+    expect(seen.at(-1)).toMatchObject({ pool: { size: 2 } });
+  });
+
   test('hands over what has changed since it was read', async () => {
     watch.close();
     const { files } = (await loadConfig(file)).source;
