@@ -111,11 +111,12 @@ export interface Given {
 /**
  * Moves keys, one after the other; they wait together. Statements with them are refused meanwhile (55000):
  *
- *     mark the keys --> every proxy has seen it --> what was open has ended --> rows and entry change (carryRows)
- *         --> what read earlier has ended --> unmark
+ *     what is open has ended --> mark the keys --> every proxy has seen it --> what was open has ended
+ *         --> rows and entry change (carryRows) --> what read earlier has ended --> unmark
  *
  * Where one fails in front of the change, nothing has happened to it. Where it is cut off the mark stays: whoever says
- * the same again goes on. Under `whileMoving` only. Rejects where the home is lost.
+ * the same again goes on. Under `whileMoving` only. Rejects where the home is lost, and with SqlError 55000 where
+ * transactions stay open.
  */
 export async function giveShards(
   host: AuditHost,
@@ -124,23 +125,30 @@ export async function giveShards(
   moves: readonly NewShard[],
   queueTimeoutMs: number,
 ): Promise<Given[]> {
-  const marked: { readonly move: NewShard; readonly before: string | undefined }[] = [];
+  const home = { shard: homeOf(host.topology, directory.table), ask: askHome };
+  const wanted: NewShard[] = [];
   for (const move of moves) {
     const [, before, moving] = (await askHome(entriesSql(directory.table, [move.id])))[0] ?? [];
     if (before === move.shard.name && moving !== 't') continue;
-    await askHome(beginMoveSql(directory.table, move.id, move.label, move.shard.name));
-    marked.push({ move, before: before ?? undefined });
+    wanted.push(move);
   }
-  if (marked.length === 0) return moves.map(() => STAYS);
-  const home = homeOf(host.topology, directory.table);
-  const unquiet = await quiet(host, { shard: home, ask: askHome }, queueTimeoutMs).then(
+  if (wanted.length === 0) return moves.map(() => STAYS);
+  // What is open for long keeps keys where they are, and is not to keep their statements out too.
+  await openEnded(host, home);
+  const marked: { readonly move: NewShard; readonly before: string }[] = [];
+  for (const move of wanted) {
+    const { id, label, shard } = move;
+    const [row] = await askHome(beginMoveSql(directory.table, id, label, shard.name));
+    marked.push({ move, before: row![0]! });
+  }
+  const unquiet = await quiet(host, home, queueTimeoutMs).then(
     () => null,
     (failure: Error) => failure,
   );
   const given = new Map<NewShard, Given>();
   for (const { move, before } of marked) {
-    // Else it is not known where rows are, and the mark stays.
-    const isKnown = before !== undefined && before !== move.shard.name;
+    // Else it is new, or was cut off: it is not known where rows are, and the mark stays.
+    const isKnown = before !== move.shard.name;
     let deciding = false;
     const done = (
       unquiet === null
@@ -206,18 +214,25 @@ function hashOf(
   return asked.get(directory)![0]!;
 }
 
+/** A directory's home, and the session there. */
+interface Home {
+  readonly shard: Shard;
+  readonly ask: Ask;
+}
+
 /**
- * Waits until every proxy refuses statements with the key, and what had begun before has ended, whatever it has used so
- * far: it may have rows of the key on their way to their shard.
+ * Waits until every proxy refuses statements with the keys, and what had begun before has ended, whatever it has used
+ * so far: it may have rows of the keys on their way to their shards.
  */
-async function quiet(
-  host: AuditHost,
-  home: { readonly shard: Shard; readonly ask: Ask },
-  queueTimeoutMs: number,
-): Promise<void> {
-  const { signal, tell, topology, links } = host;
+async function quiet(host: AuditHost, home: Home, queueTimeoutMs: number): Promise<void> {
+  const { signal, tell } = host;
   tell('waiting until all proxies know of it');
   await sleep(Math.max(MARKED_MS, queueTimeoutMs + PAUSE_MS), undefined, { signal });
+  await openEnded(host, home);
+}
+
+/** Waits for all transactions that are open now, on all shards. */
+async function openEnded({ topology, links, signal, tell }: AuditHost, home: Home): Promise<void> {
   tell('waiting for transactions that are open');
   for (const shard of topology.shards) {
     const wait = (ask: Ask): Promise<void> => transactionsEnded(ask, shard, signal);
