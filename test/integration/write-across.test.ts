@@ -244,9 +244,36 @@ describe('WITH queries that change rows', () => {
     ['WITH d AS (DELETE FROM visits WHERE 1 / (stars - 3) > 0 RETURNING id) SELECT * FROM d'],
   ])('%s', same);
 
+  test.each([
+    ['WITH d AS (DELETE FROM visits WHERE stars > 2 RETURNING id) SELECT count(*) FROM visits, d'],
+    [
+      'WITH u AS (UPDATE orders SET amount = amount + 100 WHERE amount > $1 RETURNING id, amount) SELECT u.id, u.amount, o.amount AS before FROM u JOIN orders o ON o.id = u.id ORDER BY 1',
+      [4],
+    ],
+    [
+      'WITH n AS (INSERT INTO visits (id, customer, stars) VALUES (5001, 1, 4), (5002, 2, 5) RETURNING id) SELECT sum(id), (SELECT count(*) FROM visits), (SELECT max(id) FROM visits WHERE stars > 3) FROM n',
+    ],
+    [
+      'WITH d AS (DELETE FROM visits WHERE stars = 1 RETURNING id), s AS (SELECT v.id, v.stars FROM visits v JOIN d ON d.id = v.id) SELECT * FROM s ORDER BY id',
+    ],
+    [
+      'WITH d AS (DELETE FROM customers WHERE id > 3 RETURNING id), e AS (UPDATE notes SET body = $1 RETURNING id) SELECT (SELECT count(*) FROM d), (SELECT count(*) FROM e), count(*), (SELECT count(*) FROM notes WHERE body = $1) FROM customers',
+      ['changed'],
+    ],
+    [
+      'WITH m AS (DELETE FROM visits WHERE stars = 6 RETURNING *) SELECT h.name, h.n FROM happy h WHERE EXISTS (SELECT FROM m WHERE m.customer = h.id) ORDER BY 1',
+    ],
+    ['WITH d AS (DELETE FROM visits) SELECT count(*) FROM visits'],
+    [
+      'WITH d AS (DELETE FROM visits WHERE stars = 1 RETURNING id) SELECT id, (SELECT max(amount) FROM orders), (SELECT 1 + max(amount) FROM orders), ARRAY(SELECT id FROM orders WHERE amount > 8 ORDER BY 1) FROM d',
+    ],
+    [
+      'UPDATE visits SET stars = 0 WHERE stars = 2 RETURNING id, (SELECT max(amount) FROM orders), (SELECT min(o.id) AS least FROM orders o)',
+    ],
+  ])('a query beside them sees nothing of them: %s', same);
+
   test('that are seen elsewhere in the statement are refused', async () => {
     const refused = [
-      'WITH d AS (DELETE FROM visits WHERE stars > 2 RETURNING id) SELECT count(*) FROM visits, d',
       'WITH d AS (DELETE FROM visits RETURNING *) INSERT INTO visits SELECT id + 1, customer FROM d',
       'WITH d AS (DELETE FROM visits WHERE stars = 1 RETURNING id), e AS (DELETE FROM visits WHERE stars = 2 RETURNING id) SELECT * FROM d, e',
       'WITH b AS (SELECT id FROM visits LIMIT 1), d AS (DELETE FROM visits v USING b WHERE v.id = b.id RETURNING v.id) SELECT * FROM d, b',

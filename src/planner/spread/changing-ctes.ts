@@ -4,7 +4,7 @@ import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
 import { levelsBelow } from '../gather/pushed-queries.js';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Tokens } from '../../sql/tokens.js';
-import type { Level } from '../model.js';
+import type { Level, Occurrence } from '../model.js';
 import { refuse } from '../refusals.js';
 
 /** A WITH query that changes rows. */
@@ -25,8 +25,13 @@ export interface ChangingCtes {
  * Splits off what the WITH queries of a statement change, so that it can be done before. PostgreSQL
  * runs all parts on one snapshot, on which none sees what another one does but through RETURNING;
  * so throws Refused where a part looks at a table that another one changes.
+ * @param readsBefore the parts that change nothing are read before all others, but for what only functions name
  */
-export function changingCtes(statement: Node, analysis: Analysis): ChangingCtes {
+export function changingCtes(
+  statement: Node,
+  analysis: Analysis,
+  readsBefore: boolean,
+): ChangingCtes {
   const { withClause, ...main } = bodyOf(statement) as { withClause?: WithClause };
   const ctes = (withClause?.ctes ?? []).flatMap((node) =>
     'CommonTableExpr' in node ? [node.CommonTableExpr] : [],
@@ -35,16 +40,36 @@ export function changingCtes(statement: Node, analysis: Analysis): ChangingCtes 
   const references = new References(ctes, main, analysis);
   const changing: ChangingCte[] = [];
   const consumed = new Set<CommonTableExpr>();
+  const groups: CommonTableExpr[][] = [];
   for (const cte of ctes.toReversed()) {
     if (!analysis.changes.has(cte) || consumed.has(cte)) continue;
     const needed = references.neededBy(cte);
     const own = [...needed, cte];
     if (needed.some((other) => references.usedOutside(other, own))) refuseForm();
-    refuseSeen(own, analysis);
+    groups.push(own);
     for (const other of needed) consumed.add(other);
     changing.unshift({ cte, statement: withCtes(cte, needed, withClause?.recursive === true) });
   }
+  const levels = groups.map((own) => levelsOf(own, analysis));
+  groups.forEach((own, at) => {
+    const inside = levels[at]!;
+    const elsewhere = analysis.occurrences.filter(({ entry }) => !inside.has(entry.level));
+    const reads = ({ entry }: Occurrence): boolean =>
+      readsBefore && isNamed(entry, analysis) && !levels.some((other) => other.has(entry.level));
+    const others = elsewhere.filter((other) => other.written || !reads(other));
+    refuseSeen(own, inside, others, analysis);
+  });
   return { changing, consumed: [...consumed] };
+}
+
+/** Whether an item of FROM stands for it. */
+function isNamed(entry: Occurrence['entry'], { ranges }: Analysis): boolean {
+  for (const range of ranges.values()) if (range.entry === entry) return true;
+  return false;
+}
+
+function levelsOf(own: readonly CommonTableExpr[], analysis: Analysis): ReadonlySet<Level> {
+  return new Set(own.flatMap((cte) => [...levelsBelow(levelOf(cte, analysis)!, analysis)]));
 }
 
 /** Which WITH queries of a statement refer to which. */
@@ -91,21 +116,23 @@ export function levelOf(cte: CommonTableExpr, analysis: Analysis): Level | undef
   return select === null ? analysis.changes.get(cte) : analysis.queries.get(select);
 }
 
-/** `own`: the WITH queries that are done together, before everything else. */
-function refuseSeen(own: readonly CommonTableExpr[], analysis: Analysis): void {
-  const inside = new Set<Level>();
-  for (const cte of own) {
-    for (const level of levelsBelow(levelOf(cte, analysis)!, analysis)) inside.add(level);
-  }
-  const [done, others] = [true, false].map((within) =>
-    analysis.occurrences.filter(({ entry }) => inside.has(entry.level) === within),
-  );
-  for (const { relation, written } of done!) {
+/**
+ * `own`: WITH queries that are done together, with the levels `inside`; `others`: what is looked at or changed when
+ * that may be done already.
+ */
+function refuseSeen(
+  own: readonly CommonTableExpr[],
+  inside: ReadonlySet<Level>,
+  others: readonly Occurrence[],
+  analysis: Analysis,
+): void {
+  const done = analysis.occurrences.filter(({ entry }) => inside.has(entry.level));
+  for (const { relation, written } of done) {
     if (!written) continue;
     // What refers to its rows may be changed along with them.
     const cascades =
       relation.isReferenced !== false && own.some((cte) => mayCascade(cte, relation));
-    const seen = others!.find(
+    const seen = others.find(
       (other) => cascades || analysis.names.shareRows(other.relation, relation),
     );
     if (seen === undefined) continue;

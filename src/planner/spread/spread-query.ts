@@ -49,7 +49,27 @@ export function spreadQuery(
   const spreading = new Spreading(target, tables, analysis, context);
   const apply = spreading.text(statement);
   const shards = targetShards(target, analysis);
-  return { inputs: spreading.inputs, shards, apply, writes: target !== null };
+  return { ...readFirst(spreading, apply), shards, writes: target !== null };
+}
+
+/** What is only read comes before what changes rows: it sees nothing of that. */
+function readFirst(
+  { inputs, changes }: Spreading,
+  apply: readonly FinalPiece[],
+): Pick<SpreadSpec, 'inputs' | 'apply'> {
+  const places = inputs.map((_, place) => place);
+  const order = [
+    ...places.filter((place) => !changes.has(place)),
+    ...places.filter((place) => changes.has(place)),
+  ];
+  return {
+    inputs: order.map((place) => inputs[place]!),
+    apply: apply.map((piece) =>
+      typeof piece !== 'string' && piece.kind === 'input'
+        ? { ...piece, input: order.indexOf(piece.input) }
+        : piece,
+    ),
+  };
 }
 
 function targetShards(target: Occurrence | null, analysis: Analysis): ShardSelector {
@@ -75,6 +95,10 @@ function refuseObstacles(tables: Tables, analysis: Analysis): void {
 /** The inputs of one statement, found while its text is put together. */
 class Spreading {
   readonly inputs: SpreadInput[] = [];
+  /** Those of them that change rows. */
+  readonly changes = new Set<number>();
+  /** The statement itself changes nothing: all its tables are inputs. */
+  readonly #onlyReads: boolean;
   readonly #tables: Tables;
   /** Tables whose rows are not where the target's are. */
   readonly #strays: ReadonlySet<Occurrence['entry']>;
@@ -88,6 +112,7 @@ class Spreading {
     analysis: Analysis,
     context: StatementContext,
   ) {
+    this.#onlyReads = target === null;
     this.#tables = tables;
     this.#analysis = analysis;
     this.#context = context;
@@ -123,7 +148,7 @@ class Spreading {
   /** What WITH queries change is done before; `done` gets their levels. */
   #replaceChanges(statement: Node, skip: Set<object>, done: Set<Level>): void {
     const analysis = this.#analysis;
-    const { changing, consumed } = changingCtes(statement, analysis);
+    const { changing, consumed } = changingCtes(statement, analysis, this.#onlyReads);
     for (const { cte, statement: change } of changing) {
       const level = analysis.changes.get(cte)!;
       const columns = level.outputs.length === 0 ? [] : columnsOf(level);
@@ -138,6 +163,7 @@ class Spreading {
         sourceText(change, this.#context),
         columns,
       );
+      this.changes.add(input.input);
       const pieces = columns.length === 0 ? ['SELECT'] : ['SELECT * FROM ', input, INPUT_AS];
       this.#replaceCte(cte, pieces, skip, done);
     }
@@ -192,7 +218,9 @@ class Spreading {
     );
     if (!looksAway || !hasOwnMeaning(select, below, analysis)) return false;
     if (!exists && !keepsCollations(select, analysis)) return false;
-    const columns = exists ? ['sg_row'] : nameless ? placesOf(level) : columnsOf(level);
+    // A column of the statement may be called as the one of its sub-select is.
+    const own = columnsOf(level);
+    const columns = exists ? ['sg_row'] : nameless ? (own ?? placesOf(level)) : own;
     const place = columns === null ? null : findSelect(select, this.#text, this.#context);
     if (columns === null || place === null) return false;
     const sql = exists ? `SELECT true AS sg_row WHERE EXISTS (${place.sql})` : place.sql;
