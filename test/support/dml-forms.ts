@@ -344,6 +344,12 @@ export class DmlForms {
       () =>
         `WITH d AS (DELETE FROM logs WHERE ${this.#where('k')} RETURNING k, day, msg) INSERT INTO docs (id, j) SELECT k + ${at}, to_jsonb(max(msg)) FROM d GROUP BY k ON CONFLICT DO NOTHING RETURNING id, j`,
       () =>
+        `WITH u AS (UPDATE docs SET s = s + 1 WHERE ${this.#where('docs.id')} RETURNING id, s) SELECT u.id, u.s, d.s AS old, (SELECT count(*) FROM docs WHERE s > 1) FROM u JOIN docs d ON d.id = u.id`,
+      () =>
+        `WITH d AS (DELETE FROM pets WHERE ${this.#where('owner')} RETURNING owner, num) SELECT count(*), (SELECT count(*) FROM pets), (SELECT sum(num) FROM pets p WHERE p.owner IN (SELECT owner FROM d)) FROM d`,
+      () =>
+        `WITH n AS (INSERT INTO owners (id, label) VALUES (${at}, 'w') ON CONFLICT DO NOTHING RETURNING id) SELECT o.label, n.id FROM n FULL JOIN owners o ON o.id = n.id`,
+      () =>
         `WITH a AS (INSERT INTO plain VALUES (${at}, 'a', 1) ON CONFLICT DO NOTHING RETURNING id), b AS (UPDATE owners SET n = 77 WHERE ${this.#where('owners.id')} RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT sum(id) FROM b)`,
       () =>
         `WITH b AS (UPDATE owners SET n = n + 1 WHERE ${this.#where('owners.id')} RETURNING id, n), c AS (UPDATE plain SET n = b.n FROM b WHERE b.id = plain.id RETURNING plain.id) SELECT id FROM c`,
