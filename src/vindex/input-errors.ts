@@ -136,7 +136,7 @@ function byteaError(text: string, position: number | undefined): SqlError {
 }
 
 const ISO =
-  /^\s*\d{4,7}-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d))?(?:\.\d+)?(?:Z|[-+](\d\d):?(\d\d)?)?\s*$/i;
+  /^\s*\d{4,7}-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?(?:\.\d+)? ?(?:Z|[-+](\d\d):?(\d\d)?)?\s*$/i;
 const YEAR_DIGITS = /^\s*(\d+)/;
 
 /** What the proxy knows to be no date: fields out of range, or text that holds none. */

@@ -3,18 +3,18 @@ import { INVALID, MAPPED, UNREADABLE, type MapOutcome } from '../../keyspace/vin
 import { trimSpaces, skipSpaces } from './ascii.js';
 
 /**
- * Dates and times in ISO 8601 text, the one spelling whose meaning no setting changes. Everything
- * else that Postgres reads (month names, other orders, BC, `today`, abbreviated zones) depends on
+ * Dates and times in ISO 8601 text, with or without seconds, the one spelling whose meaning no setting changes.
+ * Everything else that Postgres reads (month names, other orders, BC, `today`, abbreviated zones) depends on
  * DateStyle, TimeZone or the clock and is UNREADABLE.
  */
 
 const DAY = String.raw`(\d{4,7})-(\d\d)-(\d\d)`;
-const TIME = String.raw`(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?`;
+const TIME = String.raw`(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?`;
 const OFFSET = String.raw`(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)`;
 const DATE = new RegExp(`^${DAY}$`);
 const TIMESTAMP = new RegExp(`^${DAY}(?:[T ]${TIME})?$`);
-const TIMESTAMPTZ = new RegExp(`^${DAY}[T ]${TIME}${OFFSET}$`);
-/** Longer texts match no pattern: 7 + 6 digits of date, 15 of time, 6 of zone. */
+const TIMESTAMPTZ = new RegExp(`^${DAY}[T ]${TIME} ?${OFFSET}$`);
+/** Longer texts match no pattern: 7 + 6 digits of date, 15 of time, 7 of zone. */
 const TEXT_BYTES_MAX = 40;
 
 const SECONDS_PER_DAY = 86400;

@@ -223,6 +223,8 @@ describe('text whose meaning hangs on settings is left unread', () => {
     ['timestamptz', '2024-01-02'],
     ['timestamptz', '2024-01-02 10:00:00 CET'],
     ['timestamptz', '2024-01-02 10:00:00.1234567Z'],
+    ['timestamptz', '2024-01-02 10:00'],
+    ['timestamptz', '2024-01-02 10:00.5Z'],
   ])('%s %s', (type, text) => {
     expect(map(type, 'unknown', text)).toBe('unreadable');
   });
@@ -231,6 +233,9 @@ describe('text whose meaning hangs on settings is left unread', () => {
     const id = map('timestamptz', 'unknown', '2024-01-02T10:00:00Z');
     for (const text of [
       '2024-01-02 12:00:00+02',
+      '2024-01-02 12:00:00 +02',
+      '2024-01-02 10:00Z',
+      '2024-01-02T04:30 -0530',
       '2024-01-02T04:30:00.000-0530',
       '2024-01-01 23:00:00-11:00',
     ]) {
