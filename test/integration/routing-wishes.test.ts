@@ -101,7 +101,7 @@ describe('a shard that is named', () => {
   test('answers there what is refused over several shards', async () => {
     const sql = 'SELECT id FROM orders GROUP BY id, customer_id HAVING count(*) = 1 FOR UPDATE';
     expect(await refusal(sql)).toMatch(/^0A000/);
-    const system = 'SELECT tableoid IS NOT NULL AS t FROM orders LIMIT 1';
+    const system = 'SELECT ctid IS NOT NULL AS t FROM orders LIMIT 1';
     expect(await refusal(system)).toMatch(/^0A000/);
     const { rows } = await client.query(`/* shardgate: shard=s0 */ ${system}`);
     expect(rows).toEqual([{ t: true }]);
