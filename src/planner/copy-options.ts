@@ -114,9 +114,9 @@ function buildFormat(options: Options): CopyFormat {
   if (format === 'csv') {
     return {
       kind: 'csv',
-      delimiter: byteOf(options.delimiter ?? ',', 'DELIMITER'),
-      quote: byteOf(options.quote, 'QUOTE'),
-      escape: byteOf(options.escape ?? options.quote, 'ESCAPE'),
+      delimiter: byteOf(options.delimiter ?? ',', 'delimiter'),
+      quote: byteOf(options.quote, 'quote'),
+      escape: byteOf(options.escape ?? options.quote, 'escape'),
       nullText: encoder.encode(options.nullText ?? ''),
       header,
       defaultText,
@@ -125,11 +125,12 @@ function buildFormat(options: Options): CopyFormat {
     };
   }
   if (format !== 'text') {
-    refuse(`COPY format "${format}" is not supported`, 'Use text, csv or binary.');
+    const message = `COPY format "${format}" not recognized`;
+    refuse(message, 'Use text, csv or binary.', 'invalid_parameter_value');
   }
   return {
     kind: 'text',
-    delimiter: byteOf(options.delimiter ?? '\t', 'DELIMITER'),
+    delimiter: byteOf(options.delimiter ?? '\t', 'delimiter'),
     nullText: encoder.encode(options.nullText ?? '\\N'),
     header,
     defaultText,
@@ -142,7 +143,6 @@ function byteOf(text: string, option: string): number {
     refuse(
       `COPY ${option} must be a single one-byte character`,
       'Use a character such as a comma.',
-      'invalid_parameter_value',
     );
   }
   return bytes[0]!;
