@@ -5,16 +5,14 @@ import type { Session } from './session.js';
 
 /** COPY FROM STDIN on one shard has begun: messages go there as they are. */
 export function startPassThroughCopy(session: Session, backend: BackendConnection): void {
-  const target = passThroughCopy(backend, () => {
+  session.copyTarget = passThroughCopy(backend, () => {
     // The COPY's own answers are still to come; a simple query waits for them, a pipeline goes on.
     if (!session.extended.inBatch) session.busy = true;
   });
-  session.copyTarget = target;
+  session.busy = false;
   // What the client has sent already may end the session: the chunk that is being walked goes before that.
   queueMicrotask(() => {
-    if (session.over || session.copyTarget !== target) return;
-    session.busy = false;
-    session.pump();
+    if (!session.busy) session.pump();
   });
 }
 
