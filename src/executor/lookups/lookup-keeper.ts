@@ -73,8 +73,10 @@ export class LookupKeeper {
     const { lookups, catalogShard } = topology;
     if (lookups.length === 0 && !full) return catalog;
     const complete = new Set<Lookup>();
+    const unknown = new Set<Lookup>();
     for (const lookup of lookups) {
-      if (await this.isComplete(topology, lookup)) complete.add(lookup);
+      const known = await this.isComplete(topology, lookup);
+      if (known !== false) (known === null ? unknown : complete).add(lookup);
     }
     // Behind that: whoever has just completed one has made its triggers before.
     const triggers = await this.query(catalogShard, TRIGGERS_SQL);
@@ -83,7 +85,7 @@ export class LookupKeeper {
     const states = await this.states(topology, complete, triggers);
     const unready = topology.lookups.filter((lookup) => {
       const state = states.get(lookupKey(lookup));
-      return state !== undefined && !state.ready;
+      return state !== undefined && !state.ready && !unknown.has(lookup);
     });
     if (unready.length > 0 && this.building === null && !this.stopped) {
       this.building = this.buildAll(unready, catalog, states).finally(() => {
@@ -125,10 +127,17 @@ export class LookupKeeper {
     return states;
   }
 
-  private async isComplete(topology: Topology, lookup: Lookup): Promise<boolean> {
+  /** Null: its shard does not say. Then it is not used, and all else goes on. */
+  private async isComplete(topology: Topology, lookup: Lookup): Promise<boolean | null> {
     const home = lookupShard(topology, lookup);
-    const [[isThere] = []] = await this.query(home, STATES_SQL);
-    return isThere === 't' && (await this.query(home, completeSql(lookup))).length > 0;
+    try {
+      const [[isThere] = []] = await this.query(home, STATES_SQL);
+      return isThere === 't' && (await this.query(home, completeSql(lookup))).length > 0;
+    } catch (error) {
+      const fields = { lookup: lookupKey(lookup), ...errorField(error) };
+      this.host.logger.debug(fields, 'it is not known whether a lookup is complete');
+      return null;
+    }
   }
 
   /** Triggers (of TRIGGERS_SQL) of lookups that the configuration names no more, or for other tables. */
