@@ -89,17 +89,15 @@ function connectConsole({ url }: Proxy): Promise<pg.Client> {
 }
 
 /** Runs a console command on a proxy that dies of it. */
-async function dieOf(point: CrashPoint, command: string): Promise<void> {
-  const dying = await launch({ SHARDGATE_CRASH_POINT: point });
+async function dieOf(dying: Proxy, command: string): Promise<void> {
   const console = await connectConsole(dying);
   await expect(console.query(command)).rejects.toThrow();
   await console.end().catch(() => undefined);
   await dying.kill();
 }
 
-/** Starts a proxy whose job moves what is too old, and dies of it. */
-async function dieOfJob(point: CrashPoint): Promise<void> {
-  const dying = await launch({ SHARDGATE_CRASH_POINT: point }, true);
+/** Waits until a proxy has died of its job. */
+async function dieOfJob(dying: Proxy): Promise<void> {
   await expect.poll(() => isAlive(dying.pid), { timeout: 60_000 }).toBe(false);
   await dying.kill();
 }
@@ -145,10 +143,10 @@ test(
     expect(before.map((own) => Object.values(own))).toEqual(movedTables.map(() => [ROWS]));
     const targets = before.map((own) => dataShards.find((shard) => own[shard] === undefined)!);
     const move = (place: number): string => `MOVE ${movedTables[place]!} k TO ${targets[place]!}`;
-    await Promise.all([
-      ...points.map((point, place) => dieOf(point, move(place))),
-      dieOfJob('rows-decided'),
-    ]);
+    const dying: Proxy[] = [];
+    for (const point of points) dying.push(await launch({ SHARDGATE_CRASH_POINT: point }));
+    const aging = await launch({ SHARDGATE_CRASH_POINT: 'rows-decided' }, true);
+    await Promise.all([...dying.map((own, place) => dieOf(own, move(place))), dieOfJob(aging)]);
     await untilNothingIsPrepared();
     for (const [place, point] of points.entries()) {
       const table = movedTable(point);
@@ -168,7 +166,13 @@ test(
     await Promise.all(
       points.map(async (_point, place) => {
         const console = await connectConsole(place % 2 === 0 ? next : proxy);
-        await console.query(move(place));
+        const moved = (): Promise<string> =>
+          console.query(move(place)).then(
+            () => 'moved',
+            (error: Error) => error.message,
+          );
+        // A server may take a moment to see that the other one has died.
+        await expect.poll(moved, { timeout: 60_000 }).toBe('moved');
         await console.end();
       }),
     );
@@ -192,7 +196,7 @@ test(
     const strays = Array.from({ length: 800 }, (_, i) => `(${i}, ${i})`).join(', ');
     await databases.query('s0', `INSERT INTO strays VALUES ${strays}`);
     for (const point of points.filter((own) => own !== 'rows-first-prepared')) {
-      await dieOf(point, 'REPAIR strays');
+      await dieOf(await launch({ SHARDGATE_CRASH_POINT: point }), 'REPAIR strays');
       await untilNothingIsPrepared();
       const all = await client.query(
         'SELECT count(*)::int AS n, count(DISTINCT id)::int AS d FROM strays',

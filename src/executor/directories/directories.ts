@@ -14,6 +14,7 @@ import {
   assignSql,
   countsSql,
   entriesSql,
+  isThereSql,
   movingSql,
   otherKindSql,
   setUpSql,
@@ -236,7 +237,17 @@ export class Directories {
   private async setUp(directory: KeyDirectory, topology: Topology): Promise<void> {
     if (this.ready.has(directory)) return;
     const sql = setUpSql(directory.table, directory.periods?.kind ?? null);
-    await Promise.all(topology.shards.map((shard) => this.query(shard, sql, QUERY_TIMEOUT_MS)));
+    await Promise.all(
+      topology.shards.map(async (shard) => {
+        // Its index could not be looked at while a move that was cut off is prepared.
+        const [[there] = []] = await this.query(
+          shard,
+          isThereSql(directory.table),
+          QUERY_TIMEOUT_MS,
+        );
+        if (there !== 't') await this.query(shard, sql, QUERY_TIMEOUT_MS);
+      }),
+    );
     this.ready.add(directory);
   }
 }

@@ -31,6 +31,11 @@ export function setUpSql(table: Table, kind: number | null): string {
   );
 }
 
+/** One row: whether the table is there, with all that belongs to it. */
+export function isThereSql(table: Table): string {
+  return `SELECT pg_catalog.to_regclass(${quoteLiteral(nameOf(table))}) IS NOT NULL`;
+}
+
 /** A row where some entry is of another kind of periods. */
 export function otherKindSql(table: Table, kind: number): string {
   return `SELECT 1 FROM ${nameOf(table)} WHERE NOT ${isKind(kind)} LIMIT 1`;
