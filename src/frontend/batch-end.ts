@@ -4,8 +4,13 @@ import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import type { Session } from './session.js';
 
 /** Whether what ran outside BEGIN has written on several shards, so that Sync to each is no commit of it. */
-export function needsCommit(work: UnitOfWork): boolean {
+function needsCommit(work: UnitOfWork): boolean {
   return !work.explicit && work.writers.size > 1;
+}
+
+/** Whether the client must have got all answers before what `endBatchOn` sends. */
+export function needsAnswers(work: UnitOfWork): boolean {
+  return needsCommit(work) || work.failed;
 }
 
 /**

@@ -8,7 +8,7 @@ import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { keptPart } from '../protocol/framing.js';
 import { readExecute, readTarget } from '../protocol/frontend-messages.js';
-import { answerSync, endBatchOn, needsCommit } from './batch-end.js';
+import { answerSync, endBatchOn, needsAnswers } from './batch-end.js';
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
@@ -289,7 +289,7 @@ export class ExtendedQuery {
     }
     if (!this.skipping && !this.controlSettled()) return false;
     // The client gets all answers before the commit has the backends.
-    if (!this.skipping && needsCommit(session.work) && !this.pipeline.settled()) return false;
+    if (!this.skipping && needsAnswers(session.work) && !this.pipeline.settled()) return false;
     const skipped = this.skipping;
     if (skipped) this.restoreSettings();
     this.startBatch();
