@@ -7,18 +7,21 @@ import type { Ask } from '../audit/audit-host.js';
 const OPEN_MAX_MS = 60_000;
 const ASK_EVERY_MS = 100;
 
+/** Another role is not shown the type; what only vacuums has no user. */
+const IS_CLIENT =
+  "usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'";
 /** Transactions that are open, prepared ones too. */
 const TRANSACTIONS_SQL =
   'SELECT virtualtransaction FROM pg_catalog.pg_locks JOIN pg_catalog.pg_stat_activity USING (pid)' +
   " WHERE locktype = 'virtualxid' AND datname = pg_catalog.current_database()" +
-  " AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()" +
+  ` AND ${IS_CLIENT} AND pid <> pg_catalog.pg_backend_pid()` +
   ' UNION ALL SELECT gid FROM pg_catalog.pg_prepared_xacts' +
   ' WHERE database = pg_catalog.current_database()';
 
 /** Snapshots that are in use; those of REPEATABLE READ stay for a whole transaction. */
 const SNAPSHOTS_SQL =
   "SELECT pid || ' ' || backend_xmin FROM pg_catalog.pg_stat_activity WHERE backend_xmin IS NOT NULL" +
-  " AND datname = pg_catalog.current_database() AND backend_type = 'client backend'" +
+  ` AND datname = pg_catalog.current_database() AND ${IS_CLIENT}` +
   ' AND pid <> pg_catalog.pg_backend_pid()';
 
 /**
