@@ -6,8 +6,10 @@ import type {
   CreateStmt,
   IndexStmt,
 } from '@pgsql/types';
+import type { CatalogRelation } from '../keyspace/catalog.js';
 import { keyList } from '../keyspace/key-columns.js';
 import type { Lookup, ShardedTable, Table } from '../keyspace/topology.js';
+import { keyFamily } from '../vindex/key-types.js';
 import { rangeVarText, stringsOf } from './ast.js';
 import { checkPartition, sameHome } from './ddl-rows.js';
 import { homeOf, subjectOf, type Subject } from './ddl-subject.js';
@@ -16,7 +18,8 @@ import type { StatementContext } from './statement-context.js';
 
 /** Refuses constraints that no shard could keep by itself. */
 export function checkCreateTable(statement: CreateStmt, context: StatementContext): void {
-  const subject = createdSubject(statement, context);
+  const columnTypes = definedTypes(statement, context);
+  const subject = { ...createdSubject(statement, context), columnTypes };
   for (const node of statement.tableElts ?? []) {
     if ('Constraint' in node) checkConstraint(node.Constraint, null, subject, context);
     if ('ColumnDef' in node) checkColumn(node.ColumnDef, subject, context);
@@ -25,6 +28,19 @@ export function checkCreateTable(statement: CreateStmt, context: StatementContex
   for (const node of statement.constraints ?? []) {
     if ('Constraint' in node) checkConstraint(node.Constraint, null, subject, context);
   }
+}
+
+function definedTypes(
+  { tableElts = [] }: CreateStmt,
+  { names }: StatementContext,
+): ReadonlyMap<string, number> {
+  return new Map(
+    tableElts.flatMap((node) => {
+      if (!('ColumnDef' in node)) return [];
+      const { colname = '', typeName } = node.ColumnDef;
+      return [[colname, typeName === undefined ? 0 : names.typeOid(typeName)]];
+    }),
+  );
 }
 
 /** A partition of a sharded table is one too. */
@@ -155,12 +171,38 @@ function checkForeignKey(
   if (!own.keyspace.sharded || theirs.type === 'reference') return;
   if (own.type === 'sharded' && theirs.type === 'sharded') {
     const clears = ['n', 'd'].includes(constraint.fk_del_action ?? '');
-    if (followsKeys(local, foreign, own, theirs) && !clears) return;
+    if (followsKeys(local, foreign, own, theirs) && !clears) {
+      checkKeyTypes(constraint, subject, own, theirs, context);
+      return;
+    }
   }
   refuse(
     `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" that does not follow the shard keys is not supported`,
     foreignKeyHint(own, theirs),
   );
+}
+
+/** Equal numbers and times of other types may be keys of other shards. */
+function checkKeyTypes(
+  { pktable }: Constraint,
+  { name, columnTypes }: Subject,
+  own: ShardedTable,
+  theirs: ShardedTable,
+  { names }: StatementContext,
+): void {
+  const typesIn = (relation: CatalogRelation | null) => (column: string) =>
+    relation?.columns.find((other) => other.name === column)?.type;
+  const ownType = typesIn(names.catalog.relations.get(`${own.schema}.${own.name}`) ?? null);
+  const type = typesIn(names.find(pktable?.schemaname ?? null, pktable?.relname ?? ''));
+  own.keyColumns.forEach((column, place) => {
+    const there = type(theirs.keyColumns[place]!);
+    const here = columnTypes?.get(column) ?? ownType(column);
+    if (!here || !there || keyFamily(here) === keyFamily(there)) return;
+    refuse(
+      `a foreign key from table "${name}" to table "${theirs.name}" between shard keys of different types is not supported`,
+      `Give column "${column}" the type of column "${theirs.keyColumns[place]!}".`,
+    );
+  });
 }
 
 function foreignKeyHint(own: Table, theirs: Table): string {

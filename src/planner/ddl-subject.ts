@@ -6,6 +6,8 @@ import type { StatementContext } from './statement-context.js';
 export interface Subject {
   readonly name: string;
   readonly table: Table | null;
+  /** The types of the columns that the statement defines: OIDs of types not made by users, 0: others. Absent: none. */
+  readonly columnTypes?: ReadonlyMap<string, number>;
 }
 
 /** A partition is what the table is that it belongs to. */

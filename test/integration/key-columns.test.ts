@@ -48,6 +48,8 @@ beforeAll(async () => {
         orders: { shard_key: ['region', 'id'], vindex: 'by_both' },
         items: { shard_key: ['region', 'order_id'], vindex: 'by_both' },
         pairs: { shard_key: ['a', 'b'] },
+        numbers: { shard_key: ['a', 'b'] },
+        references: { shard_key: ['a', 'b'] },
         pairs_too: { shard_key: ['x', 'y'] },
         places: { shard_key: ['region', 'id'], vindex: 'by_region' },
         visits: { shard_key: ['region', 'place'], vindex: 'by_region' },
@@ -65,6 +67,7 @@ beforeAll(async () => {
       `CREATE TABLE items (region text, sku int4, order_id int8, n int4, PRIMARY KEY (region, order_id, sku),
          FOREIGN KEY (order_id, region) REFERENCES orders (id, region) ON DELETE CASCADE)`,
       'CREATE TABLE pairs (a int4, b text, n int4, PRIMARY KEY (a, b))',
+      'CREATE TABLE numbers (a numeric, b text, PRIMARY KEY (a, b))',
       'CREATE TABLE pairs_too (y text, x int8, n int4)',
       'CREATE TABLE places (region text, id int4, n int4, UNIQUE (region, id))',
       'CREATE TABLE visits (place int8, region varchar, n int4)',
@@ -467,6 +470,18 @@ describe('refused', () => {
     [
       `ALTER TABLE visits ADD FOREIGN KEY (place, region) REFERENCES places (region, id)`,
       /does not follow the shard keys/,
+    ],
+    [
+      `ALTER TABLE pairs ADD FOREIGN KEY (a, b) REFERENCES numbers (a, b)`,
+      /shard keys of different types/,
+    ],
+    [
+      `CREATE TABLE "references" (a int8, b varchar, FOREIGN KEY (a, b) REFERENCES numbers)`,
+      /does not follow the shard keys/,
+    ],
+    [
+      `CREATE TABLE "references" (a int8, b varchar, FOREIGN KEY (a, b) REFERENCES numbers (a, b))`,
+      /shard keys of different types/,
     ],
     [`ALTER TABLE places DROP COLUMN region`, /dropping the shard key "places.region"/],
     [`ALTER TABLE places RENAME COLUMN id TO other`, /shard key|configuration/],
