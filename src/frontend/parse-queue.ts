@@ -75,7 +75,7 @@ export class ParseQueue {
       const { prepared } = statement;
       // Another text runs in its place.
       if (statement.filled !== null && prepared.validated) this.accept(statement);
-      else if (statement.name === '') backend.statements.parseUnnamed(prepared, PASS);
+      else if (this.isUnnamed(statement)) backend.statements.parseUnnamed(prepared, PASS);
       else if (backend.statements.knows(prepared)) this.accept(statement);
       else backend.statements.parse(prepared, PASS);
     }
@@ -150,7 +150,7 @@ export class ParseQueue {
     const { prepared } = statement;
     const { statements } = backend;
     const { metrics } = this.session.context;
-    if (statement.name === '') {
+    if (this.isUnnamed(statement)) {
       if (statements.unnamed !== prepared) statements.parseUnnamed(prepared, DROP);
       return NO_NAME;
     }
@@ -162,6 +162,11 @@ export class ParseQueue {
       statements.parse(prepared, DROP);
     }
     return prepared.name;
+  }
+
+  /** On the backend. */
+  private isUnnamed({ name }: ClientStatement): boolean {
+    return name === '' && !this.session.ride.sharesText;
   }
 }
 

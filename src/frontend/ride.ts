@@ -2,13 +2,16 @@ import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { whenAllDelivered } from '../backend/postgres/pending-cancels.js';
 import type { BatchMember, SharedBatch } from '../backend/shared-batch.js';
+import type { PreparedText } from '../backend/postgres/prepared-text.js';
 import { joins } from '../backend/shared-reads.js';
 import type { SqlError } from '../errors/sql-error.js';
+import { sqlstates } from '../errors/sqlstates.js';
 import { cancelError } from '../executor/gather-errors.js';
 import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan, RoutePlan } from '../planner/plan.js';
 import { Pace } from '../util/pace.js';
+import { readErrorFields, readSqlState } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { endAtFault, endByFault } from './abandon.js';
 import type { ClientStatement } from './client-statement.js';
@@ -24,12 +27,16 @@ export class Ride implements BatchMember {
   private batch: SharedBatch | null = null;
   /** It has written messages for the batch, and goes on until Sync. */
   private boarding = false;
+  /** The text of its statement without a name, which is bound under the text's shared name; null: it is not. */
+  private shared: PreparedText | null = null;
+  /** The backend's plan of that text is out of date. */
+  private isOutdated = false;
   /** What ran in a batch is to run again, by itself. */
   private alone = false;
   /** There was no batch for its statement, which may share one while it waits for a backend. */
   private isWilling = false;
   /** The text under whose shared name that statement is bound; null: none. */
-  private prepared: ClientStatement['prepared'] | null = null;
+  private prepared: PreparedText | null = null;
   /** The client's messages, for that case. */
   private messages: Buffer = NO_BYTES;
   private length = 0;
@@ -70,9 +77,10 @@ export class Ride implements BatchMember {
     const stop = session.input.endOfPipeline(buffer, end);
     if (stop < 0) return null;
     const start = portalStart - BIND_HEAD;
-    const prepared = statement.name === '' ? null : statement.prepared;
-    const batch = this.find(plan, shard, stop - start, prepared);
+    const isNamed = statement.name !== '';
+    const batch = this.find(plan, shard, stop - start, isNamed ? statement.prepared : null);
     if (batch === null) return null;
+    this.shared = isNamed ? null : popularText(statement, batch);
     this.keep(buffer, start, stop, parse);
     this.batch = batch;
     this.boarding = true;
@@ -86,6 +94,11 @@ export class Ride implements BatchMember {
     this.boarding = false;
     this.session.work.participants.pop();
     this.depart(this.batch!);
+  }
+
+  /** A statement without a name that is bound now is on the backend under the shared name of its text. */
+  get sharesText(): boolean {
+    return this.boarding && this.shared !== null;
   }
 
   /** A statement has been answered. */
@@ -121,9 +134,10 @@ export class Ride implements BatchMember {
     { pace, usage }: RoutePlan,
     shard: Shard,
     length: number,
-    prepared: ClientStatement['prepared'] | null,
+    prepared: PreparedText | null,
   ): SharedBatch | null {
     this.isWilling = false;
+    this.shared = null;
     if (pace === undefined || this.alone || length > LENGTH_MAX) return null;
     const { work, pins, listening, settings, context } = this.session;
     if (work.explicit || work.participants.length > 0) return null;
@@ -153,7 +167,7 @@ export class Ride implements BatchMember {
   // ---------------------------------------------------------------- batch side
 
   pass(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
-    return this.session.pass(backend, buffer, start, end);
+    return this.isOutdated || this.session.pass(backend, buffer, start, end);
   }
 
   failed(
@@ -163,28 +177,48 @@ export class Ride implements BatchMember {
     start: number,
     end: number,
   ): void {
+    if (this.shared !== null && isOutdatedPlan(buffer, start, end)) {
+      this.isOutdated = true;
+      return;
+    }
     // Also where a Parse of ours failed: the client is owed an answer behind it.
     this.session.failed(backend, action, buffer, start, end);
   }
 
   closed(backend: BackendConnection, error: BackendError): void {
     this.batch = null;
+    this.isOutdated = false;
     this.session.closed(backend, error);
   }
 
   crashed(backend: BackendConnection, error: unknown): void {
     this.batch = null;
+    this.isOutdated = false;
     endAtFault(this.session, backend, error);
   }
 
   answered(status: number): void {
+    const { batch } = this;
     this.batch = null;
     try {
-      this.session.onAnswered(null, status);
+      if (this.isOutdated) this.parseAnew(batch!.backend.shard);
+      else this.session.onAnswered(null, status);
     } catch (error) {
       // The backend is somebody else's already, who must not hear of it.
       endByFault(this.session, error);
     }
+  }
+
+  private parseAnew(shard: Shard): void {
+    const { session, shared } = this;
+    this.isOutdated = false;
+    shared!.unnamedUses = Number.NEGATIVE_INFINITY;
+    for (const { statements } of session.context.cluster.pool(shard).backends) {
+      if (statements.unnamed === shared) statements.unnamed = null;
+    }
+    // The client has got ParseComplete.
+    this.parse = null;
+    this.runAgain(null);
   }
 
   runAgain(error: SqlError | null): void {
@@ -204,6 +238,28 @@ export class Ride implements BatchMember {
   }
 }
 
+/**
+ * The text of a statement without a name, where it comes often and a backend of the batch may know it, or learn it, by
+ * its shared name: then neither side parses it again. Null: it is parsed without a name. Texts with constants are many.
+ */
+function popularText(
+  { isShared, literals, prepared }: ClientStatement,
+  { backend, size }: SharedBatch,
+): PreparedText | null {
+  if (!isShared || literals.count > 0 || ++prepared.unnamedUses < POPULAR_USES) return null;
+  return size === 0 || backend.statements.isSafe(prepared) ? prepared : null;
+}
+
+/** PostgreSQL 18, plancache.c: the columns of a statement that was parsed before are others now. */
+function isOutdatedPlan(buffer: Buffer, start: number, end: number): boolean {
+  return (
+    readSqlState(buffer, start, end) === sqlstates.feature_not_supported.code &&
+    readErrorFields(buffer, start, end).get('R') === 'RevalidateCachedQuery'
+  );
+}
+
+/** Then it will come again. */
+const POPULAR_USES = 16;
 /** A longer statement is not a short one, and costs more than what it would save. */
 const LENGTH_MAX = 1024;
 /** Type and length of a Bind message, in bytes. */

@@ -27,10 +27,18 @@ const keys = new Map<WireClient, Buffer>();
 beforeAll(async () => {
   scene = await openScene(
     'batches',
-    { shop: { items: { shard_key: 'tenant' }, locked: { shard_key: 'tenant' } } },
+    {
+      shop: {
+        items: { shard_key: 'tenant' },
+        locked: { shard_key: 'tenant' },
+        wider: { shard_key: 'tenant' },
+      },
+    },
     [
       'CREATE TABLE items (tenant int8, n int4, PRIMARY KEY (tenant, n))',
       'CREATE TABLE locked (tenant int8 PRIMARY KEY, n int4)',
+      'CREATE TABLE wider (tenant int8 PRIMARY KEY, n int4)',
+      'INSERT INTO wider VALUES (7, 70)',
       'INSERT INTO items SELECT 7, n FROM generate_series(1, 100) n',
       'INSERT INTO locked VALUES (7, 70)',
     ],
@@ -252,6 +260,34 @@ test('a Parse that fails fails for its own client only', async () => {
     if (i % 3 === 1) expect(codeOf(answer)).toBe('42703');
     else expect(rowOf(answer)).toBe(String(i + 1));
   }
+});
+
+test('a text without a name that comes often is parsed once, until its columns change', async () => {
+  const round = async (): Promise<string[]> => {
+    await together(() => {
+      for (const client of clients) {
+        client.parse('SELECT * FROM wider WHERE tenant = $1');
+        client.bind({ values: ['7'] });
+        client.describe('P');
+        client.execute();
+        client.sync();
+      }
+    });
+    const answers: string[] = [];
+    for (const client of clients) {
+      const answer = await client.until('Z');
+      const rows = answer.filter(({ type }) => type === 'D').map(rowTexts);
+      answers.push(`${answer.map(({ type }) => type).join('')} ${JSON.stringify(rows)}`);
+    }
+    return [...new Set(answers)];
+  };
+  const before = await metric('prepared_statements_total');
+  for (let i = 0; i < 6; i++) expect(await round()).toEqual(['12TDCZ [["7","70"]]']);
+  expect(await metric('prepared_statements_total')).toBeGreaterThan(before + 20);
+  for (const shard of shardNames) {
+    await scene.databases.query(shard, 'ALTER TABLE wider ADD more int4 DEFAULT 1');
+  }
+  for (let i = 0; i < 3; i++) expect(await round()).toEqual(['12TDCZ [["7","70","1"]]']);
 });
 
 /** All but the slow ones are answered while these still wait. */

@@ -17,6 +17,8 @@ export interface PreparedText {
   readonly namesUserTypes: boolean;
   /** A backend has accepted this text, so a later Parse of it can be answered at once. */
   validated: boolean;
+  /** Times that it was bound without a name, in a batch; below zero: it must not have one. */
+  unnamedUses: number;
   /** What clients have been told of it; null: none has asked. */
   described: Description | null;
 }
@@ -82,6 +84,7 @@ export class PreparedTexts {
       parseRest: Buffer.from(parseRest),
       namesUserTypes: namesUserTypes(parseRest),
       validated: false,
+      unnamedUses: 0,
       described: null,
     };
   }
@@ -102,6 +105,7 @@ export function unnamedText(
     parseRest: rest,
     namesUserTypes: paramTypes.some((oid) => oid >= FIRST_USER_OID),
     validated: false,
+    unnamedUses: 0,
     described: null,
   };
 }
