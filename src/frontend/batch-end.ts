@@ -46,6 +46,15 @@ export function endBatchOn(
   });
 }
 
+/** Ends what a lost backend was the last to answer: all others go back, and their portals end with that. */
+export function answerLost(session: Session): void {
+  const { portals } = session.extended;
+  portals.rollBack();
+  portals.end(true);
+  session.writeReady();
+  session.finishUnit();
+}
+
 /** Answers a Sync that no backend has to end anything for; what was noted of its pipeline is void. */
 export function answerSync(session: Session): void {
   session.statementFailed = false;

@@ -8,7 +8,7 @@ import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { keptPart } from '../protocol/framing.js';
 import { readExecute, readTarget } from '../protocol/frontend-messages.js';
-import { answerSync, endBatchOn, needsAnswers } from './batch-end.js';
+import { answerLost, answerSync, endBatchOn, needsAnswers } from './batch-end.js';
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
@@ -415,8 +415,7 @@ export class ExtendedQuery {
     }
     this.restoreSettings();
     // A simple query, or a pipeline whose Sync had been sent.
-    session.writeReady();
-    session.finishUnit();
+    answerLost(session);
   }
 
   /** A backend is gone that had answered everything, outside an explicit transaction. */

@@ -89,7 +89,10 @@ export class PortalRunner {
     const result = portal?.result;
     if (result?.kind !== 'open' || result.portal.closed) return true;
     if (!pipeline.settled()) return false;
-    const { parts } = result.portal;
+    const { participants } = session.work;
+    // What another client may have by now has ended its portals.
+    const parts = result.portal.parts.filter(({ backend }) => participants.includes(backend));
+    if (parts.length === 0) return true;
     for (const { backend } of parts) pipeline.execute(backend);
     const close = new CloseParts(parts, () => {
       result.portal.closed = true;

@@ -114,6 +114,23 @@ test('a loss is told though the pipeline before has failed on a shard that was l
   expect(told(await client.until('Z'))).toMatch(/^(1 )?08006 I$/);
 });
 
+test('a portal over several shards ends when another one is lost and their backends go back', async () => {
+  expect(told(await ask('BEGIN'))).toBe('C T');
+  client.parse('SELECT id FROM items ORDER BY id');
+  client.bind({ portal: 'rows' });
+  client.execute('rows', 1);
+  client.sync();
+  expect(told(await client.until('Z'))).toBe('1 2 D s T');
+  toMain.cutAt('lost here', 'before');
+  pipelined(`SELECT id, 'lost here' FROM lone`);
+  client.sync();
+  expect(told(await client.until('Z'))).toMatch(/08006 E$/);
+  client.closeNamed('P', 'rows');
+  client.sync();
+  expect(told(await client.until('Z'))).toBe('3 E');
+  expect(told(await ask('ROLLBACK'))).toBe('C I');
+});
+
 test.each(["SET application_name = 'x'", 'PREPARE one AS SELECT * FROM lone'])(
   '%s that finds no shard fails the transaction and does not end it',
   async (sql) => {
