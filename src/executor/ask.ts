@@ -107,6 +107,13 @@ export class Ask extends QuietOperation {
   }
 }
 
+/** The rows of a result whose values came as text. */
+export function textRows(
+  rows: readonly (readonly (Buffer | null)[])[],
+): (readonly (string | null)[])[] {
+  return rows.map((row) => row.map((value) => value?.toString() ?? null));
+}
+
 /** The values of the DataRow at `start`; slices of the given bytes. */
 function readValues(bytes: Buffer, start: number): (Buffer | null)[] {
   const values: (Buffer | null)[] = [];

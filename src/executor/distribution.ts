@@ -103,13 +103,14 @@ export class Distribution {
   private readonly waiting = new WaitingRows<null>();
   private readonly shards: readonly Shard[];
   private readonly rows: { readonly messages: Writer; count: number }[];
-  private readonly find: (row: Buffer, at: number) => number;
+  /** The place of the shard that a DataRow message belongs to. Throws SqlError where there is none. */
+  readonly placeOf: (row: Buffer, at: number) => number;
 
   constructor(destination: Destination, shape: RowShape) {
     this.shards = shardsOf(destination);
     this.directory =
       destination.kind === 'key' ? (destination.table.vindex.directory ?? null) : null;
-    this.find = finder(destination, shape, this.shards);
+    this.placeOf = finder(destination, shape, this.shards);
     // Copies have one list of rows.
     this.rows = (destination.kind === 'copies' ? [0] : this.shards).map(() => ({
       messages: new Writer(INITIAL_BYTES),
@@ -120,25 +121,20 @@ export class Distribution {
   /** Takes a DataRow message. Throws SqlError where it is placed at once, and belongs to no shard. */
   add(buffer: Buffer, start: number, end: number): void {
     this.bytes += end - start;
-    if (this.directory === null) this.put(buffer, start, end, this.find(buffer, start));
+    if (this.directory === null) this.put(buffer, start, end, this.placeOf(buffer, start));
     else this.waiting.add(null, buffer, start, end);
   }
 
   /** Maps the keys of the rows that wait. Throws SqlError. */
   map(): void {
-    this.waiting.each((_origin, buffer, start) => void this.find(buffer, start));
+    this.waiting.each((_origin, buffer, start) => void this.placeOf(buffer, start));
   }
 
   /** Places the rows that wait. Throws SqlError where one belongs to no shard. */
   place(): void {
     this.waiting.each((_origin, buffer, start, end) => {
-      this.put(buffer, start, end, this.find(buffer, start));
+      this.put(buffer, start, end, this.placeOf(buffer, start));
     });
-  }
-
-  /** The place of the shard that a DataRow message belongs to. Throws SqlError where there is none. */
-  placeOf(buffer: Buffer, start: number): number {
-    return this.find(buffer, start);
   }
 
   /** Takes a DataRow message for this place. */
@@ -181,7 +177,7 @@ function finder(
   destination: Destination,
   { key: columns, unmapped }: RowShape,
   shards: readonly Shard[],
-): Distribution['find'] {
+): Distribution['placeOf'] {
   switch (destination.kind) {
     case 'copies':
       return () => 0;

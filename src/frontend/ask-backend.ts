@@ -1,7 +1,7 @@
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { CatalogRow } from '../backend/catalog-loader.js';
-import { Ask, type Answered } from '../executor/ask.js';
+import { Ask, textRows, type Answered } from '../executor/ask.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import { sequenceError } from '../executor/ids/ids.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
@@ -19,11 +19,8 @@ export function askBackend(
 ): Promise<readonly (readonly CatalogRow[])[]> {
   return new Promise((resolve, reject) => {
     askForRows(session, backend, texts, (answered) => {
-      if (answered.ok) {
-        const rowsOf = (rows: readonly (readonly (Buffer | null)[])[]): CatalogRow[] =>
-          rows.map((row) => row.map((value) => value?.toString() ?? null));
-        resolve(answered.results.map(rowsOf));
-      } else reject(sequenceError(readErrorFields(answered.error, 0, answered.error.length)));
+      if (answered.ok) resolve(answered.results.map(textRows));
+      else reject(sequenceError(readErrorFields(answered.error, 0, answered.error.length)));
     });
   });
 }

@@ -1,5 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
+import { textRows } from '../executor/ask.js';
 import { Distribution, fieldStart, type RowShape } from '../executor/distribution.js';
 import { keyIds, ownerOf } from '../executor/lookups/key-ids.js';
 import { otherLookup } from '../executor/lookups/lookup-changes.js';
@@ -92,9 +93,7 @@ export class ClaimedRows {
         onDone(withoutPosition(answered.error, 0, answered.error.length));
         return;
       }
-      const [claimed, found] = answered.results.map((rows) =>
-        rows.map((row) => row.map((value) => value?.toString('utf8') ?? null)),
-      );
+      const [claimed, found] = answered.results.map(textRows);
       if (claims.take(claimed!, found!, destination.keyspace)) this.resolve(backend, onDone);
       else onDone(errorBytes(otherLookup(this.claim.lookup)));
     });

@@ -3,6 +3,7 @@ import { LineFills } from '../executor/copy/line-fills.js';
 import type { NewIdSource } from '../executor/ids/ids.js';
 import { assert } from '../util/assert.js';
 import type { CopyFromPlan } from '../planner/plan.js';
+import { CopyBatches, type CopyDataTarget } from './copy-batches.js';
 import type { Session } from './session.js';
 
 type Fill = NonNullable<CopyFromPlan['fill']>;
@@ -10,26 +11,10 @@ type Fill = NonNullable<CopyFromPlan['fill']>;
 /** The values of one row, in the order of the columns. */
 type Row = readonly string[];
 
-/** What a COPY does with its data once it is whole. */
-export interface CopyDataTarget {
-  /** Gets the data in order; an error where values cannot be had. */
-  take(filled: Buffer | SqlError): void;
-  /** All has been taken. */
-  end(): void;
-  /** The COPY has failed: nothing is taken any more. */
-  isOver(): boolean;
-}
-
-/**
- * Gives the rows of a COPY the values that its data leaves out. What one read has brought is one batch, though clients
- * send a message a row; the session waits while values are fetched.
- */
-export class CopyFill {
-  private readonly session: Session;
+/** Gives the rows of a COPY the values that its data leaves out. The session waits while values are fetched. */
+export class CopyFill extends CopyBatches {
   private readonly fill: Fill;
   private readonly lines: LineFills;
-  private readonly target: CopyDataTarget;
-  private batch: Buffer[] = [];
 
   constructor(
     session: Session,
@@ -39,34 +24,13 @@ export class CopyFill {
     target: CopyDataTarget,
   ) {
     assert(format.kind !== 'binary', 'binary COPY data cannot be filled');
-    this.session = session;
+    super(session, target);
     this.fill = fill;
-    this.target = target;
     this.lines = new LineFills(format, csvEndMarker);
   }
 
-  /** A piece of the data; the bytes are the caller's again. */
-  data(bytes: Buffer, start: number, end: number): void {
-    this.batch.push(Buffer.from(bytes.subarray(start, end)));
-    if (this.batch.length > 1) return;
-    queueMicrotask(() => {
-      if (this.batch.length > 0 && !this.isOver) this.work(false);
-    });
-  }
-
-  /** There is no more data. Throws SqlError where it ends in the middle of a character. */
-  done(): void {
-    this.work(true);
-  }
-
-  private get isOver(): boolean {
-    return this.session.over || this.target.isOver();
-  }
-
-  private work(isLast: boolean): void {
+  protected work(data: Buffer, isLast: boolean): void {
     const { lines, target } = this;
-    const data = Buffer.concat(this.batch);
-    this.batch = [];
     const ended = lines.scan(data, 0, data.length);
     const count = isLast && lines.endsInRow ? ended + 1 : ended;
     const take = (rows: readonly Row[]): void => {
@@ -103,10 +67,7 @@ export class CopyFill {
     const goOn = (rows: readonly Row[]): void => {
       if (this.isOver) return;
       take(rows);
-      // The end is waited for, and so is that of a COPY that has failed.
-      if (isLast || this.isOver) return;
-      session.busy = false;
-      session.pump();
+      this.goOn(isLast);
     };
     const fail = (error: unknown): void => {
       if (this.isOver) return;

@@ -3,7 +3,7 @@ import { columnsQuery, relationsQuery } from '../backend/catalog-queries.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { sqlError } from '../errors/sql-error.js';
-import { Ask } from '../executor/ask.js';
+import { Ask, textRows } from '../executor/ask.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import type { CatalogRelation } from '../keyspace/catalog.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
@@ -270,10 +270,6 @@ const CURSORS = 'SELECT name FROM pg_catalog.pg_cursors WHERE is_holdable';
 const TABLES = [relationsQuery('temporary'), columnsQuery('temporary')];
 
 type Row = readonly (string | null)[];
-
-function textRows(rows: readonly (readonly (Buffer | null)[])[]): Row[] {
-  return rows.map((row) => row.map((value) => value?.toString() ?? null));
-}
 
 /** Null: there are none. Their schema has another name in every session. */
 function temporaryTables(rows: readonly Row[], columns: readonly Row[]): TemporaryTables | null {

@@ -1,4 +1,8 @@
-import { unnamedText, type KnownText } from '../backend/postgres/prepared-text.js';
+import {
+  unnamedText,
+  type KnownText,
+  type PreparedText,
+} from '../backend/postgres/prepared-text.js';
 import { sqlError } from '../errors/sql-error.js';
 import { fillText, slotsOf } from '../executor/fill-text.js';
 import { PARAMETERS_MAX, tooManyParameters } from '../executor/parameter-room.js';
@@ -110,13 +114,11 @@ export class StatementFactory {
 
   /** Servers are to read the text under other settings than before. */
   private mean(statement: ClientStatement): void {
-    const { planning, context } = this.session;
-    const { prepared, planned, searchPathKey } = statement;
-    statement.meaningKey = planning.meaningKey;
+    const { prepared, planned, searchPathKey, isShared } = statement;
+    statement.meaningKey = this.session.planning.meaningKey;
     statement.filled = null;
-    if (!statement.isShared) return;
-    const key = this.preparedContext(planned, searchPathKey);
-    statement.prepared = context.texts.intern(prepared.parseRest, key);
+    if (!isShared) return;
+    statement.prepared = this.prepare(prepared.parseRest, true, planned, searchPathKey);
   }
 
   /** Whether it would be planned the same way now. */
@@ -144,8 +146,7 @@ export class StatementFactory {
   private fill(statement: ClientStatement): boolean {
     const plan = onlyPlan(statement.planned);
     if (plan.kind !== 'fill' || statement.filled !== null) return true;
-    const { session } = this;
-    const { planning, context } = session;
+    const { planning } = this.session;
     const { paramTypes, planned: asGiven, searchPathKey } = statement;
     const first = Math.max(asGiven.paramCount, paramTypes.length) + 1;
     const slots = slotsOf(plan);
@@ -157,10 +158,7 @@ export class StatementFactory {
     const planned = planning.plan(text, 0, text.length, paramTypes, literals);
     if (planned === null) return false;
     const { parseRest } = unnamedText(text, paramTypes);
-    const key = this.preparedContext(planned, searchPathKey);
-    const prepared = statement.isShared
-      ? context.texts.intern(parseRest, key)
-      : context.texts.unshared(parseRest);
+    const prepared = this.prepare(parseRest, statement.isShared, planned, searchPathKey);
     statement.filled = {
       statement: { ...statement, text, planned, literals, prepared, inferredTypes: null },
       slots,
@@ -187,17 +185,23 @@ export class StatementFactory {
     const made: KnownText = {
       text: Buffer.from(buffer.subarray(textStart, textEnd)),
       meaningKey,
-      prepared: isShared
-        ? texts.intern(parseRest, this.preparedContext(planned, searchPathKey))
-        : texts.unshared(parseRest),
+      prepared: this.prepare(parseRest, isShared, planned, searchPathKey),
     };
     if (unique && isShared) texts.ofPlan.set(planned, made);
     return made;
   }
 
-  /** What the same text may mean another thing under. */
-  private preparedContext(planned: PlannedText, searchPathKey: string): string {
-    return `${planned.catalogVersion}\0${searchPathKey}\0\0${this.session.planning.meaningKey}`;
+  private prepare(
+    parseRest: Buffer,
+    isShared: boolean,
+    { catalogVersion }: PlannedText,
+    searchPathKey: string,
+  ): PreparedText {
+    const { context, planning } = this.session;
+    if (!isShared) return context.texts.unshared(parseRest);
+    // What the same text may mean another thing under.
+    const key = `${catalogVersion}\0${searchPathKey}\0\0${planning.meaningKey}`;
+    return context.texts.intern(parseRest, key);
   }
 }
 

@@ -13,7 +13,7 @@ import { Dice } from '../support/chaos-random.js';
 import { startMortalServers, type MortalServers } from '../support/chaos-servers.js';
 import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
 import { clusterConfig, type ProxyConfig } from '../support/proxy-config.js';
-import { startProxy, type Proxy } from '../support/proxy.js';
+import { isAlive, startProxy, type Proxy } from '../support/proxy.js';
 import { connectTo } from '../support/two-phase-scene.js';
 
 const ROUNDS = Number(process.env['SHARDGATE_BANK_ROUNDS'] ?? 1);
@@ -212,12 +212,3 @@ test(
   },
   60_000 + ROUNDS * 60_000,
 );
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { crashPoints, type CrashPoint } from '../../src/transaction/crash-points.js';
 import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
-import { startProxy, type Proxy } from '../support/proxy.js';
+import { isAlive, startProxy, type Proxy } from '../support/proxy.js';
 import { clusterConfig } from '../support/proxy-config.js';
 import { connectPg } from '../support/scene.js';
 
@@ -100,15 +100,6 @@ async function dieOf(dying: Proxy, command: string): Promise<void> {
 async function dieOfJob(dying: Proxy): Promise<void> {
   await expect.poll(() => isAlive(dying.pid), { timeout: 60_000 }).toBe(false);
   await dying.kill();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function untilNothingIsPrepared(): Promise<void> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { crashPoints, type CrashPoint } from '../../src/transaction/crash-points.js';
-import type { Proxy } from '../support/proxy.js';
+import { isAlive, type Proxy } from '../support/proxy.js';
 import { startRelay, type Cut, type Relay } from '../support/relay.js';
 import {
   connectTo,
@@ -68,15 +68,6 @@ async function recover(): Promise<void> {
 async function untilGone(proxy: Proxy): Promise<void> {
   await expect.poll(() => isAlive(proxy.pid), { timeout: 10_000 }).toBe(false);
   await proxy.kill();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 describe('the proxy is killed', () => {

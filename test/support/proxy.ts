@@ -142,3 +142,12 @@ async function untilReady(
   }
   throw new Error(`the proxy is not ready after ${READY_MS} ms: ${last}\n${logs()}`);
 }
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -179,9 +179,8 @@ async function carryMarked(
   const { id, shard: target } = move;
   const tables = tablesOf(host.topology, directory);
   const shards = host.topology.shards.filter(({ keyspace }) => keyspace === target.keyspace);
-  const repairs = await carryRows(host, {
-    ...{ directory, id, tables, shards, target, askHome, onDeciding },
-  });
+  const carry = { directory, id, tables, shards, target, askHome, onDeciding };
+  const repairs = await carryRows(host, carry);
   await host.links.session(target, STEP_TIMEOUT_MS, (ask) =>
     snapshotsEnded(ask, target, host.signal),
   );
