@@ -19,6 +19,8 @@ export interface ClientStatement {
   searchPathKey: string;
   /** `SessionPlanning.meaningKey` of `prepared`. */
   meaningKey: string;
+  /** The same of the time when it was prepared. */
+  readonly readUnder: string;
   /** The literals of `text`. */
   literals: Literals;
   prepared: PreparedText;

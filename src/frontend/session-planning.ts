@@ -12,7 +12,9 @@ import { sqlError } from '../errors/sql-error.js';
 import { wishNames, type WishTexts } from '../planner/wishes/wish.js';
 import { assert } from '../util/assert.js';
 import { onlyPlan } from './parse-queue.js';
+import { meaningKey } from './read-settings.js';
 import { parseSearchPath } from './search-path.js';
+import { settingOf } from './setting-effects.js';
 import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
 
@@ -67,7 +69,7 @@ export class SessionPlanning {
     // Asked several times a statement.
     const sameSettings = this.contextSettings === settings.current && !work.changesSettings;
     if (context !== null && sameSettings && context.temporary === temporary) return context;
-    this.contextMeaning = this.meaning();
+    this.contextMeaning = meaningKey((name) => this.setting(name));
     const path = this.setting('search_path');
     const set = this.setting('role');
     const role = set === 'none' ? undefined : set;
@@ -97,15 +99,6 @@ export class SessionPlanning {
       if (value !== undefined && value !== '') found = { ...found, [name]: value };
     }
     return found;
-  }
-
-  private meaning(): string {
-    let key = '';
-    for (const name of meaningSettings) {
-      const value = this.setting(name);
-      if (value !== undefined) key += `${name}\0${value}\0`;
-    }
-    return key;
   }
 
   /** The sequence of this name, as regclass input reads it; null: there is none. Temporary ones are refused: 0A000. */
@@ -209,10 +202,7 @@ export class SessionPlanning {
 
   /** A setting's value as it is now, inside the transaction; undefined: the server's default. */
   private setting(name: string): string | undefined {
-    const { settings, work } = this.session;
-    const effect = work.explicit ? work.lastEffect(name) : null;
-    if (effect?.local !== true) return settings.get(name);
-    return effect.value ?? settings.baseOf(effect).get(name);
+    return settingOf(this.session, name);
   }
 
   /** PostgreSQL 18 reports the search path that a login begins with; before, it is taken to be the usual one. */
@@ -240,24 +230,6 @@ export class SessionPlanning {
 function keyOfWish(wish: WishTexts): string {
   return wishNames.map((name) => wish[name] ?? '').join('\0');
 }
-
-/**
- * What a server reads constants by, and folds calls and casts of them with, once for all executions of a prepared
- * statement (PostgreSQL 18: input and output functions that are called by parse_coerce.c and clauses.c).
- */
-const meaningSettings: readonly string[] = [
-  'array_nulls',
-  'bytea_output',
-  'datestyle',
-  'extra_float_digits',
-  'intervalstyle',
-  'lc_monetary',
-  'timezone',
-  'timezone_abbreviations',
-  'transform_null_equals',
-  'xmlbinary',
-  'xmloption',
-];
 
 const NO_TYPES: readonly number[] = [];
 

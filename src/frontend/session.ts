@@ -327,7 +327,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   releaseAll(): void {
     const { participants, writers } = this.work;
     if (writers.size > 0) writers.clear();
-    this.work.staysWhereItIs = false;
+    this.work.forgetLocal();
     if (participants.length === 0) return;
     if (participants.length === 1) {
       const backend = participants.pop()!;

@@ -32,8 +32,8 @@ export function applyEffect(session: Session, effect: SettingEffect): void {
   // Whoever joins later gets it too; a local one is over already outside a transaction.
   if (work.explicit) {
     work.remember(settingStatements(effect, settings.baseOf(effect)).join(';'), effect);
-  } else if (effect.local && session.inPipeline) {
-    work.staysWhereItIs = true;
+  } else if (session.inPipeline && (effect.local || work.staysWhereItIs)) {
+    work.noteLocal(effect);
   }
   settings.apply(effect);
 }

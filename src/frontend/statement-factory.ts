@@ -11,6 +11,7 @@ import { readParse, type ParseMessage } from '../protocol/frontend-messages.js';
 import { LiteralKind, Literals } from '../sql/literals.js';
 import { runnable, type ClientStatement } from './client-statement.js';
 import type { ClientStatements } from './client-statements.js';
+import { assertSameMeaning } from './read-settings.js';
 import { refusalError } from './shard-choice.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
@@ -34,7 +35,7 @@ export class StatementFactory {
   ): ClientStatement | null {
     const { control, literals } = this.session;
     const again = statements.unnamedAgain(buffer, start, end);
-    if (again?.isShared === true && this.isCurrent(again)) {
+    if (again?.isShared === true && this.isCurrent(again) && this.readsAlike(again)) {
       control.refuseWhereFailed(onlyPlan(again.planned));
       return again;
     }
@@ -72,10 +73,7 @@ export class StatementFactory {
       throw refusalError(plan.refusal);
     }
     const unique = literals.count === 0;
-    const isShared =
-      !isFetch(plan) &&
-      !session.work.staysWhereItIs &&
-      !mayTellTime(buffer.subarray(textStart, textEnd), literals);
+    const isShared = !isFetch(plan) && !mayTellTime(buffer.subarray(textStart, textEnd), literals);
     const known = this.knownText(planned, isShared, unique, buffer, textStart, textEnd, end);
     return this.filledIn({
       name,
@@ -84,6 +82,7 @@ export class StatementFactory {
       planned,
       searchPathKey: session.planning.searchPathKey,
       meaningKey: session.planning.meaningKey,
+      readUnder: session.planning.meaningKey,
       literals: unique ? NO_LITERALS : literals.copy(),
       prepared: known.prepared,
       isShared,
@@ -95,7 +94,10 @@ export class StatementFactory {
     });
   }
 
-  /** Plans again what was planned under another schema, topology or search path; false: wait. */
+  /**
+   * Plans again what was planned under another schema, topology or search path; false: wait. Throws SqlError 0A000
+   * where servers would read its constants as something else than when it was prepared.
+   */
   refresh(statement: ClientStatement): boolean {
     const { planning, pins } = this.session;
     if (pins.unread && !pins.read()) return false;
@@ -114,8 +116,10 @@ export class StatementFactory {
 
   /** Servers are to read the text under other settings than before. */
   private mean(statement: ClientStatement): void {
-    const { prepared, planned, searchPathKey, isShared } = statement;
-    statement.meaningKey = this.session.planning.meaningKey;
+    const { prepared, planned, searchPathKey, isShared, text, literals, readUnder } = statement;
+    const { meaningKey } = this.session.planning;
+    assertSameMeaning(text, literals, readUnder, meaningKey);
+    statement.meaningKey = meaningKey;
     statement.filled = null;
     if (!isShared) return;
     statement.prepared = this.prepare(prepared.parseRest, true, planned, searchPathKey);
@@ -131,6 +135,11 @@ export class StatementFactory {
       planned.topologyVersion === planner.topologyVersion &&
       !planning.overlay.isStale
     );
+  }
+
+  /** Whether a Parse of it now would give its constants the same values. */
+  private readsAlike({ readUnder }: ClientStatement): boolean {
+    return readUnder === this.session.planning.meaningKey;
   }
 
   private filledIn(statement: ClientStatement): ClientStatement | null {

@@ -43,8 +43,8 @@ export class UnitOfWork {
    * so there is one at most that also writes. Another unit of work may have left it; then it means nothing.
    */
   scratchHome: BackendConnection | null = null;
-  /** What runs outside BEGIN has made settings for its implicit transaction, which no further shard has. */
-  staysWhereItIs = false;
+  /** What runs outside BEGIN has set for its implicit transaction only, and then: no further shard has it. */
+  private localEffects: SettingEffect[] = [];
   /** Inside BEGIN .. COMMIT, as the client sees it. */
   explicit = false;
   /** How many explicit transactions there have been. */
@@ -118,6 +118,22 @@ export class UnitOfWork {
     if (this.preamble.length > 0) this.preamble = [];
     if (this.writers.size > 0) this.writers.clear();
     this.scratchHome = null;
+    this.forgetLocal();
+  }
+
+  /** No further shard may join what runs outside BEGIN. */
+  get staysWhereItIs(): boolean {
+    return this.localEffects.length > 0;
+  }
+
+  /** A setting for the implicit transaction only, or one behind such. */
+  noteLocal(effect: SettingEffect): void {
+    this.localEffects.push(effect);
+  }
+
+  /** The implicit transaction is over. */
+  forgetLocal(): void {
+    if (this.localEffects.length > 0) this.localEffects = [];
   }
 
   private mend(): void {
@@ -206,18 +222,17 @@ export class UnitOfWork {
 
   /** Whether this transaction may have changed settings. */
   get changesSettings(): boolean {
-    return this.explicit && this.preamble.length > 0;
+    return this.preamble.length > 0 || this.localEffects.length > 0;
   }
 
   /** The last change of a setting in this transaction, RESET ALL included; null: none. */
   lastEffect(name: string): SettingEffect | null {
-    const { preamble } = this;
+    const { preamble, localEffects } = this;
     for (let at = preamble.length - 1; at >= 0; at--) {
       const { effect } = preamble[at]!;
-      // RESET ALL leaves the role alone (PostgreSQL 18, guc_tables.c, GUC_NO_RESET_ALL).
-      if (effect?.name === name || (effect?.name === '*' && name !== 'role')) return effect;
+      if (effect !== null && changes(effect, name)) return effect;
     }
-    return null;
+    return localEffects.findLast((effect) => changes(effect, name)) ?? null;
   }
 
   /** ParameterStatus values from before the transaction that were changed in it without a participant. */
@@ -261,6 +276,11 @@ export class UnitOfWork {
   private lastSavepoint(name: string): number {
     return this.preamble.findLastIndex((entry) => entry.savepoint?.name === name);
   }
+}
+
+/** RESET ALL leaves the role alone (PostgreSQL 18, guc_tables.c, GUC_NO_RESET_ALL). */
+function changes(effect: SettingEffect, name: string): boolean {
+  return effect.name === name || (effect.name === '*' && name !== 'role');
 }
 
 const NOTHING: Settings = new Map();

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openScene, type Scene } from '../support/scene.js';
-import { WirePair } from '../support/wire-pair.js';
+import type { WireClient } from '../support/wire-client.js';
+import { sqlStates, typesOf, WirePair } from '../support/wire-pair.js';
 
 let scene: Scene;
 const pairs: WirePair[] = [];
@@ -8,8 +9,16 @@ const pairs: WirePair[] = [];
 beforeAll(async () => {
   scene = await openScene(
     'preparedmeaning',
-    { main: {}, shop: { items: { shard_key: 'id', vindex: 'by_key' } } },
-    ['CREATE TABLE items (id int8 PRIMARY KEY, n int)', 'INSERT INTO items VALUES (1, 10)'],
+    { main: { lone: {} }, shop: { items: { shard_key: 'id', vindex: 'by_key' } } },
+    [
+      'CREATE TABLE items (id int8 PRIMARY KEY, n int)',
+      'INSERT INTO items VALUES (1, 10)',
+      'CREATE TABLE lone (id int8 PRIMARY KEY, n int)',
+      'INSERT INTO lone VALUES (1, 10)',
+      'CREATE SCHEMA elsewhere',
+      'CREATE TABLE elsewhere.lone (id int8 PRIMARY KEY, n text)',
+      `INSERT INTO elsewhere.lone VALUES (1, 'ten')`,
+    ],
     // Both clients get the same backend.
     { pool: { size: 1 } },
   );
@@ -88,6 +97,104 @@ describe('two clients prepare the same text, each under settings of its own', ()
     await same(a, sql, 'EXECUTE p(1)');
     await same(b, sql, 'EXECUTE p(1)');
   });
+});
+
+describe('constants are those of the settings under which a statement was prepared', () => {
+  async function refused(pair: WirePair, write: (client: WireClient) => void): Promise<void> {
+    write(pair.proxy);
+    const messages = await pair.proxy.until('Z');
+    expect(sqlStates(messages)).toEqual(['0A000']);
+    expect(typesOf(messages)).toBe('EZ');
+  }
+  const run = (name: string) => (client: WireClient) => {
+    client.bind({ statement: name, values: ['1'] });
+    client.execute();
+    client.sync();
+  };
+  const tokyo = `SET TimeZone = 'Asia/Tokyo'`;
+
+  test.each(['id = $1', 'id >= $1'])('under other ones it is refused: WHERE %s', async (where) => {
+    const [a] = pairs as [WirePair];
+    const sql = `SELECT timestamptz '2024-04-01 00:00' AS v FROM items WHERE ${where}`;
+    await prepared(a, 'x', sql);
+    await same(a, `PREPARE p AS ${sql}`, 'EXECUTE p(1)', tokyo);
+    await refused(a, run('x'));
+    await refused(a, (client) => client.query('EXECUTE p(1)'));
+    await same(a, 'RESET TimeZone', 'EXECUTE p(1)');
+    await executed(a, 'x');
+  });
+
+  test('also behind the transaction that had them', async () => {
+    const [a] = pairs as [WirePair];
+    const sql = `SELECT '02/03/2024'::date AS v FROM items WHERE id = $1`;
+    await same(a, 'BEGIN', `SET LOCAL DateStyle = 'ISO, DMY'`);
+    await prepared(a, 'x', sql);
+    await same(a, 'ROLLBACK');
+    await refused(a, run('x'));
+    await prepared(a, 'y', sql);
+  });
+
+  test('and behind a pipeline that had them for itself', async () => {
+    const [a, b] = pairs as [WirePair, WirePair];
+    const sql = `SELECT timestamptz '2024-05-01 00:00' AS v FROM lone WHERE id = $1`;
+    await a.expectSame((client) => {
+      client.parse(`SET LOCAL TimeZone = 'Asia/Tokyo'`);
+      client.bind();
+      client.execute();
+      client.parse(sql, 'x');
+      run('x')(client);
+    });
+    await refused(a, run('x'));
+    await prepared(b, 'y', sql);
+    await b.expectSame((client) => {
+      client.parse(`SET LOCAL TimeZone = 'Asia/Tokyo'`);
+      client.bind();
+      client.execute();
+      client.parse(sql, 'z');
+      run('z')(client);
+    });
+    await executed(b, 'y');
+    await prepared(a, '', sql);
+  });
+
+  test('those that mean the same under all stay', async () => {
+    const [a] = pairs as [WirePair];
+    const sql = `SELECT interval '7 days' AS i, 'v1.2' AS v, 'known' AS k, 20240101 AS n, date 'epoch' AS d
+      FROM items WHERE id = $1`;
+    await prepared(a, 'x', sql);
+    await same(a, tokyo, `SET DateStyle = 'ISO, DMY'`);
+    await executed(a, 'x');
+  });
+
+  test('a Parse of the same text without a name reads it anew', async () => {
+    const [a] = pairs as [WirePair];
+    const sql = `SELECT timestamptz '2024-06-01 00:00' AS v FROM items WHERE id = $1`;
+    await prepared(a, '', sql);
+    await a.expectSame((client) => {
+      client.parse(tokyo, 'set');
+      client.bind({ statement: 'set' });
+      client.execute();
+      client.sync();
+    });
+    await prepared(a, '', sql);
+  });
+});
+
+test('SET LOCAL in a pipeline without BEGIN says what names mean in it', async () => {
+  const [a] = pairs as [WirePair];
+  const sql = 'SELECT n FROM lone WHERE id = $1';
+  await prepared(a, 'x', sql);
+  await a.expectSame((client) => {
+    client.parse('SET LOCAL search_path = elsewhere');
+    client.bind();
+    client.execute();
+    client.parse(sql);
+    client.bind({ values: ['1'] });
+    client.describe('P');
+    client.execute();
+    client.sync();
+  });
+  await executed(a, 'x');
 });
 
 test('a text that tells the time does so for the client that prepares it', async () => {
