@@ -34,7 +34,7 @@ const meaningSettings: ReadonlyMap<string, RegExp> = new Map([
   ['xmloption', /</],
 ]);
 
-/** Equal while servers read the same text the same way. `setting`: the value of one; undefined: the server's default. */
+/** Equal while servers read the same text the same way. `setting`: a value; undefined: the server's default. */
 export function meaningKey(setting: (name: string) => string | undefined): string {
   let key = '';
   for (const name of meaningSettings.keys()) {

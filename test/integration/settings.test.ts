@@ -224,9 +224,14 @@ test('what one client has set is nothing that another one is told or planned by'
   }
 });
 
-test('SET LOCAL in the middle of a script without BEGIN is refused', async () => {
-  pair.proxy.query(`SET LOCAL search_path = other; SELECT v FROM items WHERE id = ${keys[0]}`);
+test('SET LOCAL in the middle of a script without BEGIN is refused for other shards', async () => {
+  pair.proxy.query(`SET LOCAL work_mem = '5MB'; SELECT v FROM items WHERE id = ${keys[0]}`);
   expect(sqlStates(await pair.proxy.until('Z'))).toEqual(['0A000']);
+});
+
+test('SET LOCAL in the middle of a script without BEGIN says what names mean behind it', async () => {
+  await same(`SET LOCAL search_path = other; SELECT v FROM items WHERE id = ${keys[0]}`);
+  await same(`SELECT v FROM items WHERE id = ${keys[0]}`);
 });
 
 describe('names that a session makes up', () => {
