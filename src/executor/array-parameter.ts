@@ -185,6 +185,18 @@ function arrayHead(count: number, elementOid: number): Writer {
   return count === 0 ? writer : writer.int32(count).int32(1);
 }
 
+/**
+ * The pieces of a binary array of `count` elements, which are there already: each with its length in
+ * front of it. PostgreSQL looks for NULLs among them by itself.
+ */
+export function arrayPieces(
+  elements: readonly Buffer[],
+  count: number,
+  elementOid: number,
+): Buffer[] {
+  return [arrayHead(count, elementOid).take(), ...elements];
+}
+
 /** How a column of int4 travels. */
 export const INT4_ARRAY: ArrayColumn = { elementOid: TypeOid.int4, arrayOid: 1007, cast: null };
 

@@ -1,3 +1,4 @@
+import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import { readInt32, readUint16 } from '../protocol/framing.js';
 import { Writer } from '../protocol/writer.js';
@@ -46,7 +47,8 @@ export class BindParts {
   /** The same values and result formats, behind them further values of this format. */
   withValues(more: readonly Buffer[], format: 'text' | 'binary' = 'binary'): Buffer {
     const { rest, valueCount } = this;
-    const writer = new Writer(rest.length + 256);
+    const bytes = more.reduce((sum, { length }) => sum + 6 + length, 4 + 2 * valueCount);
+    const writer = new Writer(rest.length + bytes);
     writer.int16(valueCount + more.length);
     for (let i = 0; i < valueCount; i++) writer.int16(this.format(i));
     for (let i = 0; i < more.length; i++) writer.int16(format === 'binary' ? 1 : 0);
@@ -54,6 +56,36 @@ export class BindParts {
     writer.bytes(rest, this.valuesStart, this.valuesEnd);
     for (const value of more) writer.int32(value.length).bytes(value);
     return writer.bytes(rest, this.valuesEnd).take();
+  }
+
+  /** The same values and result formats, behind them further values that are NULL, for `withLastValues`. */
+  withNulls(count: number): Buffer {
+    const { rest, valueCount } = this;
+    const writer = new Writer(rest.length + 4 + 2 * valueCount + 6 * count);
+    writer.int16(valueCount + count);
+    for (let i = 0; i < valueCount; i++) writer.int16(this.format(i));
+    for (let i = 0; i < count; i++) writer.int16(0);
+    writer.int16(valueCount + count);
+    writer.bytes(rest, this.valuesStart, this.valuesEnd);
+    for (let i = 0; i < count; i++) writer.int32(-1);
+    return writer.bytes(rest, this.valuesEnd).take();
+  }
+
+  /** The same with these in the places of the last values, which are NULL: each in pieces, in binary. */
+  withLastValues(values: readonly (readonly Buffer[])[]): Buffer {
+    const { rest, valueCount } = this;
+    const first = valueCount - values.length;
+    const lengths = values.map((pieces) => pieces.reduce((sum, { length }) => sum + length, 0));
+    const bytes = lengths.reduce((sum, length) => sum + length, 4 + 2 * valueCount);
+    const writer = new Writer(rest.length + bytes);
+    writer.int16(valueCount);
+    for (let i = 0; i < valueCount; i++) writer.int16(i < first ? this.format(i) : 1);
+    writer.int16(valueCount).bytes(rest, this.valuesStart, this.valuesEnd - 4 * values.length);
+    values.forEach((pieces, i) => {
+      writer.int32(lengths[i]!);
+      for (const piece of pieces) writer.bytes(piece);
+    });
+    return writer.bytes(rest, this.valuesEnd).view();
   }
 
   /**
@@ -98,6 +130,18 @@ export class BindParts {
     if (count === 0) return 0;
     return readUint16(this.rest, 2 + (count === 1 ? 0 : 2 * index));
   }
+}
+
+/** The pieces of values that a backend has for itself, in binary. */
+export type ValuesOf = (backend: BackendConnection) => readonly (readonly Buffer[])[];
+
+/** What of a Bind message a backend gets that has its last values for itself, where any has. */
+export function bindFor(
+  backend: BackendConnection,
+  bind: Buffer,
+  valuesOf: ValuesOf | undefined,
+): Buffer {
+  return valuesOf === undefined ? bind : new BindParts(bind).withLastValues(valuesOf(backend));
 }
 
 /** No parameter formats, no parameters, results as text. */

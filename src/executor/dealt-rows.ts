@@ -1,38 +1,49 @@
-import { Frontend } from '../protocol/codes.js';
 import { readInt32, readUint16 } from '../protocol/framing.js';
-import { COPY_HEADER } from './gather-feed.js';
+import { arrayPieces, type ArrayColumn } from './array-parameter.js';
 import type { GatherRows } from './gather-rows.js';
+import { changedShapeError } from './merge-description.js';
 
 /** Type byte, length, and the number of columns. */
 const HEAD_BYTES = 7;
-/** The last column: its length, and an int4. */
-const PLACE_BYTES = 8;
-/** A CopyData message's type byte and length. */
-const DATA_HEAD_BYTES = 5;
-/** One write each. Buffers that grow would be copied, and make the garbage collector run. */
-const CHUNK_BYTES = 64 * 1024;
-/** The end of the rows, and that of the COPY. */
-const END = Buffer.from([Frontend.copyData, 0, 0, 0, 6, 0xff, 0xff, Frontend.copyDone, 0, 0, 0, 4]);
+/** Buffers that grow would be copied, and make the garbage collector run; so there is one after the other. */
+const CHUNK_BYTES_MIN = 2 * 1024;
+const CHUNK_BYTES_MAX = 64 * 1024;
+/** From here on a call out of JavaScript costs less than a loop. */
+const COPIED_BYTES_MIN = 64;
+
+/** The place of the target of a row with this keyspace id, as unsigned halves. */
+export type PlaceOf = (hi: number, lo: number) => number;
 
 /**
- * Rows of one input, in binary, whose last column says where each goes: they are kept without it, by
- * place, as the data of a binary COPY. Each message has as many as fit, since the server takes few
- * large ones in half the time of many small ones.
+ * Rows of one input, in binary, whose last column is the keyspace id of where each goes (int8; NULL: to
+ * the first place): they are kept without it, by place and column, as elements of arrays.
  *
- *   shard:     | D len n | fields | 4 place | D len n | fields | 4 place |
- *   to place:  | d len | n-1 | fields | n-1 | fields | ... |
+ *   shard:              | D len 3 | 4 k | 4 v | 8 id | D len 3 | 4 k | 4 v | 8 id |
+ *   to the id's place:  k: | 4 k | 4 k |    v: | 4 v | 4 v |
  */
 export class DealtRows {
   rowCount = 0;
-  private readonly places: readonly CopyChunks[];
+  private readonly columns: readonly ArrayColumn[];
+  private readonly placeOf: PlaceOf;
+  /** By place. */
+  private readonly counts: number[];
+  /** By place, then column. */
+  private readonly elements: readonly (readonly Elements[])[];
+  /** Where the fields of a row begin, that of the id too. */
+  private readonly offsets: number[];
 
   /** @param places how many there are */
-  constructor(places: number) {
-    this.places = Array.from({ length: places }, () => new CopyChunks());
+  constructor(columns: readonly ArrayColumn[], places: number, placeOf: PlaceOf) {
+    this.columns = columns;
+    this.placeOf = placeOf;
+    this.counts = Array.from({ length: places }, () => 0);
+    this.elements = this.counts.map(() => columns.map(() => new Elements()));
+    this.offsets = Array.from({ length: columns.length + 1 }, () => 0);
   }
 
   /**
-   * Adds a piece of a shard's rows: the rest of a row, or rows of which the last may be cut off.
+   * Adds a piece of a shard's rows: the rest of a row, or rows of which the last may be cut off. Throws
+   * SqlError 0A000 for rows of other columns.
    * @param open keeps what is cut off, one for each shard
    */
   push(open: GatherRows, buffer: Buffer, start: number, end: number): void {
@@ -40,8 +51,7 @@ export class DealtRows {
     if (open.missing > 0) {
       open.push(buffer, start, end);
       if (open.missing > 0) return;
-      const row = open.content();
-      this.add(row, 0, row.length);
+      this.add(open.content(), 0);
       open.clear();
       at = end;
     }
@@ -51,64 +61,69 @@ export class DealtRows {
         open.push(buffer, at, end);
         return;
       }
-      this.add(buffer, at, next);
+      this.add(buffer, at);
       at = next;
     }
   }
 
-  /** Adds the row whose message goes from `start` to `end`. */
-  private add(buffer: Buffer, start: number, end: number): void {
-    const columns = readUint16(buffer, start + HEAD_BYTES - 2);
-    const place = this.places[readInt32(buffer, end - 4)]!;
-    place.row(columns - 1, buffer, start + HEAD_BYTES, end - PLACE_BYTES);
+  /** Adds the row whose message begins at `start`. */
+  private add(buffer: Buffer, start: number): void {
+    const { offsets } = this;
+    const columns = offsets.length - 1;
+    if (readUint16(buffer, start + HEAD_BYTES - 2) !== columns + 1) throw changedShapeError();
+    let at = start + HEAD_BYTES;
+    for (let column = 0; column < columns; column++) {
+      offsets[column] = at;
+      const length = readInt32(buffer, at);
+      at += length < 0 ? 4 : 4 + length;
+    }
+    offsets[columns] = at;
+    const isNull = readInt32(buffer, at) < 0;
+    const place = isNull
+      ? 0
+      : this.placeOf(readInt32(buffer, at + 4) >>> 0, readInt32(buffer, at + 8) >>> 0);
+    const elements = this.elements[place]!;
+    for (let column = 0; column < columns; column++) {
+      elements[column]!.add(buffer, offsets[column]!, offsets[column + 1]!);
+    }
+    this.counts[place]!++;
     this.rowCount++;
   }
 
-  /** The data of a COPY of the rows with this place, to its end. */
-  content(place: number): readonly Buffer[] {
-    return [...this.places[place]!.take(), END];
+  /** The rows of this place: the pieces of an array of each column. */
+  arrays(place: number): Buffer[][] {
+    return this.columns.map(({ elementOid }, column) =>
+      arrayPieces(this.elements[place]![column]!.pieces(), this.counts[place]!, elementOid),
+    );
   }
 }
 
-/** Rows in CopyData messages, which are written one after the other. */
-class CopyChunks {
+/** Elements of one array, one behind the other. */
+class Elements {
   private readonly full: Buffer[] = [];
-  private chunk: Buffer;
-  private length = DATA_HEAD_BYTES;
+  private chunk: Buffer = NO_BYTES;
+  private length = 0;
 
-  constructor() {
-    this.chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    this.chunk.set(COPY_HEADER, this.length);
-    this.length += COPY_HEADER.length;
-  }
-
-  row(columns: number, source: Buffer, start: number, end: number): void {
-    const bytes = 2 + end - start;
+  add(source: Buffer, start: number, end: number): void {
+    const bytes = end - start;
     if (this.length + bytes > this.chunk.length) this.begin(bytes);
     const { chunk } = this;
     let to = this.length;
-    chunk[to++] = columns >>> 8;
-    chunk[to++] = columns & 255;
-    if (bytes > 128) source.copy(chunk, to, start, end);
-    // A call out of JavaScript costs more than these.
+    if (bytes >= COPIED_BYTES_MIN) source.copy(chunk, to, start, end);
     else for (let from = start; from < end; from++) chunk[to++] = source[from]!;
     this.length += bytes;
   }
 
-  take(): readonly Buffer[] {
-    this.finish();
-    return this.full;
+  pieces(): readonly Buffer[] {
+    return [...this.full, this.chunk.subarray(0, this.length)];
   }
 
-  private begin(rowBytes: number): void {
-    this.finish();
-    this.chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, DATA_HEAD_BYTES + rowBytes));
-    this.length = DATA_HEAD_BYTES;
-  }
-
-  private finish(): void {
-    this.chunk[0] = Frontend.copyData;
-    this.chunk.writeInt32BE(this.length - 1, 1);
+  private begin(elementBytes: number): void {
     this.full.push(this.chunk.subarray(0, this.length));
+    const size = Math.min(Math.max(CHUNK_BYTES_MIN, 2 * this.chunk.length), CHUNK_BYTES_MAX);
+    this.chunk = Buffer.allocUnsafeSlow(Math.max(size, elementBytes));
+    this.length = 0;
   }
 }
+
+const NO_BYTES: Buffer = Buffer.alloc(0);

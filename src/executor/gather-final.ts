@@ -45,16 +45,12 @@ export function unnestRelation(
 ): string {
   const outputs = columns.map(({ cast }, i) => {
     const collation = collations?.[i] ?? null;
-    const value = `u.c${i}${cast === null ? '' : `::${cast}`}`;
+    const value = `pg_catalog.unnest($${first + i})${cast === null ? '' : `::${cast}`}`;
     const collated = collation === null ? value : `${value} COLLATE ${collation}`;
     return `${collated} AS ${quoteIdentifier(names[i]!)}`;
   });
-  const arrays = columns.map((_, i) => `pg_catalog.unnest($${first + i})`);
-  const aliases = columns.map((_, i) => `c${i}`);
-  return (
-    `(SELECT ${outputs.join(', ')}` +
-    ` FROM ROWS FROM (${arrays.join(', ')}) AS u(${aliases.join(', ')}))`
-  );
+  // In a select list they advance together; ROWS FROM would first write down what each of them gives.
+  return `(SELECT ${outputs.join(', ')})`;
 }
 
 /** An input of which the home has rows itself: `table` holds those of others; null: there are none. */

@@ -10,7 +10,7 @@ import {
   type ArrayColumn,
 } from './array-parameter.js';
 import { PARAMETERS_MAX } from './parameter-room.js';
-import { BindParts, NO_VALUES } from './bind-parts.js';
+import { bindFor, BindParts, NO_VALUES, type ValuesOf } from './bind-parts.js';
 import { travelsInBinary, type ResultColumn } from './described-columns.js';
 import type { PortalPart } from './portal/portal-part.js';
 import { BinaryFeed, type GatherFeed } from './gather-feed.js';
@@ -55,6 +55,8 @@ export interface GatherScriptOptions {
   readonly columns: readonly (readonly ResultColumn[])[];
   /** The client's Bind message from behind the statement's name. */
   readonly bind: Buffer;
+  /** What backends that read inputs have in the places of its last values; absent: these values. */
+  readonly valuesOf?: ValuesOf | undefined;
   /** Type OIDs of all the client's parameters. */
   readonly paramTypes: readonly number[];
   /** Names of the temporary tables, as SQL, one for each input. */
@@ -99,6 +101,11 @@ export class GatherScript {
     this.asked = spec.inputs.map(({ sql }) => ({ sql, bind: this.bind, types: paramTypes }));
   }
 
+  /** With the values that the backend has for itself. */
+  private bindOf(backend: BackendConnection, bind: Buffer): Buffer {
+    return bindFor(backend, bind, this.options.valuesOf);
+  }
+
   /** Every input can travel in parameters, as far as its types and the number of parameters are concerned. */
   get fitsParameters(): boolean {
     const { arrays, options } = this;
@@ -139,7 +146,8 @@ export class GatherScript {
   /** `rowsMax` 0: all. */
   runInput(backend: BackendConnection, input: number, rowsMax: number): void {
     const { sql, bind, types } = this.asked[input]!;
-    this.send(backend, sql, bind.withResults(this.formatOf(input)), rowsMax, types);
+    const own = this.bindOf(backend, bind.withResults(this.formatOf(input)));
+    this.send(backend, sql, own, rowsMax, types);
   }
 
   private formatOf(input: number): 'text' | 'binary' | readonly number[] {
@@ -159,7 +167,7 @@ export class GatherScript {
     const { spec, tables } = this.options;
     const { sql, bind, types } = this.asked[input]!;
     const text = createTable(tables[input]!, spec.inputs[input]!.columns, sql, withData);
-    this.send(home, text, bind.withResults('text'), 0, types);
+    this.send(home, text, this.bindOf(home, bind.withResults('text')), 0, types);
   }
 
   copyInto(home: BackendConnection, input: number): void {
@@ -230,7 +238,8 @@ export class GatherScript {
       if (ways[i] === 'all') return table;
       return inPlaceRelation(input, ways[i] === 'others' ? table : null);
     });
-    this.sendFinal(home, finalText(spec, relations, columns, combine), bind, paramTypes);
+    const text = finalText(spec, relations, columns, combine);
+    this.sendFinal(home, text, this.bindOf(home, bind), paramTypes);
   }
 
   /** Until the end of the transaction, or `endHashJoins`. */

@@ -1,61 +1,52 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
-import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
+import { BindParts, NO_VALUES, type ValuesOf } from '../executor/bind-parts.js';
 import { Deal, type DealingInput } from '../executor/deal.js';
-import { travelsInBinary } from '../executor/described-columns.js';
-import { createTable, inPlaceRelation } from '../executor/gather-final.js';
+import { DealtRows } from '../executor/dealt-rows.js';
 import { GatheredSize } from '../executor/gather-limits.js';
-import { withRelations } from '../executor/marked-texts.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
-import type { DealSpec, DealtInput, ManyShards } from '../planner/plan.js';
+import type { DealSpec } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
-import { GatherRun, isReadOnlyByDefault, learnFrom, mayPreferHashJoins } from './gather-run.js';
-import { learnMergeFrom } from './merge-run.js';
+import { GatherRun, isReadOnlyByDefault, mayPreferHashJoins } from './gather-run.js';
+import { learnInputs, madeOver, type LearntInputs, type MadeOver } from './learnt-inputs.js';
 import { openOver, readyOver, runOver, startOver, type OverRun } from './over-run.js';
 import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
-import { leasedFor, type BackendsOf } from './source-inputs.js';
+import { isText, leasedFor, type BackendsOf } from './source-inputs.js';
 import { lossOf } from './source-reader.js';
 import {
-  describeFor,
   startOperation,
   type Opened,
   type RunRequest,
   type StatementRun,
 } from './statement-run.js';
-
-/** What was learnt of a statement whose tables are dealt. */
-interface Learnt {
-  /** The client's RowDescription. */
-  readonly description: Buffer;
-  /** The statement over the inputs' own queries, which any shard can describe. */
-  readonly described: ManyShards;
-  /** The same over the tables. */
-  readonly made: ManyShards;
-}
+import { keepsTexts } from './text-settings.js';
 
 /** By the plan's own specification, which is made anew when the schema changes; null: inputs cannot be dealt. */
-const learntOf = new WeakMap<DealSpec, Learnt | null>();
+const learntOf = new WeakMap<DealSpec, LearntInputs | null>();
 
-/**
- * Temporary tables on several shards can be neither prepared nor made in a transaction that only
- * reads; so nothing else may be in this one.
- */
+/** Shards prefer joins by hash to the end of their transaction; so nothing else may be in this one. */
 export function dealRun(session: Session, request: RunRequest, spec: DealSpec): StatementRun {
   const { work } = session;
   const alone = !work.explicit && !session.isPart && !isReadOnlyByDefault(session);
-  if (alone && learntOf.get(spec) !== null) return new DealRun(session, request, spec);
+  const learnt = learntOf.get(spec);
+  const travels = learnt !== null && (!hasTexts(learnt) || keepsTexts(session));
+  if (alone && travels) return new DealRun(session, request, spec);
   return new GatherRun(session, request, spec.otherwise);
+}
+
+function hasTexts(learnt: LearntInputs | undefined): boolean {
+  return learnt?.columns.flat().some(isText) === true;
 }
 
 /**
  * A SELECT whose tables are dealt to the shards by the values that join them, over which a merge or
  * an aggregation in two steps then runs:
  *
- *     inputs --> rows by place --> temporary tables, read by MergeRun or GatherRun
+ *     inputs --> rows by place --> arrays, other ones in each shard's Bind of MergeRun or GatherRun
  */
 class DealRun implements StatementRun {
   shards: readonly Shard[] = [];
@@ -65,12 +56,12 @@ class DealRun implements StatementRun {
   private readonly session: Session;
   private readonly request: RunRequest;
   private readonly spec: DealSpec;
-  private readonly learnt: Learnt | null;
+  private readonly learnt: LearntInputs | null;
   private readonly bind: BindParts;
   /** The shards of each input. */
   private readonly sources: readonly (readonly Shard[])[];
-  /** What is to run over the tables, described. */
-  private over: StatementRun | null;
+  /** What is to run over the rows, as yet without them. */
+  private over: StatementRun | null = null;
 
   constructor(session: Session, request: RunRequest, spec: DealSpec) {
     this.session = session;
@@ -79,7 +70,6 @@ class DealRun implements StatementRun {
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     this.learnt = learntOf.get(spec) ?? null;
     this.sources = spec.inputs.map(({ shards }) => readersOf(session, shards));
-    this.over = this.learnt === null ? null : this.runOver(this.learnt.described);
     this.findShards();
   }
 
@@ -88,18 +78,26 @@ class DealRun implements StatementRun {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | StatementRun {
-    const { session, request, spec, over, learnt } = this;
-    if (!backends.every((backend) => mayPreferHashJoins(session, backend))) {
-      return new GatherRun(session, request, spec.otherwise);
-    }
-    if (over === null || learnt === null) {
+    const { session, request, spec, learnt } = this;
+    const may = backends.every((backend) => mayPreferHashJoins(session, backend));
+    if (!may) return new GatherRun(session, request, spec.otherwise);
+    if (learnt === null) {
       if (learntOf.has(spec)) return dealRun(session, request, spec);
-      this.learn(backends[0]!, paramTypes, onFailed);
+      const texts = spec.inputs.map(({ sql }) => sql);
+      learnInputs(session, request, backends[0]!, texts, paramTypes, onFailed, (found) => {
+        learntOf.set(spec, found);
+      });
       return 'wait';
     }
+    // Backends are known by the place of their shards, so every change of these needs another lease.
+    if (this.over === null) {
+      this.over = this.runOver(learnt, paramTypes, null);
+      this.findShards();
+      return this;
+    }
     const backendsOf = this.backendsOf(backends);
-    const ready = over.prepare(backendsOf(over.shards), paramTypes, onFailed);
-    if (ready === 'ready') learnMany(learnt.described, learnt.made);
+    const { types } = this.made(learnt, paramTypes);
+    const ready = this.over.prepare(backendsOf(this.over.shards), types, onFailed);
     if (typeof ready === 'string') return ready;
     this.over = ready;
     this.findShards();
@@ -127,7 +125,7 @@ class DealRun implements StatementRun {
     });
   }
 
-  /** Fills the tables, then finds what runs over them. */
+  /** Reads the rows, then makes what runs over them; it has been prepared before, with none. */
   private deal(
     backends: readonly BackendConnection[],
     paramTypes: readonly number[],
@@ -135,50 +133,64 @@ class DealRun implements StatementRun {
     then: (over: OverRun) => void,
   ): void {
     const { session, spec, request } = this;
+    const learnt = this.learnt!;
     const backendsOf = this.backendsOf(backends);
     const targets = backendsOf(spec.keyspace.shards);
-    session.work.noteScratch(targets[0]!);
+    const rows = learnt.columns.map((columns) => dealtRows(columns, spec));
+    const inputs = rows.map((own, i) =>
+      this.dealing(own, i, paramTypes, backendsOf(this.sources[i]!)),
+    );
+    const valuesOf: ValuesOf = (backend) => {
+      const place = targets.indexOf(backend);
+      return rows.flatMap((own) => own.arrays(place));
+    };
     const deal = new Deal(request.host ?? session, {
-      inputs: spec.inputs.map((input, i) =>
-        dealing(input, i, paramTypes, backendsOf(this.sources[i]!)),
-      ),
+      inputs,
       targets,
-      bind: this.bind.withResults('binary'),
       size: new GatheredSize(session.context.config.limits),
       onDone: (error) => {
         const loss = error === null ? lossOf(backends) : null;
         if (error !== null) onFailed({ ok: false, error });
         else if (loss !== null) onFailed(loss);
-        else then(readyOver(this.runOver(this.learnt!.made), backendsOf, paramTypes));
+        else {
+          const { types } = this.made(learnt, paramTypes);
+          then(readyOver(this.runOver(learnt, paramTypes, valuesOf), backendsOf, types));
+        }
       },
     });
     startOperation(session, deal);
   }
 
-  private runOver(many: ManyShards): StatementRun {
-    const { session, request, spec } = this;
+  private dealing(
+    rows: DealtRows,
+    input: number,
+    paramTypes: readonly number[],
+    sources: readonly BackendConnection[],
+  ): DealingInput {
+    const { sql, columns, id } = this.spec.inputs[input]!;
+    const names = columns.map(quoteIdentifier).join(', ');
+    // The line break ends a comment that the input may end with.
+    const read = `SELECT *, ${id} AS sg_id FROM (${sql}\n) AS sg_rows (${names})`;
+    const formats = this.learnt!.columns[input]!.map((column) => (isText(column) ? 0 : 1));
+    const bind = this.bind.withFormats([...formats, 1]);
+    return { sources, read: unnamedText(read, paramTypes), bind, rows };
+  }
+
+  private runOver(
+    learnt: LearntInputs,
+    paramTypes: readonly number[],
+    valuesOf: ValuesOf | null,
+  ): StatementRun {
+    const { session, spec } = this;
+    const { many } = this.made(learnt, paramTypes);
+    const bind = this.bind.withNulls(learnt.columns.flat().length);
+    const request = { ...this.request, bind, ...(valuesOf ? { valuesOf } : {}) };
     return runOver(session, request, spec.statement, many, () => spec.keyspace.shards);
   }
 
-  private learn(
-    backend: BackendConnection,
-    paramTypes: readonly number[],
-    onFailed: (error: Buffer) => void,
-  ): void {
-    const { session, request, spec } = this;
-    const texts = spec.inputs.map(({ sql }) => sql);
-    describeFor(session, request, backend, texts, paramTypes, onFailed, ([own, ...inputs]) => {
-      const { textOnlyTypes } = session.planning.planner.catalog;
-      const { message } = own!;
-      const fits = inputs.every(({ columns }) =>
-        columns.every((column) => travelsInBinary(column, textOnlyTypes)),
-      );
-      if (message === null || !fits) learntOf.set(spec, null);
-      else {
-        const described = over(spec, (input) => inPlaceRelation(input, null));
-        learntOf.set(spec, { description: message, described, made: over(spec, tableOf) });
-      }
-    });
+  private made(learnt: LearntInputs, paramTypes: readonly number[]): MadeOver {
+    const { statement, inputs } = this.spec;
+    return madeOver(learnt, statement.plan.many, inputs, paramTypes);
   }
 
   private findShards(): void {
@@ -192,40 +204,9 @@ class DealRun implements StatementRun {
   }
 }
 
-/** Dropped when the transaction ends, in which there are no others. */
-function tableOf(_input: DealtInput, place: number): string {
-  return `pg_temp."shardgate dealt ${place}"`;
-}
-
-/** The statement with these relations for its inputs. */
-function over(
-  { inputs, statement }: DealSpec,
-  relationOf: (input: DealtInput, place: number) => string,
-): ManyShards {
-  const marks = inputs.map(({ mark }) => mark);
-  return withRelations(statement.plan.many, marks, inputs.map(relationOf));
-}
-
-function dealing(
-  input: DealtInput,
-  i: number,
-  paramTypes: readonly number[],
-  sources: readonly BackendConnection[],
-): DealingInput {
-  const { sql, columns, place } = input;
-  const table = tableOf(input, i);
-  const names = columns.map(quoteIdentifier).join(', ');
-  // The line break ends a comment that the input may end with.
-  const read = `SELECT *, ${place} AS sg_place FROM (${sql}\n) AS sg_rows (${names})`;
-  return {
-    sources,
-    read: unnamedText(read, paramTypes),
-    create: unnamedText(createTable(table, columns, sql, false), paramTypes),
-    copy: unnamedText(`COPY ${table} FROM STDIN (FORMAT binary)`, []),
-  };
-}
-
-function learnMany(known: ManyShards, other: ManyShards): void {
-  if (known.kind === 'gather' && other.kind === 'gather') learnFrom(known.gather, other.gather);
-  if (known.kind === 'merge' && other.kind === 'merge') learnMergeFrom(known.merge, other.merge);
+function dealtRows(columns: LearntInputs['columns'][number], { keyspace }: DealSpec): DealtRows {
+  const { shards } = keyspace;
+  const places: number[] = [];
+  shards.forEach(({ index }, place) => (places[index] = place));
+  return new DealtRows(columns, shards.length, (hi, lo) => places[keyspace.shardOf(hi, lo).index]!);
 }

@@ -138,6 +138,7 @@ export class GatherRun implements StatementRun {
       spec,
       columns: inputs,
       bind: request.bind ?? NO_VALUES,
+      valuesOf: request.valuesOf,
       paramTypes,
       tables: inputs.map(() => `pg_temp."shardgate input ${++tablesNamed}"`),
       combine,

@@ -1,7 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { unnamedText, type PreparedText } from '../backend/postgres/prepared-text.js';
-import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
+import { bindFor, BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { sameTypes } from '../executor/described-columns.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import { withoutPosition } from '../protocol/error-position.js';
@@ -108,7 +108,7 @@ export class MergeRun implements StatementRun {
   ): void {
     const { session, merge, request, limit, offset, bind } = this;
     const { endsWithSync } = request;
-    const values = this.values();
+    const valuesOf = this.values();
     const merged = new OrderedMerge(host, backends, {
       merge,
       limit,
@@ -116,7 +116,7 @@ export class MergeRun implements StatementRun {
       comparators: comparatorsOf.get(merge)!,
       visibleFormats: bind.resultFormats(merge.visibleColumns),
       send: (backend, position) => {
-        backend.statements.runUnnamed(textOf(position), values, request.describe);
+        backend.statements.runUnnamed(textOf(position), valuesOf(backend), request.describe);
         if (endsWithSync) backend.sync(CAPTURE);
         else backend.requestFlush();
       },
@@ -133,12 +133,12 @@ export class MergeRun implements StatementRun {
     onOpen: (opened: Opened) => void,
   ): void {
     const { session, merge, limit, offset, bind } = this;
-    const values = this.values();
+    const valuesOf = this.values();
     const parts = backends.map(partOf);
     const open = new OpenParts(
       parts,
       (part) => {
-        part.bind(merge.sql, paramTypes, values);
+        part.bind(merge.sql, paramTypes, valuesOf(backends[parts.indexOf(part)]!));
       },
       (error, described) => {
         const { visibleColumns, keys } = merge;
@@ -165,9 +165,10 @@ export class MergeRun implements StatementRun {
   }
 
   /** The client's values, results as it wants them, keys in binary. */
-  private values(): Buffer {
-    const { merge, bind } = this;
-    return bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
+  private values(): (backend: BackendConnection) => Buffer {
+    const { merge, bind, request } = this;
+    const values = bind.withHiddenResults(merge.visibleColumns, merge.keys.length);
+    return (backend) => bindFor(backend, values, request.valuesOf);
   }
 }
 

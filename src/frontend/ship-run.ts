@@ -1,45 +1,22 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { SqlError } from '../errors/sql-error.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
-import { withRelations } from '../executor/marked-texts.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
-import type { ManyShards, ShipSpec } from '../planner/plan.js';
+import type { ShipSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { GatherRun } from './gather-run.js';
+import { learnInputs, madeOver, type LearntInputs, type MadeOver } from './learnt-inputs.js';
 import { openOver, readyOver, runOver, startOver, type OverRun } from './over-run.js';
 import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
-import {
-  inputColumns,
-  inputRelations,
-  leasedFor,
-  SourceInputs,
-  type BackendsOf,
-  type InputColumns,
-} from './source-inputs.js';
+import { leasedFor, SourceInputs, type BackendsOf } from './source-inputs.js';
 import { lossOf, withoutPlace, type ChooseRun } from './source-reader.js';
 import { withSourceText } from './source-values.js';
-import { describeFor, type Opened, type RunRequest, type StatementRun } from './statement-run.js';
-
-/** What was learnt of a statement whose small tables are sent. */
-interface Learnt {
-  readonly columns: InputColumns;
-  /** The client's RowDescription. */
-  readonly description: Buffer;
-  /** What shards run over the inputs, by the number of the client's parameters. */
-  readonly made: Map<number, Made>;
-}
-
-interface Made {
-  readonly many: ManyShards;
-  /** Of the client's parameters and of the inputs' arrays. */
-  readonly types: readonly number[];
-}
+import type { Opened, RunRequest, StatementRun } from './statement-run.js';
 
 /** By the plan's own specification, which is made anew when the schema changes; null: inputs cannot be sent. */
-const learntOf = new WeakMap<ShipSpec, Learnt | null>();
+const learntOf = new WeakMap<ShipSpec, LearntInputs | null>();
 
 /**
  * A SELECT whose small tables are read first and sent to the shards of its large one, over which a
@@ -56,7 +33,7 @@ export class ShipRun implements StatementRun {
   private readonly request: RunRequest;
   private readonly spec: ShipSpec;
   private readonly choose: ChooseRun;
-  private readonly learnt: Learnt | null;
+  private readonly learnt: LearntInputs | null;
   private readonly bind: BindParts;
   /** Null: the inputs' columns must be learnt first. */
   private readonly inputs: SourceInputs | null;
@@ -87,7 +64,10 @@ export class ShipRun implements StatementRun {
       const known = learntOf.get(spec);
       if (known === null) return new GatherRun(session, request, spec.otherwise);
       if (known !== undefined) return new ShipRun(session, request, spec, choose);
-      this.learn(backends[0]!, paramTypes, onFailed);
+      const texts = spec.inputs.map(({ source }) => Buffer.from(source.sql).toString());
+      learnInputs(session, request, backends[0]!, texts, paramTypes, onFailed, (found) => {
+        learntOf.set(spec, found);
+      });
       return 'wait';
     }
     // Backends are known by the place of their shards, so every change of these needs another lease.
@@ -155,7 +135,7 @@ export class ShipRun implements StatementRun {
   }
 
   private runOver(
-    learnt: Learnt,
+    learnt: LearntInputs,
     paramTypes: readonly number[],
     bind: Buffer | null,
   ): StatementRun {
@@ -166,30 +146,9 @@ export class ShipRun implements StatementRun {
     );
   }
 
-  private made({ columns, made }: Learnt, paramTypes: readonly number[]): Made {
-    const known = made.get(paramTypes.length);
-    if (known !== undefined) return known;
-    const { inputs, statement } = this.spec;
-    const { relations, types } = inputRelations(inputs, columns, paramTypes);
-    const marks = inputs.map(({ mark }) => mark);
-    const making = { many: withRelations(statement.plan.many, marks, relations), types };
-    made.set(paramTypes.length, making);
-    return making;
-  }
-
-  private learn(
-    backend: BackendConnection,
-    paramTypes: readonly number[],
-    onFailed: (error: Buffer) => void,
-  ): void {
-    const { session, request, spec } = this;
-    const texts = spec.inputs.map(({ source }) => Buffer.from(source.sql).toString());
-    describeFor(session, request, backend, texts, paramTypes, onFailed, ([own, ...inputs]) => {
-      const columns = inputColumns(inputs, session.planning.planner.catalog);
-      const { message } = own!;
-      const fits = !(columns instanceof SqlError) && message !== null;
-      learntOf.set(spec, fits ? { columns, description: message, made: new Map() } : null);
-    });
+  private made(learnt: LearntInputs, paramTypes: readonly number[]): MadeOver {
+    const { statement, inputs } = this.spec;
+    return madeOver(learnt, statement.plan.many, inputs, paramTypes);
   }
 
   private findShards(): void {

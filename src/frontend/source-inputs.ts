@@ -135,6 +135,9 @@ export class SourceInputs {
   }
 }
 
+/** What statements call the columns of an input, and their collations. */
+export type InputNames = Pick<SpreadInput, 'columns' | 'collations'>;
+
 /** What statements over inputs say in their places, and what else they are bound to. */
 export interface InputRelations {
   /** Sub-selects in parentheses. */
@@ -145,7 +148,7 @@ export interface InputRelations {
 
 /** `paramTypes`: of the client's parameters. */
 export function inputRelations(
-  inputs: readonly SpreadInput[],
+  inputs: readonly InputNames[],
   columns: InputColumns,
   paramTypes: readonly number[],
 ): InputRelations {
@@ -200,6 +203,6 @@ function typeError({ name }: ResultColumn): SqlError {
 }
 
 /** Its values come from the source in their text form. */
-function isText(column: ArrayColumn): boolean {
+export function isText(column: ArrayColumn): boolean {
   return column.elementOid === TEXT_ARRAY.elementOid && column.cast !== null;
 }

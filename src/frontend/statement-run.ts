@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import type { ValuesOf } from '../executor/bind-parts.js';
 import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
 import { movedPosition, withoutPosition } from '../protocol/error-position.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
@@ -20,6 +21,8 @@ export interface RunRequest {
   readonly literals: Literals;
   /** A Bind message from behind the statement's name; null: no parameters, results as text. */
   readonly bind: Buffer | null;
+  /** `BindParts.withLastValues` of each shard's Bind; what reads none of them goes with `bind` itself. */
+  readonly valuesOf?: ValuesOf;
   /** The client is owed a RowDescription where there are rows. */
   readonly describe: boolean;
   /** Who gets the rows; absent: the client. */

@@ -14,11 +14,20 @@ const TEXT_SETTINGS: ReadonlyMap<string, RegExp> = new Map([
   ['intervalstyle', /^"?(postgres|iso_8601)"?$/i],
 ]);
 
-/** Throws SqlError 0A000 where values may not travel in their text form. */
-export function refuseTextSettings(session: Session): void {
-  const changed = changedSetting(session, [...TEXT_SETTINGS.keys()], (name, value) =>
+/** Values may travel in their text form. */
+export function keepsTexts(session: Session): boolean {
+  return changedTextSetting(session) === undefined;
+}
+
+function changedTextSetting(session: Session): string | undefined {
+  return changedSetting(session, [...TEXT_SETTINGS.keys()], (name, value) =>
     TEXT_SETTINGS.get(name)!.test(value.trim()),
   );
+}
+
+/** Throws SqlError 0A000 where they may not. */
+export function refuseTextSettings(session: Session): void {
+  const changed = changedTextSetting(session);
   if (changed === undefined) return;
   throw sqlError(
     'feature_not_supported',

@@ -423,10 +423,12 @@ export interface DealtInput {
   readonly sql: string;
   /** What the statement calls its columns. */
   readonly columns: readonly string[];
+  /** `GatherInput.collations`. */
+  readonly collations?: readonly (string | null)[];
   /** The column by which its rows are dealt. */
   readonly key: string;
-  /** Where a row goes: a place in `keyspace.shards` as SQL (int4), over a relation `sg_rows` with these columns. */
-  readonly place: string;
+  /** Says where a row goes: a keyspace id as SQL (int8), over a relation `sg_rows` with these columns. */
+  readonly id: string;
   /** What stands in its place in SQL; an alias always follows. It occurs nowhere else in the text. */
   readonly mark: string;
   readonly estimatedRows: number | null;

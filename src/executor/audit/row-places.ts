@@ -5,7 +5,7 @@ import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import { collectedKeys, withAnswers } from '../../keyspace/key-directory.js';
 import type { Shard, ShardedTable, Table } from '../../keyspace/topology.js';
 import { MAPPED } from '../../keyspace/vindex.js';
-import { placeSql } from '../../planner/deal/place-sql.js';
+import { placeSql } from './place-sql.js';
 import { quoteIdentifier } from '../../sql/quote.js';
 import { keyTextMapper, type KeyTexts } from '../key-texts.js';
 import type { AuditHost } from './audit-host.js';

@@ -15,7 +15,6 @@ import type { DealSpec, DealtInput, GatherSpec, ManyShards, RoutePlan } from '..
 import { Refused } from '../refusals.js';
 import { keyOf, mayMove, nameOf, markOf, putsTogether, relationOf } from '../ship/stand-ins.js';
 import type { StatementContext } from '../statement-context.js';
-import { placeSql } from './place-sql.js';
 
 /** Where fewer rows would be gathered, one server is quick enough. */
 const DEALT_ROWS_MIN = 50_000;
@@ -120,7 +119,7 @@ function attempt(
     const shards = { kind: 'all', keyspace } as const;
     const home = { shards, holds: (table: Table) => stays.has(keyOf(table)) };
     const found = tableInputs(statement, home, analysis, context);
-    const inputs = dealtInputs(statement, found, columns, keyspace);
+    const inputs = dealtInputs(statement, found, columns);
     if (inputs === null) return null;
     const sql = found.text
       .map((piece) => (typeof piece === 'string' ? piece : markOf(piece.input)))
@@ -147,7 +146,6 @@ function dealtInputs(
   statement: SelectStmt,
   { inputs, origins }: TableInputs,
   columns: Way['columns'],
-  keyspace: Keyspace,
 ): DealtInput[] | null {
   const out: DealtInput[] = [];
   for (const [i, input] of inputs.entries()) {
@@ -160,15 +158,17 @@ function dealtInputs(
     // What a NULL is compared with in a sub-select is not only what is on its shard.
     if (!column.notNull && contains(statement, 'SubLink')) return null;
     const id = byValue.sqlExpression(`sg_rows.${quoteIdentifier(name)}`, column.type);
-    if (id === null || input.primaryKey !== null) return null;
-    const { label, shards, sql, estimatedRows } = input;
+    const { label, shards, sql, estimatedRows, defaultCollations, collations } = input;
+    const keepsText = defaultCollations || collations !== undefined;
+    if (id === null || input.primaryKey !== null || !keepsText) return null;
     out.push({
       label,
       shards,
       sql,
       columns: input.columns,
+      ...(collations === undefined ? {} : { collations }),
       key: name,
-      place: placeSql(id, keyspace),
+      id,
       mark: markOf(i),
       estimatedRows,
     });

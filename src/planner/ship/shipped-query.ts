@@ -20,8 +20,6 @@ const SHIPPED_ROWS_MAX = 20_000;
 const SHIPPED_ROW_COST = 2;
 /** What has no more rows than this is taken to lead to few rows of others. */
 const FEW_VALUES = 4;
-/** Beside the columns that are sent there may be 65,535 at most. */
-const PARAMETERS_MAX = 60_000;
 /** Sets of tables that are tried. */
 const ATTEMPTS_MAX = 4;
 
@@ -36,8 +34,6 @@ export function shippedQuery(
   analysis: Analysis,
   context: StatementContext,
 ): ManyShards | null {
-  const parameters = Math.max(context.paramTypes.length, analysis.params.count);
-  if (parameters > PARAMETERS_MAX) return null;
   const gathered = gatheredRows(gather.inputs);
   if (gathered === null || gathered < GATHERED_ROWS_MIN || !mayMove(analysis, context)) return null;
   const tables = tablesBySize(analysis);

@@ -8,10 +8,16 @@ import type { StatementContext } from '../statement-context.js';
 
 /** In the name of whatever stands in a table's place. */
 const MARK = 'shardgate input';
+/** Beside the columns that travel there may be 65,535 at most. */
+const PARAMETERS_MAX = 60_000;
 
-/** What has a meaning at one moment or on one server only is left to the one server of a gather. */
+/**
+ * Whether tables may go to the shards as parameters: what has a meaning at one moment or on one server only is left to
+ * the one server of a gather.
+ */
 export function mayMove(analysis: Analysis, context: StatementContext): boolean {
   return (
+    Math.max(context.paramTypes.length, analysis.params.count) <= PARAMETERS_MAX &&
     analysis.volatileFunction === null &&
     analysis.clockText === null &&
     !analysis.readsCatalog &&

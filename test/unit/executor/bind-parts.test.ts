@@ -31,6 +31,17 @@ describe('values of a Bind message go with other statements', () => {
     expect(parts.withResults('text')).toEqual(bind([0, 0, 1], VALUES, []));
   });
 
+  test('with values in the places of NULLs behind them', () => {
+    const parts = new BindParts(bind([1], VALUES, [1, 0]));
+    const nulls = parts.withNulls(2);
+    expect(nulls).toEqual(bind([1, 1, 1, 0, 0], [...VALUES, null, null], [1, 0]));
+    const pieces = [[Buffer.from('ar'), Buffer.from('ray')], [Buffer.from([0])]];
+    const values = [...VALUES, Buffer.from('array'), Buffer.from([0])];
+    expect(new BindParts(nulls).withLastValues(pieces)).toEqual(
+      bind([1, 1, 1, 1, 1], values, [1, 0]),
+    );
+  });
+
   test('with further values in binary, whatever form the formats have', () => {
     const more = Buffer.from('array');
     for (const [formats, each] of [

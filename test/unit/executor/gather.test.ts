@@ -42,8 +42,8 @@ describe('small inputs', () => {
     const sent = rig.sent(0);
     const parse = sent.find(({ type }) => type === 'P')!.content;
     expect(parse.toString('utf8', 1, parse.indexOf(0, 1))).toBe(
-      'SELECT * FROM (SELECT u.c0 AS a, u.c1::varchar(10) AS b FROM ROWS FROM' +
-        ' (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS u(c0, c1)) AS i0',
+      'SELECT * FROM (SELECT pg_catalog.unnest($1) AS a,' +
+        ' pg_catalog.unnest($2)::varchar(10) AS b) AS i0',
     );
     const arrays = [
       { elementOid: 20, arrayOid: 1016, cast: null },
