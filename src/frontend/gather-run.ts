@@ -39,12 +39,6 @@ interface Learnt {
 /** By the plan's own specification, which is made anew when the schema changes. */
 const learntOf = new WeakMap<GatherSpec, Learnt>();
 
-/** What was learnt of a gather holds for one with relations of the same columns in other places. */
-export function learnFrom(known: GatherSpec, other: GatherSpec): void {
-  const learnt = learntOf.get(known);
-  if (learnt !== undefined) learntOf.set(other, learnt);
-}
-
 /** Tables of two statements of one transaction must not meet. */
 let tablesNamed = 0;
 

@@ -19,7 +19,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { MergeSpec } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
-import { GatherRun, learnFrom } from './gather-run.js';
+import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
 import { withoutPlace } from './source-reader.js';
 import {
@@ -35,13 +35,6 @@ import {
  * specification, which is made anew when the schema changes.
  */
 const comparatorsOf = new WeakMap<MergeSpec, readonly Comparator[] | null>();
-
-/** What was learnt of a merge holds for one with relations of the same columns in other places. */
-export function learnMergeFrom(known: MergeSpec, other: MergeSpec): void {
-  const comparators = comparatorsOf.get(known);
-  if (comparators !== undefined) comparatorsOf.set(other, comparators);
-  learnFrom(known.fallback, other.fallback);
-}
 
 /** A statement of which every shard sorts its rows; they are merged, and cut. */
 export class MergeRun implements StatementRun {
