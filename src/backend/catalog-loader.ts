@@ -111,7 +111,7 @@ export function relationsOf(
       ...definitions.get(key),
       ...(row[7] === null || row[7] === undefined ? {} : { owner: row[7] }),
       uniqueColumns: namesIn(row[8] ?? null) ?? [],
-      isReferenced: bool(row, 9),
+      referencedBy: namesIn(row[9] ?? null) ?? [],
       refersToItself: bool(row, 10),
       ...triggersIn(row[11] ?? null),
     });

@@ -101,7 +101,11 @@ SELECT n.nspname, c.relname, c.relkind,
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum > 0
           AND (a.attnum = ANY (i.indkey) OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
         WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)),
-       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f'),
+       (SELECT pg_catalog.json_agg(DISTINCT rn.nspname || '.' || r.relname)
+        FROM pg_catalog.pg_constraint f
+        JOIN pg_catalog.pg_class r ON r.oid = f.conrelid
+        JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+        WHERE f.confrelid = c.oid AND f.contype = 'f'),
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f
         WHERE f.confrelid = c.oid AND f.conrelid = c.oid AND f.contype = 'f'),
        (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(

@@ -5,7 +5,13 @@ import { arrayParameters, INT4_ARRAY } from '../executor/array-parameter.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
-import { Distribution, rowShape, shardsOf, type RowShape } from '../executor/distribution.js';
+import {
+  Distribution,
+  fieldStart,
+  rowShape,
+  shardsOf,
+  type RowShape,
+} from '../executor/distribution.js';
 import { addTags, FanOut, type Merge } from '../executor/fan-out.js';
 import { withFields } from '../executor/extended-rows.js';
 import { GatheredSize } from '../executor/gather-limits.js';
@@ -14,6 +20,7 @@ import { NumberedRows, OrderedRows } from '../executor/ordered-rows.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { ROW_NUMBER, type DistributeSpec, type IdSource } from '../planner/plan.js';
+import { readInt32 } from '../protocol/framing.js';
 import type { Outcome } from '../transaction/operation.js';
 import { assert } from '../util/assert.js';
 import { ClaimedRows } from './claimed-rows.js';
@@ -204,7 +211,8 @@ export class DistributeRun implements StatementRun {
   /** Throws SqlError where the row belongs to no shard, or beyond the bound of memory. */
   private takeRow(buffer: Buffer, start: number, end: number): void {
     const rows = this.claimed ?? this.rows!;
-    const { made = [] } = this.spec;
+    const { made = [], clash } = this.spec;
+    if (clash !== undefined && isTrue(buffer, fieldStart(buffer, start, clash))) refuseClash();
     if (made.length === 0) rows.add(buffer, start, end);
     else {
       const values = made.map((source) => this.newValue(source));
@@ -314,6 +322,19 @@ export class DistributeRun implements StatementRun {
   private sourceBackends(backends: readonly BackendConnection[]): BackendConnection[] {
     return this.source.shards.map((shard) => backends[this.shards.indexOf(shard)]!);
   }
+}
+
+/** Whether the field at `start` is a boolean in binary format that is true; NULL is not. */
+function isTrue(row: Buffer, start: number): boolean {
+  return readInt32(row, start) === 1 && row[start + 4] === 1;
+}
+
+function refuseClash(): never {
+  throw sqlError(
+    'feature_not_supported',
+    'inserting a row with the key of another one that the same statement deletes is not supported',
+    { hint: 'Delete the rows in a statement before.' },
+  );
 }
 
 /** Null: the rows go by their keys. */

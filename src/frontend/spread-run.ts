@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { SqlError } from '../errors/sql-error.js';
+import { areApart } from '../executor/apart-keys.js';
 import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import { FanOut } from '../executor/fan-out.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
@@ -9,7 +10,7 @@ import type { SpreadSpec } from '../planner/plan.js';
 import type { Outcome } from '../transaction/operation.js';
 import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
-import { readersOf, usesTemporary } from './shard-choice.js';
+import { readersOf, refusalError, usesTemporary } from './shard-choice.js';
 import {
   inputColumns,
   inputRelations,
@@ -52,6 +53,9 @@ export class SpreadRun implements StatementRun {
     this.request = request;
     this.spec = spec;
     this.choose = choose;
+    for (const { refusal, ...keys } of spec.apart) {
+      if (!areApart(keys, session.source, session.targets)) throw refusalError(refusal);
+    }
     this.targets = readersOf(session, spec.shards);
     const learnt = learntOf.get(spec) ?? null;
     if (learnt instanceof SqlError) throw learnt;

@@ -109,8 +109,8 @@ export interface CatalogRelation {
   readonly owner?: string;
   /** Columns that a unique index or exclusion constraint looks at, or may. Absent: not known. */
   readonly uniqueColumns?: readonly string[];
-  /** A foreign key refers to its rows. Absent: not known. */
-  readonly isReferenced?: boolean;
+  /** Tables, as `schema.name`, with foreign keys that refer to its rows. Absent: not known. */
+  readonly referencedBy?: readonly string[];
   /** A foreign key leads from its rows to rows of its own. Absent: not known. */
   readonly refersToItself?: boolean;
 }

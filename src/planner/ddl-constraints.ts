@@ -5,6 +5,7 @@ import type {
   Constraint,
   CreateStmt,
   IndexStmt,
+  RangeVar,
 } from '@pgsql/types';
 import type { CatalogRelation } from '../keyspace/catalog.js';
 import { keyList } from '../keyspace/key-columns.js';
@@ -161,7 +162,7 @@ function checkForeignKey(
   // A table without a home cannot hold rows.
   if (own === null || theirs === null) return;
   const local = column === null ? stringsOf(constraint.fk_attrs) : [column];
-  const foreign = stringsOf(constraint.pk_attrs);
+  const foreign = referredColumns(constraint, target, local.length, context);
   if (own.keyspace !== theirs.keyspace) {
     refuse(
       `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" of another keyspace is not supported`,
@@ -180,6 +181,17 @@ function checkForeignKey(
     `a foreign key from table "${subject.name}" to table "${rangeVarText(target)}" that does not follow the shard keys is not supported`,
     foreignKeyHint(own, theirs),
   );
+}
+
+/** Several columns without a list refer to those of the primary key, in its order. */
+function referredColumns(
+  { pk_attrs }: Constraint,
+  { schemaname, relname = '' }: RangeVar,
+  count: number,
+  { names }: StatementContext,
+): readonly string[] {
+  if (pk_attrs !== undefined || count < 2) return stringsOf(pk_attrs);
+  return names.find(schemaname ?? null, relname)?.primaryKey ?? [];
 }
 
 /** Equal numbers and times of other types may be keys of other shards. */

@@ -3,6 +3,7 @@ import type { Keyspace, Lookup, Shard, ShardedTable, Table } from '../keyspace/t
 import type { Analysis } from './analysis.js';
 import { contains } from './ast.js';
 import { checkCopiedDefaults, checkDefaults } from './column-defaults.js';
+import { insertBesideChanges } from './distribute/changed-target.js';
 import { conflictLookup } from './distribute/conflict-lookup.js';
 import {
   distributeInsert,
@@ -224,17 +225,15 @@ function manyOf(
   destination: Destination,
 ): ManyShards {
   const { target } = insertion;
-  // What a WITH query changes in the target would be seen here.
-  const beside = analysis.occurrences.some(
-    (other) =>
-      other.entry !== target.entry && analysis.names.shareRows(other.relation, target.relation),
-  );
-  const changed = analysis.nestedWrites > 0 && beside;
-  if (!context.scatters || changed || analysis.effects.length > 0) {
+  const beside = insertBesideChanges(rows, analysis);
+  const isGuarded = beside?.query !== null;
+  if (!context.scatters || beside === null || analysis.effects.length > 0) {
     throw new Refused(selectReason(insertion));
   }
+  if (isGuarded && made.length > 0) throw new Refused(selectReason(insertion));
   refuseLookingAround(target);
-  const distribute = distributeInsert(rows, made, destination, analysis, context);
+  const guarded = { ...rows, guarded: beside.query };
+  const distribute = distributeInsert(guarded, made, destination, analysis, context);
   return { kind: 'distribute', distribute };
 }
 

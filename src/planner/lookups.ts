@@ -9,6 +9,7 @@ import {
 } from '../keyspace/topology.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis } from './analysis.js';
+import { isReferenced } from './foreign-keys.js';
 import { reachable, sameFamily, type KeyValues, type Variable } from './model.js';
 import type { ShardedOccurrence } from './placement.js';
 import type { LookupTerm, ShardSelector } from './plan.js';
@@ -30,7 +31,7 @@ export function maintainedLookups(node: Node, changed: Iterable<ChangedTable>): 
   for (const { table, relation } of tables) {
     if (!table.keyspace.sharded) continue;
     if (table.type === 'sharded') for (const lookup of table.lookups ?? []) found.add(lookup);
-    if (relation.isReferenced !== false && mayCascade(node)) {
+    if (isReferenced(relation) && mayCascade(node)) {
       for (const other of table.keyspace.tables.values()) {
         if (other.type === 'sharded') for (const lookup of other.lookups ?? []) found.add(lookup);
       }

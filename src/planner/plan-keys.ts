@@ -14,6 +14,12 @@ export interface TupleTerm {
   readonly whole: boolean;
 }
 
+/** Two lists of what a shard key is bound to, by its columns, which must not have a key in common. */
+export interface KeysApart {
+  readonly one: readonly (readonly ColumnTerm[])[];
+  readonly other: readonly (readonly ColumnTerm[])[];
+}
+
 /** One value that a column of the shard key is compared with or set to. */
 export interface ColumnTerm {
   readonly columns?: undefined;

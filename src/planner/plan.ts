@@ -6,7 +6,7 @@ import type { CutName } from '../sql/cut-names.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 import type { Pace } from '../util/pace.js';
-import type { KeyRanges, KeyTerm, LookupTerm, StoredKey } from './plan-keys.js';
+import type { KeyRanges, KeysApart, KeyTerm, LookupTerm, StoredKey } from './plan-keys.js';
 
 /**
  * Where one statement goes. Immutable, shared by every execution of its shape: values are named
@@ -363,6 +363,8 @@ export interface SpreadSpec {
   readonly apply: readonly FinalPiece[];
   /** It changes rows itself. */
   readonly writes: boolean;
+  /** Its parts may change rows of one table, since they are bound to different keys; else it is refused. */
+  readonly apart: readonly (KeysApart & { readonly refusal: Refusal })[];
 }
 
 export interface SpreadInput {
@@ -488,6 +490,8 @@ export interface DistributeSpec {
   readonly made?: readonly IdSource[];
   readonly destination: Destination;
   readonly apply: ApplySpec;
+  /** The source's column that is true of a row with a key that the statement deletes: refused. Absent: none is. */
+  readonly clash?: number;
   /** The rows may be applied in turns: none of them looks at what another one has written. */
   readonly inTurns: boolean;
 }
@@ -499,7 +503,7 @@ export interface SourceQuery {
   /** The places of literals in `sql`, by which the terms in `plan` name values. */
   readonly literals: Literals;
   /** How it is answered. */
-  readonly plan: RoutePlan | InsertSplitPlan;
+  readonly plan: RoutePlan | InsertSplitPlan | BroadcastPlan;
 }
 
 export type Destination =
@@ -576,6 +580,7 @@ export type {
   KeyBound,
   KeyInterval,
   KeyRanges,
+  KeysApart,
   KeySource,
   KeyTerm,
   LookupTerm,

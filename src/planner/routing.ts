@@ -27,6 +27,8 @@ export interface Route {
   readonly many: ManyShards;
 }
 
+const NOWHERE: ShardSelector = { kind: 'nowhere' };
+
 const ONE_SHARD: ManyShards = {
   kind: 'refuse',
   refusal: refusal(
@@ -61,12 +63,16 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
   if (unknown !== null) return unknown;
   checkEffect(top, analysis);
   if (together !== null && keyspacesOf(analysis).size > 1) {
-    const shards = { kind: 'nowhere' } as const;
-    return { shards, many: together.ofTables(MANY_KEYSPACES, null, shards) };
+    return { shards: NOWHERE, many: together.ofTables(MANY_KEYSPACES, null, NOWHERE) };
   }
   const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  const copied = copiedWrite(placement, null);
+  if (copied !== null) {
+    if (together === null) refuseNestedWrite(copied);
+    return { shards: NOWHERE, many: together.ofTables(MANY_KEYSPACES, null, NOWHERE) };
+  }
   if (placement.keyspace === null) {
     const catalog = placement.system.length > 0 || analysis.readsCatalog;
     return catalog ? catalogRoute(analysis) : ANYWHERE;
@@ -187,10 +193,11 @@ export function routeModification(
     refuseLookingAround(target);
     return { kind: 'spread', spread: spread(tables) };
   };
-  if (keyspacesOf(analysis).size > 1) return { shards: { kind: 'nowhere' }, many: many() };
+  if (keyspacesOf(analysis).size > 1) return { shards: NOWHERE, many: many() };
   const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  if (copiedWrite(placement, target) !== null) return { shards: NOWHERE, many: many() };
   if (!placement.keyspace!.sharded) return firstShardRoute(placement);
   const wished = wishedRoute(placement, analysis);
   if (wished !== null) return wished;
@@ -235,7 +242,7 @@ export function routeToOne(analysis: Analysis, reason: Refusal): Route {
  * its key must lead to one shard. `travelling`: how rows get to other ones, made only where they may.
  */
 export function routeInsertSelect(
-  { select, query, returning }: Insertion,
+  { select, query, returning, target }: Insertion,
   analysis: Analysis,
   travelling: () => ManyShards,
 ): Route {
@@ -243,6 +250,7 @@ export function routeInsertSelect(
   if (analysis.effects.length > 0) refuseEffect();
   refuseReferenceLocks(placement, analysis);
   if (analysis.nestedWrites > 0) checkNestedWrites(placement, analysis);
+  if (copiedWrite(placement, target) !== null) return { shards: NOWHERE, many: travelling() };
   const split =
     query === null ? whole('VALUES', placement) : splitQuery(query, placement, analysis);
   const inOrder = returning && query?.ordered === true;
@@ -346,14 +354,20 @@ function refuseEffect(): never {
   );
 }
 
-/** Writes in WITH clauses run on one shard; a reference table has copies elsewhere. */
 function checkNestedWrites(placement: Placement, analysis: Analysis): void {
-  const target = [...placement.reference, ...placement.system].find(({ written }) => written);
-  if (target !== undefined) {
-    refuse(
-      `writing to table "${target.relation.name}" in a WITH query is not supported`,
-      'Write to it in a statement of its own.',
-    );
-  }
+  const target = placement.system.find(({ written }) => written);
+  if (target !== undefined) refuseNestedWrite(target);
   checkDefaults(analysis);
+}
+
+/** A reference table that a WITH query changes: every shard must, so that no one can run the whole statement. */
+function copiedWrite({ reference }: Placement, target: Occurrence | null): Occurrence | null {
+  return reference.find(({ written, entry }) => written && entry !== target?.entry) ?? null;
+}
+
+function refuseNestedWrite({ relation }: Occurrence): never {
+  refuse(
+    `writing to table "${relation.name}" in a WITH query is not supported in this statement`,
+    'Write to it in a statement of its own.',
+  );
 }

@@ -259,7 +259,14 @@ function sourceTree(source: SourceQuery, resolve: ResolveShards): PlanNode {
   const sql = Buffer.from(source.sql).toString();
   const inSource: ResolveShards = (selector) => resolve(selector, source);
   if (plan.kind === 'route') return planTree(plan.many, sql, plan.shards, inSource);
-  return leaf('Insert Rows', sql, { kind: 'all', keyspace: plan.keyspace }, inSource);
+  const { kind, keyspace } = plan;
+  const type = kind === 'insertSplit' ? 'Insert Rows' : 'Every Shard';
+  return leaf(
+    type,
+    sql,
+    keyspace === null ? { kind: 'nowhere' } : { kind: 'all', keyspace },
+    inSource,
+  );
 }
 
 function destinationProperties(destination: Destination): [string, PropertyValue][] {

@@ -36,26 +36,34 @@ export interface InsertedRows {
 /**
  * INSERT as a distribution: its query is the source; every shard inserts the rows that it gets, with
  * the statement's own ON CONFLICT and RETURNING. `made`: columns that rows get values for on their
- * way. Throws Refused.
+ * way; `guarded`: the query with a column behind its own that tells rows which must not be inserted; null: all may be.
+ * Throws Refused.
  */
 export function distributeInsert(
-  rows: InsertedRows,
+  rows: InsertedRows & { readonly guarded: SelectStmt | null },
   made: readonly IdColumn[],
   destination: Destination,
   analysis: Analysis,
   context: StatementContext,
 ): DistributeSpec {
-  const { statement, select } = rows;
+  const { statement, select, guarded } = rows;
   refuseTail(statement);
   const returning = returningOf(rows, destination);
-  const query = rows.text?.query ?? sourceText({ SelectStmt: select }, context);
+  const own = guarded === null ? rows.text?.query : undefined;
+  const query = own ?? sourceText({ SelectStmt: guarded ?? select }, context);
   const source = sourceQuery(query, analysis.params, context);
   const claims = destination.kind === 'key' && destination.claim !== undefined;
   const inTurns = !claims && mayTakeTurns(rows, returning);
   const apply = applyOf(rows, made, returning, context);
   const sources = made.map(({ source: values }) => values);
-  return { source, made: sources, destination, apply, inTurns };
+  const spec = { source, made: sources, destination, apply, inTurns };
+  if (guarded === null) return spec;
+  const { columns, types = [] } = apply;
+  const told = { columns: [...columns, CLASH], types: [...types, 0] };
+  return { ...spec, apply: { ...apply, ...told }, clash: columns.length };
 }
+
+const CLASH = 'sg_clash';
 
 /**
  * Several INSERTs in a row do what one does: nothing is looked at when it ends (triggers, foreign

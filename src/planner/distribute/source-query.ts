@@ -35,7 +35,8 @@ export function sourceQuery(text: string, params: Params, context: StatementCont
     scatters: true,
     knowsValues: true,
   });
-  if (plan.kind === 'insertSplit') return { sql, literals, plan };
+  // Of a write to a reference table.
+  if (plan.kind === 'insertSplit' || plan.kind === 'broadcast') return { sql, literals, plan };
   if (plan.kind === 'refuse') throw new Refused(plan.refusal);
   if (plan.kind !== 'route') return refuseForm();
   if (plan.effects !== null) {

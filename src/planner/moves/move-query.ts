@@ -2,6 +2,7 @@ import type { ColumnRef, Node, RangeVar, SelectStmt, UpdateStmt } from '@pgsql/t
 import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
 import { keyColumnMapper } from '../../keyspace/key-columns.js';
 import { columnRefOf, contains, stringOf } from '../ast.js';
+import { isReferenced } from '../foreign-keys.js';
 import { columnNode, overRows, ROWS, rowsItem, selectNode } from '../distribute/apply-text.js';
 import { sourceText } from '../distribute/source-query.js';
 import type { KeyChange } from '../key-changes.js';
@@ -99,7 +100,7 @@ function refuseReturning(statement: UpdateStmt, { name }: CatalogRelation): void
 /** Why no row may leave its shard; null: they may. */
 function refusalOf(relation: CatalogRelation): Refusal | null {
   const { name, hasTriggersOrRules } = relation;
-  if (relation.isReferenced !== false) return referenced(relation);
+  if (isReferenced(relation)) return referenced(relation);
   if (!hasTriggersOrRules) return null;
   return refusal(
     `moving rows of table "${name}" to another shard is not supported: its triggers would take it for DELETE and INSERT`,

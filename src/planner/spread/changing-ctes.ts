@@ -1,11 +1,15 @@
 import type { CommonTableExpr, Node, WithClause } from '@pgsql/types';
-import type { Analysis } from '../analysis.js';
-import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
-import { levelsBelow } from '../gather/pushed-queries.js';
 import type { CatalogRelation } from '../../keyspace/catalog.js';
 import type { Tokens } from '../../sql/tokens.js';
+import type { Analysis } from '../analysis.js';
+import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
+import { isReferenced, referringTables } from '../foreign-keys.js';
+import { levelsBelow } from '../gather/pushed-queries.js';
 import type { Level, Occurrence } from '../model.js';
-import { refuse } from '../refusals.js';
+import type { ShardedOccurrence } from '../placement.js';
+import type { ColumnTerm, KeysApart, Refusal, SpreadSpec } from '../plan.js';
+import { refusal, Refused, refuse } from '../refusals.js';
+import { columnsOfTerm, keyTerms } from '../terms.js';
 
 /** A WITH query that changes rows. */
 export interface ChangingCte {
@@ -19,12 +23,14 @@ export interface ChangingCtes {
   readonly changing: readonly ChangingCte[];
   /** Earlier WITH queries that nothing else refers to. */
   readonly consumed: readonly CommonTableExpr[];
+  /** Keys of parts that share a table. */
+  readonly apart: SpreadSpec['apart'];
 }
 
 /**
  * Splits off what the WITH queries of a statement change, so that it can be done before. PostgreSQL
  * runs all parts on one snapshot, on which none sees what another one does but through RETURNING;
- * so throws Refused where a part looks at a table that another one changes.
+ * so throws Refused where a part looks at a table that another one changes, but for rows of other keys.
  * @param readsBefore the parts that change nothing are read before all others, but for what only functions name
  */
 export function changingCtes(
@@ -51,15 +57,15 @@ export function changingCtes(
     changing.unshift({ cte, statement: withCtes(cte, needed, withClause?.recursive === true) });
   }
   const levels = groups.map((own) => levelsOf(own, analysis));
-  groups.forEach((own, at) => {
+  const apart = groups.flatMap((own, at) => {
     const inside = levels[at]!;
     const elsewhere = analysis.occurrences.filter(({ entry }) => !inside.has(entry.level));
     const reads = ({ entry }: Occurrence): boolean =>
       readsBefore && isNamed(entry, analysis) && !levels.some((other) => other.has(entry.level));
     const others = elsewhere.filter((other) => other.written || !reads(other));
-    refuseSeen(own, inside, others, analysis);
+    return refuseSeen(own, inside, others, analysis);
   });
-  return { changing, consumed: [...consumed] };
+  return { changing, consumed: [...consumed], apart };
 }
 
 /** Whether an item of FROM stands for it. */
@@ -118,29 +124,65 @@ export function levelOf(cte: CommonTableExpr, analysis: Analysis): Level | undef
 
 /**
  * `own`: WITH queries that are done together, with the levels `inside`; `others`: what is looked at or changed when
- * that may be done already.
+ * that may be done already. Returns what must be of other keys.
  */
 function refuseSeen(
   own: readonly CommonTableExpr[],
   inside: ReadonlySet<Level>,
   others: readonly Occurrence[],
   analysis: Analysis,
-): void {
-  const done = analysis.occurrences.filter(({ entry }) => inside.has(entry.level));
-  for (const { relation, written } of done) {
-    if (!written) continue;
+): SpreadSpec['apart'] {
+  const { names } = analysis;
+  const apart: SpreadSpec['apart'][number][] = [];
+  const done = analysis.occurrences.filter(
+    ({ entry, written }) => written && inside.has(entry.level),
+  );
+  for (const change of done) {
+    const { relation } = change;
     // What refers to its rows may be changed along with them.
-    const cascades =
-      relation.isReferenced !== false && own.some((cte) => mayCascade(cte, relation));
-    const seen = others.find(
-      (other) => cascades || analysis.names.shareRows(other.relation, relation),
-    );
-    if (seen === undefined) continue;
-    refuse(
-      `table "${relation.name}" is changed by a WITH query beside another use of table "${seen.relation.name}", which is not supported over several shards`,
-      'Run them as statements of their own, or bind the shard key so that one shard can answer.',
-    );
+    const cascades = isReferenced(relation) && own.some((cte) => mayCascade(cte, relation));
+    const along = cascades ? referringTables(relation, names) : NO_TABLES;
+    for (const other of others) {
+      const problem = seenProblem(relation, other.relation);
+      const isAlong =
+        along === null || [...along].some((table) => names.shareRows(table, other.relation));
+      if (isAlong) throw new Refused(problem);
+      if (!names.shareRows(other.relation, relation)) continue;
+      const keys = keysApart(change, other, analysis);
+      if (keys === null) throw new Refused(problem);
+      apart.push({ ...keys, refusal: problem });
+    }
   }
+  return apart;
+}
+
+const NO_TABLES: ReadonlySet<CatalogRelation> = new Set();
+
+function seenProblem(changed: CatalogRelation, seen: CatalogRelation): Refusal {
+  return refusal(
+    `table "${changed.name}" is changed by a WITH query beside another use of table "${seen.name}", which is not supported over several shards`,
+    'Run them as statements of their own, or bind the shard keys to different values, or all to one.',
+  );
+}
+
+/** What two uses of a table are bound to; null: nothing tells their rows apart. */
+function keysApart(one: Occurrence, other: Occurrence, analysis: Analysis): KeysApart | null {
+  const first = boundKeys(one, analysis);
+  const second = boundKeys(other, analysis);
+  return first === null || second === null ? null : { one: first, other: second };
+}
+
+function boundKeys(occurrence: Occurrence, analysis: Analysis): KeysApart['one'] | null {
+  if (occurrence.table?.type !== 'sharded') return null;
+  const terms = keyTerms(occurrence as ShardedOccurrence, analysis);
+  if (terms?.some((term) => columnsOfTerm(term).some(isList)) !== false) return null;
+  const columns = terms.flatMap((term) => (term.columns === undefined ? [term] : []));
+  const [first] = terms;
+  return first?.columns ?? [columns];
+}
+
+function isList({ source }: ColumnTerm): boolean {
+  return source.kind === 'paramArray';
 }
 
 /** Whether what a WITH query does may change values that foreign keys refer to, as far as it is the relation's. */

@@ -49,7 +49,8 @@ export function spreadQuery(
   const spreading = new Spreading(target, tables, analysis, context);
   const apply = spreading.text(statement);
   const shards = targetShards(target, analysis);
-  return { ...readFirst(spreading, apply), shards, writes: target !== null };
+  const { apart } = spreading;
+  return { ...readFirst(spreading, apply), shards, writes: target !== null, apart };
 }
 
 /** What is only read comes before what changes rows: it sees nothing of that. */
@@ -97,6 +98,8 @@ class Spreading {
   readonly inputs: SpreadInput[] = [];
   /** Those of them that change rows. */
   readonly changes = new Set<number>();
+  /** Keys of those that share a table with another part. */
+  readonly apart: SpreadSpec['apart'][number][] = [];
   /** The statement itself changes nothing: all its tables are inputs. */
   readonly #onlyReads: boolean;
   readonly #tables: Tables;
@@ -148,7 +151,8 @@ class Spreading {
   /** What WITH queries change is done before; `done` gets their levels. */
   #replaceChanges(statement: Node, skip: Set<object>, done: Set<Level>): void {
     const analysis = this.#analysis;
-    const { changing, consumed } = changingCtes(statement, analysis, this.#onlyReads);
+    const { changing, consumed, apart } = changingCtes(statement, analysis, this.#onlyReads);
+    this.apart.push(...apart);
     for (const { cte, statement: change } of changing) {
       const level = analysis.changes.get(cte)!;
       const columns = level.outputs.length === 0 ? [] : columnsOf(level);

@@ -81,7 +81,7 @@ export function relation(
     hasTriggersOrRules: false,
     parent: null,
     columns: columns.map(column),
-    isReferenced: false,
+    referencedBy: [],
     refersToItself: false,
     ...more,
   };
