@@ -56,7 +56,7 @@ const CONTENTS = [
   'SELECT * FROM settings ORDER BY key',
 ];
 
-type Statement = readonly [sql: string, params?: readonly unknown[]];
+type Statement = [sql: string, params?: readonly unknown[]];
 
 /** Runs a statement inside a transaction, looks at what it has changed, and undoes it. */
 async function same(sql: string, params?: readonly unknown[]): Promise<void> {
