@@ -237,7 +237,7 @@ WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 /** name; those that sessions make up are not listed, since nobody has made any here */
 export const settingNamesQuery = 'SELECT name FROM pg_catalog.pg_settings';
 
-/** OIDs of the types of `Catalog.textOnlyTypes`. */
+/** OIDs of the types of `Catalog.textOnlyTypes`. An empty int2vector or oidvector cannot be read in binary. */
 export const textOnlyTypesQuery = `
 WITH RECURSIVE parts (type, part) AS (
   SELECT oid, typelem FROM pg_catalog.pg_type WHERE typcategory = 'A'
@@ -255,7 +255,8 @@ WITH RECURSIVE parts (type, part) AS (
 ), text_only (oid) AS (
   SELECT oid FROM pg_catalog.pg_type
   WHERE typtype = 'b' AND (typsend = 0 OR typreceive = 0
-    OR (typnamespace = 'pg_catalog'::regnamespace AND typcategory = 'N' AND typname LIKE 'reg%'))
+    OR (typnamespace = 'pg_catalog'::regnamespace AND typcategory = 'N' AND typname LIKE 'reg%')
+    OR oid IN ('pg_catalog.int2vector'::regtype, 'pg_catalog.oidvector'::regtype))
   UNION
   SELECT p.type FROM parts p JOIN text_only t ON t.oid = p.part
 )

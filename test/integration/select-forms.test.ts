@@ -283,6 +283,45 @@ describe('what means something on one server only is refused, or right', () => {
   ]);
 });
 
+describe('whole rows of tables that are brought together, wherever they stand', () => {
+  const joined = 'FROM users u JOIN events ev ON ev.uid = u.id';
+  suite.answered([
+    `SELECT u.id, ev ${joined} ORDER BY ev, u LIMIT 9`,
+    `SELECT ev, count(*) ${joined} GROUP BY ev ORDER BY ev`,
+    `SELECT u.id, CASE WHEN ev.seq > 2 THEN ev END ${joined} ORDER BY u.id, ev`,
+    `SELECT DISTINCT ev ${joined} WHERE u.a > 0 ORDER BY ev`,
+    `SELECT array_agg(ev ORDER BY ev) ${joined} WHERE u.a = 2`,
+    `SELECT lag(ev) OVER (ORDER BY ev), ev.seq ${joined} ORDER BY ev`,
+    'SELECT ev, count(u.a) FROM users u LEFT JOIN events ev ON ev.a = u.id GROUP BY ev ORDER BY ev',
+    'SELECT ev FROM users u FULL JOIN events ev ON ev.seq = u.id ORDER BY ev, u.id',
+    'SELECT coalesce(x, y) FROM events x JOIN events y ON y.seq = x.a ORDER BY x, y',
+    'SELECT x.k, x FROM notes x (k, b) JOIN users u ON u.a = x.b ORDER BY x, u.id',
+    'SELECT ev.code FROM events ev WHERE ev > (SELECT ev FROM events ev WHERE ev.seq = 1 ORDER BY ev LIMIT 1) ORDER BY ev',
+    'SELECT u.id AS ev, u.a, count(*) FROM users u JOIN events ev ON ev.uid = u.id GROUP BY u.id, u.a ORDER BY ev',
+    'SELECT ev AS row, count(*) FROM users u JOIN events ev ON ev.uid = u.id GROUP BY row ORDER BY row',
+  ]);
+});
+
+test('GROUP BY that names primary keys by position, among sets, or not at all, needs no table', async () => {
+  const joined = 'FROM users u JOIN events ev ON ev.uid = u.id';
+  const statements = [
+    `SELECT u.id, u.t, count(*) ${joined} GROUP BY 1 ORDER BY 1`,
+    `SELECT u.id AS x, u.r, u.v, count(*) ${joined} GROUP BY x ORDER BY 1`,
+    `SELECT u.id, u.t, u.v, ev.seq, count(*) ${joined} GROUP BY u.id, ROLLUP (ev.seq, u.v) ORDER BY 1, 3, 4, 5`,
+    `SELECT u.id, u.t, upper(u.t), count(*) ${joined} GROUP BY u.id, GROUPING SETS ((upper(u.t)), ()) ORDER BY 1, 3, 4`,
+    `SELECT u.a, ev.seq, count(*) ${joined} GROUP BY CUBE (u.a, ev.seq) ORDER BY 1, 2, 3`,
+    `SELECT u.a IS NULL, count(ev.code) ${joined} GROUP BY 1 ORDER BY 1`,
+    'SELECT a, count(*), max(n) FROM users GROUP BY a ORDER BY a',
+  ];
+  const both = [suite.proxy(), suite.oracle()];
+  for (const session of both) await session.must('BEGIN READ ONLY');
+  for (const sql of statements) {
+    const [ours, theirs] = await Promise.all(both.map((session) => session.run(sql)));
+    expect(ours, sql).toEqual(theirs);
+  }
+  for (const session of both) await session.must('ROLLBACK');
+});
+
 test('types without a binary form are brought together under what drivers set', async () => {
   const sql = 'SELECT s.es, count(*) FROM sales s JOIN users u ON u.a = s.n GROUP BY 1 ORDER BY 1';
   const settings = [

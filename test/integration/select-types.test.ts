@@ -22,7 +22,7 @@ const suite = selectSuite(
        bi bit(4), vb varbit, ra int4range, rt tstzrange, mr int4multirange, ti time, tt timetz,
        i2 int2, ch "char", nm name, oi oid, js json, xp pair, xa pair[], dn names, dw word,
        sp span, cn text COLLATE caseless, cu text COLLATE by_number, tv tsvector, pt point, bx box,
-       fo float4, fe float8, fa float8[], ta timestamptz[], lsn pg_lsn, xm xid8)`,
+       fo float4, fe float8, fa float8[], ta timestamptz[], lsn pg_lsn, xm xid8, iv int2vector)`,
     `INSERT INTO kinds (id, k) VALUES ${IDS.map((id) => `(${id}, ${(id % 3) + 1})`).join(', ')}`,
     'INSERT INTO kinds (id) VALUES (8)',
     `UPDATE kinds SET m = (id * 3.5)::numeric::money, ip = ('10.0.' || id || '.1')::inet,
@@ -42,7 +42,7 @@ const suite = selectSuite(
        tv = to_tsvector('simple', 'cat dog ' || id), pt = point(id, 0.1 * id),
        bx = box(point(0, 0), point(id, 1)), fo = 1.1 * id, fe = 0.1 * id + 0.2,
        fa = ARRAY[0.1 * id, 1 / 3.0], ta = ARRAY[timestamptz '2024-07-01 12:00+00'],
-       lsn = ('0/' || id)::pg_lsn
+       lsn = ('0/' || id)::pg_lsn, iv = (CASE WHEN id % 2 = 0 THEN '' ELSE '1 2' END)::int2vector
      WHERE id < 8`,
     'UPDATE kinds SET xa = ARRAY[xp, NULL, xp] WHERE id < 8',
   ],
@@ -53,7 +53,7 @@ const sortable =
   'm ip ci mac bi vb ra rt mr ti tt i2 ch nm oi xp xa dn dw sp cn cu tv fo fe fa ta lsn xm'.split(
     ' ',
   );
-const columns = [...sortable, 'js', 'pt', 'bx'];
+const columns = [...sortable, 'js', 'pt', 'bx', 'iv'];
 
 describe('sorted over shards', () => {
   for (const column of sortable) {

@@ -136,9 +136,10 @@ class Gathering {
     const use = new ColumnUse(statement, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
-    new WholeRows(statement, skip, moved, analysis).giveTypes(text);
+    const rows = new WholeRows(statement, skip, moved, analysis);
+    rows.giveTypes(text);
     if (analysis.systemColumn !== null) hideTableOids(select, use.ranges, analysis, text);
-    for (const range of moved) text.replaceTable(range, this.#relation(range, use, search));
+    for (const range of moved) text.replaceTable(range, this.#relation(range, use, rows, search));
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
   }
@@ -157,7 +158,12 @@ class Gathering {
   }
 
   /** What stands in the place of a table or view. */
-  #relation(range: RangeVar, use: ColumnUse, search: Search): FinalPiece[] {
+  #relation(
+    range: RangeVar,
+    use: ColumnUse,
+    rows: WholeRows,
+    search: Search,
+  ): readonly FinalPiece[] {
     const analysis = this.#analysis;
     const { context } = search;
     const view = analysis.views.get(range);
@@ -168,16 +174,18 @@ class Gathering {
       if (input.columns.includes(TABLE_NAME)) return this.#withTableOids(input, occurrence);
       const isFree =
         primaryKey !== null && widenGroup(range, occurrence, input, search.text, analysis);
-      return [this.#add(isFree ? { ...input, primaryKey: null } : input, occurrence)];
+      const added = this.#add(isFree ? { ...input, primaryKey: null } : input, occurrence);
+      return rows.typedRelation(range, [added], primaryKey !== null);
     }
     const shards = viewShards(view, search);
     if (shards !== null) {
-      return [this.#add(viewInput(view, shards, use, analysis, context), view.level)];
+      const added = this.#add(viewInput(view, shards, use, analysis, context), view.level);
+      return rows.typedRelation(range, [added], false);
     }
     const bytes = Buffer.from(view.relation.viewDefinition!);
     const { length: end } = bytes;
     const inside = { ...context, bytes, textStart: 0, textEnd: end, start: 0, end };
-    return ['(', ...this.text(view.select, inside), ')'];
+    return rows.typedRelation(range, ['(', ...this.text(view.select, inside), ')'], false);
   }
 
   #withTableOids(input: GatherInput, occurrence: Occurrence): FinalPiece[] {

@@ -3,7 +3,7 @@ import type { CatalogColumn, CatalogRelation } from '../../keyspace/catalog.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
 import type { Analysis } from '../analysis.js';
-import type { Entry, Level, Occurrence } from '../model.js';
+import type { Entry, Occurrence } from '../model.js';
 import type { GatherInput, ShardSelector } from '../plan.js';
 import type { StatementContext } from '../statement-context.js';
 import { TABLE_OID } from '../scopes.js';
@@ -12,6 +12,7 @@ import { isWhole, keyTerms } from '../terms.js';
 import type { ViewUse } from '../views.js';
 import { nameOf, type ColumnUse } from './column-use.js';
 import { filtersOf } from './filters.js';
+import { groupedColumns, namesOf } from './grouped-columns.js';
 import { estimatedRows, ROWS_UNKNOWN } from './home.js';
 import { lookupColumns } from './lookups.js';
 import { semiJoinsOf } from './semi-joins.js';
@@ -158,20 +159,11 @@ function groupedKey(
   const key = relation.primaryKey ?? null;
   if (!level.grouped || key === null) return null;
   if (!key.every((name) => columns.some((column) => column.name === name))) return null;
-  const names = new Set<string>();
-  for (const variable of level.groupVariables ?? []) {
-    if (variable.entry === entry) names.add(variable.name);
-  }
+  const grouped = groupedColumns(level, analysis);
+  if (grouped === null) return key;
+  const names = namesOf(grouped.some, entry);
   if (columns.every(({ name }) => names.has(name))) return null;
-  return key.every((name) => names.has(name)) || groupsByOthers(level, analysis) ? key : null;
-}
-
-/** Whether GROUP BY holds anything but bare columns: positions and output names may be columns. */
-function groupsByOthers(level: Level, analysis: Analysis): boolean {
-  for (const [select, own] of analysis.queries) {
-    if (own === level) return select.groupClause?.length !== level.groupVariables?.size;
-  }
-  return true;
+  return key.every((name) => names.has(name)) ? key : null;
 }
 
 const collatedTypes: ReadonlySet<number> = new Set([

@@ -7,6 +7,7 @@ import { bodyOf, columnRefOf, forEachChild, qualifiedName, stringOf, stringsOf }
 import { isAggregate } from '../functions.js';
 import type { Entry } from '../model.js';
 import { namingInside, type Naming } from '../output-naming.js';
+import type { FinalPiece } from '../plan.js';
 import { refuse } from '../refusals.js';
 import { nameOf } from './column-use.js';
 import type { StatementText } from './text-edits.js';
@@ -19,17 +20,32 @@ const rowFunctions = new Set(
   ).split(' '),
 );
 
+/** A whole row where the type of what stands in for its table may be seen. */
+interface SeenRow {
+  readonly reference: ColumnRef;
+  readonly parent: Node;
+  readonly relation: CatalogRelation;
+  readonly naming: Naming;
+}
+
 /**
  * Whole rows of tables that are brought from elsewhere: on the home they are rows of another type,
  * or of none. Where that may be seen they are written as rows of the table's own type:
  *
  *     SELECT o FROM orders o ...   SELECT ROW(o.id, o.total)::public.orders AS o FROM <input> o ...
+ *
+ * Where that would be another expression than is meant, as behind ORDER BY or GROUP BY, what stands in
+ * is made of rows of that type, which costs more:
+ *
+ *     ... FROM orders o ORDER BY o    ... FROM unnest(ARRAY(SELECT ROW(...)::public.orders FROM <input>)) o ORDER BY o
  */
 export class WholeRows {
   readonly #statement: Node;
   readonly #skip: ReadonlySet<object>;
   readonly #moved: readonly RangeVar[];
   readonly #analysis: Analysis;
+  /** Names of tables of which what stands in must be made of rows of the table's type. */
+  readonly #typed = new Set<string>();
 
   /**
    * @param skip queries that are not looked into
@@ -47,26 +63,54 @@ export class WholeRows {
     this.#analysis = analysis;
   }
 
-  /** Throws Refused where a row cannot be written so. */
+  /** Writes the rows of which that is certain; the others are left to `typedRelation`. */
   giveTypes(text: StatementText): void {
-    this.#visit(this.#statement, null, 'none', text);
+    const seen: SeenRow[] = [];
+    this.#visit(this.#statement, null, 'none', seen);
+    for (const row of seen) {
+      const alias = aliasOf(row.reference);
+      if (!this.#moved.some((range) => nameOf(range) === alias)) refuseRow(row.relation);
+      if (!this.#isWritable(row, alias)) this.#typed.add(alias);
+    }
+    for (const row of seen) {
+      const { reference, naming } = row;
+      if (this.#typed.has(aliasOf(reference))) continue;
+      const name = naming === 'own' ? ` AS ${quoteIdentifier(aliasOf(reference))}` : '';
+      text.replaceReference(reference, this.#written(row) + name);
+    }
   }
 
-  #visit(node: Node, parent: Node | null, naming: Naming, text: StatementText): void {
+  /**
+   * What stands in a table's place, made of rows of its type where its rows must have that. Throws
+   * Refused where GROUP BY needs the table's primary key, which rows of a function have not.
+   * @param grouped whether it does
+   */
+  typedRelation(
+    range: RangeVar,
+    pieces: readonly FinalPiece[],
+    grouped: boolean,
+  ): readonly FinalPiece[] {
+    if (!this.#typed.has(nameOf(range))) return pieces;
+    const { relation } = this.#sourceOf(range);
+    if (grouped) refuseRow(relation);
+    const row = rowOf(relation, 'sg_row', []);
+    return [`pg_catalog.unnest(ARRAY(SELECT ${row} FROM `, ...pieces, ' AS sg_row))'];
+  }
+
+  #visit(node: Node, parent: Node | null, naming: Naming, seen: SeenRow[]): void {
     const reference = columnRefOf(node);
     if (reference !== null) {
       const relation = parent === null ? null : this.#rowOf(reference, parent);
       if (relation !== null && !this.#showsAlike(reference, parent!)) {
-        const row = this.#written(reference, parent!, relation, naming);
-        const name = naming === 'own' ? ` AS ${quoteIdentifier(aliasOf(reference))}` : '';
-        text.replaceReference(reference, row + name);
+        if ((reference.fields?.length ?? 0) > 2) refuseRow(relation);
+        seen.push({ reference, parent: parent!, relation, naming });
       }
       return;
     }
     if (this.#skip.has(bodyOf(node))) return;
     const inner = namingInside(node, naming);
     forEachChild(bodyOf(node), (child) => {
-      this.#visit(child, node, inner, text);
+      this.#visit(child, node, inner, seen);
     });
   }
 
@@ -97,28 +141,39 @@ export class WholeRows {
     return (this.#analysis.ranges.get(range) ?? this.#analysis.views.get(range))!;
   }
 
-  /** The row as an expression of the table's type; null where the table has none. */
-  #written(reference: ColumnRef, parent: Node, relation: CatalogRelation, naming: Naming): string {
-    const alias = aliasOf(reference);
+  /** Whether the row can be written where it stands, and means the same. */
+  #isWritable({ reference, parent, naming }: SeenRow, alias: string): boolean {
     const ranges = this.#moved.filter((range) => nameOf(range) === alias);
     const isCertain = this.#analysis.wholeRows.get(reference)?.isCertain ?? true;
     const isAlone = ranges.length === 1 && timesNamed(this.#statement, alias) === 1;
     // Behind ORDER BY and the like a name may be that of an output column.
     const mayBeOutput = 'SortBy' in parent || 'SelectStmt' in parent;
-    if (!isCertain || !isAlone || mayBeOutput || naming === 'inherited') refuseRow(relation);
-    if ((reference.fields?.length ?? 0) > 2) refuseRow(relation);
-    const { entry } = this.#sourceOf(ranges[0]!);
-    const given = stringsOf(ranges[0]!.alias?.colnames);
-    const table = quoteIdentifier(alias);
-    const columns = relation.columns.map(
-      ({ name }, index) => `${table}.${quoteIdentifier(given[index] ?? name)}`,
-    );
-    const row = `ROW(${columns.join(', ')})::${quoteQualified(relation.schema, relation.name)}`;
-    if (!entry.nullable) return row;
+    if (!isCertain || !isAlone || mayBeOutput || naming === 'inherited') return false;
     // What an outer join adds is null, and no row of nulls; a group has no such row to be asked.
-    if (entry.level.grouped && !isAggregated(parent, this.#analysis)) refuseRow(relation);
-    return `CASE WHEN ${table}.* IS DISTINCT FROM NULL THEN ${row} END`;
+    const { nullable, level } = this.#sourceOf(ranges[0]!).entry;
+    return !nullable || !level.grouped || isAggregated(parent, this.#analysis);
   }
+
+  /** The row as an expression of the table's type. */
+  #written({ reference, relation }: SeenRow): string {
+    const alias = aliasOf(reference);
+    const range = this.#moved.find((other) => nameOf(other) === alias)!;
+    const row = rowOf(relation, alias, stringsOf(range.alias?.colnames));
+    if (!this.#sourceOf(range).entry.nullable) return row;
+    return `CASE WHEN ${quoteIdentifier(alias)}.* IS DISTINCT FROM NULL THEN ${row} END`;
+  }
+}
+
+/**
+ * A row of a relation's type, of what goes by the name `alias`.
+ * @param given the first columns' names there
+ */
+function rowOf(relation: CatalogRelation, alias: string, given: readonly string[]): string {
+  const table = quoteIdentifier(alias);
+  const columns = relation.columns.map(
+    ({ name }, index) => `${table}.${quoteIdentifier(given[index] ?? name)}`,
+  );
+  return `ROW(${columns.join(', ')})::${quoteQualified(relation.schema, relation.name)}`;
 }
 
 /** How often something in a statement has this name as a relation. */

@@ -5,6 +5,7 @@ import { sameTree } from '../../sql/same-tree.js';
 import type { Analysis } from '../analysis.js';
 import { contains, qualifiedName } from '../ast.js';
 import { bareColumn } from '../expressions.js';
+import { keepsCollations } from '../gather/pushed-queries.js';
 import type { Level } from '../model.js';
 import type { StatementContext } from '../statement-context.js';
 
@@ -75,9 +76,9 @@ export class ScatterContext {
     return variable !== null && variable === bareColumn(b, place, this.analysis);
   }
 
-  /** Every text column has the database's default collation, and nothing names another one. */
+  /** Every text column that is spoken of has the database's default collation, and nothing names another one. */
   get defaultCollations(): boolean {
-    return this.#columnsHave('default') && !contains(this.statement, 'CollateClause');
+    return keepsCollations(this.statement, this.analysis) && !this.#castsToOwnTypes;
   }
 
   /** Text compares by its bytes, whatever of this statement it is. */
@@ -97,19 +98,20 @@ export class ScatterContext {
     return [...occurrences, ...views.values()].map(({ relation }) => relation);
   }
 
-  /** Casts to types made by users count too: a domain may have a collation of its own. */
   #columnsHave(...collations: readonly string[]): boolean {
-    const { names } = this.analysis;
     const known = this.#relations().every(({ columns }) =>
       columns.every(({ collation }) => collations.includes(collation ?? 'other')),
     );
-    return (
-      known &&
-      !contains(this.statement, 'TypeCast', (node) => {
-        const type = 'TypeCast' in node ? node.TypeCast.typeName : undefined;
-        return type === undefined || names.typeOid(type) === 0;
-      })
-    );
+    return known && !this.#castsToOwnTypes;
+  }
+
+  /** Casts to types made by users: a domain may have a collation of its own. */
+  get #castsToOwnTypes(): boolean {
+    const { names } = this.analysis;
+    return contains(this.statement, 'TypeCast', (node) => {
+      const type = 'TypeCast' in node ? node.TypeCast.typeName : undefined;
+      return type === undefined || names.typeOid(type) === 0;
+    });
   }
 }
 

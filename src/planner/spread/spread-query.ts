@@ -142,8 +142,12 @@ class Spreading {
     const use = new ColumnUse(statement, skip);
     const moved = use.ranges.filter((range) => this.#moves(range));
     checkNames(moved, analysis);
-    new WholeRows(statement, skip, moved, analysis).giveTypes(text);
-    for (const range of moved) text.replaceTable(range, [this.#relation(range, use)]);
+    const rows = new WholeRows(statement, skip, moved, analysis);
+    rows.giveTypes(text);
+    for (const range of moved) {
+      const relation = rows.typedRelation(range, [this.#relation(range, use)], false);
+      text.replaceTable(range, relation);
+    }
     cutSchemas(use, moved, analysis, text);
     return text.pieces();
   }

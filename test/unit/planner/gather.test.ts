@@ -272,7 +272,8 @@ it('lets the home read its own rows in place where the final statement reads eac
   const row = '(select count(*) from visits v where v.page = o.status)';
   expect(inPlace(`select ${row} from orders o`)).toBeUndefined();
   expect(inPlace('select 1 from visits v, countries c, orders o')).toBeUndefined();
-  expect(inPlace('select c.id, c.name from customers c, visits v group by 1')).toBeUndefined();
+  const sets = 'group by grouping sets ((c.id), (c.id, v.page))';
+  expect(inPlace(`select c.id, c.name from customers c, visits v ${sets}`)).toBeUndefined();
 });
 
 describe('links between inputs', () => {
@@ -356,14 +357,14 @@ it('keeps a primary key only where GROUP BY may rely on it', () => {
     return typeof spec === 'string' ? spec : spec.inputs.map((input) => input.primaryKey);
   };
   const from = 'from customers c, visits v group by';
-  expect(keys(`select c.id, c.name ${from} 1`)).toEqual([['id'], null]);
-  expect(keys(`select c.id, c.name ${from} (c.id)`)).toEqual([['id'], null]);
   expect(keys(`select c.id, c.name ${from} distinct c.id`)).toEqual([['id'], null]);
   expect(keys(`select c.id, c.name ${from} rollup (c.id)`)).toEqual([['id'], null]);
   expect(
     keys(`select j.id, j.name from (customers c join visits v on v.id = 1) j group by j.id`),
   ).toEqual([['id'], null]);
   expect(keys(`select c.name, count(c.id) ${from} c.name`)).toEqual([null, null]);
+  expect(keys(`select c.id || 'x', count(c.name) ${from} 1`)).toEqual([null, null]);
+  expect(keys(`select c.name, count(c.id) ${from} rollup (c.name, v.page)`)).toEqual([null, null]);
   expect(keys(`select c.id, c.name ${from} c.id, c.name`)).toEqual([null, null]);
 });
 
@@ -383,6 +384,16 @@ it('writes what follows from a primary key into GROUP BY', () => {
   expect(
     final('select customers.name from visits v, public.customers group by public.customers.id'),
   ).toBe(' AS "customers" group by customers.name, customers.id');
+  expect(final('select c.id, c.name from visits v, customers c group by 1, v.page')).toBe(
+    ' c group by c.name, 1, v.page',
+  );
+  expect(final('select c.name from visits v, customers c group by rollup (v.page), c.id')).toBe(
+    ' c group by c.name, rollup (v.page), c.id',
+  );
+  // What a set names is null in the other sets.
+  expect(
+    final('select c.name from visits v, customers c group by grouping sets ((c.name), ()), c.id'),
+  ).toBe(' c group by grouping sets ((c.name), ()), c.id');
 });
 
 it('names the columns by which sub-selects look rows up', () => {
