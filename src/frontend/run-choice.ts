@@ -14,6 +14,7 @@ import { ConcatRun } from './concat-run.js';
 import { CopyOutRun } from './copy-out-run.js';
 import { FanOutRun } from './fan-out-run.js';
 import { GatherRun } from './gather-run.js';
+import { HiddenRun } from './hidden-run.js';
 import { LockingRun } from './locking-run.js';
 import { LookupRun } from './lookup-run.js';
 import { MergeRun } from './merge-run.js';
@@ -28,9 +29,12 @@ import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** The run of a statement, with the values of `session.source`. Throws SqlError as `shardsOf` does. */
 export function statementRun(session: Session, request: RunRequest): StatementRun {
-  const { maintains } = request.plan;
+  const { plan } = request;
   const run = chosenRun(session, request);
-  return maintains === undefined ? run : new LookupRun(session, run, maintains);
+  if (plan.kind === 'route' && plan.hidden !== undefined) {
+    return new HiddenRun(session, run, plan.hidden);
+  }
+  return plan.maintains === undefined ? run : new LookupRun(session, run, plan.maintains);
 }
 
 function chosenRun(session: Session, request: RunRequest): StatementRun {

@@ -47,8 +47,9 @@ export function isBoundByShards(plan: ShardPlan): boolean {
 }
 
 /** Whether one shard's answer to its text, as it stands, is all there is to do. */
-export function passesThrough({ kind, maintains }: ShardPlan): boolean {
-  return (kind === 'route' || kind === 'insertSplit') && maintains === undefined;
+export function passesThrough(plan: ShardPlan): boolean {
+  if (plan.maintains !== undefined) return false;
+  return plan.kind === 'insertSplit' || (plan.kind === 'route' && plan.hidden === undefined);
 }
 
 /**

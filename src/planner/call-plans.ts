@@ -1,7 +1,7 @@
 import type { CallStmt } from '@pgsql/types';
 import { visitExpression } from './expressions.js';
 import { bodyReach } from './function-reach.js';
-import { useRelations } from './function-use.js';
+import { useReach } from './function-use.js';
 import type { Plan } from './plan.js';
 import { routePlan } from './plans.js';
 import { newLevel } from './queries.js';
@@ -24,11 +24,12 @@ export function planCall({ funccall }: CallStmt, context: StatementContext): Pla
 /** A DO block where the tables are that it uses; null: they are not in one place, or not known. */
 export function planBlock(source: string, context: StatementContext): Plan | null {
   const reach = bodyReach(source, context.names.catalog, null);
-  if (typeof reach === 'string') return null;
+  // What defines tables must do so on all shards.
+  if (typeof reach === 'string' || reach.hidden !== null) return null;
   let problem: string | null = null;
   const [analysis, level] = analyse(context, (walk) => {
     const top = newLevel(null, walk);
-    problem = useRelations(reach, true, top, walk);
+    problem = useReach(reach, true, 'this DO block', top, walk);
     return top;
   });
   if (problem !== null) return null;

@@ -6,7 +6,13 @@ import {
   extensionFunctions,
   harmlessVolatile,
   readsNamedTables,
+  serverReports,
+  sessionLocks,
+  sessionUnlocks,
+  transactionLocks,
 } from './builtin-functions.js';
+import { madeUpCallProblem, madeUpProblem, plainString } from './made-up-statements.js';
+import { sessionViews } from './names.js';
 import { relationsNamed } from './relation-names.js';
 import { plainName } from './triggers/trigger-body.js';
 
@@ -18,17 +24,31 @@ export interface Reach {
   readonly words: ReadonlySet<string>;
   /** It may tell the time of its transaction or statement, which servers do not have in common. */
   readonly tellsMoment: boolean;
+  /** What it calls that means the same here as in the statement itself (`pg_notify`, `to_regclass`). */
+  readonly calls: ReadonlySet<string>;
+  /** It reads system catalogs. */
+  readonly readsCatalog: boolean;
+  /**
+   * Why its words do not tell all that it touches, as the end of a sentence about it; null: they do. A server can say
+   * what it has touched when it has run.
+   */
+  readonly hidden: string | null;
 }
 
 /** Commands that leave something behind in a server session, or that nobody can follow. */
 const commands = new Set(
   (
-    'abort alter analyze call checkpoint cluster comment commit copy create deallocate discard do ' +
-    'drop explain grant import listen load lock move notify open prepare reassign refresh reindex ' +
-    'release reset revoke rollback savepoint security set show start truncate unlisten vacuum'
+    'abort checkpoint commit copy deallocate discard do explain import listen load move open prepare ' +
+    'reassign release reset rollback savepoint security set show start unlisten vacuum'
   ).split(' '),
 );
-const unsupported = new Set(['information_schema', 'refcursor', 'cursor']);
+/** Commands about tables and their definitions, which reach further than their words tell. */
+const definitions = new Set(
+  'alter analyze cluster comment create drop grant lock refresh reindex revoke truncate'.split(' '),
+);
+const unsupported = new Set(['refcursor', 'cursor', 'pg_temp', ...sessionViews]);
+/** Stable ones that tell of a server session. */
+const sessionFunctions = /^pg_(backend_pid|cursor|listening_channels|prepared_statement)$/;
 /** What may stand in front of a statement. */
 const starts = new Set(['', ';', 'begin', 'atomic', 'then', 'else', 'loop', '>']);
 /** What stands behind a variable to which something is assigned. */
@@ -73,14 +93,18 @@ export function bodyReach(
   const reader = new BodyReader(body, catalog, own);
   const problem = reader.read();
   if (problem !== null) return problem;
-  const { relations, words } = reader;
-  const tellsMoment = [...words].some((word) => moments.has(word) || clockString.test(word));
-  return { relations, words, tellsMoment };
+  const { relations, words, calls, readsCatalog, hidden } = reader;
+  const tellsMoment =
+    hidden !== null || [...words].some((word) => moments.has(word) || clockString.test(word));
+  return { relations, words, tellsMoment, calls, readsCatalog, hidden };
 }
 
 class BodyReader {
   readonly relations = new Set<CatalogRelation>();
   readonly words = new Set<string>();
+  readonly calls = new Set<string>();
+  readsCatalog = false;
+  hidden: string | null = null;
   readonly #catalog: Catalog;
   readonly #own: CatalogFunction | null;
   readonly #body: string;
@@ -115,6 +139,10 @@ class BodyReader {
       const problem = this.#wordProblem(word, index, declares);
       if (problem !== null) return problem;
     }
+    if (this.hidden !== null) {
+      const problem = this.#hiddenProblem();
+      if (problem !== null) return problem;
+    }
     const strings = this.words.has('nextval');
     if (strings) this.#addStrings();
     for (const word of this.words) {
@@ -131,14 +159,41 @@ class BodyReader {
   #wordProblem(word: string, index: number, declares: boolean): string | null {
     const next = this.#tokens[index + 1] ?? '';
     const previous = this.#tokens[index - 1] ?? '';
-    if (word === 'execute') return 'runs statements that it makes up';
-    if (!declares && commands.has(word) && starts.has(previous) && !assignments.has(next)) {
-      return `runs ${word.toUpperCase()}`;
+    if (word === 'execute' && previous !== 'grant' && next !== 'function' && next !== 'procedure') {
+      this.hidden ??= 'runs statements that it makes up';
+      return madeUpProblem(this.#tokens, index + 1);
+    }
+    if (!declares && starts.has(previous) && !assignments.has(next)) {
+      if (word === 'notify') this.calls.add('pg_notify');
+      if (definitions.has(word)) this.hidden ??= `runs ${word.toUpperCase()}`;
+      if (commands.has(word)) return `runs ${word.toUpperCase()}`;
     }
     if (unsupported.has(word)) return `uses ${word}`;
-    if (objectTypes.test(word)) return 'names objects by their OIDs';
+    if (objectTypes.test(word)) this.readsCatalog = true;
     if (next === '(' || previous === '.') return this.#callProblem(word);
-    return word.startsWith('pg_') && word !== 'pg_catalog' ? 'reads the system catalogs' : null;
+    if (word === 'information_schema' || (word.startsWith('pg_') && word !== 'pg_catalog')) {
+      this.readsCatalog = true;
+    }
+    return null;
+  }
+
+  /** What must be known of code before a server may be asked what it has touched. */
+  #hiddenProblem(): string | null {
+    // Locks, which tell it, are given back with what an error undoes.
+    const catches = this.#tokens.some(
+      (word, index) => word === 'exception' && this.#tokens[index + 1] === 'when',
+    );
+    if (catches) return `${this.hidden!} and catches errors`;
+    if (this.words.has('temp') || this.words.has('temporary')) return 'makes temporary tables';
+    for (const token of this.#tokens) {
+      const text = plainString(token);
+      if (text === null) continue;
+      for (const [, name] of text.matchAll(/([\p{L}_][\p{L}\p{N}_$]*)"?\s*\(/gu)) {
+        const problem = this.#callProblem(name!.toLowerCase());
+        if (problem !== null) return problem;
+      }
+    }
+    return madeUpCallProblem(this.#tokens);
   }
 
   /** Of a word that may be the name of a function that is called. */
@@ -150,11 +205,21 @@ class BodyReader {
       if (typeof reach === 'string') return `calls function "${name}", which ${reach}`;
       for (const relation of reach.relations) this.relations.add(relation);
       for (const word of reach.words) this.words.add(word);
+      for (const call of reach.calls) this.calls.add(call);
+      if (reach.readsCatalog) this.readsCatalog = true;
+      this.hidden ??= reach.hidden;
     }
     if (name === 'nextval' || harmlessVolatile.has(name)) return null;
-    const known = readsNamedTables.test(name) || catalogFunctions.test(name);
-    if (!known && !this.#catalog.volatileBuiltins.has(name)) return null;
-    return `calls ${name}()`;
+    const meets =
+      name === 'pg_notify' ||
+      [sessionLocks, sessionUnlocks, transactionLocks].some((locks) => locks.test(name));
+    const isVolatile = this.#catalog.volatileBuiltins.has(name);
+    const tells = isVolatile ? serverReports.test(name) : catalogFunctions.test(name);
+    if (meets || (tells && !sessionFunctions.test(name))) {
+      this.calls.add(name);
+      return null;
+    }
+    return tells || isVolatile || readsNamedTables.test(name) ? `calls ${name}()` : null;
   }
 
   /** The words that strings hold: sequences are named in them. */

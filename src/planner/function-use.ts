@@ -1,6 +1,7 @@
 import type { CatalogFunction, CatalogRelation } from '../keyspace/catalog.js';
 import type { Keyspace } from '../keyspace/topology.js';
 import type { Analysis } from './analysis.js';
+import { inspectBuiltin } from './builtin-calls.js';
 import { functionReach, type Reach } from './function-reach.js';
 import { Entry, type Level } from './model.js';
 import { refuse } from './refusals.js';
@@ -19,33 +20,39 @@ export function useFunction(
   if (typeof reach === 'string') refuseFunction(called, reach);
   if (reach.tellsMoment) analysis.tellsMoment.add(called.name);
   const writes = called.volatility === 'v';
-  const problem = useRelations(reach, writes, level, analysis);
+  const problem = useReach(reach, writes, `function "${called.name}"`, level, analysis);
   if (problem !== null) refuseFunction(called, problem);
 }
 
 /**
- * Counts what some code touches among the tables of the statement; a string tells why it may not,
- * as the end of a sentence about the code.
+ * Counts what some code touches among what the statement does; a string tells why it may not, as the
+ * end of a sentence about the code.
+ * @param subject the code, for messages
  */
-export function useRelations(
+export function useReach(
   reach: Reach,
   writes: boolean,
+  subject: string,
   level: Level | null,
   analysis: Analysis,
 ): string | null {
   const { names } = analysis;
   const temporary = [...reach.words].find((word) => names.temporary({ relname: word }) !== null);
   if (temporary !== undefined) return `uses "${temporary}", the name of a temporary table`;
-  if (reach.relations.size === 0) return null;
   const [first] = reach.relations;
-  if (level === null) return `uses table "${first!.name}"`;
+  if (first !== undefined && level === null) return `uses table "${first.name}"`;
+  for (const call of reach.calls) inspectBuiltin(call, analysis);
+  if (reach.readsCatalog) analysis.readsCatalog = true;
+  let { hidden } = reach;
   const homes = new Set<Keyspace>();
   for (const relation of reach.relations) {
-    const home = homeOf(relation, writes, analysis);
+    hidden ??= hiddenUse(relation, writes);
+    if (relation.kind === 'v' || relation.kind === 'm') continue;
+    const home = homeOf(relation, analysis);
     if (typeof home === 'string') return home;
     homes.add(home);
     analysis.occurrences.push({
-      entry: new Entry(level, 'opaque', relation.name),
+      entry: new Entry(level!, 'opaque', relation.name),
       relation,
       table: { type: 'unsharded', keyspace: home, schema: relation.schema, name: relation.name },
       written: writes,
@@ -53,16 +60,33 @@ export function useRelations(
     });
   }
   if (homes.size > 1) return 'uses tables of several keyspaces';
-  if (writes) {
+  if (hidden !== null) {
+    names.hidden ??= { subject, reason: hidden };
+    // Where all that is hidden must be.
+    analysis.readsCatalog = true;
+  }
+  if (writes && (homes.size > 0 || hidden !== null)) {
     analysis.writes = true;
     names.touched.add('nextval');
   }
   return null;
 }
 
+/** Why the use of a relation may reach further than to its own rows; null: it does not. */
+function hiddenUse(relation: CatalogRelation, writes: boolean): string | null {
+  const { name, kind } = relation;
+  if (kind === 'v' || kind === 'm') return `uses view "${name}"`;
+  if (relation.hasReadingPolicies === true) return `uses table "${name}", which has policies`;
+  if (!writes) return null;
+  if (relation.hasTriggersOrRules && relation.triggers === undefined) {
+    return `uses table "${name}", which has rules`;
+  }
+  const calls = relation.columns.some(({ defaultKind }) => defaultKind === 'function');
+  return calls ? `uses table "${name}", which has defaults that call functions` : null;
+}
+
 /** The unsharded keyspace of a relation, or why there is none. */
-function homeOf(relation: CatalogRelation, writes: boolean, analysis: Analysis): Keyspace | string {
-  const { names } = analysis;
+function homeOf(relation: CatalogRelation, { names }: Analysis): Keyspace | string {
   const { name, kind } = relation;
   if (kind === 'S') {
     const home = names.sequenceHome(relation);
@@ -70,13 +94,6 @@ function homeOf(relation: CatalogRelation, writes: boolean, analysis: Analysis):
     return keyspace.sharded ? `uses sequence "${name}"` : keyspace;
   }
   if (kind !== 'r' && kind !== 'p') return `uses "${name}", which is no table`;
-  if (relation.hasReadingPolicies === true) return `uses table "${name}", which has policies`;
-  if (writes && relation.hasTriggersOrRules && relation.triggers === undefined) {
-    return `uses table "${name}", which has rules`;
-  }
-  if (writes && relation.columns.some(({ defaultKind }) => defaultKind === 'function')) {
-    return `uses table "${name}", which has defaults that call functions`;
-  }
   const { keyspace } = names.tableOf(relation);
   return keyspace.sharded ? `uses table "${name}" of a sharded keyspace` : keyspace;
 }

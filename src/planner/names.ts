@@ -29,6 +29,13 @@ export interface TemporaryTables {
   readonly relations: ReadonlyMap<string, CatalogRelation>;
 }
 
+export interface HiddenCode {
+  /** `function "add_job"`. */
+  readonly subject: string;
+  /** As the end of a sentence about it. */
+  readonly reason: string;
+}
+
 /** A relation that a statement made of another one has in place of a table, by a name of its own. */
 export interface StandIn {
   readonly relation: CatalogRelation;
@@ -44,6 +51,8 @@ export class Names {
   readonly catalog: Catalog;
   /** What the statement that is planned now was found to use of a server session. */
   readonly touched = new Set<SessionState>();
+  /** Code that it was found to run, of which nobody knows what it touches; null: none. */
+  hidden: HiddenCode | null = null;
   /** What it was found to change, where lookups must be kept up with that. */
   readonly changed: Set<ChangedTable>;
   /** Where the session, or a comment, wants it to go. */

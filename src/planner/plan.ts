@@ -82,6 +82,11 @@ export interface RoutePlan extends PlanBase {
   /** The statement runs COPY, so that the answer switches to copy mode. */
   readonly copy: 'none' | 'in' | 'out';
   /**
+   * It runs code of which nobody knows what it touches (`function "add_job"`), on the catalog shard: the server tells it
+   * when it has run. Absent: it does not.
+   */
+  readonly hidden?: string;
+  /**
    * It reads few rows, changes nothing and may run twice, so that it may share a batch with statements of other
    * sessions; absent: it does not.
    */

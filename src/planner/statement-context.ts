@@ -12,7 +12,7 @@ import { Params } from './params.js';
 import type { Plan } from './plan.js';
 import { analyseQuery } from './queries.js';
 import { refuse } from './refusals.js';
-import { notifies } from './triggers/trigger-reach.js';
+import { hiddenWrite, notifies } from './triggers/trigger-reach.js';
 import type { TextConstants } from './values.js';
 import type { QueryWalker } from './analysis.js';
 
@@ -107,7 +107,7 @@ export function analyse<T>(
       if (passesFilters(level, output)) addEdge(output, column);
     }
   }
-  noteSequences(analysis);
+  noteServerCode(analysis);
   noteChanges(analysis);
   outcome.paramCount = Math.max(outcome.paramCount, analysis.params.count);
   if (!analysis.cacheable) outcome.cacheable = false;
@@ -124,9 +124,13 @@ function noteChanges({ occurrences, names }: Analysis): void {
   }
 }
 
-/** Servers that take values of sequences by themselves: what the session got last is not known then. */
-function noteSequences(analysis: Analysis): void {
-  const { touched } = analysis.names;
+/**
+ * Servers that take values of sequences by themselves: what the session got last is not known then; and whatever else
+ * they do beside the statement.
+ */
+function noteServerCode(analysis: Analysis): void {
+  const { names } = analysis;
+  const { touched } = names;
   for (const { occurrence, column } of analysis.defaulted) {
     if (occurrence.table?.keyspace.sharded === false && defaultKind(column) === 'sequence') {
       touched.add('nextval');
@@ -137,5 +141,8 @@ function noteSequences(analysis: Analysis): void {
     if (!runsCode) continue;
     touched.add('nextval');
     if (notifies(relation)) touched.add('notify');
+    const hidden = hiddenWrite(relation, table, names);
+    if (hidden !== null)
+      names.hidden ??= { subject: `a write to table "${relation.name}"`, reason: hidden };
   }
 }

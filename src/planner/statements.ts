@@ -75,13 +75,14 @@ export function planStatement(node: Node, context: StatementContext): Plan {
   touched.clear();
   changed.clear();
   used.clear();
+  context.names.hidden = null;
   try {
     const made = dispatch(node, context);
     const filled = momentPlan(node, made, context);
     if (filled !== null) countParameters(node, context);
     const kept = maintaining(filled ?? made, node, context.names);
     const touches = touched.size === 0 ? kept : touching(kept, [...touched]);
-    const plan = underWish(touches, context.names, context.isWhole);
+    const plan = underWish(hiding(touches, context.names), context.names, context.isWhole);
     assertMayScatter(plan, context.names);
     return timed(plan, node, context);
   } catch (error) {
@@ -139,6 +140,24 @@ function touching(plan: Plan, touches: readonly SessionState[]): Plan {
   return refuse(
     'this kind of statement is not supported with what belongs to a session, such as temporary tables',
     'Run the parts of it one after the other.',
+  );
+}
+
+/** A plan that its runners must know to run code of which nobody knows what it touches. */
+function hiding(plan: Plan, { hidden, topology }: Names): Plan {
+  if (hidden === null || plan.kind === 'refuse' || plan.kind === 'fill') return plan;
+  if (plan.kind === 'route' && plan.copy !== 'out' && (plan.cursor ?? plan.effects) === null) {
+    const { shards } = plan;
+    const { catalogShard } = topology;
+    const isThere =
+      shards.kind === 'catalog' || (shards.kind === 'shard' && shards.shard === catalogShard);
+    const home = topology.keyspaces.find(({ name }) => name === catalogShard.keyspace);
+    if (isThere && home?.sharded === false) return { ...plan, hidden: hidden.subject };
+  }
+  const { subject, reason } = hidden;
+  return refuse(
+    `${subject} is not supported here: it ${reason}`,
+    'Such code may only run in statements of its own, on tables of the first unsharded keyspace.',
   );
 }
 

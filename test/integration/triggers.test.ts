@@ -30,7 +30,7 @@ const functions = [
   `CREATE FUNCTION reads_items() RETURNS trigger LANGUAGE plpgsql AS
    'BEGIN PERFORM 1 FROM items; RETURN NULL; END'`,
   `CREATE FUNCTION made_up() RETURNS trigger LANGUAGE plpgsql AS
-   $$BEGIN EXECUTE 'SELECT 1'; RETURN NULL; END$$`,
+   $$BEGIN EXECUTE NEW.value; RETURN NULL; END$$`,
 ];
 
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { qualifiedName } from '../ast.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
 import { triggerProblem } from './table-triggers.js';
-import { hiddenReach, relationsElsewhere } from './trigger-reach.js';
+import { hiddenProblem, relationsElsewhere } from './trigger-reach.js';
 
 /**
  * Refuses triggers that might do anything else than on one server. What their functions do is looked
@@ -23,7 +23,7 @@ export function checkCreateTrigger(statement: CreateTrigStmt, { names }: Stateme
   const { sharded } = table.keyspace;
   const problem = sharded
     ? triggerProblem(statement, called, table, names)
-    : (relationsElsewhere(called, table, names) ?? hiddenReach(called, table, names));
+    : (relationsElsewhere(called, table, names) ?? hiddenProblem(called, table, names));
   if (problem === null) return;
   refuse(
     `trigger "${trigname}" on table "${relation.name}" is not supported: its function "${called.name}" ${problem}`,
@@ -34,8 +34,7 @@ export function checkCreateTrigger(statement: CreateTrigStmt, { names }: Stateme
 const HINTS = {
   sharded:
     'There a trigger FOR EACH ROW may set columns of NEW (not the shard key), raise errors and return NEW.',
-  unsharded:
-    "There a trigger's function may use the tables of its own keyspace, by their names; no EXECUTE, no views.",
+  unsharded: "There a trigger's function may use the tables of its own keyspace.",
 };
 
 const builtins = new Set([

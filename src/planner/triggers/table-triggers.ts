@@ -6,7 +6,7 @@ import type { Parser } from '../../sql/parser.js';
 import { bodyOf, forEachChild, qualifiedName, stringsOf } from '../ast.js';
 import { onlyComputes } from '../functions.js';
 import type { Names } from '../names.js';
-import { relationsElsewhere } from './trigger-reach.js';
+import { hiddenProblem, relationsElsewhere } from './trigger-reach.js';
 import { readTriggerBody, type NameCheck, type TriggerBody } from './trigger-body.js';
 
 /** Bits of `CreateTrigStmt.timing` and `events` (PostgreSQL 18, pg_trigger.h). */
@@ -56,7 +56,8 @@ function findProblem(
       ? definition === null
         ? 'cannot be read here'
         : triggerProblem(definition, trigger.function, table, names)
-      : relationsElsewhere(trigger.function, table, names);
+      : (relationsElsewhere(trigger.function, table, names) ??
+        hiddenProblem(trigger.function, table, names));
     if (problem !== null) {
       return `table "${name}" has a trigger of which function "${trigger.function.name}" ${problem}`;
     }

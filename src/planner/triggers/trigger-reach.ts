@@ -2,6 +2,7 @@ import type { CatalogRelation, TriggerFunction } from '../../keyspace/catalog.js
 import type { Keyspace, Table } from '../../keyspace/topology.js';
 import { Tokens } from '../../sql/tokens.js';
 import type { Names } from '../names.js';
+import { bodyReach } from '../function-reach.js';
 import { relationsNamed } from '../relation-names.js';
 import { plainName } from './trigger-body.js';
 
@@ -39,7 +40,7 @@ export function relationsElsewhere(
       const key = `${relation.schema}.${relation.name}`;
       if (seen.has(key)) continue;
       seen.add(key);
-      if (relation.kind === 'v' || relation.kind === 'm') return `names view "${name}"`;
+      if (relation.kind === 'v' || relation.kind === 'm') continue;
       const home = homeOf(relation, names);
       if (home !== keyspace) {
         return `names table "${name}" of ${home === null ? 'no keyspace' : `keyspace "${home.name}"`}`;
@@ -59,17 +60,16 @@ export function relationsElsewhere(
 }
 
 /**
- * Why nobody can tell what else a trigger function of an unsharded table does; null: it is plain.
+ * Why the words of a trigger function of an unsharded table do not tell all that it touches; null: they do.
  */
-export function hiddenReach(
-  trigger: TriggerFunction,
-  { keyspace }: Table,
-  names: Names,
-): string | null {
+function hiddenReach(trigger: TriggerFunction, { keyspace }: Table, names: Names): string | null {
   const { catalogShard } = names.topology;
   const found = namesIn(trigger);
   if (found === null || trigger.language === 'c') return 'is not written in PL/pgSQL';
   if (found.has('execute')) return 'runs statements that it makes up';
+  const isView = ({ kind }: CatalogRelation): boolean => kind === 'v' || kind === 'm';
+  const view = [...found].find((name) => relationsNamed(names.catalog, name).some(isView));
+  if (view !== undefined) return `names view "${view}"`;
   if ((found.has('notify') || found.has('pg_notify')) && keyspace.shards[0] !== catalogShard) {
     return 'notifies clients, which listen on another shard';
   }
@@ -77,6 +77,46 @@ export function hiddenReach(
     (names.catalog.functions.get(name) ?? []).some(({ volatility }) => volatility !== 'i'),
   );
   return own === undefined ? null : `calls function "${own}", which is not IMMUTABLE`;
+}
+
+/**
+ * Why it may not run, of a trigger function of an unsharded table, though its words do not lead to other keyspaces;
+ * null: it may, and where they do not tell all that it touches, the server does when it has run (HiddenRun).
+ */
+export function hiddenProblem(trigger: TriggerFunction, table: Table, names: Names): string | null {
+  const hidden = hiddenReach(trigger, table, names);
+  if (hidden === null) return null;
+  if (trigger.language !== 'plpgsql' || table.keyspace.shards[0] !== names.topology.catalogShard) {
+    return hidden;
+  }
+  const reach = bodyReach(trigger.source, names.catalog, null);
+  return typeof reach === 'string' ? reach : null;
+}
+
+/**
+ * Why a write to an unsharded table may touch more than its words and triggers tell, as the end of a sentence about it;
+ * null: it does not.
+ */
+export function hiddenWrite(
+  relation: CatalogRelation,
+  table: Table,
+  names: Names,
+  seen = new Set<CatalogRelation>(),
+): string | null {
+  seen.add(relation);
+  if (relation.triggers === undefined) return `runs rules of table "${relation.name}"`;
+  for (const { function: called } of relation.triggers) {
+    const hidden = hiddenReach(called, table, names);
+    if (hidden !== null) return `runs trigger function "${called.name}", which ${hidden}`;
+    for (const name of namesIn(called) ?? []) {
+      for (const next of relationsNamed(names.catalog, name)) {
+        if (seen.has(next) || !next.hasTriggersOrRules) continue;
+        const further = hiddenWrite(next, table, names, seen);
+        if (further !== null) return further;
+      }
+    }
+  }
+  return null;
 }
 
 /** Whether some trigger of a table notifies clients. */
