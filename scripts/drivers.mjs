@@ -10,7 +10,7 @@ import { runTests, summarise } from './lib/test-run.mjs';
 
 const DEBIAN_PACKAGES = [
   ...['python3-psycopg2', 'python3-psycopg', 'python3-asyncpg', 'python3-sqlalchemy'],
-  ...['python3-django', 'python3-pyodbc', 'odbc-postgresql', 'unixodbc'],
+  ...['python3-alembic', 'python3-django', 'python3-pyodbc', 'odbc-postgresql', 'unixodbc'],
   ...['libpostgresql-jdbc-java', 'default-jdk-headless', 'ruby-pg', 'ruby-activerecord'],
   ...['php-cli', 'php-pgsql', 'libdbd-pg-perl'],
   ...['golang-go', 'golang-github-lib-pq-dev', 'golang-github-jackc-pgx-v4-dev'],

@@ -204,8 +204,9 @@ export class ExtendedQuery {
     const { plan, backend, statement } = portal;
     this.enter();
     const { session } = this;
+    // Its backend need not know: it may have failed by our own word.
+    session.control.refuseWhereFailed(plan);
     if (backend === null) {
-      session.control.refuseWhereFailed(plan);
       const started = this.runner.run(portal, rowsMax);
       this.goOn();
       return started;

@@ -123,7 +123,7 @@ function endTransaction(
   const afresh = work.failed && work.savepointDepth === 0;
   // One participant begins the next transaction by itself; so does each one after a ROLLBACK.
   const chainsThere = command.chain && (!commits || participants.length === 1);
-  const finish = (outcome: Outcome): void => {
+  const end = (outcome: Outcome): void => {
     const { isolation, readOnly, toldBefore, chainSql } = work;
     if (!commits && participants.length === 0) tellParameters(session, toldBefore);
     session.onTransactionEnd(commits && outcome.ok);
@@ -135,6 +135,9 @@ function endTransaction(
       else work.begin(chainSql, isolation, readOnly);
     }
     session.endTransaction(outcome.ok && chainsThere);
+  };
+  const finish = (outcome: Outcome): void => {
+    end(outcome);
     done(outcome);
   };
   const kind = commits ? context.commits.kindOf(session) : CommitKind.rolledBack;
@@ -154,9 +157,23 @@ function endTransaction(
     return true;
   }
   session.commitParticipants((outcome) => {
-    finish(outcome);
+    end(outcome);
+    // Those that the pipeline keeps are in the next transaction from its start.
+    if (outcome.ok && command.chain && participants.length > 0) beginAnew(session, outcome, done);
+    else {
+      done(outcome);
+      session.resumeSoon();
+    }
   });
   return true;
+}
+
+/** COMMIT AND CHAIN has committed; one that is lost now is the next statement's to tell. */
+function beginAnew(session: Session, committed: Outcome, done: Done): void {
+  const { work } = session;
+  runAtOnce(session, [work.joinSql()], (begun) => {
+    done(begun.ok || work.torn ? committed : begun);
+  });
 }
 
 /** In a failed transaction it is a ROLLBACK, as in PostgreSQL. Throws SqlError 0A000 elsewhere. */

@@ -579,7 +579,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     });
   }
 
-  /** Commits every participant of the explicit transaction. */
+  /** Commits every participant of the explicit transaction; whoever is told goes on with the session. */
   commitParticipants(done: (outcome: Outcome) => void): void {
     this.busy = true;
     this.operation = null;
@@ -587,10 +587,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       // The Sync behind a change of the catalog must wait until that is loaded.
       this.touch(this.work.participants);
     }
-    this.context.commits.commit(this, (outcome) => {
-      done(outcome);
-      this.resumeSoon();
-    });
+    this.context.commits.commit(this, done);
   }
 
   /** An explicit transaction has ended by our own doing; `chained`: its participants have begun the next one. */

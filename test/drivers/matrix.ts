@@ -33,6 +33,7 @@ export const drivers: readonly Driver[] = [
   python('psycopg 3', 'psycopg', 'python/psycopg3_app.py'),
   python('asyncpg', 'asyncpg', 'python/asyncpg_app.py'),
   python('SQLAlchemy', 'sqlalchemy, psycopg2, asyncpg', 'python/sqlalchemy_app.py'),
+  python('Alembic', 'alembic, psycopg2', 'python/alembic_app.py'),
   { ...python('Django', 'django, psycopg2', 'python/django_app.py'), keepsBackend: true },
   python('ODBC', 'pyodbc; assert "PostgreSQL Unicode" in pyodbc.drivers()', 'odbc/odbc_app.py'),
   { name: 'JDBC', command: buildJava },
@@ -47,7 +48,9 @@ export const drivers: readonly Driver[] = [
   script('DBD::Pg', 'perl', ['-MDBD::Pg', '-e', '1'], 'perl/dbd_app.pl'),
   { name: 'lib/pq', command: (scratch) => buildGo(scratch, 'pq', 'github.com/lib/pq') },
   { name: 'pgx', command: (scratch) => buildGo(scratch, 'pgx', 'github.com/jackc/pgx') },
-  ...['pg', 'postgres', 'knex', 'kysely', 'drizzle', 'sequelize', 'typeorm'].map(node),
+  ...['pg', 'postgres', 'knex', 'kysely', 'drizzle', 'drizzle-kit', 'sequelize', 'typeorm'].map(
+    node,
+  ),
   { name: 'Prisma', command: generatePrisma },
 ];
 

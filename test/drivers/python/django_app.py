@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import io
 import os
 import sys
 import tempfile
@@ -97,6 +98,55 @@ def migrations():
         say("columns", [tuple(c)[:2] for c in connection.introspection.get_table_description(cursor, "customers")])
         constraints = connection.introspection.get_constraints(cursor, "customers")
     say("constraints", sorted((c["columns"] or [], c["primary_key"], c["unique"], c["check"]) for c in constraints.values()))
+
+
+MORE_OPERATIONS = '''
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0001_initial")]
+    operations = [
+        migrations.AddField("country", "area", models.IntegerField(default=7)),
+        migrations.AlterField("customer", "rate", models.DecimalField(max_digits=9, decimal_places=3, null=True)),
+        migrations.RenameField("note", "body", "text"),
+        migrations.AddIndex("customer", models.Index(fields=["-born"], name="by_birth")),
+        migrations.AlterUniqueTogether("note", {("text", "made")}),
+    ]
+'''
+
+FILL_OPERATIONS = '''
+from django.db import migrations
+
+def fill(apps, editor):
+    apps.get_model("shop", "Country").objects.create(code="it", name="Italy")
+
+def empty(apps, editor):
+    apps.get_model("shop", "Country").objects.all().delete()
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0002_more")]
+    operations = [migrations.RunPython(fill, empty)]
+'''
+
+
+def more_migrations():
+    for name, operations in [("0002_more", MORE_OPERATIONS), ("0003_fill", FILL_OPERATIONS)]:
+        with open(f"{folder}/shop/migrations/{name}.py", "w") as file:
+            file.write(operations)
+    for target in ["0002", "0001", "0003", "0001"]:
+        with open(os.devnull, "w") as quiet:
+            call_command("migrate", "shop", target, stdout=quiet)
+        say(f"models at {target}", inspected())
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM countries")
+            say(f"countries at {target}", cursor.fetchall())
+
+
+def inspected():
+    """The models that Django makes of the tables."""
+    models = io.StringIO()
+    call_command("inspectdb", "countries", "customers", "notes", "note_tags_notes", stdout=models)
+    return models.getvalue()
 
 
 def customer(key):
@@ -199,7 +249,7 @@ def iterators():
 
 def main():
     attempt(clean)
-    for step in [migrations, writes, identities, queries, transactions, iterators]:
+    for step in [migrations, more_migrations, writes, identities, queries, transactions, iterators]:
         attempt(step)
     attempt(clean)
     finish()
