@@ -309,7 +309,7 @@ export class DistributeRun implements StatementRun {
   /** `places`: the shards that write, in the order of the fan-out. */
   private mergeOf(places: readonly number[]): Merge {
     const { destination, apply } = this.spec;
-    if (destination.kind === 'copies') return { kind: 'first' };
+    if (destination.kind === 'copies' && destination.each !== true) return { kind: 'first' };
     if (apply.returning === 'numbered') {
       const formats = this.bind.resultFormats(this.shape!.clientColumns);
       return keptMerge(this.session, new NumberedRows(formats));

@@ -16,7 +16,7 @@ import { checkReserved } from './reserved-schema.js';
 import { CATALOG_ROUTE } from './routing.js';
 import { planQuery } from './select-plans.js';
 import type { StatementContext } from './statement-context.js';
-import { queryEnd, selectAs } from './temporary-tables.js';
+import { intoTable, queryEnd, selectAs } from './temporary-tables.js';
 
 /**
  * CREATE TABLE AS, and SELECT INTO: the table is made without rows on every shard, by the text of
@@ -39,16 +39,8 @@ export function planTableAs(statement: CreateTableAsStmt, context: StatementCont
 export function planIntoTable(select: SelectStmt, context: StatementContext): Plan {
   const { intoClause = {}, ...query } = select;
   checkReserved({ SelectStmt: select }, context.names);
-  const { bytes, textStart, start, end } = context;
-  const tokens = new Tokens(bytes, textStart, start, end);
-  const name = tokens.at(intoClause.rel?.location ?? 0);
-  let into = name;
-  while (into >= 0 && !tokens.is(into, 'into')) into--;
-  if (into < 0) refuse('this SELECT INTO is not supported', 'Use CREATE TABLE ... AS.');
-  const nameEnd = tokens.end(tokens.dottedEnd(name));
-  const body = tokens.text(start, tokens.start(into)) + tokens.text(nameEnd, end);
+  const { target, body } = intoTable(select, context);
   const unlogged = intoClause.rel?.relpersistence === 'u' ? 'UNLOGGED ' : '';
-  const target = tokens.text(tokens.start(name), nameEnd);
   const ddl = `CREATE ${unlogged}TABLE ${target} AS ${body} WITH NO DATA`;
   return createdFrom(intoClause, query, ddl, body, false, context);
 }

@@ -525,8 +525,11 @@ export type Destination =
       /** A row whose value is there already goes to the shard of the row that has it. */
       readonly claim?: UniqueClaim;
     }
-  /** Every one of these shards gets all rows; their answers are the same. */
-  | { readonly kind: 'copies'; readonly shards: readonly Shard[] };
+  /**
+   * Every one of these shards gets all rows. `each`: it does with them what is to be done with its own rows, and the
+   * answers are put together; absent: their answers are the same.
+   */
+  | { readonly kind: 'copies'; readonly shards: readonly Shard[]; readonly each?: true };
 
 /** ON CONFLICT about values that are unique over all shards. */
 export interface UniqueClaim {

@@ -2,6 +2,8 @@ import type { CreateStmt, CreateTableAsStmt, Node, RangeVar, SelectStmt } from '
 import { Tokens } from '../sql/tokens.js';
 import type { Analysis } from './analysis.js';
 import { bodyOf, kindOf, selectOf, stringsOf } from './ast.js';
+import { madeStatement } from './distribute/source-query.js';
+import { withModifiers } from './kept-modifiers.js';
 import { Entry, type Level } from './model.js';
 import type { FinalPiece, Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
@@ -162,13 +164,34 @@ export function planSelectInto(select: SelectStmt, context: StatementContext): P
   const { intoClause, ...query } = select;
   if (!isTemporary(intoClause?.rel)) return null;
   const plan = planIntoTemporary(query, context, intoClause!.rel!.relname ?? '');
-  if (plan.many.kind === 'gather') {
-    refuse(
-      'SELECT INTO over several shards is not supported',
-      'Use CREATE TEMPORARY TABLE ... AS SELECT.',
-    );
+  if (plan.many.kind !== 'gather') return plan;
+  const { target, body } = intoTable(select, context);
+  // The home is sent a statement that says the same.
+  const sql = Buffer.from(`CREATE TEMPORARY TABLE ${target} AS ${body}`);
+  const made = madeStatement(sql, context);
+  const instead =
+    'CreateTableAsStmt' in made.node
+      ? planCreateTableAs(made.node.CreateTableAsStmt, made.context)
+      : null;
+  if (instead?.kind !== 'route') {
+    refuse('this SELECT INTO is not supported', 'Use CREATE TEMPORARY TABLE ... AS SELECT.');
   }
-  return plan;
+  return instead.many.kind === 'gather' ? { ...plan, many: instead.many } : plan;
+}
+
+/** What SELECT INTO names, and its query without that. */
+export function intoTable(
+  { intoClause }: SelectStmt,
+  { bytes, textStart, start, end }: StatementContext,
+): { readonly target: string; readonly body: string } {
+  const tokens = new Tokens(bytes, textStart, start, end);
+  const name = tokens.at(intoClause?.rel?.location ?? 0);
+  let into = name;
+  while (into >= 0 && !tokens.is(into, 'into')) into--;
+  if (into < 0) refuse('this SELECT INTO is not supported', 'Use CREATE TABLE ... AS.');
+  const nameEnd = tokens.end(tokens.dottedEnd(name));
+  const body = tokens.text(start, tokens.start(into)) + tokens.text(nameEnd, end);
+  return { target: tokens.text(tokens.start(name), nameEnd), body };
 }
 
 /** The query of a new temporary table, which stands beside the tables that it reads. */
@@ -186,7 +209,6 @@ function planIntoTemporary(select: SelectStmt, context: StatementContext, name: 
   context.names.touched.add('temporaryDdl');
   const together = new ScatteredSelect(select, level, analysis, context);
   const route = routeQuery(level, analysis, context.scatters ? together : null);
-  if (route.many.kind === 'gather') assertWholeTypes(analysis);
   const { shards } = route;
   const here = shards.kind === 'shard' && shards.shard === analysis.names.topology.catalogShard;
   if (!here && shards.kind !== 'nowhere') {
@@ -195,7 +217,11 @@ function planIntoTemporary(select: SelectStmt, context: StatementContext, name: 
       'Create the table first, then use INSERT ... SELECT.',
     );
   }
-  return routePlan('ddl', true, route);
+  const plan = routePlan('ddl', true, route);
+  if (route.many.kind !== 'gather') return plan;
+  const { gather } = route.many;
+  const final = withModifiers(gather.final, select, level, analysis);
+  return { ...plan, many: { kind: 'gather', gather: { ...gather, final } } };
 }
 
 function newRelation(name: string): Parameters<Analysis['names']['tableOf']>[0] {
@@ -208,16 +234,4 @@ function newRelation(name: string): Parameters<Analysis['names']['tableOf']>[0] 
     columns: [],
     temporary: true,
   };
-}
-
-/** What is brought together loses the modifiers of types, as in varchar(5), which the new table would lack. */
-function assertWholeTypes(analysis: Analysis): void {
-  for (const { relation } of analysis.occurrences) {
-    const column = relation.columns.find(({ typmod }) => (typmod ?? -1) !== -1);
-    if (column === undefined) continue;
-    refuse(
-      `CREATE TABLE AS over several shards is not supported with column "${relation.name}.${column.name}", whose type has a modifier`,
-      'Create the table with its columns first, then use INSERT ... SELECT.',
-    );
-  }
 }

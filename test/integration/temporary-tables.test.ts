@@ -11,12 +11,18 @@ beforeAll(async () => {
     'temporarytables',
     {
       main: { settings: {} },
-      shop: { items: { shard_key: 'id', vindex: 'by_key' }, countries: { type: 'reference' } },
+      shop: {
+        items: { shard_key: 'id', vindex: 'by_key' },
+        labels: { shard_key: 'id', vindex: 'by_key' },
+        countries: { type: 'reference' },
+      },
     },
     [
       'CREATE TABLE items (id int8 PRIMARY KEY, name text, price int)',
       'CREATE TABLE settings (key text PRIMARY KEY, value text)',
       'CREATE TABLE countries (code text PRIMARY KEY)',
+      'CREATE TABLE labels (id int8 PRIMARY KEY, code varchar(7), cost numeric(10,2), fixed char(4), made timestamp(3), rounded numeric(5,-2), bits bit(3), few bit varying(5), at time(0), seen timestamptz(2), name text)',
+      `INSERT INTO labels SELECT g, 'c' || g, g + 0.25, 'x' || g % 3, '2024-01-01 10:00:00.1234', 12345, '101', '1011', '10:11:12.6', '2024-01-01 00:00:00.555+00', 'n' FROM generate_series(1, 9) g`,
       `INSERT INTO items VALUES ${Array.from({ length: 12 }, (_, i) => `(${i + 1}, 'n${i + 1}', ${i * 10})`).join()}`,
       `INSERT INTO settings VALUES ('k', 'v')`,
       `INSERT INTO countries VALUES ('at'), ('de')`,
@@ -152,6 +158,25 @@ describe('a temporary table', () => {
     await expect.poll(left).toBe(0);
   });
 
+  test('made of a query over several shards, whose columns keep the modifiers of their types', async () => {
+    const a = await open();
+    const types = (table: string): string =>
+      `SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '${table}'::regclass AND attnum > 0 ORDER BY attnum`;
+    await same(
+      a,
+      'CREATE TEMP TABLE one AS SELECT * FROM labels',
+      types('one'),
+      'SELECT * FROM one ORDER BY id',
+      'CREATE TEMP TABLE two AS WITH q AS (SELECT id, code, cost FROM labels) SELECT q.code AS "The Code", cost * 2, upper(code), max(rounded) OVER () AS r, cost::numeric(4,1) FROM q JOIN labels l USING (id, code, cost)',
+      types('two'),
+      'SELECT count(*), min(r) FROM two',
+      'SELECT fixed, count(*) INTO TEMP three FROM labels GROUP BY fixed',
+      types('three'),
+      'SELECT * FROM three ORDER BY fixed',
+      'DISCARD ALL',
+    );
+  });
+
   test('made of a query', async () => {
     const a = await open();
     await same(
@@ -171,6 +196,10 @@ describe('a temporary table', () => {
       'SELECT * FROM six',
       'SELECT key, value INTO TEMP seven FROM settings',
       'SELECT * FROM seven',
+      'SELECT id, name INTO TEMP TABLE eight FROM items WHERE id > 3',
+      'SELECT * FROM eight ORDER BY id',
+      'SELECT name, max(price) AS top INTO TEMPORARY nine FROM items GROUP BY name',
+      'SELECT * FROM nine ORDER BY name',
       'DISCARD ALL',
       'SELECT * FROM one',
     );
@@ -339,7 +368,7 @@ describe('a temporary table', () => {
       'CREATE TYPE pg_temp.mood AS ENUM ()',
       'CREATE TEMP TABLE child () INHERITS (settings)',
       'CREATE TEMP TABLE t AS EXECUTE p',
-      'SELECT id INTO TEMP t FROM items',
+      'CREATE TEMP TABLE t AS SELECT coalesce(code, name) FROM labels',
     ];
     for (const sql of refused) {
       a.proxy.query(sql);

@@ -145,8 +145,14 @@ function destinationOf(
   const { target } = merging;
   const table = target.table!;
   if (table.type === 'sharded') {
+    // What only changes rows that are there can be done on each shard, by all rows of the source.
+    const everywhere = { kind: 'copies', shards: table.keyspace.shards, each: true } as const;
+    if (!inserts(statement) && !joinsKey(statement, merging, table, source, analysis)) {
+      return everywhere;
+    }
     const columns = table.keyColumns.map((key) => {
-      const joined = joinedColumn(key, statement, merging, table, source, analysis);
+      const joined =
+        joinedColumn(key, statement, merging, source, analysis) ?? refuseUnjoined(table, key);
       checkInserts(statement, merging, table, source, key, joined);
       const own = target.relation.columns.find(({ name }) => name === key)!;
       const column = source.columns.findIndex(({ name }) => name === joined);
@@ -168,15 +174,32 @@ function destinationOf(
   return { kind: 'copies', shards: table.keyspace.shards };
 }
 
-/** The source's column that ON says a column of the target's shard key equals. */
+function inserts({ mergeWhenClauses = [] }: MergeStmt): boolean {
+  return mergeWhenClauses.some(
+    (node) => 'MergeWhenClause' in node && node.MergeWhenClause.commandType === 'CMD_INSERT',
+  );
+}
+
+function joinsKey(
+  statement: MergeStmt,
+  merging: Merging,
+  table: ShardedTable,
+  source: MergeSource,
+  analysis: Analysis,
+): boolean {
+  const isJoined = (key: string): boolean =>
+    joinedColumn(key, statement, merging, source, analysis) !== null;
+  return table.keyColumns.every(isJoined);
+}
+
+/** The source's column that ON says a column of the target's shard key equals; null: none is told. */
 function joinedColumn(
   shardKey: string,
   { joinCondition }: MergeStmt,
   { target }: Merging,
-  table: ShardedTable,
   source: MergeSource,
   analysis: Analysis,
-): string {
+): string | null {
   const overloaded = analysis.names.catalog.comparisonsOverloaded === true;
   for (const conjunct of overloaded || joinCondition === undefined
     ? []
@@ -194,9 +217,13 @@ function joinedColumn(
       if (column !== null && columnOf(target, column)?.name === shardKey) return key;
     }
   }
-  return refuse(
-    `MERGE into table "${table.name}" without comparing its shard key "${shardKey}" with a column of the source is not supported`,
-    `Write ON ${table.name}.${shardKey} = source.column, or use INSERT ... ON CONFLICT.`,
+  return null;
+}
+
+function refuseUnjoined({ name }: ShardedTable, shardKey: string): never {
+  refuse(
+    `MERGE that inserts into table "${name}" without comparing its shard key "${shardKey}" with a column of the source is not supported`,
+    `Write ON ${name}.${shardKey} = source.column, or use INSERT ... ON CONFLICT.`,
   );
 }
 

@@ -19,22 +19,9 @@ export function sourceText(statement: Node, { parser }: StatementContext): strin
  */
 export function sourceQuery(text: string, params: Params, context: StatementContext): SourceQuery {
   const sql = Buffer.from(text);
-  const literals = new Literals();
-  const shape = scanShape(sql, 0, sql.length, literals);
-  context.constants.dependOnAll();
-  const plan = context.plan(parsed(sql, context), {
-    ...context,
-    outerParams: params,
-    constants: new TextConstants(shape === null ? null : literals),
-    literals,
-    bytes: sql,
-    textStart: 0,
-    textEnd: sql.length,
-    start: 0,
-    end: sql.length,
-    scatters: true,
-    knowsValues: true,
-  });
+  const made = madeStatement(sql, context);
+  const { literals } = made.context;
+  const plan = context.plan(made.node, { ...made.context, outerParams: params, scatters: true });
   // Of a write to a reference table.
   if (plan.kind === 'insertSplit' || plan.kind === 'broadcast') return { sql, literals, plan };
   if (plan.kind === 'refuse') throw new Refused(plan.refusal);
@@ -46,6 +33,27 @@ export function sourceQuery(text: string, params: Params, context: StatementCont
     );
   }
   return { sql, literals, plan };
+}
+
+/** A statement that was made of another one, with what it is planned in. The other plan then serves one set of literals. */
+export function madeStatement(
+  sql: Buffer,
+  context: StatementContext,
+): { readonly node: Node; readonly context: StatementContext } {
+  const literals = new Literals();
+  const shape = scanShape(sql, 0, sql.length, literals);
+  context.constants.dependOnAll();
+  const own = {
+    constants: new TextConstants(shape === null ? null : literals),
+    literals,
+    bytes: sql,
+    textStart: 0,
+    textEnd: sql.length,
+    start: 0,
+    end: sql.length,
+    knowsValues: true,
+  };
+  return { node: parsed(sql, context), context: { ...context, ...own } };
 }
 
 /** With the places of its nodes in this text. */
