@@ -52,7 +52,10 @@ export function readLookups(
   return found;
 }
 
-/** Each lookup and each directory has a table of its own, in an unsharded keyspace. */
+/**
+ * Each lookup and each directory has a table of its own, in an unsharded keyspace; that of a lookup may be sharded by
+ * its values too.
+ */
 export function checkLookupTables(
   reader: Reader,
   specs: readonly KeyspaceSpec[],
@@ -69,7 +72,7 @@ export function checkLookupTables(
         reader.report(own, `table ${quoted(key)} is kept for ${users.get(key)!} already`, cure);
       }
       users.set(key, `vindex ${quoted(name)}`);
-      checkPlace(reader, own, key, specs, defaultKeyspace);
+      checkPlace(reader, own, key, specs, { defaultKeyspace, spreads: false });
     }
   }
   for (const keyspace of specs) {
@@ -85,7 +88,7 @@ export function checkLookupTables(
           reader.report(own, `table ${quoted(key)} is kept for ${user} already`, cure);
         }
         users.set(key, `column ${quoted(column)} of table ${quoted(table.name)}`);
-        checkPlace(reader, own, key, specs, defaultKeyspace);
+        checkPlace(reader, own, key, specs, { defaultKeyspace, spreads: true });
       }
     }
   }
@@ -104,24 +107,51 @@ function checkNoDirectory(
   reader.report(own, fault, 'leave them out, or use another vindex');
 }
 
+/** Vindexes that give every value a shard, equal values the same one. */
+const SPREADING: ReadonlySet<string> = new Set([
+  'hash',
+  'ring',
+  'xxhash',
+  'md5',
+  'numeric',
+  'binary',
+  'unicode_loose',
+]);
+
+/** `spreads`: its keyspace may be sharded. */
 function checkPlace(
   reader: Reader,
   path: Path,
   key: string,
   specs: readonly KeyspaceSpec[],
-  defaultKeyspace: string | null,
+  {
+    defaultKeyspace,
+    spreads,
+  }: { readonly defaultKeyspace: string | null; readonly spreads: boolean },
 ): void {
-  for (const { name, tables } of specs) {
+  for (const { name, tables, vindexes } of specs) {
     const listed = tables.find((table) => tableKey(table.schema, table.name) === key);
-    if (listed === undefined || listed.type === 'unsharded') continue;
-    const fault = `the lookup table ${quoted(key)} is listed in keyspace ${quoted(name)} with type ${listed.type}`;
-    reader.report(path, fault, 'list it in an unsharded keyspace, as {}');
+    if (listed === undefined) continue;
+    if (listed.type === 'unsharded') return;
+    const cure = 'list it in an unsharded keyspace, as {}';
+    if (!spreads || listed.type !== 'sharded') {
+      const fault = `the lookup table ${quoted(key)} is listed in keyspace ${quoted(name)} with type ${listed.type}`;
+      reader.report(path, fault, cure);
+      return;
+    }
+    const vindex = vindexes.find((candidate) => candidate.name === listed.vindex);
+    const plain = listed.lookups === undefined && listed.ids === undefined;
+    const isSpread =
+      listed.keyColumns.join() === 'value' && plain && SPREADING.has(vindex?.type ?? 'hash');
+    if (isSpread) return;
+    reader.report(
+      path,
+      `the lookup table ${quoted(key)} is sharded otherwise than by its column "value" alone`,
+      `write { shard_key: value }, with a vindex of type hash, xxhash or md5; or ${cure}`,
+    );
     return;
   }
-  const isListed = specs.some(({ tables }) =>
-    tables.some((table) => tableKey(table.schema, table.name) === key),
-  );
-  if (isListed || defaultKeyspace !== null) return;
-  const cure = 'list it under tables: of an unsharded keyspace, or set default_keyspace';
+  if (defaultKeyspace !== null) return;
+  const cure = `list it under tables: of an unsharded keyspace${spreads ? ', or of a sharded one as { shard_key: value }' : ''}, or set default_keyspace`;
   reader.report(path, `the lookup table ${quoted(key)} belongs to no keyspace`, cure);
 }

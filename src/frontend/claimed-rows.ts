@@ -1,13 +1,14 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { sqlError } from '../errors/sql-error.js';
-import { textRows } from '../executor/ask.js';
+import { SqlError, sqlError } from '../errors/sql-error.js';
+import { textRows, type Answered } from '../executor/ask.js';
 import { Distribution, fieldStart, type RowShape } from '../executor/distribution.js';
+import { entryHomes } from '../executor/lookups/entry-homes.js';
 import { keyIds, ownerOf } from '../executor/lookups/key-ids.js';
-import { otherLookup } from '../executor/lookups/lookup-changes.js';
-import { StrayRows, UniqueClaims } from '../executor/lookups/unique-claims.js';
+import { otherLookup, type LookupStatement } from '../executor/lookups/lookup-changes.js';
+import { StrayRows, UniqueClaims, type Question } from '../executor/lookups/unique-claims.js';
 import { textOfBinary } from '../executor/value-texts.js';
 import { idFromSigned } from '../keyspace/keyspace-id.js';
-import { lookupKey, lookupShard, type Shard } from '../keyspace/topology.js';
+import { lookupKey, type Shard } from '../keyspace/topology.js';
 import type { DistributeSpec, UniqueClaim } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { withoutPosition } from '../protocol/error-position.js';
@@ -15,6 +16,8 @@ import { readInt32 } from '../protocol/framing.js';
 import type { Outcome } from '../transaction/operation.js';
 import { askForRows } from './ask-backend.js';
 import type { Session } from './session.js';
+import type { BackendsOf } from './source-inputs.js';
+import { lossOf } from './source-reader.js';
 
 type Destination = Extract<DistributeSpec['destination'], { readonly kind: 'key' }>;
 
@@ -23,8 +26,8 @@ type Destination = Extract<DistributeSpec['destination'], { readonly kind: 'key'
  * has told where rows with these values are.
  */
 export class ClaimedRows {
-  /** Where the lookup's table is. */
-  readonly home: Shard;
+  /** Those that may have entries of the values. */
+  readonly homes: readonly Shard[];
   private readonly session: Session;
   private readonly destination: Destination;
   private readonly claim: UniqueClaim;
@@ -37,19 +40,17 @@ export class ClaimedRows {
   /** Throws SqlError 55000 where the lookup has become another one since the statement was planned. */
   constructor(session: Session, destination: Destination, claim: UniqueClaim, shape: RowShape) {
     const { topology } = session.context.config;
-    const key = lookupKey(claim.lookup);
-    const known = session.planning.planner.catalog.lookups?.get(key);
-    const current = topology.lookups.find((other) => lookupKey(other) === key);
-    if (known === undefined || current?.definition !== claim.lookup.definition) {
-      throw otherLookup(claim.lookup);
-    }
+    const { lookup } = claim;
+    const known = session.planning.planner.catalog.lookups?.get(lookupKey(lookup));
+    const homes = known === undefined ? null : entryHomes(topology, lookup, known.typeOid);
+    if (known === undefined || homes === null) throw otherLookup(lookup);
     this.session = session;
     this.destination = destination;
     this.claim = claim;
     this.shape = shape;
     this.all = new Distribution(destination, shape);
-    this.home = lookupShard(topology, claim.lookup);
-    this.claims = new UniqueClaims(claim.lookup, known.type);
+    this.homes = homes.shards;
+    this.claims = new UniqueClaims(lookup, known.type, homes);
   }
 
   /** Takes a DataRow message. Throws SqlError where its key belongs to no shard, or its value cannot be read. */
@@ -77,24 +78,44 @@ export class ClaimedRows {
   }
 
   /** Finds whose the values are; `onDone` gets the rows by the shards that they go to, or an error. */
-  resolve(backend: BackendConnection, onDone: (result: Distribution | Buffer) => void): void {
+  resolve(backendsOf: BackendsOf, onDone: (result: Distribution | Buffer) => void): void {
+    let questions: ReturnType<UniqueClaims['next']>;
+    try {
+      questions = this.claims.next();
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error;
+      onDone(errorBytes(error));
+      return;
+    }
+    if (questions === null) onDone(this.distributed());
+    else if (questions === 'restless') onDone(restlessError());
+    else {
+      this.ask(questions, backendsOf, (error) => {
+        if (error === null) this.resolve(backendsOf, onDone);
+        else onDone(error);
+      });
+    }
+  }
+
+  /** Asks one shard after the other. */
+  private ask(
+    questions: readonly Question[],
+    backendsOf: BackendsOf,
+    onDone: (error: Buffer | null) => void,
+  ): void {
+    const [question, ...rest] = questions;
+    if (question === undefined) {
+      onDone(null);
+      return;
+    }
     const { session, claims, destination } = this;
-    const texts = claims.next();
-    if (texts === null) {
-      onDone(this.distributed());
-      return;
-    }
-    if (texts === 'restless') {
-      onDone(restlessError());
-      return;
-    }
-    askForRows(session, backend, texts, (answered) => {
+    askOn(session, backendsOf, question, (answered) => {
       if (!answered.ok) {
         onDone(withoutPosition(answered.error, 0, answered.error.length));
         return;
       }
       const [claimed, found] = answered.results.map(textRows);
-      if (claims.take(claimed!, found!, destination.keyspace)) this.resolve(backend, onDone);
+      if (claims.take(claimed!, found!, destination.keyspace)) this.ask(rest, backendsOf, onDone);
       else onDone(errorBytes(otherLookup(this.claim.lookup)));
     });
   }
@@ -135,20 +156,35 @@ export class ClaimedRows {
   }
 
   /** Gives the claims up behind what was written; `onDone` gets the statement's outcome. */
-  release(backend: BackendConnection, outcome: Outcome, onDone: (outcome: Outcome) => void): void {
+  release(backendsOf: BackendsOf, outcome: Outcome, onDone: (outcome: Outcome) => void): void {
     if (outcome.ok && this.strays.some(({ found }) => found)) {
       onDone({ ok: false, error: strayError(this.claim) });
       return;
     }
-    const texts = this.claims.releaseSql();
-    if (!outcome.ok || texts.length === 0) {
-      onDone(outcome);
-      return;
-    }
-    askForRows(this.session, backend, texts, (answered) => {
-      onDone(answered.ok ? outcome : { ok: false, error: answered.error });
-    });
+    const next = ([first, ...rest]: readonly LookupStatement[]): void => {
+      if (!outcome.ok || first === undefined) {
+        onDone(outcome);
+        return;
+      }
+      askOn(this.session, backendsOf, { shard: first.shard, texts: [first.sql] }, (answered) => {
+        if (answered.ok) next(rest);
+        else onDone({ ok: false, error: answered.error });
+      });
+    };
+    next(outcome.ok ? this.claims.releases() : []);
   }
+}
+
+function askOn(
+  session: Session,
+  backendsOf: BackendsOf,
+  { shard, texts }: { readonly shard: Shard; readonly texts: readonly string[] },
+  onDone: (answered: Answered) => void,
+): void {
+  const [backend] = backendsOf([shard]);
+  const loss = lossOf([backend!]);
+  if (loss === null) askForRows(session, backend!, texts, onDone);
+  else onDone(loss);
 }
 
 function restlessError(): Buffer {

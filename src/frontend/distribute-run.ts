@@ -30,6 +30,7 @@ import { isMade } from './id-filler.js';
 import { refuseTextSettings } from './text-settings.js';
 import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
+import { leasedFor } from './source-inputs.js';
 import { lossOf, SourceReader, withoutPlace, type ChooseRun } from './source-reader.js';
 import {
   describeFor,
@@ -140,13 +141,8 @@ export class DistributeRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    const home = backends[this.shards.indexOf(claimed.home)]!;
-    const loss = lossOf([home]);
-    if (loss !== null) {
-      onDone(loss);
-      return;
-    }
-    claimed.resolve(home, (result) => {
+    const backendsOf = leasedFor(this.shards, backends);
+    claimed.resolve(backendsOf, (result) => {
       if (Buffer.isBuffer(result)) {
         onDone({ ok: false, error: result });
         return;
@@ -155,7 +151,7 @@ export class DistributeRun implements StatementRun {
       const unwatch = claimed.watch(backends);
       this.apply(backends, paramTypes, this.request.describe, (outcome) => {
         unwatch();
-        claimed.release(home, outcome, onDone);
+        claimed.release(backendsOf, outcome, onDone);
       });
     });
   }
@@ -198,7 +194,7 @@ export class DistributeRun implements StatementRun {
   private findShards(): void {
     const { source, spec } = this;
     const targets = shardsOf(spec.destination);
-    const homes = this.claimed === null ? [] : [this.claimed.home];
+    const homes = this.claimed?.homes ?? [];
     this.shards = [...new Set([...source.shards, ...targets, ...homes])].sort(byIndex);
     this.writers = spec.source.plan.writes ? this.shards : targets;
   }

@@ -4,7 +4,7 @@ import type { BackendWaiter } from '../backend/waiting-line.js';
 import type { BackendSink } from '../backend/postgres/backend-sink.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { DROP } from '../backend/postgres/expected-replies.js';
-import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { sqlError, SqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import { readErrorFields } from '../protocol/backend-messages.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
@@ -44,6 +44,8 @@ export class Leases implements BackendWaiter {
   /** The shard that `pickAny` has chosen last, and among which; null: its choice was void once. */
   private picked: Shard | null = null;
   private among: readonly Shard[] = [];
+  /** Called in the place of the session's messages, once: what runs goes on with a further backend. */
+  private onward: (() => void) | null = null;
 
   constructor(host: LeaseHost) {
     this.host = host;
@@ -90,6 +92,30 @@ export class Leases implements BackendWaiter {
     return shard;
   }
 
+  /**
+   * The backend of a further shard, for what runs already. `onDone` gets it, or the error; never where the session has
+   * ended, or the statement with an error of another kind.
+   */
+  leaseWithin(shard: Shard, onDone: (leased: BackendConnection | SqlError) => void): void {
+    const { host } = this;
+    this.onward = null;
+    let backend: BackendConnection | null;
+    try {
+      backend = this.lease(shard);
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error;
+      onDone(error);
+      return;
+    }
+    host.busy = true;
+    if (backend !== null) onDone(backend);
+    else {
+      this.onward = () => {
+        this.leaseWithin(shard, onDone);
+      };
+    }
+  }
+
   /** The backends of several shards, in their order; null: wait. */
   leaseAll(shards: readonly Shard[]): BackendConnection[] | null {
     const backends: BackendConnection[] = [];
@@ -113,7 +139,7 @@ export class Leases implements BackendWaiter {
   onBoarding(): void {
     this.waitingOn = null;
     this.host.busy = false;
-    this.host.pump();
+    this.resume();
   }
 
   get holdsBackends(): boolean {
@@ -132,7 +158,7 @@ export class Leases implements BackendWaiter {
   onBackend(backend: BackendConnection): void {
     this.waitingOn = null;
     this.host.busy = false;
-    if (this.adopt(backend) && !this.asking) this.host.pump();
+    if (this.adopt(backend) && !this.asking) this.resume();
   }
 
   onBackendError(error: BackendError): void {
@@ -144,7 +170,7 @@ export class Leases implements BackendWaiter {
     }
     this.picked = null;
     this.host.busy = false;
-    this.host.pump();
+    this.resume();
   }
 
   /** Whoever is asked by the pool at once would not be handed the message again. */
@@ -188,7 +214,7 @@ export class Leases implements BackendWaiter {
     } else {
       this.join(backend);
     }
-    host.pump();
+    this.resume();
   }
 
   onPreparingLost(error: BackendError): void {
@@ -196,7 +222,7 @@ export class Leases implements BackendWaiter {
     if (this.unwanted) {
       this.forget();
       this.host.busy = false;
-      this.host.pump();
+      this.resume();
     } else this.fail(error.toSqlError());
   }
 
@@ -208,6 +234,7 @@ export class Leases implements BackendWaiter {
     this.giveUp();
     this.error = null;
     this.unwanted = this.preparing !== null;
+    this.onward = null;
     return this.unwanted;
   }
 
@@ -228,7 +255,15 @@ export class Leases implements BackendWaiter {
   fail(error: SqlError): void {
     this.error = error;
     this.host.busy = false;
-    if (!this.asking) this.host.pump();
+    if (!this.asking) this.resume();
+  }
+
+  /** What waited for a backend goes on. */
+  private resume(): void {
+    const { onward, host } = this;
+    this.onward = null;
+    if (onward === null) host.pump();
+    else onward();
   }
 
   private forget(): void {

@@ -1,14 +1,17 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
+import { entryHomes } from '../executor/lookups/entry-homes.js';
 import { keyIds, ownerOf } from '../executor/lookups/key-ids.js';
 import { LookupChanges, otherLookup } from '../executor/lookups/lookup-changes.js';
 import { duplicateError } from '../executor/lookups/duplicate-error.js';
-import { byIndex, lookupKey, lookupShard, type Lookup, type Shard } from '../keyspace/topology.js';
+import { byIndex, lookupKey, lookupShards, type Lookup, type Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import { runInPipeline } from './fan-out-run.js';
+import { leaseWithin } from './lease-within.js';
 import type { Session } from './session.js';
+import type { ShardPlan } from './shard-choice.js';
 import { leasedFor } from './source-inputs.js';
 import { lossOf } from './source-reader.js';
 import type { StatementRun } from './statement-run.js';
@@ -26,13 +29,19 @@ export class LookupRun implements StatementRun {
   readonly leavesOpen = true;
   private readonly session: Session;
   private readonly inner: StatementRun;
+  private readonly plan: ShardPlan;
   private readonly lookups: readonly Lookup[];
 
-  constructor(session: Session, inner: StatementRun, lookups: readonly Lookup[]) {
+  constructor(session: Session, inner: StatementRun, plan: ShardPlan, lookups: readonly Lookup[]) {
     const { topology } = session.context.config;
-    const homes = lookups.map((lookup) => lookupShard(topology, lookup));
+    // Of several shards with entries it is only known afterwards which ones are wanted.
+    const homes = lookups.flatMap((lookup) => {
+      const shards = lookupShards(topology, lookup);
+      return shards.length === 1 ? shards : [];
+    });
     this.session = session;
     this.inner = inner;
+    this.plan = plan;
     this.lookups = lookups;
     this.shards = [...new Set([...inner.shards, ...homes])].sort(byIndex);
     this.writers = [...new Set([...(inner.writers ?? inner.shards), ...homes])];
@@ -48,7 +57,7 @@ export class LookupRun implements StatementRun {
     const own = this.backendsOf(backends, this.inner.shards);
     const prepared = this.inner.prepare(own, paramTypes, onFailed);
     if (typeof prepared === 'string') return prepared;
-    return new LookupRun(this.session, prepared, this.lookups);
+    return new LookupRun(this.session, prepared, this.plan, this.lookups);
   }
 
   start(
@@ -76,41 +85,35 @@ export class LookupRun implements StatementRun {
   ): void {
     const steps: Step[] = [];
     try {
-      for (const lookup of this.lookups) steps.push(...this.stepsOf(lookup, changes, backends));
+      for (const lookup of this.lookups) steps.push(...this.stepsOf(lookup, changes));
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
       onDone({ ok: false, error: errorBytes(error) });
       return;
     }
-    this.runSteps(steps, outcome, onDone);
+    this.runSteps(steps, backends, outcome, onDone);
   }
 
-  private stepsOf(
-    lookup: Lookup,
-    changes: LookupChanges,
-    backends: readonly BackendConnection[],
-  ): Step[] {
+  private stepsOf(lookup: Lookup, changes: LookupChanges): Step[] {
     if (!changes.tell(lookup)) return [];
     const { session } = this;
     const { topology } = session.context.config;
     const { catalog } = session.planning.planner;
     const key = lookupKey(lookup);
-    // A reload may have come since the statement was planned, and entries would mean something else.
-    const current = topology.lookups.find((other) => lookupKey(other) === key);
     const known = catalog.lookups?.get(key);
-    if (current?.definition !== lookup.definition || known === undefined) throw otherLookup(lookup);
-    const { type } = known;
-    const idOf = keyIds(ownerOf(current, topology), catalog);
-    const home = lookupShard(topology, lookup);
-    const [backend] = this.backendsOf(backends, [home]);
+    // A reload may have come since the statement was planned, and entries would mean something else.
+    const homes = known === undefined ? null : entryHomes(topology, lookup, known.typeOid);
+    if (known === undefined || homes === null) throw otherLookup(lookup);
+    const idOf = keyIds(ownerOf(lookup, topology), catalog);
     return changes
-      .statements(lookup, type, idOf)
-      .map((sql) => ({ lookup, sql, backend: backend! }));
+      .statements(lookup, known.type, homes, idOf)
+      .map(({ shard, sql }) => ({ lookup, sql, shard }));
   }
 
   /** One after the other: a value that one removes, the next may add. */
   private runSteps(
     steps: readonly Step[],
+    backends: readonly BackendConnection[],
     outcome: Outcome,
     onDone: (outcome: Outcome) => void,
   ): void {
@@ -120,21 +123,37 @@ export class LookupRun implements StatementRun {
       return;
     }
     const { session } = this;
-    const { lookup, sql, backend } = step;
-    const loss = lossOf([backend]);
-    if (loss !== null) {
-      onDone(loss);
-      return;
-    }
-    session.work.noteWrite(backend);
-    runInPipeline(session, sql, [backend], (done) => {
-      if (done.ok) this.runSteps(rest, outcome, onDone);
-      else
-        onDone({
-          ok: false,
-          error: duplicateError(done.error, lookup, session.planning.planner.catalog),
-        });
+    const { lookup, sql, shard } = step;
+    this.leaseFor(shard, backends, (backend) => {
+      if (backend instanceof SqlError) {
+        onDone({ ok: false, error: errorBytes(backend) });
+        return;
+      }
+      const loss = lossOf([backend]);
+      if (loss !== null) {
+        onDone(loss);
+        return;
+      }
+      session.work.noteWrite(backend);
+      runInPipeline(session, sql, [backend], (done) => {
+        if (done.ok) this.runSteps(rest, backends, outcome, onDone);
+        else {
+          const { catalog } = session.planning.planner;
+          onDone({ ok: false, error: duplicateError(done.error, lookup, catalog) });
+        }
+      });
     });
+  }
+
+  /** The backend of a shard with entries, or why there is none to be had. */
+  private leaseFor(
+    shard: Shard,
+    backends: readonly BackendConnection[],
+    onDone: (backend: BackendConnection | SqlError) => void,
+  ): void {
+    const at = this.shards.indexOf(shard);
+    if (at >= 0) onDone(backends[at]!);
+    else leaseWithin(this.session, shard, this.plan, onDone);
   }
 
   private backendsOf(
@@ -148,5 +167,5 @@ export class LookupRun implements StatementRun {
 interface Step {
   readonly lookup: Lookup;
   readonly sql: string;
-  readonly backend: BackendConnection;
+  readonly shard: Shard;
 }

@@ -1,8 +1,9 @@
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
+import { entryHomes, valuesByHome } from '../executor/lookups/entry-homes.js';
 import { lookupValues } from '../executor/lookups/lookup-values.js';
 import { entriesIn, findSql } from '../executor/lookups/lookup-sql.js';
 import { idFromSigned } from '../keyspace/keyspace-id.js';
-import { byIndex, lookupShard, type Keyspace, type Shard } from '../keyspace/topology.js';
+import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import type { Plan, ShardSelector } from '../planner/plan.js';
 import { DirectoryShards } from './directory-shards.js';
 import { isShardPlan, shardsOf, type ShardPlan } from './shard-choice.js';
@@ -108,19 +109,31 @@ export class LookupShards {
    * Null: the lookup is not complete, or cannot be read with these values; whoever has the rows says what is wrong.
    */
   private async ids(
-    { lookup, type }: LookupSelector,
+    { lookup, type, typeOid }: LookupSelector,
     values: readonly string[],
   ): Promise<Iterable<string> | null> {
     const { session } = this;
     const { context, work } = session;
+    const homes = entryHomes(context.config.topology, lookup, typeOid);
+    const byShard = homes === null ? null : valuesByHome(values, homes);
+    if (byShard === null) return null;
     try {
-      // What the transaction has changed in the lookup itself, only it sees.
-      const own = work.participant(lookupShard(context.config.topology, lookup));
-      if (own === null || !work.writers.has(own)) {
-        return await context.lookups.find(lookup, type, values);
+      const found: string[] = [];
+      const committed: string[] = [];
+      for (const [shard, some] of byShard) {
+        // What the transaction has changed in the lookup itself, only it sees.
+        const own = work.participant(shard);
+        if (own === null || !work.writers.has(own)) {
+          committed.push(...some);
+          continue;
+        }
+        const [rows] = await askBackend(session, own, [findSql(lookup, type, some)]);
+        const entries = entriesIn(rows!);
+        if (entries === null) return null;
+        found.push(...entries.map(([, id]) => id!));
       }
-      const [rows] = await askBackend(session, own, [findSql(lookup, type, values)]);
-      return entriesIn(rows!)?.map(([, id]) => id!) ?? null;
+      const others = await context.lookups.find(lookup, { type, typeOid }, committed);
+      return others === null ? null : [...found, ...others];
     } catch (error) {
       session.logger.debug({ lookup: lookup.name, ...errorField(error) }, 'a lookup was not read');
       return null;

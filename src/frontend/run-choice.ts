@@ -34,7 +34,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
   if (plan.kind === 'route' && plan.hidden !== undefined) {
     return new HiddenRun(session, run, plan.hidden);
   }
-  return plan.maintains === undefined ? run : new LookupRun(session, run, plan.maintains);
+  return plan.maintains === undefined ? run : new LookupRun(session, run, plan, plan.maintains);
 }
 
 function chosenRun(session: Session, request: RunRequest): StatementRun {

@@ -73,7 +73,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   catalogStale = false;
   readonly transport: Transport;
   private readonly dispatcher: Dispatcher;
-  private readonly simple: SimpleQuery;
+  readonly simple: SimpleQuery;
   readonly extended: ExtendedQuery;
   readonly input: ClientInput;
   readonly leases: Leases = new Leases(this);

@@ -252,6 +252,11 @@ export class SimpleQuery {
     }
   }
 
+  /** What runs has come to use a further backend. */
+  noteOpen(backend: BackendConnection): void {
+    this.script?.open.add(backend);
+  }
+
   /** An error of our own ends the whole Query. */
   refuse(error: SqlError): boolean {
     const { session } = this;

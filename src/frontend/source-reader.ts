@@ -189,12 +189,14 @@ function abortSoon(session: Session, error: Buffer): void {
 }
 
 /** The error of a shard that was lost while others were read, as nothing was asked of it; null: none was. */
-export function lossOf(backends: readonly BackendConnection[]): Outcome | null {
+export function lossOf(backends: readonly BackendConnection[]): Failure | null {
   const lost = backends.find(({ alive }) => !alive);
   if (lost === undefined) return null;
   const error = BackendError.lost(lost.shard.name);
   return { ok: false, error: errorBytes(error.toSqlError()) };
 }
+
+type Failure = Extract<Outcome, { readonly ok: false }>;
 
 /** The texts that shards run are our own: places in them mean nothing to the client. */
 export function withoutPlace(outcome: Outcome): Outcome {

@@ -56,6 +56,10 @@ export interface Catalog {
 export interface CatalogLookup {
   /** Of its values, as SQL. */
   readonly type: string;
+  /** The OID of that type. */
+  readonly typeOid: number;
+  /** Texts of its values mean the same whatever a session has set; or are dates or timestamps, which are looked at. */
+  readonly plainTexts: boolean;
   /** The unique constraint, or index, of the column alone; null: there is none. */
   readonly constraint: string | null;
   /** Its table holds an entry for every row. */

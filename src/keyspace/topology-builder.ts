@@ -2,7 +2,7 @@ import { assert } from '../util/assert.js';
 import { tilingProblems } from './key-range-tiling.js';
 import type { KeyRange } from './key-range.js';
 import { compareKeyspaceIds } from './keyspace-id.js';
-import { lookupDefinition, type LookupSpec } from './lookup-definition.js';
+import { lookupDefinition, type EntrySpread, type LookupSpec } from './lookup-definition.js';
 import { makeShardLookup } from './shard-lookup.js';
 import type { Keyspace, Lookup, Shard, Table, TableIds, Topology } from './topology.js';
 import type { Vindex } from './vindex.js';
@@ -56,10 +56,14 @@ export function tableKey(schema: string, name: string): string {
 
 /**
  * Builds one frozen keyspace. `firstShardIndex` is the place of its first shard in
- * `Topology.shards`. The specification must be sound (the configuration reports faults to people
- * before): a fault is an AssertionError.
+ * `Topology.shards`; `all` are those of the topology, which may have entries of its lookups. The specification must be
+ * sound (the configuration reports faults to people before): a fault is an AssertionError.
  */
-export function makeKeyspace(spec: KeyspaceSpec, firstShardIndex = 0): Keyspace {
+export function makeKeyspace(
+  spec: KeyspaceSpec,
+  firstShardIndex = 0,
+  all: readonly KeyspaceSpec[] = [spec],
+): Keyspace {
   const problem = tilingProblems(spec.shards)[0];
   assert(problem === undefined, `keyspace "${spec.name}": ${problem?.message}`);
   const shards = Object.freeze(
@@ -80,7 +84,7 @@ export function makeKeyspace(spec: KeyspaceSpec, firstShardIndex = 0): Keyspace 
   for (const table of spec.tables) {
     const key = tableKey(table.schema, table.name);
     assert(!tables.has(key), `table "${key}" stands twice in keyspace "${spec.name}"`);
-    tables.set(key, makeTable(table, keyspace));
+    tables.set(key, makeTable(table, keyspace, all));
   }
   return keyspace;
 }
@@ -95,7 +99,7 @@ export function makeTopology(spec: TopologySpec): Topology {
   const shards: Shard[] = [];
   const tables = new Map<string, Table>();
   for (const keyspaceSpec of spec.keyspaces) {
-    const keyspace = makeKeyspace(keyspaceSpec, shards.length);
+    const keyspace = makeKeyspace(keyspaceSpec, shards.length, spec.keyspaces);
     keyspaces.push(keyspace);
     shards.push(...keyspace.shards);
     for (const [key, table] of keyspace.tables) {
@@ -136,18 +140,21 @@ function chooseCatalogShard(keyspaces: readonly Keyspace[], preferred?: Keyspace
   return keyspace.shards[0]!;
 }
 
+function inOrder({ name, ranges }: ShardSpec): ShardSpec {
+  return { name, ranges: [...ranges].sort((a, b) => compareKeyspaceIds(a.from, b.from)) };
+}
+
 function makeShard(spec: ShardSpec, keyspace: string, index: number): Shard {
-  const ranges = spec.ranges.map((range) =>
+  const ranges = inOrder(spec).ranges.map((range) =>
     Object.freeze({
       from: Object.freeze({ ...range.from }),
       to: range.to === null ? null : Object.freeze({ ...range.to }),
     }),
   );
-  ranges.sort((a, b) => compareKeyspaceIds(a.from, b.from));
   return Object.freeze({ index, name: spec.name, keyspace, ranges: Object.freeze(ranges) });
 }
 
-function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
+function makeTable(spec: TableSpec, keyspace: Keyspace, all: readonly KeyspaceSpec[]): Table {
   const where = `table "${tableKey(spec.schema, spec.name)}" of keyspace "${keyspace.name}"`;
   const { schema, name } = spec;
   const ids = spec.ids === undefined ? {} : { ids: Object.freeze(spec.ids) };
@@ -157,7 +164,8 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
     assert(vindex !== undefined, `${where} names an unknown vindex "${spec.vindex}"`);
     const keyColumns = Object.freeze([...spec.keyColumns]);
     const lookups = spec.lookups?.map((lookup): Lookup => {
-      const definition = lookupDefinition(lookup, { keyspace, vindex, keyColumns });
+      const owner = { keyspace, vindex, keyColumns };
+      const definition = lookupDefinition(lookup, owner, spreadOf(lookup, all));
       return Object.freeze({ ...lookup, definition });
     });
     return Object.freeze({
@@ -179,6 +187,19 @@ function makeTable(spec: TableSpec, keyspace: Keyspace): Table {
   }
   assert(!keyspace.sharded, `${where} is of type ${spec.type}, the keyspace is sharded`);
   return Object.freeze({ type: spec.type, keyspace, schema, name });
+}
+
+/** Null: one shard has all entries. */
+function spreadOf({ index }: LookupSpec, all: readonly KeyspaceSpec[]): EntrySpread | null {
+  for (const { name: keyspace, shards, vindexes, tables } of all) {
+    for (const table of tables) {
+      if (table.name !== index.name || table.schema !== index.schema) continue;
+      if (table.type !== 'sharded') return null;
+      const vindex = vindexes.find(({ name }) => name === table.vindex)!;
+      return { keyspace, shards: shards.map(inOrder), vindex };
+    }
+  }
+  return null;
 }
 
 function assertUnique(named: readonly { readonly name: string }[], what: string): void {

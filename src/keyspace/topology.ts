@@ -37,7 +37,7 @@ export interface Lookup {
   readonly column: string;
   /** No two rows have the same value, whatever shards they are on. */
   readonly unique: boolean;
-  /** Its own table, of an unsharded keyspace, with the columns `value` and `keyspace_id`. */
+  /** Its own table, with the columns `value` and `keyspace_id`; in a sharded keyspace it is sharded by `value`. */
   readonly index: { readonly schema: string; readonly name: string };
   /** What it is for, with what its entries mean: where this has changed it is another one, to be built anew. */
   readonly definition: string;
@@ -53,18 +53,23 @@ export function lookupCost({ unique }: Lookup): number {
   return unique ? 10 : 20;
 }
 
-/** The shard that has a lookup's own table. */
-export function lookupShard(topology: Topology, { index }: Lookup): Shard {
-  return homeOf(topology, index);
+/** The shards that have entries of a lookup. The first one also says who may build it (see `LookupKeeper`). */
+export function lookupShards(topology: Topology, { index }: Lookup): readonly Shard[] {
+  return keyspaceOf(topology, index).shards;
 }
 
 /** The shard that has a table of Shardgate's own for a vindex. */
-export function homeOf(
-  { tables, defaultKeyspace }: Topology,
-  { schema, name }: { readonly schema: string; readonly name: string },
-): Shard {
-  const keyspace = tables.get(`${schema}.${name}`)?.keyspace ?? defaultKeyspace!;
-  return keyspace.shards[0]!;
+export function homeOf(topology: Topology, table: TableName): Shard {
+  return keyspaceOf(topology, table).shards[0]!;
+}
+
+interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+function keyspaceOf({ tables, defaultKeyspace }: Topology, { schema, name }: TableName): Keyspace {
+  return tables.get(`${schema}.${name}`)?.keyspace ?? defaultKeyspace!;
 }
 
 export type Table =

@@ -108,12 +108,13 @@ export function lookupSelector(
     const variable = entry.variables.get(lookup.column);
     const state = known?.get(lookupKey(lookup));
     if (column === undefined || variable === undefined || state?.ready !== true) continue;
+    if (!state.plainTexts) continue;
     const terms = termsOf(variable, analysis);
-    const { type } = state;
+    const { type, typeOid } = state;
     const cost = lookupCost(lookup) * (terms?.length ?? Infinity);
     if (terms === null || cost >= leastCost) continue;
     leastCost = cost;
-    best = { kind: 'lookup', keyspace: table.keyspace, lookup, type, terms };
+    best = { kind: 'lookup', keyspace: table.keyspace, lookup, type, typeOid, terms };
   }
   return best;
 }

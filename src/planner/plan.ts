@@ -151,8 +151,9 @@ export type ShardSelector =
       readonly kind: 'lookup';
       readonly keyspace: Keyspace;
       readonly lookup: Lookup;
-      /** Of its values, as SQL. */
+      /** Of its values: the type as SQL, and its OID. */
       readonly type: string;
+      readonly typeOid: number;
       readonly terms: readonly LookupTerm[];
     }
   /** The shard that is wished for, if all of these key values lead there; else the statement is refused. */

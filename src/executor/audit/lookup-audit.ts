@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  lookupShard,
+  lookupShards,
   type Lookup,
   type Shard,
   type ShardedTable,
@@ -18,7 +18,7 @@ const DOUBTED_MAX = 10_000;
 
 /**
  * Looks whether the rows of a table have their entries in a lookup, and entries have rows. A finding each shard of the
- * table, about its rows, and one about the entries.
+ * table, about its rows, and one each shard with entries, about these.
  */
 export async function auditLookup(
   host: AuditHost,
@@ -27,13 +27,16 @@ export async function auditLookup(
 ): Promise<Finding[]> {
   const entries = await LookupEntries.of(host, table, lookup);
   if (entries === null) {
-    const { name: shard } = lookupShard(host.topology, lookup);
+    const { name: shard } = lookupShards(host.topology, lookup)[0]!;
     const detail = `the lookup of "${lookup.column}" is not complete yet, and not used`;
     return [{ table: nameOf(table), shard, check: 'lookup', rows: 0, wrong: 0, detail }];
   }
   const { shards } = table.keyspace;
   const rows = await onEach(host, shards, (shard, each) => auditRows(each, entries, shard));
-  return [...rows, await auditEntries(host, entries)];
+  const own = await onEach(host, entries.homes.shards, (home, each) =>
+    auditEntries(each, entries, home),
+  );
+  return [...rows, ...own];
 }
 
 /** Rows that the lookup does not lead to. */
@@ -56,14 +59,18 @@ async function auditRows(host: AuditHost, entries: LookupEntries, shard: Shard):
 }
 
 /** Entries that lead to nothing. Of a lookup that is not unique they are no mistake. */
-async function auditEntries(host: AuditHost, entries: LookupEntries): Promise<Finding> {
-  const { lookup, table, home } = entries;
+async function auditEntries(
+  host: AuditHost,
+  entries: LookupEntries,
+  home: Shard,
+): Promise<Finding> {
+  const { lookup, table } = entries;
   const doubts = new Doubts(host, async (list) => {
     const gone = new Set(await entries.missing(list));
     return entries.stale(list.filter((entry) => !gone.has(entry)));
   });
   let rows = 0;
-  await entries.eachEntry(async (some) => {
+  await entries.eachEntry(home, async (some) => {
     rows += some.length;
     doubts.add(await entries.stale(some));
   });

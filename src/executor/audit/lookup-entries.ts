@@ -1,11 +1,12 @@
 import { idFromSigned } from '../../keyspace/keyspace-id.js';
 import {
-  lookupShard,
+  lookupShards,
   type Lookup,
   type Shard,
   type ShardedTable,
 } from '../../keyspace/topology.js';
 import { quoteQualified } from '../../sql/quote.js';
+import { byHome, entryHomes, type EntryHomes } from '../lookups/entry-homes.js';
 import { keyIds } from '../lookups/key-ids.js';
 import { distinctEntries } from '../lookups/lookup-changes.js';
 import {
@@ -27,18 +28,24 @@ const ENTRIES_PER_QUERY = 5000;
 export class LookupEntries {
   readonly lookup: Lookup;
   readonly table: ShardedTable;
-  /** The shard that has the entries. */
-  readonly home: Shard;
+  /** The shards that have the entries. */
+  readonly homes: EntryHomes;
   /** Of the values, as SQL. */
   readonly type: string;
   readonly idOf: (key: readonly (string | null)[]) => string;
   private readonly host: AuditHost;
 
-  private constructor(host: AuditHost, table: ShardedTable, lookup: Lookup, type: string) {
+  private constructor(
+    host: AuditHost,
+    table: ShardedTable,
+    lookup: Lookup,
+    type: string,
+    homes: EntryHomes,
+  ) {
     this.host = host;
     this.lookup = lookup;
     this.table = table;
-    this.home = lookupShard(host.topology, lookup);
+    this.homes = homes;
     this.type = type;
     this.idOf = keyIds(table, host.catalog);
   }
@@ -49,14 +56,19 @@ export class LookupEntries {
     table: ShardedTable,
     lookup: Lookup,
   ): Promise<LookupEntries | null> {
-    const complete = await inSnapshot(host, lookupShard(host.topology, lookup), async (ask) => {
-      const [[isThere] = []] = await ask(STATES_SQL);
-      return isThere === 't' && (await ask(completeSql(lookup))).length > 0;
-    });
-    if (!complete) return null;
+    for (const home of lookupShards(host.topology, lookup)) {
+      const complete = await inSnapshot(host, home, async (ask) => {
+        const [[isThere] = []] = await ask(STATES_SQL);
+        return isThere === 't' && (await ask(completeSql(lookup))).length > 0;
+      });
+      if (!complete) return null;
+    }
     const { catalogShard } = host.topology;
-    const [[, type] = []] = await inSnapshot(host, catalogShard, (ask) => ask(typesSql([lookup])));
-    return new LookupEntries(host, table, lookup, type!);
+    const [[, type, oid] = []] = await inSnapshot(host, catalogShard, (ask) =>
+      ask(typesSql([lookup])),
+    );
+    const homes = entryHomes(host.topology, lookup, Number(oid));
+    return homes === null ? null : new LookupEntries(host, table, lookup, type!, homes);
   }
 
   /** The shard on which the rows of an entry belong. */
@@ -77,23 +89,29 @@ export class LookupEntries {
     return this.eachStep(shard, name, sqlOf, entryOf, visit);
   }
 
-  /** The entries that there are, some at a time. */
-  eachEntry(visit: (some: readonly LookupEntry[]) => Promise<void>): Promise<void> {
+  /** The entries that a shard has, some at a time. */
+  eachEntry(home: Shard, visit: (some: readonly LookupEntry[]) => Promise<void>): Promise<void> {
     const { index } = this.lookup;
     const name = quoteQualified(index.schema, index.name);
     const entryOf = ([value, id]: readonly (string | null)[]): LookupEntry => {
       return { value: value!, id: id! };
     };
-    return this.eachStep(this.home, name, someEntriesSql, entryOf, visit);
+    return this.eachStep(home, name, someEntriesSql, entryOf, visit);
   }
 
   /** Those that the lookup does not have. */
-  missing(list: readonly LookupEntry[]): Promise<LookupEntry[]> {
-    return this.inParts(list, async (some) => {
-      const sql = missingSql(this.lookup, this.type, some);
-      const rows = await inSnapshot(this.host, this.home, (ask) => ask(sql));
-      return rows.map(([place]) => some[Number(place) - 1]!);
-    });
+  async missing(list: readonly LookupEntry[]): Promise<LookupEntry[]> {
+    const found: LookupEntry[] = [];
+    for (const [home, own] of byHome(list, this.homes)) {
+      found.push(
+        ...(await this.inParts(own, async (some) => {
+          const sql = missingSql(this.lookup, this.type, some);
+          const rows = await inSnapshot(this.host, home, (ask) => ask(sql));
+          return rows.map(([place]) => some[Number(place) - 1]!);
+        })),
+      );
+    }
+    return found;
   }
 
   /** Those that have a row on its shard. */

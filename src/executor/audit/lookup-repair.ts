@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlError, type SqlError } from '../../errors/sql-error.js';
 import type { Lookup, Shard, ShardedTable } from '../../keyspace/topology.js';
 import { quoteQualified } from '../../sql/quote.js';
+import { byHome } from '../lookups/entry-homes.js';
 import { applySql, type LookupEntry } from '../lookups/lookup-sql.js';
 import { EXACT_TEXTS } from '../table-parts.js';
 import { isLockTimeout, STEP_TIMEOUT_MS, type Ask, type AuditHost } from './audit-host.js';
@@ -32,11 +33,13 @@ export async function repairLookup(
   const entries = await LookupEntries.of(host, table, lookup);
   if (entries === null) return null;
   let moved = 0;
-  await entries.eachEntry(async (some) => {
-    for (const [shard, own] of entries.byShard(await entries.stale(some))) {
-      for (const step of stepsOf(own)) moved += await deleteStale(host, entries, shard, step);
-    }
-  });
+  for (const home of entries.homes.shards) {
+    await entries.eachEntry(home, async (some) => {
+      for (const [shard, own] of entries.byShard(await entries.stale(some))) {
+        for (const step of stepsOf(own)) moved += await deleteStale(host, entries, shard, step);
+      }
+    });
+  }
   const left: string[] = [];
   for (const shard of table.keyspace.shards) {
     await entries.eachOfRows(shard, async (some) => {
@@ -50,7 +53,13 @@ export async function repairLookup(
   if (moved === 0 && left.length === 0) return null;
   const shown = left.slice(0, VALUES_SHOWN).join(', ');
   const detail = left.length === 0 ? '' : `more than one row has ${lookup.column} ${shown}`;
-  return { table: nameOf(table), shard: entries.home.name, moved, left: left.length, detail };
+  return {
+    table: nameOf(table),
+    shard: entries.homes.shards[0]!.name,
+    moved,
+    left: left.length,
+    detail,
+  };
 }
 
 function stepsOf(list: readonly LookupEntry[]): LookupEntry[][] {
@@ -75,7 +84,7 @@ async function deleteStale(
     const used = new Set(entries.foundBy(list, await ask(entries.rowsSql(list))));
     const removed = list.filter((entry) => !used.has(entry));
     if (removed.length === 0) return 0;
-    await apply(host, entries, { ...NOTHING, removed });
+    await apply(host, entries, 'removed', removed);
     return removed.length;
   });
 }
@@ -91,7 +100,7 @@ async function writeMissing(
   return links.session(shard, STEP_TIMEOUT_MS, async (ask) => {
     await ask(BEGIN);
     const added = entries.foundBy(list, await ask(entries.rowsSql(list, true)));
-    await apply({ links, ...host }, entries, { ...NOTHING, added });
+    await apply({ links, ...host }, entries, 'added', added);
     const left = await entries.missing(added);
     await ask('COMMIT');
     return { written: added.length - left.length, left: left.map(({ value }) => value) };
@@ -101,19 +110,23 @@ async function writeMissing(
 /** Changes entries; those that are there stay. Rejects with SqlError 55000 where somebody keeps them for long. */
 async function apply(
   { links }: AuditHost,
-  { lookup, table, home, type }: LookupEntries,
-  changes: Parameters<typeof applySql>[2],
+  { lookup, table, homes, type }: LookupEntries,
+  what: 'added' | 'removed',
+  list: readonly LookupEntry[],
 ): Promise<void> {
-  await links.session(home, STEP_TIMEOUT_MS, async (ask) => {
-    // Who has them may wait for rows that are locked for this.
-    await ask(`BEGIN; SET LOCAL lock_timeout = ${ENTRY_TIMEOUT_MS}`);
-    try {
-      for (const sql of applySql({ ...lookup, unique: false }, type, changes)) await ask(sql);
-    } catch (error) {
-      throw isLockTimeout(error) ? inUseError(table, home) : error;
-    }
-    await ask('COMMIT');
-  });
+  for (const [home, own] of byHome(list, homes)) {
+    await links.session(home, STEP_TIMEOUT_MS, async (ask) => {
+      // Who has them may wait for rows that are locked for this.
+      await ask(`BEGIN; SET LOCAL lock_timeout = ${ENTRY_TIMEOUT_MS}`);
+      const changes = { ...NOTHING, [what]: own };
+      try {
+        for (const sql of applySql({ ...lookup, unique: false }, type, changes)) await ask(sql);
+      } catch (error) {
+        throw isLockTimeout(error) ? inUseError(table, home) : error;
+      }
+      await ask('COMMIT');
+    });
+  }
 }
 
 function inUseError({ name }: ShardedTable, shard: Shard): SqlError {

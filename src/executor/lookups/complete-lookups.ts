@@ -1,12 +1,18 @@
 import { sqlError, type SqlError } from '../../errors/sql-error.js';
-import { lookupKey, lookupShard, type Lookup, type Topology } from '../../keyspace/topology.js';
+import {
+  lookupKey,
+  lookupShards,
+  type Lookup,
+  type Shard,
+  type Topology,
+} from '../../keyspace/topology.js';
 import { quoteLiteral } from '../../sql/quote.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { completeSql, STATES_SQL } from './lookup-states.js';
 
 const TIMEOUT_MS = 30_000;
 
-/** The advisory lock, on the shard of its own table, of whoever builds a lookup, as SQL. */
+/** The advisory lock, on the first shard with its entries, of whoever builds a lookup, as SQL. */
 export function buildLockSql(lookup: Lookup): string {
   return `pg_catalog.hashtextextended(${quoteLiteral(`shardgate lookup ${lookupKey(lookup)}`)}, 0)`;
 }
@@ -23,8 +29,10 @@ export async function whileComplete<T>(
 ): Promise<T> {
   const [first] = lookups;
   if (first === undefined) return move();
-  const home = lookupShard(topology, first);
-  const own = lookups.filter((lookup) => lookupShard(topology, lookup) === home);
+  // The first shard is the last one that hears that a lookup is complete.
+  const leadOf = (lookup: Lookup): Shard => lookupShards(topology, lookup)[0]!;
+  const home = leadOf(first);
+  const own = lookups.filter((lookup) => leadOf(lookup) === home);
   const others = lookups.filter((lookup) => !own.includes(lookup));
   return links.session(home, TIMEOUT_MS, async (ask) => {
     // First without the locks: they would turn away who is about to build one.

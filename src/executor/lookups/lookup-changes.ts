@@ -1,8 +1,9 @@
 import type { LookupNotices } from '../../backend/postgres/lookup-notices.js';
 import { sqlError, type SqlError } from '../../errors/sql-error.js';
-import { lookupKey, type Lookup } from '../../keyspace/topology.js';
+import { lookupKey, type Lookup, type Shard } from '../../keyspace/topology.js';
 import { memoryError } from '../gather-errors.js';
 import type { KeyTexts } from '../key-texts.js';
+import { byHome, type EntryHomes } from './entry-homes.js';
 import { applySql, mappingOf, type LookupEntry } from './lookup-sql.js';
 
 /** One message of a trigger. */
@@ -17,6 +18,13 @@ interface Told {
 
 /** A value, and the shard key of its row. */
 type ToldEntry = readonly [value: string, ...key: string[]];
+
+type ByHome = ReadonlyMap<Shard, readonly LookupEntry[]>;
+
+export interface LookupStatement {
+  readonly shard: Shard;
+  readonly sql: string;
+}
 
 /** What one statement has changed in columns with lookups, on all of its shards. */
 export class LookupChanges implements LookupNotices {
@@ -40,12 +48,17 @@ export class LookupChanges implements LookupNotices {
   }
 
   /**
-   * The statements that make a lookup agree with its table again. Throws SqlError 55000 where its triggers
-   * keep another one: entries of ours would mislead.
+   * The statements that make a lookup agree with its table again, and where they run. Throws SqlError 55000 where its
+   * triggers keep another one: entries of ours would mislead.
    * @param type of the lookup's values, as SQL
    * @param idOf the keyspace id of a shard key
    */
-  statements(lookup: Lookup, type: string, idOf: (key: KeyTexts) => string): string[] {
+  statements(
+    lookup: Lookup,
+    type: string,
+    homes: EntryHomes,
+    idOf: (key: KeyTexts) => string,
+  ): LookupStatement[] {
     const mine = this.of(lookup);
     const mapping = mappingOf(lookup);
     if (mine.some((each) => each.mapping !== mapping)) throw otherLookup(lookup);
@@ -55,7 +68,17 @@ export class LookupChanges implements LookupNotices {
       );
     const truncated = mine.some((each) => each.truncated === true);
     const net = netOf(listed('removed'), listed('added'), lookup.unique);
-    return applySql(lookup, type, { truncated, ...net });
+    const [removed, moved, added] = [net.removed, net.moved, net.added].map((list) =>
+      byHome(list, homes),
+    ) as [ByHome, ByHome, ByHome];
+    return homes.shards.flatMap((shard) =>
+      applySql(lookup, type, {
+        truncated,
+        removed: removed.get(shard) ?? [],
+        moved: moved.get(shard) ?? [],
+        added: added.get(shard) ?? [],
+      }).map((sql) => ({ shard, sql })),
+    );
   }
 
   private of(lookup: Lookup): Told[] {

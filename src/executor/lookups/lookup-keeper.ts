@@ -1,7 +1,7 @@
 import type { CatalogLookup, Catalog } from '../../keyspace/catalog.js';
 import {
   lookupKey,
-  lookupShard,
+  lookupShards,
   type Lookup,
   type Shard,
   type ShardedTable,
@@ -13,6 +13,7 @@ import { errorField, type Logger } from '../../util/logger.js';
 import type { KeyTexts } from '../key-texts.js';
 import { EXACT_TEXTS, partsSql } from '../table-parts.js';
 import { buildLockSql } from './complete-lookups.js';
+import { byHome, entryHomes, type EntryHomes } from './entry-homes.js';
 import { keyIds, ownerOf } from './key-ids.js';
 import { distinctEntries } from './lookup-changes.js';
 import {
@@ -99,6 +100,10 @@ export class LookupKeeper {
     this.stopped = true;
   }
 
+  private queryOn(shard: Shard): (sql: string) => Promise<(string | null)[][]> {
+    return (sql) => this.query(shard, sql);
+  }
+
   private query(shard: Shard, sql: string): Promise<(string | null)[][]> {
     return this.host.links.query(shard, sql, TIMEOUT_MS);
   }
@@ -114,30 +119,44 @@ export class LookupKeeper {
     const keys = new Set(running.map(([, ...key]) => key.join('\0')));
     const types = await this.query(catalogShard, typesSql(lookups));
     const states = new Map<string, CatalogLookup>();
-    for (const [place, type, constraint] of types) {
+    for (const [place, type, typeOid, plain, constraint] of types) {
       const lookup = lookups[Number(place)]!;
       const kept = hasTriggers(lookup, topology, keys);
       // What has changed since nobody is told is missing, for other proxies too.
       if (complete.has(lookup) && !kept) {
-        await this.query(lookupShard(topology, lookup), forgetSql(lookupKey(lookup)));
+        await this.forget(lookupShards(topology, lookup), lookup);
       }
       const ready = complete.has(lookup) && kept;
-      states.set(lookupKey(lookup), { type: type!, constraint: constraint ?? null, ready });
+      states.set(lookupKey(lookup), {
+        type: type!,
+        typeOid: Number(typeOid),
+        plainTexts: plain === 't',
+        constraint: constraint ?? null,
+        ready,
+      });
     }
     return states;
   }
 
-  /** Null: its shard does not say. Then it is not used, and all else goes on. */
+  /** Null: a shard with entries of it does not say. Then it is not used, and all else goes on. */
   private async isComplete(topology: Topology, lookup: Lookup): Promise<boolean | null> {
-    const home = lookupShard(topology, lookup);
     try {
-      const [[isThere] = []] = await this.query(home, STATES_SQL);
-      return isThere === 't' && (await this.query(home, completeSql(lookup))).length > 0;
+      for (const home of lookupShards(topology, lookup)) {
+        const [[isThere] = []] = await this.query(home, STATES_SQL);
+        if (isThere !== 't') return false;
+        if ((await this.query(home, completeSql(lookup))).length === 0) return false;
+      }
+      return true;
     } catch (error) {
       const fields = { lookup: lookupKey(lookup), ...errorField(error) };
       this.host.logger.debug(fields, 'it is not known whether a lookup is complete');
       return null;
     }
+  }
+
+  private async forget(shards: readonly Shard[], lookup: Lookup): Promise<void> {
+    const sql = forgetSql(lookupKey(lookup));
+    await Promise.all(shards.map((shard) => this.query(shard, sql)));
   }
 
   /** Triggers (of TRIGGERS_SQL) of lookups that the configuration names no more, or for other tables. */
@@ -188,14 +207,16 @@ export class LookupKeeper {
   private async build(
     lookup: Lookup,
     catalog: Catalog,
-    { type }: CatalogLookup,
+    { type, typeOid }: CatalogLookup,
     log: Logger,
   ): Promise<boolean> {
     const topology = this.host.topology();
     const table = ownerOf(lookup, topology);
     const { shards } = topology;
-    const home = lookupShard(topology, lookup);
-    return this.host.links.session(home, BATCH_TIMEOUT_MS, async (query) => {
+    const homes = entryHomes(topology, lookup, typeOid);
+    if (homes === null) throw new Error('its values cannot be spread over shards');
+    const [lead, ...more] = homes.shards as [Shard, ...Shard[]];
+    return this.host.links.session(lead, BATCH_TIMEOUT_MS, async (query) => {
       const [[locked] = []] = await query(
         `SELECT pg_catalog.pg_try_advisory_lock(${buildLockSql(lookup)})`,
       );
@@ -203,22 +224,27 @@ export class LookupKeeper {
       try {
         log.info('building the lookup');
         await query(buildingSql(lookup));
-        // The lookup's own table may have been on another shard.
-        const others = shards.filter((shard) => shard !== home);
-        await Promise.all(others.map((shard) => this.query(shard, forgetSql(lookupKey(lookup)))));
-        // First its table: triggers bring entries at once.
-        await this.install(home, lookup, table, type);
-        await Promise.all(others.map((shard) => this.install(shard, lookup, table, type)));
-        for (const sql of applySql(lookup, type, { ...NOTHING, truncated: true })) {
-          await this.query(home, sql);
+        for (const shard of more) await this.query(shard, buildingSql(lookup));
+        // The lookup's own table may have been on other shards.
+        const others = shards.filter((shard) => !homes.shards.includes(shard));
+        await this.forget(others, lookup);
+        // First its table, on all shards: triggers bring entries at once.
+        await Promise.all(shards.map((shard) => this.query(shard, indexTableSql(lookup, type))));
+        await Promise.all(shards.map((shard) => this.installTriggers(shard, lookup, table)));
+        const empty = applySql(lookup, type, { ...NOTHING, truncated: true });
+        for (const shard of homes.shards) {
+          for (const sql of empty) await this.query(shard, sql);
         }
         const idOf = keyIds(table, catalog);
         let rows = 0;
         for (const shard of table.keyspace.shards) {
-          rows += await this.copy(shard, { lookup, type, idOf, home, table }, log);
+          rows += await this.copy(shard, { lookup, type, idOf, homes, table }, log);
         }
-        if ((await query(builtSql(lookup))).length === 0) {
-          throw new Error('another proxy has another configuration');
+        // The lead last: who moves rows asks it alone (see `whileComplete`).
+        for (const ask of [...more.map((shard) => this.queryOn(shard)), query]) {
+          if ((await ask(builtSql(lookup))).length === 0) {
+            throw new Error('another proxy has another configuration');
+          }
         }
         log.info({ rows }, 'the lookup is ready');
         return true;
@@ -228,21 +254,15 @@ export class LookupKeeper {
     });
   }
 
-  private async install(
-    shard: Shard,
-    lookup: Lookup,
-    table: ShardedTable,
-    type: string,
-  ): Promise<void> {
+  private async installTriggers(shard: Shard, lookup: Lookup, table: ShardedTable): Promise<void> {
     await this.query(shard, FUNCTION_SQL);
-    await this.query(shard, indexTableSql(lookup, type));
     for (const sql of triggersSql(lookup, table).values()) await this.query(shard, sql);
   }
 
   /** Writes the entries of the rows that a shard has; their number. */
   private async copy(
     shard: Shard,
-    { lookup, type, idOf, home, table }: CopyTask,
+    { lookup, type, idOf, homes, table }: CopyTask,
     log: Logger,
   ): Promise<number> {
     const name = quoteQualified(lookup.schema, lookup.table);
@@ -258,7 +278,9 @@ export class LookupKeeper {
           const sql = rowValuesSql(part!, lookup.column, table.keyColumns, block, end);
           const locked = await query(`${sql} FOR SHARE`);
           const entries = locked.map(([value, ...key]) => ({ value: value!, id: idOf(key) }));
-          await this.write(home, lookup, type, distinctEntries(entries));
+          for (const [home, own] of byHome(distinctEntries(entries), homes)) {
+            await this.write(home, lookup, type, own);
+          }
           await query('COMMIT');
           rows += locked.length;
         });
@@ -277,7 +299,6 @@ export class LookupKeeper {
     type: string,
     added: readonly LookupEntry[],
   ): Promise<void> {
-    if (added.length === 0) return;
     const [insert] = applySql({ ...lookup, unique: false }, type, { ...NOTHING, added });
     await this.query(home, insert!);
     if (!lookup.unique) return;
@@ -296,7 +317,7 @@ interface CopyTask {
   readonly lookup: Lookup;
   readonly type: string;
   readonly idOf: (key: KeyTexts) => string;
-  readonly home: Shard;
+  readonly homes: EntryHomes;
   readonly table: ShardedTable;
 }
 

@@ -4,8 +4,8 @@ import { quoteIdentifier, quoteLiteral } from '../../sql/quote.js';
 import { blocksCondition } from '../table-parts.js';
 
 /*
- * What is known of a lookup is a row of `shardgate.lookups`, on the shard of the lookup's own table, so that one
- * statement sees both as of one moment:
+ * What is known of a lookup is a row of `shardgate.lookups`, on each shard with entries of it, so that one statement
+ * sees both as of one moment:
  *
  *     name | definition        what it is complete for (`Lookup.definition`); NULL: it is being built
  */
@@ -64,9 +64,14 @@ export function forgetSql(key: string): string {
   );
 }
 
+/** Not: arrays and rows of other types, and what is read by settings (search_path, IntervalStyle, lc_monetary). */
+const PLAIN_TEXTS =
+  `t.typtype = 'e' OR t.typtype = 'b' AND t.typcategory <> 'A' AND t.typname !~ '^reg'` +
+  ` AND t.typname NOT IN ('time', 'timetz', 'interval', 'money')`;
+
 /**
- * The place of each lookup whose column exists, the type of its values, and the name of a unique
- * constraint or index of the column alone.
+ * The place of each lookup whose column exists, the type of its values (as SQL, its OID, `plainTexts`), and the name of
+ * a unique constraint or index of the column alone.
  */
 export function typesSql(lookups: readonly Lookup[]): string {
   const list = lookups
@@ -87,7 +92,7 @@ columns AS (
   UNION ALL
   SELECT b.place, t.typbasetype FROM bases b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
-SELECT c.place, pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname),
+SELECT c.place, pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname), t.oid, ${PLAIN_TEXTS},
        (SELECT ic.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
         WHERE i.indrelid = c.relid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
           AND i.indnkeyatts = 1 AND i.indkey[0] = c.attnum

@@ -3,11 +3,21 @@ import { idFromSigned } from '../../keyspace/keyspace-id.js';
 import { lookupKey, type Keyspace, type Lookup, type Shard } from '../../keyspace/topology.js';
 import { quoteQualified } from '../../sql/quote.js';
 import type { KeyTexts } from '../key-texts.js';
+import { byHome, type EntryHomes } from './entry-homes.js';
+import type { LookupStatement } from './lookup-changes.js';
 import { completeSql } from './lookup-states.js';
 import { applySql, entries, type LookupEntry } from './lookup-sql.js';
 
 /** Rows of values as text, null: NULL. */
 type Rows = readonly (readonly (string | null)[])[];
+
+/** What a shard with entries is asked. */
+export interface Question {
+  readonly shard: Shard;
+  readonly texts: readonly [claim: string, find: string];
+}
+
+const NOTHING = { truncated: false, removed: [], moved: [], added: [] } as const;
 
 /** Values whose entries come and go while they are asked for are asked for so many times. */
 const ROUNDS_MAX = 8;
@@ -20,6 +30,7 @@ const ROUNDS_MAX = 8;
 export class UniqueClaims {
   private readonly lookup: Lookup;
   private readonly type: string;
+  private readonly homes: EntryHomes;
   private readonly values: (string | null)[] = [];
   /** By row: the row that has claimed its value, or the shard of the row that has it. */
   private readonly found: (number | Shard | undefined)[] = [];
@@ -28,9 +39,10 @@ export class UniqueClaims {
   private rounds = 0;
 
   /** @param type of the lookup's values, as SQL */
-  constructor(lookup: Lookup, type: string) {
+  constructor(lookup: Lookup, type: string, homes: EntryHomes) {
     this.lookup = lookup;
     this.type = type;
+    this.homes = homes;
   }
 
   /** Takes the value of the next row, null: NULL. */
@@ -38,12 +50,22 @@ export class UniqueClaims {
     this.values.push(value);
   }
 
-  /** What is to be asked next, its rows for `take`; null: nothing more. 'restless': it cannot be told. */
-  next(): readonly [claim: string, find: string] | 'restless' | null {
+  /**
+   * What is to be asked next, and where, its rows for `take`; null: nothing more. 'restless': it cannot be told. Throws
+   * SqlError 0A000 where a value does not tell the shard of its entries.
+   */
+  next(): readonly Question[] | 'restless' | null {
     const open = this.open();
     if (open.length === 0) return null;
     if (this.rounds++ === ROUNDS_MAX) return 'restless';
     const list = open.map((row): LookupEntry => ({ value: this.values[row]!, id: String(row) }));
+    return [...byHome(list, this.homes)].map(([shard, own]) => ({
+      shard,
+      texts: this.textsFor(own),
+    }));
+  }
+
+  private textsFor(list: readonly LookupEntry[]): readonly [claim: string, find: string] {
     const { schema, name } = this.lookup.index;
     const table = quoteQualified(schema, name);
     const rows = `${entries(list)}`;
@@ -72,10 +94,12 @@ export class UniqueClaims {
     return found === undefined || found === row ? null : found;
   }
 
-  /** What gives the claims up. */
-  releaseSql(): readonly string[] {
+  /** What gives the claims up, and where. */
+  releases(): readonly LookupStatement[] {
     const removed = [...this.claimed].map(([value, row]) => ({ value, id: String(row) }));
-    return applySql(this.lookup, this.type, { truncated: false, removed, moved: [], added: [] });
+    return [...byHome(removed, this.homes)].flatMap(([shard, own]) =>
+      applySql(this.lookup, this.type, { ...NOTHING, removed: own }).map((sql) => ({ shard, sql })),
+    );
   }
 
   private open(): number[] {

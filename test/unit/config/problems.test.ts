@@ -374,6 +374,20 @@ describe('vindexes and tables', () => {
       '3:43: the lookup table "public.x" belongs to no keyspace; list it under tables:',
     ],
     [
+      sharded(
+        'v: { type: lookup, table: x }',
+        't: { shard_key: id, lookups: { a: v } }\n      x: { shard_key: keyspace_id }',
+      ),
+      '3:43: the lookup table "public.x" is sharded otherwise than by its column "value" alone; ',
+    ],
+    [
+      sharded(
+        'v: { type: lookup, table: x }',
+        't: { shard_key: id, lookups: { a: v } }\n      x: { type: reference }',
+      ),
+      '3:43: the lookup table "public.x" is listed in keyspace "k" with type reference; list it',
+    ],
+    [
       sharded('v: { type: hash, table: x }', 't: { shard_key: id }'),
       '3:34: unknown key "table"; the keys here are type',
     ],
