@@ -47,6 +47,25 @@ export function sameTypes(a: readonly ResultColumn[], b: readonly ResultColumn[]
   return a.length === b.length && a.every((column, i) => common(column) === common(b[i]!));
 }
 
+/** Whether a RowDescription message has columns of these types, in the sense of `sameTypes`. */
+export function hasTypes(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  columns: readonly ResultColumn[],
+): boolean {
+  if (readUint16(buffer, start + 5) !== columns.length) return false;
+  let at = start + 7;
+  for (const { type } of columns) {
+    // Behind the name: table OID (4), attribute number (2), type OID (4).
+    const behind = afterCString(buffer, at, end);
+    const told = readInt32(buffer, behind + 6) >>> 0;
+    if (told !== type && Math.min(told, type) < FIRST_USER_OID) return false;
+    at = behind + 18;
+  }
+  return true;
+}
+
 /**
  * A value's binary form means the same on every server. `textOnly`: `Catalog.textOnlyTypes`, where it is known. OIDs
  * of user-defined types inside such a form are other ones on another server, which PostgreSQL does not mind.

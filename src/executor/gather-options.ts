@@ -30,5 +30,7 @@ export interface GatherOptions {
   readonly dropsTables: boolean;
   /** The home is about to get temporary tables. */
   readonly onTables: () => void;
+  /** Columns are not those which were learnt; the statement fails. */
+  readonly onChanged: () => void;
   readonly onDone: (outcome: Outcome) => void;
 }

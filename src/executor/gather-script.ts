@@ -11,7 +11,7 @@ import {
 } from './array-parameter.js';
 import { PARAMETERS_MAX } from './parameter-room.js';
 import { bindFor, BindParts, NO_VALUES, type ValuesOf } from './bind-parts.js';
-import { travelsInBinary, type ResultColumn } from './described-columns.js';
+import { hasTypes, travelsInBinary, type ResultColumn } from './described-columns.js';
 import type { PortalPart } from './portal/portal-part.js';
 import { BinaryFeed, type GatherFeed } from './gather-feed.js';
 import {
@@ -147,7 +147,12 @@ export class GatherScript {
   runInput(backend: BackendConnection, input: number, rowsMax: number): void {
     const { sql, bind, types } = this.asked[input]!;
     const own = this.bindOf(backend, bind.withResults(this.formatOf(input)));
-    this.send(backend, sql, own, rowsMax, types);
+    this.send(backend, sql, own, rowsMax, types, true);
+  }
+
+  /** Whether an input's RowDescription has the columns that were learnt: any others would be misread. */
+  gives(input: number, buffer: Buffer, start: number, end: number): boolean {
+    return hasTypes(buffer, start, end, this.options.columns[input]!);
   }
 
   private formatOf(input: number): 'text' | 'binary' | readonly number[] {

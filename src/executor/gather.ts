@@ -6,7 +6,8 @@ import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost } from '../transaction/operation.js';
 import { distinctValues } from './array-parameter.js';
-import { readRowDescription, sameTypes } from './described-columns.js';
+import { hasTypes } from './described-columns.js';
+import { changedShapeError } from './merge-description.js';
 import { withoutPosition } from '../protocol/error-position.js';
 import { GatherAnswer } from './gather-answer.js';
 import type { GatherBranch } from './gather-branch.js';
@@ -126,7 +127,7 @@ export class Gather implements Operation {
     const branch = this.branches.of(backend);
     switch (type) {
       case Backend.rowDescription:
-        this.onDescribed(buffer, start, end);
+        this.onDescribed(branch, buffer, start, end);
         break;
       case Backend.copyInResponse:
         this.onCopyIn(branch);
@@ -396,13 +397,22 @@ export class Gather implements Operation {
   }
 
   /** What the final statement gives must be what the client was told. */
-  private onDescribed(buffer: Buffer, start: number, end: number): void {
-    const { script, result } = this.options;
+  private onDescribed(branch: GatherBranch, buffer: Buffer, start: number, end: number): void {
+    const { script, result, onChanged } = this.options;
+    const [step] = branch.steps;
+    if (step?.kind === 'input') {
+      if (script.gives(step.input, buffer, start, end)) return;
+      onChanged();
+      this.abort(errorBytes(changedShapeError()));
+      return;
+    }
     if (script.opensPortal) this.home.steps.shift();
     if (this.error === null) {
-      const told = sameTypes(readRowDescription(buffer, start, end), result.columns);
-      if (!told) this.fail(shapeError(), null);
-      else if (script.opensPortal) this.tag = 'OPEN';
+      const told = hasTypes(buffer, start, end, result.columns);
+      if (!told) {
+        onChanged();
+        this.fail(shapeError(), null);
+      } else if (script.opensPortal) this.tag = 'OPEN';
       else this.answer.describe();
     }
     this.finishIfOver();

@@ -1,6 +1,7 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
+import { sqlstates } from '../errors/sqlstates.js';
 import type { Comparator } from '../merger/comparator.js';
 import { KeyOrder } from '../merger/key-order.js';
 import { MergeCut } from '../merger/merge-cut.js';
@@ -11,10 +12,11 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 import type { MergeBranch } from './merge-branch.js';
 import { MergeBranches } from './merge-branches.js';
+import { hasTypes, type ResultColumn } from './described-columns.js';
 import { changedShapeError, trimRowDescription } from './merge-description.js';
 import { MergeOutput } from './merge-output.js';
 import { rowsOf } from './portal/parts-in-turn.js';
-import { readTag } from '../protocol/backend-messages.js';
+import { readSqlState, readTag } from '../protocol/backend-messages.js';
 
 export interface OrderedMergeOptions {
   readonly merge: MergeSpec;
@@ -23,13 +25,19 @@ export interface OrderedMergeOptions {
   readonly offset: bigint;
   /** One for each of `merge.keys`, whose values come in binary. */
   readonly comparators: readonly Comparator[];
+  /** What shards were found to give: any other columns would be misread. */
+  readonly columns: readonly ResultColumn[];
+  /** The client is owed the RowDescription. */
+  readonly describe: boolean;
   /** The client's result formats as Bind has them: none, one for all columns, or one for each. */
   readonly visibleFormats: readonly number[];
-  /** Writes the requests of one shard, answers under CAPTURE; flushing is done here. */
+  /** Writes the requests of one shard, Describe included, answers under CAPTURE; flushing is done here. */
   readonly send: (backend: BackendConnection, position: number) => void;
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;
   readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
+  /** A shard gives other columns; the statement fails. */
+  readonly onChanged: () => void;
   /** Longest row that is put together where it came in pieces; absent: what the protocol allows. */
   readonly rowBytesMax?: number;
 }
@@ -111,9 +119,8 @@ export class OrderedMerge implements Operation {
     const branch = this.branches.of(backend);
     switch (type) {
       case Backend.rowDescription:
-        if (this.described) break;
-        this.described = true;
-        this.describe(buffer.subarray(start, end));
+        if (!hasTypes(buffer, start, end, this.options.columns)) this.refuseShape();
+        else this.describe(buffer.subarray(start, end));
         break;
       case Backend.noticeResponse:
         this.passBetweenRows(branch, buffer, start, end);
@@ -160,6 +167,10 @@ export class OrderedMerge implements Operation {
   }
 
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
+    // More result formats, or fewer, than it has columns.
+    if (readSqlState(buffer, start, end) === sqlstates.protocol_violation.code) {
+      this.options.onChanged();
+    }
     this.fail(this.branches.of(backend), Buffer.from(buffer.subarray(start, end)));
   }
 
@@ -302,10 +313,13 @@ export class OrderedMerge implements Operation {
   }
 
   private refuseShape(): void {
+    this.options.onChanged();
     this.abort(errorBytes(changedShapeError()));
   }
 
   private describe(message: Buffer): void {
+    if (this.described || !this.options.describe) return;
+    this.described = true;
     const { visibleColumns, keys } = this.options.merge;
     const { visibleFormats } = this.options;
     const trimmed = trimRowDescription(message, visibleColumns, keys.length, visibleFormats);

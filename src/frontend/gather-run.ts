@@ -16,6 +16,7 @@ import { combineAggregate } from '../planner/aggregates/index.js';
 import type { GatherSpec } from '../planner/plan.js';
 import { typeSql } from '../planner/type-names.js';
 import type { Outcome } from '../transaction/operation.js';
+import { refreshCatalog } from './fresh-catalog.js';
 import { withinGatherTime } from './gather-time.js';
 import type { Session } from './session.js';
 import { changedSetting, refuseTextSettings } from './text-settings.js';
@@ -158,6 +159,10 @@ export class GatherRun implements StatementRun {
       dropsTables: work.explicit && portal === undefined,
       onTables: () => {
         work.noteScratch(home);
+      },
+      onChanged: () => {
+        learntOf.delete(spec);
+        refreshCatalog(session);
       },
       onDone,
     });

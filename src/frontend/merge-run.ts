@@ -2,7 +2,7 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE } from '../backend/postgres/expected-replies.js';
 import { unnamedText, type PreparedText } from '../backend/postgres/prepared-text.js';
 import { bindFor, BindParts, NO_VALUES } from '../executor/bind-parts.js';
-import { sameTypes } from '../executor/described-columns.js';
+import { hasTypes, sameTypes, type ResultColumn } from '../executor/described-columns.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import { withoutPosition } from '../protocol/error-position.js';
 import { changedShapeError, trimRowDescription } from '../executor/merge-description.js';
@@ -19,6 +19,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { MergeSpec } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
+import { refreshCatalog } from './fresh-catalog.js';
 import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
 import { withoutPlace } from './source-reader.js';
@@ -30,11 +31,14 @@ import {
   type StatementRun,
 } from './statement-run.js';
 
-/**
- * What compares the keys of a merge; null: they cannot be compared here. By the plan's own
- * specification, which is made anew when the schema changes.
- */
-const comparatorsOf = new WeakMap<MergeSpec, readonly Comparator[] | null>();
+/** What was learnt of a merge: what shards give, and what compares its keys. */
+interface Learnt {
+  readonly columns: readonly ResultColumn[];
+  readonly comparators: readonly Comparator[];
+}
+
+/** Null: keys cannot be compared here. By the plan's own specification, which is made anew when the schema changes. */
+const learntOf = new WeakMap<MergeSpec, Learnt | null>();
 
 /** A statement of which every shard sorts its rows; they are merged, and cut. */
 export class MergeRun implements StatementRun {
@@ -65,11 +69,11 @@ export class MergeRun implements StatementRun {
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | StatementRun {
     const { session, merge, request } = this;
-    const known = comparatorsOf.get(merge);
+    const known = learntOf.get(merge);
     if (known === null) return new GatherRun(session, request, merge.fallback);
     if (known !== undefined) return 'ready';
     describeFor(session, request, backends[0]!, [merge.sql], paramTypes, onFailed, (texts) => {
-      comparatorsOf.set(merge, comparatorsFor(merge, texts));
+      learntOf.set(merge, learntFrom(merge, texts));
     });
     return 'wait';
   }
@@ -102,19 +106,23 @@ export class MergeRun implements StatementRun {
     const { session, merge, request, limit, offset, bind } = this;
     const { endsWithSync } = request;
     const valuesOf = this.values();
+    const { columns, comparators } = learntOf.get(merge)!;
     const merged = new OrderedMerge(host, backends, {
       merge,
       limit,
       offset,
-      comparators: comparatorsOf.get(merge)!,
+      columns,
+      comparators,
+      describe: request.describe,
       visibleFormats: bind.resultFormats(merge.visibleColumns),
       send: (backend, position) => {
-        backend.statements.runUnnamed(textOf(position), valuesOf(backend), request.describe);
+        backend.statements.runUnnamed(textOf(position), valuesOf(backend), true);
         if (endsWithSync) backend.sync(CAPTURE);
         else backend.requestFlush();
       },
       endsWithSync,
       onDone: (outcome) => onDone(withoutPlace(outcome), merged.counts),
+      onChanged: () => this.learnAnew(),
     });
     startOperation(session, merged);
   }
@@ -142,9 +150,10 @@ export class MergeRun implements StatementRun {
           failed(error);
           return;
         }
+        const { columns, comparators } = learntOf.get(merge)!;
         const description = trimRowDescription(described!, visibleColumns, keys.length, []);
-        const comparators = comparatorsOf.get(merge)!;
-        if (description === null) {
+        if (description === null || !hasTypes(described!, 0, described!.length, columns)) {
+          this.learnAnew();
           failed(errorBytes(changedShapeError()));
           return;
         }
@@ -157,6 +166,12 @@ export class MergeRun implements StatementRun {
     startOperation(session, open);
   }
 
+  /** The schema has changed past this proxy. */
+  private learnAnew(): void {
+    learntOf.delete(this.merge);
+    refreshCatalog(this.session);
+  }
+
   /** The client's values, results as it wants them, keys in binary. */
   private values(): (backend: BackendConnection) => Buffer {
     const { merge, bind, request } = this;
@@ -166,10 +181,7 @@ export class MergeRun implements StatementRun {
 }
 
 /** `texts`: the client's statement, and what shards run. */
-function comparatorsFor(
-  merge: MergeSpec,
-  texts: readonly DescribedText[],
-): readonly Comparator[] | null {
+function learntFrom(merge: MergeSpec, texts: readonly DescribedText[]): Learnt | null {
   const [own, merged] = texts as [DescribedText, DescribedText];
   const visible = merged.columns.slice(0, merge.visibleColumns);
   const hidden = merged.columns.slice(merge.visibleColumns);
@@ -181,5 +193,5 @@ function comparatorsFor(
     if (comparator === null) return null;
     comparators.push(comparator);
   }
-  return comparators;
+  return { columns: merged.columns, comparators };
 }

@@ -5,6 +5,7 @@ import type { PlanContext } from '../planner/planner.js';
 import type { PlannedText, Refusal } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import type { Planner } from '../planner/planner.js';
+import { isCatalogFresh } from './fresh-catalog.js';
 import { IdFiller } from './id-filler.js';
 import { LookupShards } from './lookup-shards.js';
 import { SchemaOverlay } from './schema-overlay.js';
@@ -190,8 +191,7 @@ export class SessionPlanning {
   seesFreshCatalog(refusal: Refusal): boolean {
     const { session } = this;
     const { context } = session;
-    if (refusal.state !== 'undefined_table' || context.catalogAgeMs() < CATALOG_FRESH_MS)
-      return false;
+    if (refusal.state !== 'undefined_table' || isCatalogFresh(session)) return false;
     session.busy = true;
     const turn = ++session.turn;
     void context.reloadCatalog().then(() => {
@@ -232,6 +232,3 @@ function keyOfWish(wish: WishTexts): string {
 }
 
 const NO_TYPES: readonly number[] = [];
-
-/** Clients that ask for tables that do not exist must not keep the shards busy with catalog queries. */
-const CATALOG_FRESH_MS = 1000;

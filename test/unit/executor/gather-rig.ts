@@ -47,6 +47,20 @@ export const COLUMNS: readonly ResultColumn[] = [
   { name: 'a', type: 20, typmod: -1 },
   { name: 'b', type: 1043, typmod: 14 },
 ];
+/** RowDescription of them. */
+export const described = message(
+  'T',
+  COLUMNS.length,
+  ...COLUMNS.flatMap(({ name, type }) => [`${name}\0`, described18(type)]),
+);
+
+/** What RowDescription says behind a column's name. */
+export function described18(type: number): Buffer {
+  const bytes = Buffer.alloc(18);
+  bytes.writeInt32BE(type, 6);
+  return bytes;
+}
+
 const TAKEN_BACK = { parse: '1', bind: '2' } as const;
 
 /** A gather whose home is position 0; its servers say what `say` gives them. */
@@ -58,6 +72,8 @@ export class GatherRig {
   /** Tag, or SQLSTATE. */
   outcome: string | null = null;
   madeTables = 0;
+  /** How often there were other columns. */
+  changes = 0;
   clientTakes: () => boolean = () => true;
   readonly transports: SlowTransport[] = [];
   readonly backends: BackendConnection[];
@@ -109,6 +125,9 @@ export class GatherRig {
       onTables: () => {
         this.madeTables++;
       },
+      onChanged: () => {
+        this.changes++;
+      },
       onDone: (outcome) => {
         const { error } = outcome.ok ? { error: null } : outcome;
         this.outcome = outcome.ok ? outcome.tag : readSqlState(error!, 0, error!.length);
@@ -129,6 +148,11 @@ export class GatherRig {
   /** The answer to one Execute of text and values: its Parse and Bind are taken, then this comes. */
   answer(position: number, ...messages: readonly Buffer[]): void {
     this.say(position, message(TAKEN_BACK.parse), message(TAKEN_BACK.bind), ...messages);
+  }
+
+  /** The answer to an input, of the columns that it should have. */
+  answerInput(position: number, ...messages: readonly Buffer[]): void {
+    this.answer(position, described, ...messages);
   }
 
   /** As `answer`, in reads of these sizes; what is left comes in one. */

@@ -5,7 +5,7 @@ import { arrayParameters, binaryArray } from '../../../src/executor/array-parame
 import { GatheredSize } from '../../../src/executor/gather-limits.js';
 import { message, int32 } from '../protocol/messages.js';
 import { replies } from '../backend/postgres/replies.js';
-import { GatherRig } from './gather-rig.js';
+import { described, described18, GatherRig } from './gather-rig.js';
 
 /** A row of two columns in binary. */
 function row(a: number, b: string | null): Buffer {
@@ -13,15 +13,6 @@ function row(a: number, b: string | null): Buffer {
   key.writeBigInt64BE(BigInt(a));
   const text = Buffer.from(b ?? '');
   return message('D', 2, int32(8), key, int32(b === null ? -1 : text.length), text);
-}
-
-const described = message('T', 2, 'a\0', described18(20), 'b\0', described18(1043));
-
-/** What RowDescription says behind a column's name. */
-function described18(type: number): Buffer {
-  const bytes = Buffer.alloc(18);
-  bytes.writeInt32BE(type, 6);
-  return bytes;
 }
 
 /** The answer to the final statement: Parse, Bind, Describe, Execute. */
@@ -36,9 +27,9 @@ describe('small inputs', () => {
     const rig = new GatherRig([[1, 2]]);
     expect(rig.texts(1)).toEqual(['SELECT 0']);
     expect(rig.texts(2)).toEqual(['SELECT 0']);
-    rig.answer(2, row(2, null), replies.complete('SELECT 1'));
+    rig.answerInput(2, row(2, null), replies.complete('SELECT 1'));
     expect(rig.texts(0)).toEqual([]);
-    rig.answer(1, row(1, 'x'), replies.complete('SELECT 1'));
+    rig.answerInput(1, row(1, 'x'), replies.complete('SELECT 1'));
     const sent = rig.sent(0);
     const parse = sent.find(({ type }) => type === 'P')!.content;
     expect(parse.toString('utf8', 1, parse.indexOf(0, 1))).toBe(
@@ -62,7 +53,7 @@ describe('small inputs', () => {
     const rig = new GatherRig([[0, 1]]);
     const execute = rig.sent(0).find(({ type }) => type === 'E')!;
     expect(execute.content.readInt32BE(1)).toBe(1001);
-    rig.answer(0, row(1, 'mine'), replies.portalSuspended);
+    rig.answerInput(0, row(1, 'mine'), replies.portalSuspended);
     expect(rig.texts(0)).toEqual([
       'CREATE TEMPORARY TABLE t0 (a, b) ON COMMIT DROP AS SELECT 0\nWITH DATA',
       'COPY t0 FROM STDIN (FORMAT binary)',
@@ -73,7 +64,7 @@ describe('small inputs', () => {
   test('that turn out large go into tables, those rows first kept included', () => {
     const rig = new GatherRig([[1]]);
     const rows = Array.from({ length: 1500 }, (_, i) => row(i, `row ${i}`));
-    rig.answer(1, ...rows.slice(0, 1200));
+    rig.answerInput(1, ...rows.slice(0, 1200));
     rig.texts(0);
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
@@ -83,7 +74,7 @@ describe('small inputs', () => {
 
   test('that hold no row give empty arrays', () => {
     const rig = new GatherRig([[1]]);
-    rig.answer(1, replies.complete('SELECT 0'));
+    rig.answerInput(1, replies.complete('SELECT 0'));
     rig.answer(0, ...finalAnswer());
     expect(rig.outcome).toBe('SELECT 0');
   });
@@ -116,7 +107,7 @@ describe('inputs that are read by values of others', () => {
     const rig = new GatherRig([[1], [1, 2]], { readersOf, endsWithSync: true }, [null, link]);
     expect(rig.texts(1)).toEqual(['SELECT 0']);
     expect(rig.texts(2)).toEqual([]);
-    rig.answer(1, row(7, 'x'), row(7, null), row(9, 'y'), replies.complete('SELECT 3'));
+    rig.answerInput(1, row(7, 'x'), row(7, null), row(9, 'y'), replies.complete('SELECT 3'));
     expect(rig.sent(1).map(({ type }) => type)).toEqual(['S']);
     const sent = rig.sent(2);
     const parse = sent.find(({ type }) => type === 'P')!.content;
@@ -128,17 +119,17 @@ describe('inputs that are read by values of others', () => {
     expect(bind.includes(binaryArray(keys, 20))).toBe(true);
     expect(sent.at(-1)!.type).toBe('S');
     rig.say(1, replies.ready('I'));
-    rig.answer(2, row(1, 'z'), replies.complete('SELECT 1'), replies.ready('I'));
+    rig.answerInput(2, row(1, 'z'), replies.complete('SELECT 1'), replies.ready('I'));
     rig.answer(0, ...finalAnswer(), replies.ready('I'));
     expect(rig.outcome).toBe('SELECT 0');
   });
 
   test('find the others as they were where they turn out large themselves', () => {
     const rig = new GatherRig([[0, 1], [2]], { readsInPlace: true }, [null, link]);
-    rig.answer(0, row(7, 'mine'), replies.complete('SELECT 1'));
-    rig.answer(1, row(8, 'other'), replies.complete('SELECT 1'));
+    rig.answerInput(0, row(7, 'mine'), replies.complete('SELECT 1'));
+    rig.answerInput(1, row(8, 'other'), replies.complete('SELECT 1'));
     rig.texts(0);
-    rig.answer(2, ...Array.from({ length: 1200 }, (_, i) => row(i, 'many')));
+    rig.answerInput(2, ...Array.from({ length: 1200 }, (_, i) => row(i, 'many')));
     expect(rig.texts(0)[0]).toMatch(/^CREATE TEMPORARY TABLE t0 .*\nWITH NO DATA$/);
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
@@ -151,7 +142,7 @@ describe('inputs that are read by values of others', () => {
   test('are read whole where the others turn out large', () => {
     const rig = new GatherRig([[1], [2]], { endsWithSync: true }, [null, link]);
     const rows = Array.from({ length: 1500 }, (_, i) => row(i, `row ${i}`));
-    rig.answer(1, ...rows.slice(0, 1200));
+    rig.answerInput(1, ...rows.slice(0, 1200));
     expect(rig.texts(2)).toEqual(['SELECT 1']);
     expect(rig.texts(0)[0]).toMatch(/^CREATE TEMPORARY TABLE t0/);
   });
@@ -174,7 +165,7 @@ describe('large inputs', () => {
           rig.answer(0, replies.copyIn);
           contents.forEach((texts, i) => {
             const rows = texts.map((text, n) => row(n, text));
-            const head = [message('1'), message('2')];
+            const head = [message('1'), message('2'), described];
             const all = [...head, ...rows, replies.complete('SELECT')];
             rig.trickle(i + 1, Buffer.concat(all), sizes);
           });
@@ -198,12 +189,12 @@ describe('large inputs', () => {
 
   test('of several tables are copied one after the other; who is ahead waits', () => {
     const rig = new GatherRig([[1, 2], [1]], { startsSmall: false, dropsTables: true });
-    rig.answer(1, row(1, 'a'), replies.complete('SELECT 1'));
-    rig.answer(1, row(9, 'second'), replies.complete('SELECT 1'));
+    rig.answerInput(1, row(1, 'a'), replies.complete('SELECT 1'));
+    rig.answerInput(1, row(9, 'second'), replies.complete('SELECT 1'));
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
     expect(rig.transports[1]!.paused).toBe(true);
-    rig.answer(2, replies.complete('SELECT 0'));
+    rig.answerInput(2, replies.complete('SELECT 0'));
     expect(copied(rig)).toHaveLength(1);
     rig.say(0, replies.complete('COPY 1'));
     rig.answer(0, replies.complete('CREATE TABLE AS'));
@@ -225,12 +216,12 @@ describe('large inputs', () => {
     const rig = new GatherRig([[1, 2]], { startsSmall: false, size });
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
-    rig.answer(1, row(1, 'x'.repeat(100)));
+    rig.answerInput(1, row(1, 'x'.repeat(100)));
     expect(rig.sent(0).at(-2)!.type).toBe('f');
     expect(rig.cancelled.sort()).toEqual([1, 2]);
     rig.say(0, replies.error('57014'));
     rig.say(1, replies.error('57014'));
-    rig.answer(2, row(5, 'dropped'), replies.complete('SELECT 1'));
+    rig.answerInput(2, row(5, 'dropped'), replies.complete('SELECT 1'));
     expect(rig.outcome).toBe('53200');
   });
 });
@@ -242,7 +233,7 @@ describe('beyond limits.gather_rows', () => {
     const rig = new GatherRig([[1, 2]], { startsSmall: false, size: new GatheredSize(bounds) });
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
-    rig.answer(1, row(1, 'x'), row(2, 'x'));
+    rig.answerInput(1, row(1, 'x'), row(2, 'x'));
     expect(rig.cancelled).toEqual([]);
     rig.say(1, row(3, 'x'));
     expect(rig.sent(0).at(-2)!.type).toBe('f');
@@ -251,14 +242,14 @@ describe('beyond limits.gather_rows', () => {
 
   test('rows are refused while they are kept', () => {
     const rig = new GatherRig([[1]], { size: new GatheredSize(bounds) });
-    rig.answer(1, row(1, 'x'), row(2, 'x'), row(3, 'x'));
+    rig.answerInput(1, row(1, 'x'), row(2, 'x'), row(3, 'x'));
     expect(rig.cancelled).toEqual([1]);
   });
 
   test("the home's own rows count when a table has them", () => {
     const rig = new GatherRig([[0, 1]], { startsSmall: false, size: new GatheredSize(bounds) });
     rig.answer(0, replies.complete('SELECT 3'));
-    rig.answer(1, replies.complete('SELECT 0'));
+    rig.answerInput(1, replies.complete('SELECT 0'));
     rig.say(0, replies.error('57014'));
     expect(rig.outcome).toBe('53200');
   });
@@ -276,7 +267,7 @@ describe('rows of the home that stay where they are', () => {
     );
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
-    rig.answer(1, row(1, 'x'), replies.complete('SELECT 1'));
+    rig.answerInput(1, row(1, 'x'), replies.complete('SELECT 1'));
     const [settings, statement, ...behind] = rig.texts(0);
     expect(settings).toMatch(/^SELECT .*set_config\('enable_nestloop', 'off', true\)/);
     expect(statement).toBe(final(`(SELECT * FROM t0 UNION ALL ${own})`));
@@ -322,7 +313,7 @@ describe('errors', () => {
     rig.answer(0, replies.complete('CREATE TABLE AS'));
     rig.answer(0, replies.copyIn);
     const long = row(1, 'x'.repeat(20_000));
-    rig.answer(1, long.subarray(0, 9000));
+    rig.answerInput(1, long.subarray(0, 9000));
     rig.lose(1);
     expect(
       rig
@@ -337,7 +328,7 @@ describe('errors', () => {
 
   test('of the home in the middle of a row close the client', () => {
     const rig = new GatherRig([[1]]);
-    rig.answer(1, replies.complete('SELECT 0'));
+    rig.answerInput(1, replies.complete('SELECT 0'));
     rig.answer(0, described, row(1, 'abcdef').subarray(0, 20));
     rig.lose(0);
     expect(rig.broken).toBe(true);
@@ -345,10 +336,21 @@ describe('errors', () => {
 
   test('columns of other types than were told are never passed on', () => {
     const rig = new GatherRig([[1]]);
-    rig.answer(1, replies.complete('SELECT 0'));
+    rig.answerInput(1, replies.complete('SELECT 0'));
     const other = message('T', 2, 'a\0', described18(23), 'b\0', described18(1043));
     rig.answer(0, other, row(1, 'x'), replies.complete('SELECT 1'));
     expect(rig.passed).toBe('');
     expect(rig.outcome).toBe('0A000');
+    expect(rig.changes).toBe(1);
+  });
+
+  test('an input of other types than were learnt is never read', () => {
+    const rig = new GatherRig([[1, 2]]);
+    rig.answerInput(1, row(1, 'x'), replies.complete('SELECT 1'));
+    const other = message('T', 2, 'a\0', described18(701), 'b\0', described18(1043));
+    rig.answer(2, other, row(2, 'y'), replies.complete('SELECT 1'));
+    expect(rig.texts(0)).toEqual([]);
+    expect(rig.outcome).toBe('0A000');
+    expect(rig.changes).toBe(1);
   });
 });

@@ -39,6 +39,8 @@ export function specOf(keys: string, more: Partial<MergeSpec> = {}): MergeSpec {
   };
 }
 
+const INT4 = { name: 'sg_k', type: 23, typmod: -1 };
+
 interface Sent {
   readonly buffer: Buffer;
   readonly start: number;
@@ -51,6 +53,8 @@ export class MergeRig {
   readonly cancelled: number[] = [];
   /** The tag, or the SQLSTATE of the error. */
   readonly outcomes: string[] = [];
+  /** How often a shard gave other columns. */
+  changes = 0;
   /** False: what is sent stays in the sender's buffers until `drain`. */
   clientTakes: () => boolean = () => true;
   readonly transports: ScriptedTransport[] = [];
@@ -85,6 +89,8 @@ export class MergeRig {
       limit: null,
       offset: 0n,
       comparators: spec.keys.map(() => compareInt4),
+      columns: [{ name: 'v', type: 25, typmod: -1 }, ...spec.keys.map(() => INT4)],
+      describe: true,
       visibleFormats: [],
       endsWithSync: true,
       send: (backend) => {
@@ -93,6 +99,9 @@ export class MergeRig {
       onDone: (outcome) => {
         const { ok } = outcome;
         this.outcomes.push(ok ? outcome.tag : readSqlState(outcome.error, 0, outcome.error.length));
+      },
+      onChanged: () => {
+        this.changes++;
       },
       ...options,
     });

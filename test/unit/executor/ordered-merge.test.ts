@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CAPTURE, DROP } from '../../../src/backend/postgres/expected-replies.js';
 import { replies } from '../backend/postgres/replies.js';
-import { message } from '../protocol/messages.js';
+import { int32, message } from '../protocol/messages.js';
 import { MergeRig, row, settle, specOf } from './merge-rig.js';
 
 const end = (rows: number): Buffer =>
@@ -61,6 +61,25 @@ describe('OrderedMerge', () => {
     rig.say(0, described);
     rig.say(1, described);
     expect(rig.receivedBytes).toEqual(message('T', 1, column('name', 25, 1)));
+  });
+
+  test('refuses sort keys of another type than was learnt', () => {
+    const column = (name: string, type: number) =>
+      Buffer.concat([
+        Buffer.from(`${name}\0`),
+        int32(0),
+        Buffer.alloc(2),
+        int32(type),
+        Buffer.alloc(8),
+      ]);
+    const rig = new MergeRig(2, ascending);
+    rig.say(1, message('T', 2, column('name', 25), column('sg_k1', 1700)), row('b', 2));
+    expect(rig.cancelled).toEqual([0, 1]);
+    expect(rig.changes).toBe(1);
+    rig.say(0, replies.error('57014'), replies.ready());
+    rig.say(1, replies.complete('SELECT 1'), replies.ready());
+    expect(rig.outcomes).toEqual(['0A000']);
+    expect(rig.received).toEqual([]);
   });
 
   test('refuses answers of another shape than was planned', () => {
