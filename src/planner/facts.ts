@@ -37,8 +37,8 @@ export function learnCondition(
   }
   if (analysis.names.catalog.comparisonsOverloaded === true) return;
   if ('SubLink' in node) return learnMembership(node.SubLink, domain, place, analysis);
-  for (const [left, right] of comparedPairs(node)) {
-    learnEquality(left, right, domain, place, analysis);
+  for (const [left, right] of equalColumns(node, place, analysis)) {
+    learnColumns(left, right, domain);
   }
   for (const [variable, values] of bindingsOf(node, place, analysis)) {
     if (domain(variable.entry)) variable.bindings.push(values);
@@ -54,17 +54,21 @@ export function learnColumns(left: Variable, right: Variable, domain: Domain): v
   if (domain(right.entry)) addEdge(right, left);
 }
 
-function learnEquality(
-  left: Node,
-  right: Node,
-  domain: Domain,
+/** The columns that a condition says are equal wherever it is true; it must have been visited before. */
+export function equalColumns(
+  node: Node | undefined,
   place: Place,
   analysis: Analysis,
-): void {
-  const leftColumn = bareColumn(left, place, analysis);
-  if (leftColumn === null) return;
-  const rightColumn = bareColumn(right, place, analysis);
-  if (rightColumn !== null) learnColumns(leftColumn, rightColumn, domain);
+): [Variable, Variable][] {
+  if (node === undefined || analysis.names.catalog.comparisonsOverloaded === true) return [];
+  if ('BoolExpr' in node && node.BoolExpr.boolop === 'AND_EXPR') {
+    return (node.BoolExpr.args ?? []).flatMap((arm) => equalColumns(arm, place, analysis));
+  }
+  return comparedPairs(node).flatMap(([left, right]) => {
+    const leftColumn = bareColumn(left, place, analysis);
+    const rightColumn = leftColumn === null ? null : bareColumn(right, place, analysis);
+    return rightColumn === null ? [] : [[leftColumn!, rightColumn]];
+  });
 }
 
 /** The operand pairs that a conjunct says are equal: `a = b`, `(a, b) = (c, d)`. */

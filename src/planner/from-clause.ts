@@ -11,10 +11,10 @@ import type { CatalogRelation } from '../keyspace/catalog.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
 import { bodyOf, forEachChild, kindOf, rangeVarText, selectOf, stringsOf } from './ast.js';
 import { visitExpression } from './expressions.js';
-import { learnCondition, passesFilters, type Domain } from './facts.js';
+import { equalColumns, learnColumns, learnCondition, passesFilters, type Domain } from './facts.js';
 import { functionColumns } from './function-columns.js';
 import { joinItems, renamed } from './join-columns.js';
-import { addEdge, Entry, Variable, type Level, type TargetView } from './model.js';
+import { addEdge, Entry, hashAlike, Variable, type Level, type TargetView } from './model.js';
 import { refuse } from './refusals.js';
 import { tableVariable, type Scope, type ScopeColumn, type ScopeItem } from './scopes.js';
 import { TextConstants } from './values.js';
@@ -276,8 +276,8 @@ function join(expression: JoinExpr, context: FromContext): FromItem {
   const type = expression.jointype ?? 'JOIN_INNER';
   const domain = joinDomain(type, left.entries, right.entries);
   const preserved = new Set(entries.filter((entry) => !entry.nullable));
-  if (type === 'JOIN_LEFT' || type === 'JOIN_FULL') markNullable(right.entries);
-  if (type === 'JOIN_RIGHT' || type === 'JOIN_FULL') markNullable(left.entries);
+  if (type === 'JOIN_LEFT' || type === 'JOIN_FULL') markNullable(right.entries, level);
+  if (type === 'JOIN_RIGHT' || type === 'JOIN_FULL') markNullable(left.entries, level);
 
   const place: Place = {
     scope: { level, items: [...left.items, ...right.items], parent: context.outer },
@@ -289,7 +289,20 @@ function join(expression: JoinExpr, context: FromContext): FromItem {
     const restricts = (entry: Entry): boolean => domain(entry) && preserved.has(entry);
     analysis.conditions.push({ node: expression.quals, place, restricts });
   }
-  return { items: joinItems(expression, left.items, right.items, type, domain), entries };
+  const equal = equalColumns(expression.quals, place, analysis);
+  const items = joinItems(expression, left.items, right.items, type, (a, b) => {
+    learnColumns(a, b, domain);
+    equal.push([a, b]);
+  });
+  const [one, another] = entries;
+  if (type === 'JOIN_FULL' && entries.length === 2 && one !== undefined && another !== undefined) {
+    level.fullJoins.push({
+      left: one,
+      right: another,
+      equal: equal.flatMap((pair) => sidesOf(pair, one, another)),
+    });
+  }
+  return { items, entries };
 }
 
 /**
@@ -305,6 +318,14 @@ function joinDomain(type: string, left: readonly Entry[], right: readonly Entry[
   return (entry) => restricted.has(entry);
 }
 
-function markNullable(entries: readonly Entry[]): void {
+function markNullable(entries: readonly Entry[], level: Level): void {
   for (const entry of entries) entry.nullable = true;
+  level.fullJoins = level.fullJoins.filter(({ left }) => !entries.includes(left));
+}
+
+/** Equal columns with that of the left entry first; none where they are not one of each, or hash differently. */
+function sidesOf([a, b]: [Variable, Variable], left: Entry, right: Entry): [Variable, Variable][] {
+  if (!hashAlike(a, b)) return [];
+  if (a.entry === left && b.entry === right) return [[a, b]];
+  return a.entry === right && b.entry === left ? [[b, a]] : [];
 }

@@ -1,20 +1,20 @@
 import type { Alias, JoinExpr } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import { stringsOf } from './ast.js';
-import { learnColumns, type Domain } from './facts.js';
 import { sameFamily, type Variable } from './model.js';
 import type { ScopeColumn, ScopeItem } from './scopes.js';
 
 /**
  * The names that a join gives to its query: those of its sides, hidden or merged as USING and
  * aliases say.
+ * @param learn is told of the columns that USING says are equal
  */
 export function joinItems(
   expression: JoinExpr,
   left: readonly ScopeItem[],
   right: readonly ScopeItem[],
   type: string,
-  domain: Domain,
+  learn: (left: Variable, right: Variable) => void,
 ): ScopeItem[] {
   const leftColumns = visibleColumns(left);
   const rightColumns = visibleColumns(right);
@@ -28,7 +28,7 @@ export function joinItems(
     const b = only(rightColumns, name);
     // A natural join with something of unknown columns may match more than is seen here, never
     // less.
-    if (a !== null && b !== null) learnColumns(a, b, domain);
+    if (a !== null && b !== null) learn(a, b);
     return { name, variable: mergedVariable(a, b, type) };
   });
   const rest = [...leftColumns, ...rightColumns].filter(({ name }) => !shared.includes(name));

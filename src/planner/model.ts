@@ -142,10 +142,19 @@ export interface OutputColumn {
   readonly target?: number;
 }
 
+/** A FULL JOIN of two items of a FROM list, whose rows no other join extends with NULLs. */
+export interface FullJoin {
+  readonly left: Entry;
+  readonly right: Entry;
+  /** Columns of the sides that must be equal for rows to meet; hashing may rely on it. */
+  readonly equal: readonly (readonly [Variable, Variable])[];
+}
+
 /** One SELECT, VALUES, set operation or data-modifying statement. */
 export class Level {
   readonly parent: Level | null;
   readonly entries: Entry[] = [];
+  fullJoins: FullJoin[] = [];
   outputs: OutputColumn[] = [];
   /** The outputs hold a `*` over something whose columns are unknown. */
   openOutputs = false;
@@ -216,8 +225,13 @@ export function reachable(start: Variable): Set<Variable> {
   return seen;
 }
 
+/** Whether equal values of two columns have the same hash. */
+export function hashAlike(a: Variable, b: Variable): boolean {
+  return sameFamily(a.type, b.type) && a.deterministic && b.deterministic;
+}
+
 /** Says that `from` can only have the value of `to`, if hashing may rely on it. */
 export function addEdge(from: Variable, to: Variable): void {
-  if (!sameFamily(from.type, to.type) || !from.deterministic || !to.deterministic) return;
+  if (!hashAlike(from, to)) return;
   if (from !== to && !from.sources.includes(to)) from.sources.push(to);
 }

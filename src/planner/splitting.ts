@@ -1,6 +1,6 @@
 import type { Analysis } from './analysis.js';
 import { levelBlock, showsInnerOrder, type Allowed } from './level-blocks.js';
-import { reachable, type Entry, type Level, type Variable } from './model.js';
+import { reachable, type Entry, type FullJoin, type Level, type Variable } from './model.js';
 import type { Placement, ShardedOccurrence, Tables } from './placement.js';
 import { refusal } from './refusals.js';
 import type { Refusal } from './plan.js';
@@ -210,14 +210,42 @@ class Splitter {
       const drive = this.#armsDrive(level);
       return drive === null ? [] : [drive];
     }
+    const out = level.entries
+      .filter(({ nullable }) => !nullable)
+      .flatMap((e) => this.#entryDrives(e));
+    return [...out, ...level.fullJoins.flatMap((join) => this.#fullDrives(join))];
+  }
+
+  #entryDrives(entry: Entry): Drive[] {
+    const table = this.#tables.get(entry);
+    if (table !== undefined) return [driveOf(table, this.#analysis)];
+    return entry.query?.references === 1 ? this.drives(entry.query, 'nothing') : [];
+  }
+
+  /** Rows of either side, which only meet rows of the same key; no column holds it in all of them. */
+  #fullDrives({ left, right, equal }: FullJoin): Drive[] {
     const out: Drive[] = [];
-    for (const entry of level.entries) {
-      if (entry.nullable) continue;
-      const table = this.#tables.get(entry);
-      if (table !== undefined) out.push(driveOf(table, this.#analysis));
-      if (entry.query?.references === 1) out.push(...this.drives(entry.query, 'nothing'));
+    for (const a of this.#sideDrives(left)) {
+      for (const b of this.#sideDrives(right)) {
+        const meet =
+          a.keys.length > 0 &&
+          a.keys.length === b.keys.length &&
+          sameMapping(a.tables[0]!, b.tables[0]!) &&
+          a.keys.every((key, place) =>
+            equal.some(([one, other]) => meets(one, key) && meets(other, b.keys[place]!)),
+          );
+        const settled = new Set([...a.settled, ...b.settled]);
+        if (meet) out.push({ tables: [...a.tables, ...b.tables], keys: [], settled });
+      }
     }
     return out;
+  }
+
+  /** Drives of one side of a join that all of its tables follow. */
+  #sideDrives(entry: Entry): Drive[] {
+    const { query } = entry;
+    if (query === null) return this.#entryDrives(entry);
+    return query.references === 1 ? this.#settledDrives(query) : [];
   }
 
   /**

@@ -8,12 +8,12 @@ import { contains } from '../ast.js';
 import { sourceQuery } from '../distribute/source-query.js';
 import { tableInputs, type TableInputs } from '../gather/gather-query.js';
 import { estimatedRows } from '../gather/home.js';
-import { reachable, type Occurrence, type Variable } from '../model.js';
+import { reachable, type Entry, type FullJoin, type Occurrence, type Variable } from '../model.js';
 import type { StandIn } from '../names.js';
 import { tablesOf } from '../placement.js';
 import type { DealSpec, DealtInput, GatherSpec, ManyShards, RoutePlan } from '../plan.js';
 import { Refused } from '../refusals.js';
-import { keyOf, mayMove, nameOf, markOf, putsTogether, relationOf } from '../ship/stand-ins.js';
+import { mayMove, nameOf, markOf, putsTogether, relationOf } from '../ship/stand-ins.js';
 import type { StatementContext } from '../statement-context.js';
 
 /** Where fewer rows would be gathered, one server is quick enough. */
@@ -27,9 +27,9 @@ const byValue: Vindex = makeHashVindex('shardgate deal');
 
 /** Tables with the columns by which their rows meet. */
 interface Way {
-  /** By table; those that lie by this column already are not moved. */
-  readonly columns: ReadonlyMap<string, Variable>;
-  readonly stays: ReadonlySet<string>;
+  /** By what the table is in the statement; those that lie by this column already are not moved. */
+  readonly columns: ReadonlyMap<Entry, Variable>;
+  readonly stays: ReadonlySet<Entry>;
   readonly movedRows: number;
 }
 
@@ -52,7 +52,7 @@ export function dealtQuery(
   if (tables === null) return null;
   const { keyspace } = tables[0]!.table!;
   if (!keyspace.sharded) return null;
-  for (const way of waysOf(tables, keyspace).slice(0, ATTEMPTS_MAX)) {
+  for (const way of waysOf(tables, keyspace, analysis).slice(0, ATTEMPTS_MAX)) {
     if (way.movedRows > DEALT_ROWS_MAX) continue;
     const deal = attempt(statement, gather, way, keyspace, analysis, context);
     if (deal !== null) return { kind: 'deal', deal };
@@ -60,31 +60,31 @@ export function dealtQuery(
   return null;
 }
 
-/** The tables whose rows are on several servers, the largest first; null: one is named twice, or of unknown size. */
+/** The tables whose rows are on several servers, the largest first; null: others are read, or the size is unknown. */
 function occurrencesBySize(analysis: Analysis): readonly Occurrence[] | null {
   const { sharded, reference, unsharded, system } = tablesOf(analysis);
   const known = [...sharded, ...unsharded, ...reference].every(
     (table) => estimatedRows(table) !== null && !table.written,
   );
-  const keys = new Set(sharded.map(({ table }) => keyOf(table)));
   const other = reference.length > 0 || unsharded.length > 0 || system.length > 0;
-  if (!known || other || sharded.length < 2 || keys.size < sharded.length) return null;
+  if (!known || other || sharded.length < 2) return null;
   return [...sharded].sort((a, b) => estimatedRows(b)! - estimatedRows(a)!);
 }
 
 /** The ways in which every table has a column that is compared with one of the largest table's; the cheapest first. */
-function waysOf(tables: readonly Occurrence[], keyspace: Keyspace): Way[] {
+function waysOf(tables: readonly Occurrence[], keyspace: Keyspace, analysis: Analysis): Way[] {
+  const full = analysis.levels.flatMap((level) => level.fullJoins.flatMap(({ equal }) => equal));
   const ways: Way[] = [];
   for (const key of tables[0]!.entry.variables.values()) {
-    const columns = new Map<string, Variable>();
-    const stays = new Set<string>();
+    const columns = new Map<Entry, Variable>();
+    const stays = new Set<Entry>();
     let movedRows = 0;
     for (const occurrence of tables) {
       const { table, entry } = occurrence;
-      const own = [...entry.variables.values()].find((variable) => meets(variable, key));
+      const own = [...entry.variables.values()].find((variable) => meets(variable, key, full));
       if (own === undefined) break;
-      columns.set(keyOf(table!), own);
-      if (liesBy(table!, own, keyspace)) stays.add(keyOf(table!));
+      columns.set(entry, own);
+      if (liesBy(table!, own, keyspace)) stays.add(entry);
       else movedRows += estimatedRows(occurrence)!;
     }
     if (columns.size === tables.length) ways.push({ columns, stays, movedRows });
@@ -92,8 +92,17 @@ function waysOf(tables: readonly Occurrence[], keyspace: Keyspace): Way[] {
   return ways.sort((a, b) => a.movedRows - b.movedRows);
 }
 
-function meets(a: Variable, b: Variable): boolean {
-  return reachable(a).has(b) || reachable(b).has(a);
+/** @param full columns that full joins compare */
+function meets(a: Variable, b: Variable, full: FullJoin['equal']): boolean {
+  if (reaches(a, b) || reaches(b, a)) return true;
+  return full.some(
+    ([left, right]) =>
+      (reaches(left, a) && reaches(right, b)) || (reaches(left, b) && reaches(right, a)),
+  );
+}
+
+function reaches(from: Variable, to: Variable): boolean {
+  return reachable(from).has(to);
 }
 
 function liesBy(table: Table, column: Variable, keyspace: Keyspace): boolean {
@@ -117,8 +126,8 @@ function attempt(
 ): DealSpec | null {
   try {
     const shards = { kind: 'all', keyspace } as const;
-    const home = { shards, holds: (table: Table) => stays.has(keyOf(table)) };
-    const found = tableInputs(statement, home, analysis, context);
+    const home = { shards, holds: (_table: Table, entry: Entry) => stays.has(entry) };
+    const found = tableInputs(statement, home, false, analysis, context);
     const inputs = dealtInputs(statement, found, columns);
     if (inputs === null) return null;
     const sql = found.text
@@ -149,9 +158,9 @@ function dealtInputs(
 ): DealtInput[] | null {
   const out: DealtInput[] = [];
   for (const [i, input] of inputs.entries()) {
-    const { of: origin, shared } = origins[i]!;
-    if (origin === null || shared || !('entry' in origin)) return null;
-    const { name } = columns.get(keyOf(origin.table!))!;
+    const { of: origin } = origins[i]!;
+    if (origin === null || !('entry' in origin)) return null;
+    const { name } = columns.get(origin.entry)!;
     const column = origin.relation.columns.find((own) => own.name === name);
     if (column === undefined || !input.columns.includes(name)) return null;
     if (!column.deterministicCollation || byValue.refusal(column.type) !== null) return null;
@@ -186,7 +195,7 @@ function standInsOf(
   for (const [i, input] of inputs.entries()) {
     const origin = origins[i]!.of as Occurrence;
     const name = nameOf(i);
-    const keyColumns = [columns.get(keyOf(origin.table!))!.name];
+    const keyColumns = [columns.get(origin.entry)!.name];
     const table: Table = {
       type: 'sharded',
       keyspace,

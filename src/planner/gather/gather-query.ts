@@ -48,7 +48,7 @@ export function gatherQuery(
   context.constants.dependOnAll();
   // What shards answer alone would tell numbers of their own.
   const pushes = analysis.systemColumn === null;
-  const gathering = new Gathering(tables, home, pushes, analysis, context);
+  const gathering = new Gathering(tables, home, { pushes, shares: true }, analysis, context);
   const final = gathering.text(statement, context);
   const inputs = withValueLinks(gathering.inputs, gathering.origins);
   const readsInPlace = isReadOnce(inputs, tables, home, analysis);
@@ -62,15 +62,20 @@ export interface TableInputs {
   readonly origins: readonly Origin[];
 }
 
-/** The same with nothing but the tables that `holds` denies in their own places. Throws Refused as above. */
+/**
+ * The same with nothing but the tables that `holds` denies in their own places. Throws Refused as above.
+ * @param shares whether tables that are read alike are one input
+ */
 export function tableInputs(
   statement: SelectStmt,
   home: Home,
+  shares: boolean,
   analysis: Analysis,
   context: StatementContext,
 ): TableInputs {
   refuseEffects(analysis, null);
-  const gathering = new Gathering(tablesOf(analysis), home, false, analysis, context);
+  const ways = { pushes: false, shares };
+  const gathering = new Gathering(tablesOf(analysis), home, ways, analysis, context);
   const text = gathering.text(statement, context);
   return { text, inputs: gathering.inputs, origins: gathering.origins };
 }
@@ -87,9 +92,16 @@ function isReadOnce(
     analysis.correlated.size === 0 &&
     analysis.levels.every((level) => !level.recursive) &&
     tables.system.length === 0 &&
-    others.every(({ table }) => !home.holds(table!)) &&
+    others.every(({ table, entry }) => !home.holds(table!, entry)) &&
     inputs.every(({ primaryKey, lookups }) => primaryKey === null && lookups === undefined)
   );
+}
+
+interface Ways {
+  /** Queries in the statement may be inputs, where shards answer them alone. */
+  readonly pushes: boolean;
+  /** Tables that are read alike are one input. */
+  readonly shares: boolean;
 }
 
 /** The inputs of one statement, found while its text, and those of views in it, are put together. */
@@ -99,24 +111,21 @@ class Gathering {
   readonly origins: Origin[] = [];
   readonly #tables: Tables;
   readonly #home: Home;
-  readonly #pushes: boolean;
+  readonly #ways: Ways;
   readonly #analysis: Analysis;
   readonly #context: StatementContext;
 
-  /**
-   * @param pushes whether queries in it may be inputs, where shards answer them alone
-   * @param context of the statement itself, which the literals of shard keys are in
-   */
+  /** @param context of the statement itself, which the literals of shard keys are in */
   constructor(
     tables: Tables,
     home: Home,
-    pushes: boolean,
+    ways: Ways,
     analysis: Analysis,
     context: StatementContext,
   ) {
     this.#tables = tables;
     this.#home = home;
-    this.#pushes = pushes;
+    this.#ways = ways;
     this.#analysis = analysis;
     this.#context = context;
   }
@@ -126,7 +135,7 @@ class Gathering {
     const analysis = this.#analysis;
     const text = new StatementText(context);
     const search = { tables: this.#tables, home: this.#home, text, analysis, context };
-    const pushed = this.#pushes ? pushedQueries(select, search) : [];
+    const pushed = this.#ways.pushes ? pushedQueries(select, search) : [];
     const skip = new Set(pushed.map((query) => query.select));
     for (const { input, place, level } of pushed) {
       const pieces = ['SELECT * FROM ', this.#add(input, level), ` AS ${INPUT_ALIAS}`];
@@ -150,11 +159,12 @@ class Gathering {
     if (view !== undefined) {
       const below = levelsBelow(view.level, this.#analysis);
       return [...this.#tables.sharded, ...this.#tables.reference, ...this.#tables.unsharded].some(
-        ({ entry, table }) => below.has(entry.level) && !this.#home.holds(table!),
+        ({ entry, table }) => below.has(entry.level) && !this.#home.holds(table!, entry),
       );
     }
-    const table = this.#analysis.ranges.get(range)?.table ?? null;
-    return table !== null && !this.#home.holds(table);
+    const occurrence = this.#analysis.ranges.get(range);
+    const table = occurrence?.table ?? null;
+    return table !== null && !this.#home.holds(table, occurrence!.entry);
   }
 
   /** What stands in the place of a table or view. */
@@ -198,9 +208,11 @@ class Gathering {
     return withTableOids(this.#add(input, occurrence), input);
   }
 
-  /** Tables that are read alike share one input. */
+  /** Where inputs may be shared, tables that are read alike have one. */
   #add(input: GatherInput, of: Origin['of']): { readonly kind: 'input'; readonly input: number } {
-    const known = this.inputs.findIndex((other) => isSame(other, input, this.#context));
+    const known = this.#ways.shares
+      ? this.inputs.findIndex((other) => isSame(other, input, this.#context))
+      : -1;
     if (known < 0) {
       this.origins.push({ of, shared: false });
       return { kind: 'input', input: this.inputs.push(input) - 1 };

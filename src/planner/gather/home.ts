@@ -1,6 +1,6 @@
 import type { Keyspace, Table } from '../../keyspace/topology.js';
 import type { Analysis } from '../analysis.js';
-import type { Occurrence } from '../model.js';
+import type { Entry, Occurrence } from '../model.js';
 import type { Tables } from '../placement.js';
 import type { ShardSelector } from '../plan.js';
 import { refuse } from '../refusals.js';
@@ -8,10 +8,10 @@ import { refuse } from '../refusals.js';
 /** Rows of a table whose size is not known, on each of its shards. */
 export const ROWS_UNKNOWN = 10_000;
 
-/** Where the final statement runs, and which tables are there with all of their rows. */
+/** Where the final statement runs, and which tables are there with all rows that it needs where they stand. */
 export interface Home {
   readonly shards: ShardSelector;
-  readonly holds: (table: Table) => boolean;
+  readonly holds: (table: Table, entry: Entry) => boolean;
 }
 
 /**

@@ -135,7 +135,7 @@ function shardsOf(
   const keyspaces = new Set(users.map(({ table }) => table!.keyspace));
   const [keyspace] = keyspaces;
   if (keyspaces.size !== 1 || inside(tables.system).length > 0) return null;
-  if (users.every(({ table }) => home.holds(table!))) return null;
+  if (users.every(({ table, entry }) => home.holds(table!, entry))) return null;
   if (sharded.length === 0) return wholeShard(keyspace!);
   // The order of rows is lost when those of several shards come together.
   if ([...below].some((member) => member.ordered)) return null;

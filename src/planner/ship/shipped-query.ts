@@ -116,7 +116,7 @@ function attempt(
   try {
     const shards = { kind: 'all', keyspace } as const;
     const home = { shards, holds: (table: Table) => !shipped.has(keyOf(table)) };
-    const found = tableInputs(statement, home, analysis, context);
+    const found = tableInputs(statement, home, true, analysis, context);
     const standIns = standInsOf(found, keyspace);
     if (standIns === null) return null;
     const sql = found.text
