@@ -44,7 +44,7 @@ const dealt = [
   'SELECT count(*), count(l.id), sum(r.id) FROM lefts l FULL JOIN rights r ON r.n = l.n AND l.id > r.id',
   'SELECT n, l.id, r.id FROM lefts l FULL JOIN (SELECT n, id FROM rights) r USING (n) ORDER BY 1 DESC, 2, 3 LIMIT 9',
   'SELECT count(*), sum(a.id - b.id) FROM lefts a JOIN lefts b ON a.k = b.n',
-  'SELECT count(*), sum(a.id - b.id) FROM lefts a JOIN lefts b ON a.k = b.k AND a.id < b.id + 90',
+  'SELECT count(*), sum(a.n - b.id) FROM lefts a JOIN lefts b ON a.k = b.k AND a.n < b.id + 90',
   'SELECT n, count(*) FROM lefts NATURAL JOIN (SELECT n, d FROM rights) x GROUP BY n ORDER BY n NULLS FIRST LIMIT 5',
 ] as const;
 
