@@ -35,7 +35,7 @@ export function sourceQuery(text: string, params: Params, context: StatementCont
   return { sql, literals, plan };
 }
 
-/** A statement that was made of another one, with what it is planned in. The other plan then serves one set of literals. */
+/** A statement that was made of another one, with what it is planned in. The other plan serves its literals alone. */
 export function madeStatement(
   sql: Buffer,
   context: StatementContext,
