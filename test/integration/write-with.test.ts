@@ -204,6 +204,18 @@ describe('WITH queries that delete rows which others refer to', () => {
     ],
   ])('beside other tables: %s', same);
 
+  test.each<Statement>([
+    [
+      'WITH i AS (DELETE FROM items WHERE order_id < 9 RETURNING *), o AS (DELETE FROM orders WHERE id < 9 RETURNING *) SELECT (SELECT count(*) FROM i), (SELECT count(*) FROM o)',
+    ],
+    [
+      `WITH i AS (DELETE FROM items WHERE order_id IN (SELECT id FROM orders WHERE note > 'n5') RETURNING *), o AS (DELETE FROM orders WHERE note > 'n5' RETURNING *) INSERT INTO events SELECT customer, id, note FROM o`,
+    ],
+    [
+      'WITH e AS (DELETE FROM events WHERE n IN (SELECT balance - 95 FROM accounts) RETURNING n), a AS (UPDATE accounts SET balance = 0 RETURNING id) SELECT (SELECT count(*) FROM e), (SELECT count(*) FROM a)',
+    ],
+  ])('behind what changes or reads those that refer to them: %s', same);
+
   test('not beside those that would be deleted with them', async () => {
     await refused(
       'WITH d AS (DELETE FROM orders WHERE id < 6 RETURNING id) DELETE FROM items USING d WHERE items.order_id = d.id',

@@ -60,6 +60,8 @@ export class DmlForms {
       () => this.#removals(),
       () => this.#withs(),
       () => this.#withs(),
+      () => this.#beside(),
+      () => this.#beside(),
       () => this.#merge(),
       () => this.#merge(),
       () => this.#plain(),
@@ -359,6 +361,44 @@ export class DmlForms {
         `WITH b AS (DELETE FROM plain WHERE ${this.#where('id')} RETURNING *) DELETE FROM pets USING b WHERE b.id = pets.num RETURNING pets.owner, b.id`,
       () =>
         `WITH x AS (SELECT max(num) AS m FROM pets) INSERT INTO plain SELECT ${at} + m, 'x', m FROM x WHERE m IS NOT NULL ON CONFLICT (id) DO UPDATE SET v = plain.v || 'y' RETURNING id, v`,
+    ])();
+  }
+
+  /** Parts that change one table, reference tables, or what others refer to. */
+  #beside(): string {
+    const dice = this.#dice;
+    const at = dice.between(40, 400);
+    return dice.pick([
+      () =>
+        `WITH a AS (UPDATE owners SET n = n - 1 WHERE id = ${this.#key()} RETURNING id, n), b AS (UPDATE owners SET n = n + 1 WHERE id IN (${this.#key()}, ${this.#key()}) RETURNING id, n) SELECT a.id, b.id, a.n, b.n FROM a FULL JOIN b ON false`,
+      () =>
+        `WITH a AS (UPDATE docs SET s = s - 1 WHERE id = ${this.#key()} RETURNING s) UPDATE docs SET s = docs.s + 1 FROM a WHERE docs.id = ${this.#key()} AND a.s >= 0 RETURNING docs.id, docs.s, a.s`,
+      () =>
+        `WITH d AS (DELETE FROM docs WHERE ${this.#where('docs.id')} RETURNING id, s, j) INSERT INTO docs (id, s, j) SELECT id + ${at}, s, j FROM d RETURNING id, s, total`,
+      () =>
+        `WITH d AS (DELETE FROM docs WHERE ${this.#where('docs.id')} RETURNING *) INSERT INTO docs (id, s, flag) SELECT id, 3, flag FROM d`,
+      () =>
+        `WITH u AS (UPDATE docs SET s = 2 WHERE ${this.#where('docs.id')} RETURNING id) INSERT INTO docs (id, s) SELECT x, 1 FROM generate_series(${at}, ${at + 3}) x WHERE x NOT IN (SELECT id FROM u) ORDER BY x RETURNING id`,
+      () =>
+        `WITH d AS (DELETE FROM logs WHERE ${this.#where('k')} RETURNING *) INSERT INTO logs SELECT k + ${dice.between(0, 30)}, day, msg, n FROM d RETURNING k, day`,
+      () =>
+        `WITH d AS (DELETE FROM pets WHERE ${this.#where('owner')} RETURNING *), i AS (INSERT INTO pets SELECT owner, num + ${at}, name FROM d RETURNING num) SELECT count(*), min(num) FROM i`,
+      () =>
+        `WITH c AS (UPDATE kinds SET label = label || 'x' WHERE id = ${this.#int(0, 7)} RETURNING *) SELECT c.id, c.label, o.id, (SELECT count(*) FROM kinds WHERE label LIKE '%x') FROM c LEFT JOIN owners o ON o.kind = c.id`,
+      () =>
+        `WITH c AS (INSERT INTO kinds VALUES (${this.#int(6, 9)}, 'n${at}') ON CONFLICT (id) DO NOTHING RETURNING id) INSERT INTO plain (id, v) SELECT id + ${at}, 'kind' FROM c ON CONFLICT DO NOTHING RETURNING *`,
+      () =>
+        `WITH d AS (DELETE FROM owners WHERE ${this.#where('id')} RETURNING *) INSERT INTO plain (id, v) SELECT id + ${at}, label FROM d ON CONFLICT DO NOTHING RETURNING id`,
+      () =>
+        `WITH p AS (DELETE FROM pets WHERE ${this.#where('owner')} RETURNING owner), o AS (DELETE FROM owners WHERE ${this.#where('id')} RETURNING id) SELECT (SELECT count(*) FROM p), (SELECT sum(id) FROM o)`,
+      () =>
+        `WITH e AS (UPDATE docs SET s = 4 WHERE id IN (SELECT owner FROM pets WHERE num > ${this.#int(0, 40)}) RETURNING id), p AS (DELETE FROM pets WHERE ${this.#where('owner')} RETURNING num) SELECT (SELECT count(*) FROM e), (SELECT count(*) FROM p)`,
+      () =>
+        `WITH d AS (DELETE FROM owners WHERE ${this.#where('id')} RETURNING id, n) SELECT d.id, l.day FROM d JOIN logs l ON l.k = d.id`,
+      () =>
+        `MERGE INTO pets t USING (SELECT s AS k, min(id) AS v FROM docs GROUP BY s) s ON t.num = s.k WHEN MATCHED AND s.v > ${this.#int()} THEN UPDATE SET weight = s.v WHEN MATCHED THEN DELETE RETURNING merge_action(), t.owner, t.num, s.v`,
+      () =>
+        `MERGE INTO logs t USING plain s ON t.day = s.id WHEN MATCHED THEN UPDATE SET msg = s.v, n = t.n + ${this.#int()} RETURNING t.k, t.msg, s.id`,
     ])();
   }
 

@@ -46,6 +46,7 @@ export function changingCtes(
   const references = new References(ctes, main, analysis);
   const changing: ChangingCte[] = [];
   const consumed = new Set<CommonTableExpr>();
+  /** The last one first. */
   const groups: CommonTableExpr[][] = [];
   for (const cte of ctes.toReversed()) {
     if (!analysis.changes.has(cte) || consumed.has(cte)) continue;
@@ -62,7 +63,12 @@ export function changingCtes(
     const elsewhere = analysis.occurrences.filter(({ entry }) => !inside.has(entry.level));
     const reads = ({ entry }: Occurrence): boolean =>
       readsBefore && isNamed(entry, analysis) && !levels.some((other) => other.has(entry.level));
-    const others = elsewhere.filter((other) => other.written || !reads(other));
+    // What comes in front of it has seen and done all it has to.
+    const earlier = levels.slice(at + 1);
+    const others = elsewhere.filter(
+      (other) =>
+        (other.written || !reads(other)) && !earlier.some((done) => done.has(other.entry.level)),
+    );
     return refuseSeen(own, inside, others, analysis);
   });
   return { changing, consumed: [...consumed], apart };
