@@ -137,12 +137,13 @@ function noteServerCode(analysis: Analysis): void {
     }
   }
   for (const { table, written, relation } of analysis.occurrences) {
-    const runsCode = table?.keyspace.sharded === false && written && relation.hasTriggersOrRules;
-    if (!runsCode) continue;
+    if (table?.keyspace.sharded !== false || !written) continue;
+    const reason = hiddenWrite(relation, table, names);
+    if (reason !== null) {
+      names.hidden ??= { subject: `a write to table "${relation.name}"`, reason };
+    }
+    if (!relation.hasTriggersOrRules) continue;
     touched.add('nextval');
     if (notifies(relation)) touched.add('notify');
-    const hidden = hiddenWrite(relation, table, names);
-    if (hidden !== null)
-      names.hidden ??= { subject: `a write to table "${relation.name}"`, reason: hidden };
   }
 }

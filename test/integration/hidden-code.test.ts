@@ -60,6 +60,11 @@ const schema = [
   'CREATE TABLE settings (key text PRIMARY KEY)',
   `CREATE TRIGGER logs AFTER INSERT ON settings FOR EACH ROW EXECUTE FUNCTION logs('notes')`,
   'CREATE TABLE wrong (key text PRIMARY KEY)',
+  'CREATE TABLE details (key text REFERENCES settings ON DELETE CASCADE)',
+  `CREATE FUNCTION counts() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
+  'CREATE TRIGGER counts AFTER DELETE ON details FOR EACH ROW EXECUTE FUNCTION counts()',
+  `CREATE OR REPLACE FUNCTION counts() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM 1 FROM orders; RETURN NULL; END'`,
   `CREATE TRIGGER logs AFTER INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION logs('orders')`,
 ];
 
@@ -67,7 +72,7 @@ beforeAll(async () => {
   scene = await openScene(
     'hidden_code',
     {
-      main: { notes: {}, jobs: {}, settings: {}, wrong: {} },
+      main: { notes: {}, jobs: {}, settings: {}, details: {}, wrong: {} },
       shop: { orders: { shard_key: 'id', vindex: 'by_key' }, countries: { type: 'reference' } },
     },
     schema,
@@ -156,6 +161,17 @@ describe('the statement fails where it meets tables whose rows are elsewhere', (
     [`INSERT INTO wrong VALUES ('a')`, 'uses table "orders" of keyspace "shop"'],
   ])('%s', async (sql, reason) => {
     await scene.comparison.expectRefused(sql, undefined, reason);
+  });
+
+  test('by rows that go with others', async () => {
+    await scene.comparison.expectSame(`INSERT INTO settings VALUES ('c'), ('d')`);
+    await scene.databases.query('main', `INSERT INTO details VALUES ('c')`);
+    await scene.comparison.expectSame(`DELETE FROM settings WHERE key = 'd'`);
+    await scene.comparison.expectRefused(
+      `DELETE FROM settings WHERE key = 'c'`,
+      undefined,
+      'uses table "orders" of keyspace "shop"',
+    );
   });
 
   test('and nothing is left of it', async () => {

@@ -95,7 +95,7 @@ export function hiddenProblem(trigger: TriggerFunction, table: Table, names: Nam
 
 /**
  * Why a write to an unsharded table may touch more than its words and triggers tell, as the end of a sentence about it;
- * null: it does not.
+ * null: it does not. Deleted rows may take those with them that refer to them.
  */
 export function hiddenWrite(
   relation: CatalogRelation,
@@ -103,18 +103,23 @@ export function hiddenWrite(
   names: Names,
   seen = new Set<CatalogRelation>(),
 ): string | null {
+  const isFirst = seen.size === 0;
   seen.add(relation);
-  if (relation.triggers === undefined) return `runs rules of table "${relation.name}"`;
-  for (const { function: called } of relation.triggers) {
-    const hidden = hiddenReach(called, table, names);
+  if (relation.hasTriggersOrRules && relation.triggers === undefined) {
+    return `runs rules of table "${relation.name}"`;
+  }
+  const next = (relation.referencedBy ?? []).map((name) => names.catalog.relations.get(name));
+  for (const { function: called } of relation.triggers ?? []) {
+    // Of the written table itself that is a reason to refuse the statement.
+    const elsewhere = isFirst ? null : relationsElsewhere(called, table, names);
+    const hidden = elsewhere ?? hiddenReach(called, table, names);
     if (hidden !== null) return `runs trigger function "${called.name}", which ${hidden}`;
-    for (const name of namesIn(called) ?? []) {
-      for (const next of relationsNamed(names.catalog, name)) {
-        if (seen.has(next) || !next.hasTriggersOrRules) continue;
-        const further = hiddenWrite(next, table, names, seen);
-        if (further !== null) return further;
-      }
-    }
+    for (const name of namesIn(called) ?? []) next.push(...relationsNamed(names.catalog, name));
+  }
+  for (const further of next) {
+    if (further === undefined || seen.has(further)) continue;
+    const hidden = hiddenWrite(further, table, names, seen);
+    if (hidden !== null) return hidden;
   }
   return null;
 }
