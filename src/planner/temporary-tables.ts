@@ -3,9 +3,8 @@ import { Tokens } from '../sql/tokens.js';
 import type { Analysis } from './analysis.js';
 import { bodyOf, kindOf, selectOf, stringsOf } from './ast.js';
 import { madeStatement } from './distribute/source-query.js';
-import { withModifiers } from './kept-modifiers.js';
 import { Entry, type Level } from './model.js';
-import type { FinalPiece, Plan, RoutePlan } from './plan.js';
+import type { FinalPiece, GatherInput, Plan, RoutePlan } from './plan.js';
 import { routePlan } from './plans.js';
 import { analyseQuery } from './queries.js';
 import { refuse } from './refusals.js';
@@ -147,7 +146,13 @@ export function planCreateTableAs(
     ...gather.final,
     ` ${tokens.text(to, end)}`,
   ];
-  return { ...plan, many: { kind: 'gather', gather: { ...gather, final } } };
+  const inputs = gather.inputs.map(inTable);
+  return { ...plan, many: { kind: 'gather', gather: { ...gather, inputs, final } } };
+}
+
+/** A table of the query's own has the domains, modifiers and collations of its columns, as the new table will have. */
+function inTable({ collations: _, ...input }: GatherInput): GatherInput {
+  return { ...input, defaultCollations: false };
 }
 
 /** In front of WITH DATA or WITH NO DATA. */
@@ -217,11 +222,7 @@ function planIntoTemporary(select: SelectStmt, context: StatementContext, name: 
       'Create the table first, then use INSERT ... SELECT.',
     );
   }
-  const plan = routePlan('ddl', true, route);
-  if (route.many.kind !== 'gather') return plan;
-  const { gather } = route.many;
-  const final = withModifiers(gather.final, select, level, analysis);
-  return { ...plan, many: { kind: 'gather', gather: { ...gather, final } } };
+  return routePlan('ddl', true, route);
 }
 
 function newRelation(name: string): Parameters<Analysis['names']['tableOf']>[0] {

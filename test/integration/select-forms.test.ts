@@ -296,6 +296,7 @@ describe('whole rows of tables that are brought together, wherever they stand', 
   suite.answered([
     `SELECT u.id, ev ${joined} ORDER BY ev, u LIMIT 9`,
     `SELECT ev, count(*) ${joined} GROUP BY ev ORDER BY ev`,
+    `SELECT ev.*::events AS x, count(*) ${joined} GROUP BY ev.* ORDER BY ev.*`,
     `SELECT u.id, CASE WHEN ev.seq > 2 THEN ev END ${joined} ORDER BY u.id, ev`,
     `SELECT DISTINCT ev ${joined} WHERE u.a > 0 ORDER BY ev`,
     `SELECT array_agg(ev ORDER BY ev) ${joined} WHERE u.a = 2`,

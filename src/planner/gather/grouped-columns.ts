@@ -1,6 +1,6 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import type { Analysis, Place } from '../analysis.js';
-import { columnRefOf } from '../ast.js';
+import { columnRefOf, isStar } from '../ast.js';
 import { clauseItem, outputExpression } from '../clause-items.js';
 import { bareColumn } from '../expressions.js';
 import type { Entry, Level, Variable } from '../model.js';
@@ -59,8 +59,8 @@ function meaningOf(
     item.kind === 'output' ? outputExpression(item.index, select, level) : item.node;
   if (expression === null) return 'unclear';
   const reference = columnRefOf(expression);
-  if (reference === null || analysis.wholeRows.get(reference)?.isCertain === true) {
-    return 'expression';
-  }
+  if (reference === null) return 'expression';
+  const isRow = isStar(expression) || analysis.wholeRows.get(reference)?.isCertain === true;
+  if (isRow) return 'expression';
   return bareColumn(expression, place, analysis) ?? 'unclear';
 }
