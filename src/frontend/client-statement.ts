@@ -65,11 +65,11 @@ export interface Portal {
   readonly name: string;
   /** Null: an SQL cursor. */
   readonly statement: ClientStatement | null;
-  readonly plan: Plan;
+  plan: Plan;
   /** The backend that holds the real portal; null: the session runs the plan itself at Execute. */
   readonly backend: BackendConnection | null;
   /** For a portal of several shards: where it runs, and the Bind message to repeat there. */
-  readonly shards: readonly Shard[];
+  shards: readonly Shard[];
   readonly bind: Buffer | null;
   /** When it was made, as milliseconds since 1970, if it has a name; else 0. */
   readonly madeAt: number;

@@ -43,7 +43,7 @@ export class ExtendedQuery {
   private readonly session: Session;
   readonly sqlStatements: SqlStatements;
   readonly statements: ClientStatements;
-  private readonly factory: StatementFactory;
+  readonly factory: StatementFactory;
   readonly portals = new Portals();
   readonly pipeline: Pipeline;
   private readonly parses: ParseQueue;

@@ -13,11 +13,12 @@ import { StoredRows } from '../executor/portal/stored-rows.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import { assert } from '../util/assert.js';
 import type { ClientStatement, Portal, PortalResult } from './client-statement.js';
 import { BoundAnswer } from './bound-answer.js';
 import { runLocal } from './local-commands.js';
-import type { ParseQueue } from './parse-queue.js';
-import type { ShardPlan } from './shard-choice.js';
+import { onlyPlan, type ParseQueue } from './parse-queue.js';
+import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
 import type { Pipeline } from './pipeline.js';
 import { countRoute, countRun } from './route-metrics.js';
 import { statementRun } from './run-choice.js';
@@ -29,6 +30,8 @@ import { startOperation, type Opened, type StatementRun } from './statement-run.
 interface PendingRun {
   readonly portal: Portal;
   readonly run: StatementRun;
+  /** It has got all its backends: from then on it goes its way. */
+  readonly leased: boolean;
   /** Who gets its rows; null: the client. */
   readonly stored: StoredRows | null;
   /** Null: the client knows that the portal is bound. */
@@ -167,10 +170,11 @@ export class PortalRunner {
     for (;;) {
       const pending = this.pendingOf(portal, rowsMax);
       if (pending === null) return false;
-      const { run, stored, bound } = pending;
+      const { run } = pending;
       assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
+      this.pending = { ...pending, leased: true };
       const needsTypes = run.needsTypes && statement.planned.paramCount > 0;
       if (needsTypes && statement.inferredTypes === null) {
         this.inferTypes(statement, backends[0]!);
@@ -186,24 +190,33 @@ export class PortalRunner {
         this.start(portal, rowsMax, backends, types);
         return true;
       }
-      this.pending = { portal, run: prepared, stored, bound };
+      this.pending = { ...pending, run: prepared, leased: true };
     }
   }
 
-  /** The run of a portal, the same one for as long as it waits; null: wait for its shards. */
+  /**
+   * The run of a portal, the same one once it has its backends; null: wait for its shards. Until then they are found
+   * anew behind each wait in a line, where they may have changed: a PAUSE may have lasted while rows moved.
+   */
   private pendingOf(portal: Portal, rowsMax: number): PendingRun | null {
-    const { session, pending } = this;
-    if (pending?.portal === portal) return pending;
+    const { session } = this;
+    const kept = this.pending?.portal === portal ? this.pending : null;
+    if (kept?.leased === true) return kept;
+    if (this.isOutdated(portal)) {
+      if (!this.planAgain(portal)) return null;
+    } else if (kept !== null && !session.planning.planner.movesKeys) return kept;
     const plan = portal.plan as ShardPlan;
     const { bind } = portal;
     const statement = portal.statement!;
-    // COPY has no rows to be counted.
-    const stored = rowsMax === 0 || copies(plan) ? null : new StoredRows(this.memoryBytesMax);
-    const bound = this.parses.takeBound(portal) ? new BoundAnswer(session, portal.name) : null;
     const { source } = session;
     source.pointAt(statement.text, statement.literals, null);
     if (bind !== null) source.readValues(bind);
     if (!session.planning.lookups.ready(plan)) return null;
+    // COPY has no rows to be counted.
+    const counts = rowsMax !== 0 && !copies(plan);
+    const stored = kept?.stored ?? (counts ? new StoredRows(this.memoryBytesMax) : null);
+    const isBound = this.parses.takeBound(portal);
+    const bound = kept?.bound ?? (isBound ? new BoundAnswer(session, portal.name) : null);
     const run = statementRun(session, {
       plan,
       text: statement.text,
@@ -216,8 +229,30 @@ export class PortalRunner {
       endsWithSync: false,
     });
     session.planning.lookups.clear();
-    this.pending = { portal, run, stored, bound };
+    this.pending = { portal, run, leased: false, stored, bound };
     return this.pending;
+  }
+
+  /** A reload has come since it was bound. */
+  private isOutdated({ statement, shards }: Portal): boolean {
+    const { planning, context } = this.session;
+    const { topology } = context.config;
+    return (
+      statement!.planned.topologyVersion !== planning.planner.topologyVersion ||
+      shards.some((shard) => topology.shards[shard.index] !== shard)
+    );
+  }
+
+  /** False: wait. Throws SqlError where its statement is refused now. */
+  private planAgain(portal: Portal): boolean {
+    const statement = portal.statement!;
+    if (!this.session.extended.factory.refresh(statement)) return false;
+    const plan = onlyPlan(statement.planned);
+    if (plan.kind === 'refuse') throw refusalError(plan.refusal);
+    assert(isShardPlan(plan), 'a statement runs on shards under every topology');
+    portal.plan = plan;
+    portal.shards = [];
+    return true;
   }
 
   private inferTypes(statement: ClientStatement, backend: BackendConnection): void {

@@ -49,6 +49,8 @@ interface Script {
   filled: Filled | null;
   /** The statement at `index` where it runs on shards, while it waits for something. */
   run: StatementRun | null;
+  /** That has got all its backends: from then on it goes its way. */
+  leased: boolean;
   /** That statement where it is EXECUTE. */
   execution: Execution | null;
   /** Outcome of the statement at `index`; null while it has not run. */
@@ -152,6 +154,7 @@ export class SimpleQuery {
       made: this.filled,
       filled: null,
       run: null,
+      leased: false,
       execution: null,
       outcome: null,
       tag: null,
@@ -357,22 +360,30 @@ export class SimpleQuery {
     );
   }
 
-  /** Plans the text again where an earlier statement of it has changed what names mean; false: wait. */
+  /**
+   * Plans the text again where an earlier statement of it has changed what names mean, or a reload where rows are;
+   * false: wait. Where rows are is asked again behind each wait in a line: a PAUSE may have lasted while they moved.
+   */
   private planAnew(script: Script): boolean {
     const { planning, literals, catalogStale, pins } = this.session;
     if (pins.unread && !pins.read()) return false;
     const { searchPathKey, overlay } = planning;
     const current = script.planned;
+    const { planner } = planning;
+    const isReloaded = !script.leased && current.topologyVersion !== planner.topologyVersion;
+    if (!script.leased && (isReloaded || planner.movesKeys)) script.run = null;
     const isLocal = current.statements[script.index]!.plan.kind === 'local';
     const sameSchema =
       !catalogStale ||
       isLocal ||
       (!overlay.isStale && current.catalogVersion === overlay.planner.catalogVersion);
-    if (script.searchPathKey === searchPathKey && sameSchema) return true;
+    if (script.searchPathKey === searchPathKey && sameSchema && !isReloaded) return true;
     const { text } = script;
     const planned = planning.plan(text, 0, text.length, NO_TYPES, literals);
     if (planned === null) return false;
     script.planned = planned;
+    script.execution = null;
+    if (script.filled !== null) script.filled.plan = null;
     script.searchPathKey = searchPathKey;
     return true;
   }
@@ -449,6 +460,7 @@ export class SimpleQuery {
       assertMayUse(session, run.shards, plan, run.writers);
       const backends = session.leaseAll(run.shards);
       if (backends === null) return false;
+      script.leased = true;
       const staysOpen = !endsWithSync || run.leavesOpen === true;
       if (staysOpen) for (const backend of backends) script.open.add(backend);
       const prepared = run.prepare(backends, paramTypes, (error) => {
@@ -474,6 +486,7 @@ export class SimpleQuery {
     const count = countRun(session.context.metrics, plan, run);
     noteRun(session, plan, run, backends);
     script.run = null;
+    script.leased = false;
     script.execution = null;
     run.start(backends, paramTypes, (outcome) => {
       count(outcome);

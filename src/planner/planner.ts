@@ -104,6 +104,11 @@ export class Planner {
     }
   }
 
+  /** Keys may get other shards while the topology stays: there are directories. */
+  get movesKeys(): boolean {
+    return this.#topology.directories.length > 0;
+  }
+
   get topologyVersion(): number {
     return this.#topology.version;
   }

@@ -305,6 +305,35 @@ describe('MOVE', () => {
     expect(audit.rows.filter(({ wrong }) => wrong !== '0')).toEqual([]);
   });
 
+  test('of rows for which statements wait in a PAUSE: these go where the rows are then', async () => {
+    const places = await whereabouts('orders');
+    const [from] = places.get('t4')!;
+    const far = [...places].find(([, [shard]]) => shard !== from)![0];
+    const to = shards.find((shard) => shard !== from && shard !== places.get(far)![0])!;
+    const keys = ['t4', far];
+    const counted = 'SELECT count(*)::int AS n FROM orders WHERE tenant';
+    const { rows: counts } = await client.query(`${counted} = ANY ($1)`, [keys]);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => connectPg(scene.proxy.url)));
+    await admin.query('PAUSE');
+    const [one, two, three, four] = clients as [pg.Client, pg.Client, pg.Client, pg.Client];
+    const found = [
+      one.query(`${counted} IN ('t4', '${far}')`),
+      two.query(`${counted} = ANY ($1)`, [keys]),
+    ];
+    const changed = [
+      three.query(`UPDATE orders SET total = total WHERE tenant IN ('t4', '${far}')`),
+      four.query(`UPDATE notes SET note = note WHERE tenant = 't4'`),
+    ];
+    await admin.query(`MOVE orders 't4' TO ${to}`);
+    await admin.query('RESUME');
+    for (const answer of found) expect((await answer).rows).toEqual(counts);
+    expect((await changed[0])!.rowCount).toBe((counts[0] as { n: number }).n);
+    expect((await changed[1])!.rowCount).toBeGreaterThan(0);
+    await three.query(`INSERT INTO orders VALUES ('t4', 900, 1), ('${far}', 901, 1)`);
+    await Promise.all(clients.map((own) => own.end()));
+    expect((await whereabouts('orders')).get('t4')).toEqual([to]);
+  });
+
   test('gives a key its shard before it has rows, where others are refused', async () => {
     await admin.query('MOVE closed 7 TO s3');
     await client.query('INSERT INTO closed VALUES (7, 1)');

@@ -358,11 +358,17 @@ describe('refused', () => {
 
 test('a tenant becomes hot while nobody works, and those that wait find their rows', async () => {
   const { comparison, databases, proxy } = scene;
-  const spread = async (): Promise<number> => {
-    const rows = await rowsPerShard(databases, 'orders WHERE tenant = 5');
-    return Object.values(rows).filter((count) => count > 0).length;
+  const shardsOf = async (tenant: number): Promise<string[]> => {
+    const rows = await rowsPerShard(databases, `orders WHERE tenant = ${tenant}`);
+    return Object.keys(rows).filter((shard) => rows[shard]! > 0);
   };
-  expect(await spread()).toBe(1);
+  const spread = async (): Promise<number> => (await shardsOf(5)).length;
+  const [home, ...more] = await shardsOf(5);
+  expect(more).toEqual([]);
+  let far = 3;
+  while ((await shardsOf(far))[0] === home) far++;
+  const counted = `SELECT count(*)::int AS n FROM orders WHERE tenant IN (5, ${far})`;
+  const { rows: counts } = await client.query<{ n: number }>(counted);
   const clients = await Promise.all(Array.from({ length: 6 }, () => connectPg(proxy.url)));
   await admin.query('PAUSE');
   const waiting = clients.map(async (own, i) => {
@@ -371,6 +377,18 @@ test('a tenant becomes hot while nobody works, and those that wait find their ro
     );
     return rows.map(({ id }) => Number(id));
   });
+  // Over several shards: as a Query, by Bind, and writes.
+  const wide = await Promise.all(Array.from({ length: 4 }, () => connectPg(proxy.url)));
+  const found = [
+    wide[0]!.query<{ n: number }>(counted),
+    wide[1]!.query<{ n: number }>('SELECT count(*)::int AS n FROM orders WHERE tenant = ANY ($1)', [
+      [5, far],
+    ]),
+  ].map(async (answer) => (await answer).rows);
+  const changed = [
+    wide[2]!.query(`UPDATE orders SET n = n WHERE tenant IN (5, ${far})`),
+    wide[3]!.query('UPDATE orders SET n = n WHERE tenant = ANY ($1)', [[5, far]]),
+  ].map(async (answer) => (await answer).rowCount);
   const config = readFileSync(proxy.configFile, 'utf8');
   const listed = config.replace(/("hot": \[\s*1,\s*2)/, '$1, 5');
   expect(listed).not.toBe(config);
@@ -379,7 +397,9 @@ test('a tenant becomes hot while nobody works, and those that wait find their ro
   for (const table of ['items', 'orders', 'visits']) await admin.query(`REPAIR ${table}`);
   await admin.query('RESUME');
   expect(await Promise.all(waiting)).toEqual(clients.map((_, i) => [2005 + 8 * i]));
-  await Promise.all(clients.map((own) => own.end()));
+  expect(await Promise.all(found)).toEqual([counts, counts]);
+  expect(await Promise.all(changed)).toEqual([counts[0]!.n, counts[0]!.n]);
+  await Promise.all([...clients, ...wide].map((own) => own.end()));
   expect(await spread()).toBe(4);
   await expectAllPlaced();
   for (const sql of [
