@@ -122,6 +122,12 @@ describe('an INSERT beside WITH queries that change its table', () => {
       'WITH d AS (DELETE FROM accounts WHERE id < 6 RETURNING *) INSERT INTO accounts SELECT id, balance + 1 FROM d',
     ],
     [
+      'WITH d (b, a) AS (DELETE FROM accounts WHERE id < 6 RETURNING balance, id) INSERT INTO accounts (id, balance) SELECT a, b + 1 FROM d',
+    ],
+    [
+      'WITH d (a, b) AS (DELETE FROM accounts WHERE id < 6 RETURNING id, balance) INSERT INTO accounts SELECT a + 30, b FROM d',
+    ],
+    [
       'WITH d AS (DELETE FROM items WHERE order_id < 9 RETURNING *) INSERT INTO items SELECT customer, order_id, no + 10 FROM d',
     ],
     [

@@ -1,7 +1,7 @@
 import type { ColumnRef, CommonTableExpr, Node, SelectStmt } from '@pgsql/types';
 import type { CatalogColumn } from '../../keyspace/catalog.js';
 import type { Analysis } from '../analysis.js';
-import { contains, stringOf } from '../ast.js';
+import { contains, stringOf, stringsOf } from '../ast.js';
 import { isReferenced } from '../foreign-keys.js';
 import type { OutputColumn, Occurrence } from '../model.js';
 import { typeNode } from '../type-names.js';
@@ -41,11 +41,12 @@ export function insertBesideChanges(
   const deleted: DeletedRows[] = [];
   for (const change of changes) {
     const cte = cteOf(change, analysis);
-    if (cte?.ctequery === undefined) return null;
+    // A view has names of its own.
+    if (cte?.ctequery === undefined || change.through !== undefined) return null;
     if (addsOnly(cte.ctequery) || keepsUnique(cte.ctequery, change)) continue;
     if (!('DeleteStmt' in cte.ctequery)) return null;
     if (relation.uniqueColumns?.length === 0) continue;
-    if (comesBack(change, rows)) {
+    if (comesBack(cte, change, rows)) {
       // What refers to a row would be gone with it, and must not be.
       if (isReferenced(relation)) return null;
       continue;
@@ -79,6 +80,7 @@ function keepsUnique(node: Node, { relation: { uniqueColumns, columns } }: Occur
 
 /** Whether the new rows are those that are deleted, each with its own unique values. */
 function comesBack(
+  cte: CommonTableExpr,
   change: Occurrence,
   { insertion: { query, columns }, statement }: InsertedRows,
 ): boolean {
@@ -90,9 +92,19 @@ function comesBack(
   return (change.relation.uniqueColumns ?? []).every((name) => {
     const given = query!.outputs[columns.indexOf(name)]?.variable;
     if (given?.entry !== entry) return false;
-    const output = change.entry.level.outputs.find((own) => own.name === given.name);
+    const place = toldNames(cte, change).indexOf(given.name);
+    const output = change.entry.level.outputs[place];
     return output !== undefined && isColumn(output, change, name);
   });
+}
+
+/** What the statement calls the columns of RETURNING. */
+function toldNames(
+  { aliascolnames }: CommonTableExpr,
+  { entry: { level } }: Occurrence,
+): readonly (string | null)[] {
+  const aliases = stringsOf(aliascolnames);
+  return level.outputs.map(({ name }, place) => aliases[place] ?? name);
 }
 
 function isColumn({ variable }: OutputColumn, { entry }: Occurrence, name: string): boolean {
@@ -101,22 +113,23 @@ function isColumn({ variable }: OutputColumn, { entry }: Occurrence, name: strin
 
 /** Null: RETURNING does not tell what makes rows unique, or lookups do. */
 function deletedRows(
-  { ctename: name = '', ctequery, aliascolnames }: CommonTableExpr,
+  cte: CommonTableExpr,
   change: Occurrence,
   { columns }: InsertedRows,
 ): DeletedRows | null {
+  const { ctename: name = '' } = cte;
   const { table, relation } = change;
   if (table?.type !== 'sharded' || table.lookups?.some(({ unique }) => unique) === true)
     return null;
-  if (aliascolnames !== undefined || looksAtNew(ctequery)) return null;
+  if (looksAtNew(cte.ctequery)) return null;
+  const names = toldNames(cte, change);
   const { outputs } = change.entry.level;
-  const keysOf = (names: readonly string[]): DeletedRows['keys'] =>
-    names.flatMap((key) => {
+  const keysOf = (wanted: readonly string[]): DeletedRows['keys'] =>
+    wanted.flatMap((key) => {
       const column = columns.find((given) => given.name === key);
-      const output = outputs.find((own) => isColumn(own, change, key));
-      const told = output?.name ?? null;
+      const told = names[outputs.findIndex((own) => isColumn(own, change, key))] ?? null;
       if (column === undefined || told === null) return [];
-      return outputs.filter((own) => own.name === told).length > 1 ? [] : [{ column, told }];
+      return names.filter((other) => other === told).length > 1 ? [] : [{ column, told }];
     });
   const { primaryKey, uniqueColumns = [] } = relation;
   const isOnly = uniqueColumns.every((column) => primaryKey?.includes(column) === true);

@@ -145,8 +145,9 @@ function refuseSeen(
   );
   for (const change of done) {
     const { relation } = change;
-    // What refers to its rows may be changed along with them.
-    const cascades = isReferenced(relation) && own.some((cte) => mayCascade(cte, relation));
+    // What refers to its rows may be changed along with them; a view has names of its own.
+    const isOpen = change.through !== undefined || own.some((cte) => mayCascade(cte, relation));
+    const cascades = isReferenced(relation) && isOpen;
     const along = cascades ? referringTables(relation, names) : NO_TABLES;
     for (const other of others) {
       const problem = seenProblem(relation, other.relation);
