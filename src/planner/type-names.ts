@@ -12,10 +12,14 @@ export function typeNode(type: number, catalog: Catalog): TypeName | null {
   return { names: path.map((sval) => ({ String: { sval } })), typemod: -1 };
 }
 
-/** The same as SQL. */
+/** The same as SQL; null also where its text cannot be read. */
 export function typeSql(type: number, catalog: Catalog): string | null {
+  if (unreadable.has(type)) return null;
   return typePath(type, catalog)?.map(quoteIdentifier).join('.') ?? null;
 }
+
+/** No value of these can be read from its text (PostgreSQL 18, pg_type.dat): record, record[]. */
+const unreadable: ReadonlySet<number> = new Set([2249, 2287]);
 
 /** Schema and name. */
 function typePath(type: number, { types }: Catalog): readonly string[] | null {
