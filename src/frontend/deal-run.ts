@@ -10,7 +10,7 @@ import { RouteKind } from '../metrics/metrics.js';
 import type { DealSpec } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
-import { GatherRun, isReadOnlyByDefault, mayPreferHashJoins } from './gather-run.js';
+import { GatherRun, mayPreferHashJoins } from './gather-run.js';
 import { learnInputs, madeOver, type LearntInputs, type MadeOver } from './learnt-inputs.js';
 import { openOver, readyOver, runOver, startOver, type OverRun } from './over-run.js';
 import type { Session } from './session.js';
@@ -31,7 +31,7 @@ const learntOf = new WeakMap<DealSpec, LearntInputs | null>();
 /** Shards prefer joins by hash to the end of their transaction; so nothing else may be in this one. */
 export function dealRun(session: Session, request: RunRequest, spec: DealSpec): StatementRun {
   const { work } = session;
-  const alone = !work.explicit && !session.isPart && !isReadOnlyByDefault(session);
+  const alone = !work.explicit && !session.isPart;
   const learnt = learntOf.get(spec);
   const travels = learnt !== null && (!hasTexts(learnt) || keepsTexts(session));
   if (alone && travels) return new DealRun(session, request, spec);

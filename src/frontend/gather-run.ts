@@ -206,7 +206,7 @@ export class GatherRun implements StatementRun {
 }
 
 /** Transactions of the session make no tables unless they say otherwise. */
-export function isReadOnlyByDefault({ settings }: Session): boolean {
+function isReadOnlyByDefault({ settings }: Session): boolean {
   return /^(on|t|y|1)/i.test(settings.get('default_transaction_read_only') ?? '');
 }
 

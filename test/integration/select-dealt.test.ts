@@ -113,6 +113,19 @@ test('a transaction sees what it has written itself', async () => {
   expect(answers[0]).toEqual(answers[1]);
 });
 
+test('a session that only reads is answered so too', async () => {
+  const both = [suite.proxy(), suite.oracle()];
+  const answers = await Promise.all(
+    both.map(async (session) => {
+      await session.must('SET default_transaction_read_only = on');
+      const { rows } = await session.run(dealt[0], 'simple', []);
+      await session.must('RESET default_transaction_read_only');
+      return rows;
+    }),
+  );
+  expect(answers[0]).toEqual(answers[1]);
+});
+
 test('an error of a row is the answer, and the session goes on', async () => {
   const failing = `SELECT count(*) ${JOIN} WHERE 1 / (l.id - 7) > -9`;
   const { error } = await suite.proxy().run(failing, 'simple', []);
