@@ -42,10 +42,20 @@ export class RepeatedCancel {
     return this.backends.some(({ alive, sink }) => alive && sink === this.sink);
   }
 
-  /** All have ended: goes on when no cancel is on its way any more, whoever sent it. */
+  /**
+   * All have ended: goes on when no cancel is on its way any more, whoever sent it. Not if the session has closed
+   * meanwhile: what it would send next came in front of another client's messages.
+   */
   settle(then: () => void): void {
     this.end();
-    whenAllDelivered(this.backends, then);
+    whenAllDelivered(this.backends, () => {
+      if (!this.isForsaken) then();
+    });
+  }
+
+  /** Some have gone back to their pools. */
+  private get isForsaken(): boolean {
+    return this.backends.some(({ alive, sink }) => alive && sink !== this.sink);
   }
 
   private end(): void {

@@ -80,9 +80,22 @@ export class Pipeline {
       this.waitFor(current);
       return false;
     }
+    this.assertLent(backend);
     this.current = backend;
     addOnce(this.touched, backend);
     return true;
+  }
+
+  /**
+   * Whose loan has ended is another client's: better a fault for this client, which ends its session, than messages of
+   * its among those of the other one.
+   */
+  private assertLent(backend: BackendConnection): void {
+    const { session } = this;
+    assert(
+      backend.sink === session || session.ride.isOn(backend),
+      'a backend is used by a session that does not have it',
+    );
   }
 
   /**

@@ -101,6 +101,11 @@ export class Ride implements BatchMember {
     return this.boarding && this.shared !== null;
   }
 
+  /** Its messages are being written for this backend. */
+  isOn(backend: BackendConnection): boolean {
+    return this.boarding && this.batch?.backend === backend;
+  }
+
   /** A statement has been answered. */
   end(): void {
     this.alone = false;

@@ -51,3 +51,29 @@ test('cancels nothing once the session has closed, though one of its backends ha
   vi.advanceTimersByTime(LONG_MS);
   expect(stops).toBe(1);
 });
+
+test('what waits for a cancel on its way does not go on once the session has closed', async () => {
+  const backends = backendsOf(sink());
+  let deliver: (inTime: boolean) => void = () => undefined;
+  backends[1].cancels.send(new Promise((resolve) => (deliver = resolve)));
+  const then = vi.fn();
+  new RepeatedCancel(backends).settle(then);
+  const pool = sink();
+  for (const backend of backends) backend.sink = pool;
+  deliver(true);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(backends[1].cancels.pending).toBe(false);
+  expect(then).not.toHaveBeenCalled();
+});
+
+test('what waits for a cancel on its way goes on where all backends have broken off', async () => {
+  const backends = backendsOf(sink());
+  let deliver: (inTime: boolean) => void = () => undefined;
+  backends[1].cancels.send(new Promise((resolve) => (deliver = resolve)));
+  const then = vi.fn();
+  new RepeatedCancel(backends).settle(then);
+  for (const backend of backends) backend.alive = false;
+  deliver(true);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(then).toHaveBeenCalledOnce();
+});
