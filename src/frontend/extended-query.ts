@@ -13,7 +13,7 @@ import { assertValueCount, runnable, type ClientStatement } from './client-state
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
 import { Describer } from './describer.js';
-import { isJudgedByShard, isOneAnswer, isShardPlan, refusalError } from './shard-choice.js';
+import { isOneAnswer, isShardPlan, refusalError } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
 import { PortalRunner } from './portal-runner.js';
@@ -57,7 +57,7 @@ export class ExtendedQuery {
   /** A backend that had answered was lost, and with it what the pipeline did there; told at Sync. */
   private loss: SqlError | null = null;
   /** The session's settings when the pipeline's implicit transaction began: an error brings them back. */
-  private settingsBefore: ReadonlyMap<string, string> | null = null;
+  settingsBefore: ReadonlyMap<string, string> | null = null;
 
   constructor(session: Session) {
     this.session = session;
@@ -79,10 +79,10 @@ export class ExtendedQuery {
     if (!this.controlSettled()) return false;
     const statement = this.factory.parse(this.statements, buffer, start, end);
     if (statement === null) return false;
+    if (!this.parses.mayAdd(statement)) return false;
     this.enter();
     this.statements.add(statement);
-    if (isJudgedByShard(onlyPlan(statement.planned))) this.parses.add(statement);
-    else this.parses.accept(statement);
+    this.parses.add(statement);
     return true;
   }
 
@@ -144,13 +144,13 @@ export class ExtendedQuery {
       if (participant !== null) {
         return this.bindOn(participant, statement, plan, portalName, buffer, end);
       }
+      if (!this.parses.answer()) return false;
       this.portals.addLocal(portalName, statement, plan);
       this.pipeline.reply(ready.bindComplete);
       return true;
     }
-    const { source } = session;
-    source.pointAt(statement.text, statement.literals, buffer);
-    const bound = withBoundEffect(plan, source);
+    session.source.pointAt(statement.text, statement.literals, buffer);
+    const bound = withBoundEffect(plan, session.source);
     const shards = session.planning.lookups.shardsFor(bound);
     if (shards === null) return false;
     if (isOneAnswer(session, plan, shards)) {
@@ -276,6 +276,7 @@ export class ExtendedQuery {
     const only = aside || session.listening.mustEndByItself ? null : this.pipeline.only;
     if (only !== null && !this.skipping && this.loss === null) {
       // Its own ReadyForQuery tells what has become of it.
+      if (session.reports.size > 0) this.pipeline.reply(session.reports.take());
       this.startBatch();
       session.busy = true;
       only.sync(PASS);

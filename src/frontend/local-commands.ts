@@ -16,7 +16,7 @@ import { applyToAll, markApplied } from './setting-effects.js';
 import { tellWarning } from './notices.js';
 import type { Session } from './session.js';
 import { isOn } from './shard-use.js';
-import { CROSS_SHARD, refusedSetting, settingStatements } from './session-settings.js';
+import { CROSS_SHARD, refusedSetting, settingsSql, settingStatements } from './session-settings.js';
 
 type Done = (outcome: Outcome) => void;
 type CommandOf<K extends LocalCommand['kind']> = Extract<LocalCommand, { kind: K }>;
@@ -87,8 +87,11 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
     done({ ok: true, tag });
     return true;
   }
-  session.settingsAtBegin = session.settings.current;
+  // Settings that the Query or pipeline has made are the transaction's: ROLLBACK takes them back.
+  const { settingsBefore: before, settings } = session;
+  session.settingsAtBegin = before;
   work.begin(sql, command.isolation, command.readOnly);
+  if (before !== settings.current) work.remember(settingsSql(before, settings.current));
   const { participants } = work;
   // A pipeline that began without BEGIN becomes the transaction, on every backend it uses.
   if (participants.length === 0) done({ ok: true, tag });

@@ -6,7 +6,7 @@ import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import { runnable, type ClientStatement, type Portal } from './client-statement.js';
-import { isBoundByShards, usesTemporary, type ShardPlan } from './shard-choice.js';
+import { isBoundByShards, isJudgedByShard, usesTemporary, type ShardPlan } from './shard-choice.js';
 import { tellCutNames } from './notices.js';
 import type { Pipeline } from './pipeline.js';
 import type { Session } from './session.js';
@@ -39,8 +39,15 @@ export class ParseQueue {
     return this.waiting.length === 1 && this.waiting[0] === statement;
   }
 
+  /** False: wait, since what no shard judges is answered at once, and those in front of it may be wrong. */
+  mayAdd({ planned }: ClientStatement): boolean {
+    return isJudgedByShard(onlyPlan(planned)) || this.answer();
+  }
+
+  /** What the client has sent, and this may take. */
   add(statement: ClientStatement): void {
-    this.waiting.push(statement);
+    if (isJudgedByShard(onlyPlan(statement.planned))) this.waiting.push(statement);
+    else this.accept(statement);
   }
 
   /** A portal of several shards is bound. */

@@ -56,7 +56,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   readonly logger: Logger;
   /** Messages of our own for the client; sent before anything that passes through. */
   readonly local = new Writer(512);
-  private readonly reports = new Writer(64);
+  /** ParameterStatus messages that wait for the next ReadyForQuery. */
+  readonly reports = new Writer(64);
   readonly source = new ValueSource();
   readonly targets: ShardTargets;
   readonly literals = new Literals();
@@ -561,6 +562,12 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** Messages are on their way to backends that no Sync of ours has ended. */
   get inPipeline(): boolean {
     return this.extended.inBatch || this.simple.running;
+  }
+
+  /** The settings when the Query or pipeline began that is being handled. */
+  get settingsBefore(): ReadonlyMap<string, string> {
+    const { extended, settings, simple } = this;
+    return (extended.inBatch ? extended : simple).settingsBefore ?? settings.current;
   }
 
   /** A part of a Query or pipeline has run already, or others belong to it. */

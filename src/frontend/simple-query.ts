@@ -95,6 +95,11 @@ export class SimpleQuery {
     );
   }
 
+  /** The session's settings when the implicit transaction of the script that runs began. */
+  get settingsBefore(): ReadonlyMap<string, string> | null {
+    return this.script?.settingsBefore ?? null;
+  }
+
   query(buffer: Buffer, start: number, end: number): boolean {
     const { filled } = this;
     if (filled !== null) return this.queryFilled(filled);

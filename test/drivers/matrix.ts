@@ -48,7 +48,9 @@ export const drivers: readonly Driver[] = [
   script('DBD::Pg', 'perl', ['-MDBD::Pg', '-e', '1'], 'perl/dbd_app.pl'),
   { name: 'lib/pq', command: (scratch) => buildGo(scratch, 'pq', 'github.com/lib/pq') },
   { name: 'pgx', command: (scratch) => buildGo(scratch, 'pgx', 'github.com/jackc/pgx') },
-  ...['pg', 'postgres', 'knex', 'kysely', 'drizzle', 'sequelize', 'typeorm'].map(node),
+  ...['pg', 'postgres', 'knex', 'kysely', 'drizzle', 'drizzle-kit', 'sequelize', 'typeorm'].map(
+    node,
+  ),
   { name: 'Prisma', command: generatePrisma },
 ];
 

@@ -136,4 +136,21 @@ tell('wire_bind', [
       execute(),
     ),
   ]),
+  ...Object.entries({ ...kinds, 'a wrong one': 'SELECT nothing FROM items' }).map(([name, sql]) =>
+    story(
+      `Parse for ${name}, and then what needs no shard: answers keep the order`,
+      [
+        batch(parse('SAVEPOINT a', 'local')),
+        batch(parse(sql, 'a'), bind({ statement: 'local' }), execute()),
+        batch(parse(sql, 'b'), parse('COMMIT'), bind(), execute(), run('SELECT 1')),
+        batch(parse(sql, 'c'), parse('', 'd'), bind({ statement: 'd' }), execute()),
+        send(parse(sql, 'e'), parse('BEGIN'), bind(), execute(), flush()),
+        reads(name === 'a wrong one' ? 'E' : 'C'),
+        send(sync()),
+        ready(),
+        asks('ROLLBACK', 'RESET work_mem', 'DEALLOCATE ALL'),
+      ],
+      options,
+    ),
+  ),
 ]);

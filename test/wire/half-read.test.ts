@@ -302,6 +302,28 @@ tell('wire_half_read', [
     ],
     forms,
   ),
+  ...['ROLLBACK', 'COMMIT', 'SELECT 1/0'].map((end) =>
+    story(
+      `settings in front of BEGIN are the transaction's, which ends by ${end}`,
+      [
+        asks("SET TimeZone = 'Asia/Tokyo'; BEGIN; SELECT count(*) FROM items"),
+        asks('SELECT max(added) FROM items WHERE id < 9', end, 'ROLLBACK', 'SHOW TimeZone'),
+        asks('RESET ALL', "SET TimeZone = 'Asia/Tokyo'; SELECT added FROM items WHERE id = 3"),
+        asks("SET TimeZone = 'UTC'; BEGIN; SAVEPOINT a; SET TimeZone = 'GMT'; ROLLBACK TO a"),
+        asks('SELECT max(added) FROM items', end, 'ROLLBACK', 'SHOW TimeZone', 'RESET ALL'),
+        batch(
+          run("SET TimeZone = 'Asia/Tokyo'"),
+          run('BEGIN'),
+          run('SELECT max(added) FROM items'),
+        ),
+        asks("SET LOCAL DateStyle = 'German'; SELECT max(added) FROM items"),
+        asks(end, 'ROLLBACK', 'SHOW TimeZone', 'SHOW DateStyle', 'RESET ALL'),
+        batch(run("SET TimeZone = 'Asia/Tokyo'"), run('END')),
+        asks('SHOW TimeZone', 'RESET ALL'),
+      ],
+      forms,
+    ),
+  ),
   ...['COMMIT AND CHAIN', 'ROLLBACK AND CHAIN'].map((end) =>
     story(
       `${end} in a pipeline and in a script: what follows is in a transaction`,
