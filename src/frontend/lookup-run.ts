@@ -129,7 +129,8 @@ export class LookupRun implements StatementRun {
         onDone({ ok: false, error: errorBytes(backend) });
         return;
       }
-      const loss = lossOf([backend]);
+      // One that has changed rows may be lost while a further one is waited for.
+      const loss = lossOf([...backends, backend]);
       if (loss !== null) {
         onDone(loss);
         return;

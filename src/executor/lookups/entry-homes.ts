@@ -80,8 +80,6 @@ function noHomeError(value: string): Error {
   return sqlError(
     'feature_not_supported',
     `no shard can have the entry of value ${value} in a lookup`,
-    {
-      hint: 'Keep the table of the lookup in an unsharded keyspace.',
-    },
+    { hint: 'Keep the table of the lookup in an unsharded keyspace.' },
   );
 }
