@@ -163,7 +163,9 @@ describe('writes that would go wrong over several shards are refused, and change
     ['INSERT INTO customers (name) VALUES (1)'],
     ['INSERT INTO customers DEFAULT VALUES'],
     [`INSERT INTO customers VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = 77`],
-    ['WITH d AS (DELETE FROM orders RETURNING *) INSERT INTO orders SELECT * FROM d'],
+    [
+      'WITH d AS (DELETE FROM customers RETURNING *) INSERT INTO customers SELECT id + 1, name FROM d',
+    ],
     [`UPDATE customers SET name = looked_up(1)`],
     [`SELECT * FROM customers FOR UPDATE NOWAIT LIMIT 1`],
   ])('%s', async (sql) => {
@@ -205,7 +207,6 @@ describe('what belongs to one server session is refused, since clients share tho
   test.each([
     [`SELECT pg_notify('news', name) FROM customers`],
     ['CREATE TEMP VIEW v AS SELECT 1'],
-    ['SELECT * INTO TEMP t FROM customers'],
     ['SELECT * FROM pg_prepared_statements'],
     ['INSERT INTO settings SELECT name FROM pg_cursors'],
     ['SELECT pg_advisory_lock(id) FROM customers WHERE id = 1'],
