@@ -105,6 +105,32 @@ describe('DISTINCT ON and ties', () => {
   ]);
 });
 
+describe('aggregates and functions that are seldom written', () => {
+  suite.answered([
+    'SELECT rank(3) WITHIN GROUP (ORDER BY a), dense_rank(3) WITHIN GROUP (ORDER BY a), percent_rank(3) WITHIN GROUP (ORDER BY a), cume_dist(3) WITHIN GROUP (ORDER BY a) FROM users',
+    'SELECT e, rank(2, 1) WITHIN GROUP (ORDER BY a, o) FROM users GROUP BY e ORDER BY e',
+    'SELECT percentile_disc(ARRAY[0.1, 0.9]) WITHIN GROUP (ORDER BY id), percentile_cont(0.3) WITHIN GROUP (ORDER BY iv) FROM users',
+    'SELECT regr_count(a, o), var_pop(a), stddev_samp(q) FROM users WHERE q < 1000',
+    'SELECT JSON_ARRAYAGG(t ORDER BY id NULL ON NULL RETURNING jsonb), JSON_OBJECTAGG(id VALUE a ABSENT ON NULL RETURNING jsonb) FROM users WHERE id < 9',
+    'SELECT JSON_ARRAY(SELECT id FROM users WHERE id < 4 ORDER BY id), JSON_SCALAR(1)',
+    `SELECT jt.x, count(*) FROM users CROSS JOIN JSON_TABLE(j, '$' COLUMNS (x text PATH '$.a', NESTED PATH '$.b[*]' COLUMNS (y int PATH '$'))) jt GROUP BY 1 ORDER BY 1`,
+    'SELECT r.a, r.n, u.t FROM ROWS FROM (generate_series(1, 3), unnest(ARRAY[5, 6])) WITH ORDINALITY r (a, b, n) JOIN users u ON u.id = r.a ORDER BY r.n',
+    `SELECT g.d, count(s.n) FROM generate_series(timestamp '2024-02-28', '2024-03-03', '1 day') g (d) LEFT JOIN sales s ON date_trunc('day', s.at AT TIME ZONE 'UTC') = g.d GROUP BY g.d ORDER BY g.d`,
+    'SELECT range_intersect_agg(int4range(a, 9)), range_agg(int4range(a, a + 2)) FROM users WHERE a < 9',
+    'SELECT grouping(a, b), a, b, count(*) FROM users GROUP BY DISTINCT ROLLUP (a, b), ROLLUP (a) ORDER BY 1, 2, 3',
+    'SELECT 1 AS one FROM users HAVING count(*) > 5',
+    'SELECT count(*), sum(a) FROM users WHERE id IS NULL GROUP BY ()',
+    'SELECT a FROM users WHERE id IS NULL GROUP BY ROLLUP (a)',
+    'SELECT id FROM users ORDER BY id USING > LIMIT 1.6',
+    { sql: 'SELECT a % $1, count(*) FROM users GROUP BY a % $1 ORDER BY 1', params: ['2'] },
+    { sql: 'SELECT percentile_cont($1) WITHIN GROUP (ORDER BY id) FROM users', params: ['0.3'] },
+    {
+      sql: 'SELECT k.id, u.b FROM unnest($1::int[], $2::text[]) AS u (a, b) JOIN users k ON k.id = u.a ORDER BY 1',
+      params: ['{1,2}', '{x,y}'],
+    },
+  ]);
+});
+
 describe('window frames', () => {
   suite.answered([
     'SELECT id, sum(a) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES) FROM users ORDER BY id',
