@@ -66,7 +66,7 @@ describe('grouping', () => {
     'SELECT id, a, grouping(id) FROM users GROUP BY GROUPING SETS ((id, a), (a)) ORDER BY 1, 2, 3',
     'SELECT uid, sum(amount) FROM sales GROUP BY ROLLUP (uid) HAVING grouping(uid) = 1 OR sum(amount) > 10 ORDER BY 1',
     'SELECT a % 2 AS p, count(*) FROM users GROUP BY p HAVING count(*) > (SELECT count(*) FROM regions) ORDER BY 1',
-    'SELECT CASE WHEN a > 2 THEN $$x$$ ELSE $$y$$ END AS k, avg(q) FROM users GROUP BY 1 ORDER BY avg(q) DESC NULLS LAST',
+    'SELECT CASE WHEN a > 2 THEN $$x$$ ELSE $$y$$ END AS k, avg(q) FROM users GROUP BY 1 ORDER BY avg(q) DESC NULLS LAST, 1',
     'SELECT count(*) FROM users HAVING bool_or(b)',
     'SELECT 1 FROM users HAVING count(*) > 1000',
     'SELECT count(*) FROM users GROUP BY ()',
