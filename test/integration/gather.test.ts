@@ -304,10 +304,12 @@ describe('transactions', () => {
       'SELECT o.m, count(*) FROM odd o JOIN odd p ON p.m = o.m AND p.id < 4 GROUP BY o.m',
     );
     await scene.comparison.expectSame(`${GROUPED} ORDER BY p.id`);
+    await scene.comparison.expectSame(`${GROUPED}, 1 ORDER BY p.id`);
     await scene.comparison.expectSame('COMMIT');
     const client = await connectPg(scene.proxy.url);
     await client.query('BEGIN READ ONLY');
-    const error = await errorOf(client.query(`${GROUPED}, 1`));
+    const sets = GROUPED.replace('GROUP BY p.id', 'GROUP BY GROUPING SETS ((p.id), (p.id))');
+    const error = await errorOf(client.query(sets));
     expect([error.code, error.hint]).toEqual(['0A000', expect.stringContaining('may write')]);
     await client.query('ROLLBACK');
     await client.end();
