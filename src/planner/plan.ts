@@ -6,6 +6,7 @@ import type { CutName } from '../sql/cut-names.js';
 import type { Literals } from '../sql/literals.js';
 import type { TextPosition } from '../sql/position.js';
 import type { Pace } from '../util/pace.js';
+import type { CursorUse } from './plan-cursors.js';
 import type { KeyRanges, KeysApart, KeyTerm, LookupTerm, StoredKey } from './plan-keys.js';
 
 /**
@@ -82,8 +83,8 @@ export interface RoutePlan extends PlanBase {
   /** The statement runs COPY, so that the answer switches to copy mode. */
   readonly copy: 'none' | 'in' | 'out';
   /**
-   * It runs code of which nobody knows what it touches (`function "add_job"`), on the catalog shard: the server tells it
-   * when it has run. Absent: it does not.
+   * It runs code of which nobody knows what it touches (`function "add_job"`), on the catalog shard: the server tells
+   * it when it has run. Absent: it does not.
    */
   readonly hidden?: string;
   /**
@@ -92,39 +93,6 @@ export interface RoutePlan extends PlanBase {
    */
   readonly pace?: Pace;
 }
-
-export type CursorUse =
-  /** On one shard its text runs as it stands; on several `many` says how the query's rows are made. */
-  | {
-      readonly action: 'declare';
-      readonly name: string;
-      /** The whole text that has declared it. */
-      readonly source: string;
-      /** Where the query begins, which goes on to the statement's end; null: that cannot be told. */
-      readonly query: TextPosition | null;
-      readonly binary: boolean;
-      /** SCROLL or NO SCROLL, where the text says so. */
-      readonly scroll: 'yes' | 'no' | null;
-      /** WITH HOLD: it outlives its transaction. */
-      readonly hold: boolean;
-      /** A server must have the cursor itself, since it scrolls or holds: `many` is a gather, to its home. */
-      readonly atHome: boolean;
-    }
-  | {
-      readonly action: 'fetch';
-      readonly name: string;
-      /** MOVE. */
-      readonly move: boolean;
-      readonly direction: FetchDirection;
-      /** Infinity: ALL. */
-      readonly count: number;
-    }
-  /** `name` null: all of them. */
-  | { readonly action: 'close'; readonly name: string | null }
-  /** WHERE CURRENT OF. */
-  | { readonly action: 'use'; readonly name: string };
-
-export type FetchDirection = 'forward' | 'backward' | 'absolute' | 'relative';
 
 export type ShardSelector =
   /** This shard (an unsharded keyspace). */
@@ -584,6 +552,7 @@ export interface Refusal {
 }
 
 export type { TextPosition };
+export type { CursorUse, FetchDirection } from './plan-cursors.js';
 export type {
   ColumnTerm,
   KeyBound,
