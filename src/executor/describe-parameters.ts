@@ -5,9 +5,13 @@ import { errorBytes } from '../protocol/error-bytes.js';
 import { readInt32, readUint16 } from '../protocol/framing.js';
 import { QuietOperation } from '../transaction/operation.js';
 
-/** Waits for a ParameterDescription that was asked for with CAPTURE. */
+/**
+ * Waits for the ParameterDescription of a statement that was asked for with CAPTURE, and for the description of its
+ * rows behind it: whatever runs next would take that for an answer of its own.
+ */
 export class DescribeParameters extends QuietOperation {
   private readonly onDone: (outcome: number[] | Buffer) => void;
+  private readonly types: number[] = [];
 
   /** `onDone` gets the type OIDs, or an ErrorResponse. */
   constructor(onDone: (outcome: number[] | Buffer) => void) {
@@ -21,11 +25,11 @@ export class DescribeParameters extends QuietOperation {
     buffer: Buffer,
     start: number,
   ): void {
+    const { types } = this;
+    if (type === Backend.rowDescription || type === Backend.noData) this.onDone(types);
     if (type !== Backend.parameterDescription) return;
     const count = readUint16(buffer, start + 5);
-    const types: number[] = [];
     for (let i = 0; i < count; i++) types.push(readInt32(buffer, start + 7 + 4 * i) >>> 0);
-    this.onDone(types);
   }
 
   override failed(_backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
