@@ -552,7 +552,7 @@ export interface Refusal {
 }
 
 export type { TextPosition };
-export type { CursorUse, FetchDirection } from './plan-cursors.js';
+export type { CursorUse } from './plan-cursors.js';
 export type {
   ColumnTerm,
   KeyBound,
