@@ -32,4 +32,4 @@ export type CursorUse =
   /** WHERE CURRENT OF. */
   | { readonly action: 'use'; readonly name: string };
 
-export type FetchDirection = 'forward' | 'backward' | 'absolute' | 'relative';
+type FetchDirection = 'forward' | 'backward' | 'absolute' | 'relative';

@@ -538,8 +538,10 @@ export class BackendConnection implements TransportHandler {
   private onError(action: number, kind: number, start: number, end: number): number {
     const { expected } = this;
     this.copyingIn = false;
-    this.failedWhile = kind;
     const fields = readErrorFields(this.buffer, start, end);
+    // A Bind that was cancelled, for what has failed elsewhere, says nothing of its values.
+    const isCancel = fields.get('C') === QUERY_CANCELED;
+    this.failedWhile = isCancel && kind === Expect.bind ? 0 : kind;
     const severity = fields.get('V') ?? fields.get('S');
     if (expected.empty || severity === 'FATAL' || severity === 'PANIC') {
       // The server says why it closes the connection (57P01 and the like). It is the backend that ends, not the
@@ -559,7 +561,7 @@ export class BackendConnection implements TransportHandler {
     }
     const { cancelReason } = this;
     // The error gives way to another one.
-    const reason = fields.get('C') === QUERY_CANCELED ? cancelReason : null;
+    const reason = isCancel ? cancelReason : null;
     if (reason !== null) this.cancelReason = null;
     const [told, from, to] =
       reason === null ? [this.buffer, start, end] : [reason, 0, reason.length];
