@@ -3,6 +3,7 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { textRows } from '../executor/ask.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
+import { RESERVED_SCHEMA } from '../planner/reserved-schema.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { Outcome } from '../transaction/operation.js';
 import { askForRows } from './ask-backend.js';
@@ -104,5 +105,5 @@ const TOUCHED = `SELECT n.nspname, c.relname, pg_catalog.bool_or(l.mode OPERATOR
       WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
     AND t.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f}')
     AND n.nspname OPERATOR(pg_catalog.!~) '^pg_'
-    AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{information_schema,shardgate}')
+    AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{information_schema,${RESERVED_SCHEMA}}')
   GROUP BY 1, 2`;

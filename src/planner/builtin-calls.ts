@@ -3,11 +3,11 @@ import {
   catalogFunctions,
   differsByShard,
   harmlessVolatile,
+  meetsSessions,
   readsNamedTables,
   serverReports,
   sessionLocks,
   sessionUnlocks,
-  transactionLocks,
 } from './builtin-functions.js';
 import { refuse } from './refusals.js';
 
@@ -37,14 +37,11 @@ function refuseReaders(name: string): void {
 }
 
 function inspectEffect(name: string, analysis: Analysis): void {
-  const notifies = name === 'pg_notify';
-  if (notifies) analysis.names.touched.add('notify');
-  const locks = sessionLocks.test(name);
-  const unlocks = sessionUnlocks.test(name);
-  if (locks) analysis.names.touched.add('advisoryLock');
-  if (unlocks) analysis.names.touched.add('advisoryUnlock');
-  if (locks || unlocks || notifies || transactionLocks.test(name)) {
-    // All sessions must meet at one place, for a lock to exclude anyone and for a notification to be heard.
+  if (meetsSessions(name)) {
+    const { touched } = analysis.names;
+    if (name === 'pg_notify') touched.add('notify');
+    if (sessionLocks.test(name)) touched.add('advisoryLock');
+    if (sessionUnlocks.test(name)) touched.add('advisoryUnlock');
     analysis.readsCatalog = true;
     analysis.meetsOthers = true;
     analysis.writes = true;

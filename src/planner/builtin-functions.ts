@@ -31,7 +31,15 @@ export const extensionFunctions =
 
 export const sessionLocks = /^pg_(try_)?advisory_lock(_shared)?$/;
 export const sessionUnlocks = /^pg_advisory_unlock(_shared|_all)?$/;
-export const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
+const transactionLocks = /^pg_(try_)?advisory_xact_lock(_shared)?$/;
+
+/** Whether sessions meet by it, so that all must call it at one place: to exclude each other, to be heard. */
+export function meetsSessions(name: string): boolean {
+  return (
+    name === 'pg_notify' ||
+    [sessionLocks, sessionUnlocks, transactionLocks].some((locks) => locks.test(name))
+  );
+}
 
 /** Functions whose result names objects by OID or describes the catalog or the server. */
 export const catalogFunctions =

@@ -5,11 +5,9 @@ import {
   catalogFunctions,
   extensionFunctions,
   harmlessVolatile,
+  meetsSessions,
   readsNamedTables,
   serverReports,
-  sessionLocks,
-  sessionUnlocks,
-  transactionLocks,
 } from './builtin-functions.js';
 import { madeUpCallProblem, madeUpProblem, plainString } from './made-up-statements.js';
 import { sessionViews } from './names.js';
@@ -210,12 +208,9 @@ class BodyReader {
       this.hidden ??= reach.hidden;
     }
     if (name === 'nextval' || harmlessVolatile.has(name)) return null;
-    const meets =
-      name === 'pg_notify' ||
-      [sessionLocks, sessionUnlocks, transactionLocks].some((locks) => locks.test(name));
     const isVolatile = this.#catalog.volatileBuiltins.has(name);
     const tells = isVolatile ? serverReports.test(name) : catalogFunctions.test(name);
-    if (meets || (tells && !sessionFunctions.test(name))) {
+    if (meetsSessions(name) || (tells && !sessionFunctions.test(name))) {
       this.calls.add(name);
       return null;
     }

@@ -6,11 +6,23 @@ import { bodyReach } from '../function-reach.js';
 import { relationsNamed } from '../relation-names.js';
 import { plainName } from './trigger-body.js';
 
+/** By functions as a catalog has them: each write to their tables asks. */
+const namesOf = new WeakMap<TriggerFunction, ReadonlySet<string> | null>();
+
 /**
  * The names that a function's body holds, but for fields of NEW and OLD; null: it is in a language
  * that is not read here.
  */
-function namesIn({ language, source }: TriggerFunction): ReadonlySet<string> | null {
+function namesIn(trigger: TriggerFunction): ReadonlySet<string> | null {
+  let found = namesOf.get(trigger);
+  if (found === undefined) {
+    found = readNames(trigger);
+    namesOf.set(trigger, found);
+  }
+  return found;
+}
+
+function readNames({ language, source }: TriggerFunction): ReadonlySet<string> | null {
   if (language === 'internal' || language === 'c') return new Set();
   if (language !== 'plpgsql') return null;
   const bytes = Buffer.from(source, 'utf8');
