@@ -15,6 +15,7 @@ import { SchemaWatch } from './backend/schema/schema-watch.js';
 import type { Config } from './config/config.js';
 import { differences } from './config/differences.js';
 import { needsRestart } from './config/fixed-settings.js';
+import type { ConfigSource } from './config/source.js';
 import { formatProblem, type ConfigProblem } from './config/problems.js';
 import { watchConfig, type ConfigWatch } from './config/watch.js';
 import type { ConsoleContext } from './console/console-context.js';
@@ -58,6 +59,8 @@ const RETRY_MS = 500;
 /** Wires the parts together; the only place that knows all concrete classes. */
 export class Server {
   private config: Config;
+  /** Of the configuration that the proxy was started with. */
+  private readonly started: ConfigSource;
   private readonly file: string;
   private readonly logger: Logger;
   private readonly metrics = new Metrics();
@@ -93,6 +96,7 @@ export class Server {
 
   constructor(config: Config, file: string, logger: Logger) {
     this.config = config;
+    this.started = config.source;
     this.file = file;
     this.logger = logger;
     this.lookupLinks = new OwnLinks(() => this.config, logger, 'lookups');
@@ -274,7 +278,9 @@ export class Server {
     this.logger.level = config.log.level;
     const changes = differences(before.source, config.source);
     this.logger.info({ version: config.topology.version, changes }, 'configuration applied');
-    const waiting = changes.filter(needsRestart);
+    if (!changes.some(needsRestart)) return;
+    // Against what runs: a change that was taken back needs no start.
+    const waiting = differences(this.started, config.source).filter(needsRestart);
     if (waiting.length > 0) {
       this.logger.warn({ changes: waiting }, 'these changes take effect at the next start');
     }

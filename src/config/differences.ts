@@ -3,7 +3,7 @@ import type { ConfigSource } from './source.js';
 /** Enough for a log line; of more only the number is told. */
 const SHOWN_MAX = 50;
 /** Longer values are not shown. */
-const VALUE_CHARACTERS_MAX = 60;
+const VALUE_CHARACTERS_MAX = 200;
 /** Below these keys values may be secrets, or URLs that hold some. */
 const SECRET_KEYS: ReadonlySet<string> = new Set(['password', 'primary', 'replicas', 'settings']);
 
@@ -32,13 +32,27 @@ function compare(path: readonly string[], a: unknown, b: unknown, found: string[
     return;
   }
   if (JSON.stringify(a) === JSON.stringify(b)) return;
-  const where = path.join('.');
-  if (a === undefined) found.push(`${where}: added`);
-  else if (b === undefined) found.push(`${where}: removed`);
+  if (a === undefined) tell(path, 'added', b, found);
+  else if (b === undefined) tell(path, 'removed', a, found);
   else {
     const [from, to] = [shown(path, a), shown(path, b)];
-    found.push(`${where}: ${from === null || to === null ? 'changed' : `${from} -> ${to}`}`);
+    const what = from === null || to === null ? 'changed' : `${from} -> ${to}`;
+    found.push(`${path.join('.')}: ${what}`);
   }
+}
+
+/** What has come or gone; of sections, and of what cannot be shown as a whole, key by key. */
+function tell(
+  path: readonly string[],
+  word: 'added' | 'removed',
+  value: unknown,
+  found: string[],
+): void {
+  const parts = Object.entries(asRecord(value) ?? {});
+  const text = path.length === 1 && parts.length > 0 ? null : shown(path, value);
+  if (text !== null) found.push(`${path.join('.')}: ${word} ${text}`);
+  else if (parts.length === 0) found.push(`${path.join('.')}: ${word}`);
+  else for (const [key, part] of parts) tell([...path, key], word, part, found);
 }
 
 /** A mapping, or a list of mappings with names; null: neither. */
@@ -54,7 +68,12 @@ function asRecord(value: unknown): Values | null {
 }
 
 function shown(path: readonly string[], value: unknown): string | null {
-  if (path.some((key) => SECRET_KEYS.has(key))) return null;
+  if (path.some((key) => SECRET_KEYS.has(key)) || holdsSecrets(value)) return null;
   const text = JSON.stringify(value) ?? '';
   return text.length > VALUE_CHARACTERS_MAX || text.includes('://') ? null : text;
+}
+
+function holdsSecrets(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, part]) => SECRET_KEYS.has(key) || holdsSecrets(part));
 }

@@ -38,17 +38,24 @@ export async function routesOf(console: ConsoleContext, text: string): Promise<R
 }
 
 /**
- * The shard to which the one key value of a query's text leads. Rejects with SqlError where the value is not of its
- * column's type, or could not be stored.
+ * The shards to which the one key of a query's text leads: one, or those of all keys that begin with its values.
+ * Rejects with SqlError where a value is not of its column's type, or could not be stored.
  */
-export async function shardOfKey(console: ConsoleContext, text: string): Promise<Shard> {
+export async function shardsOfKey(
+  console: ConsoleContext,
+  text: string,
+): Promise<readonly Shard[]> {
   const { plans, source } = await plansOf(console, text);
   const [plan] = plans;
   if (plan?.kind === 'refuse') throw refusalError(plan.refusal);
   const selector = plan?.kind === 'route' ? plan.shards : null;
   assert(selector?.kind === 'keys', 'a condition on the shard key names key values');
-  const find = (): Shard =>
-    new ShardTargets().forStoring(selector.keyspace, selector.groups[0]![0]!, source);
+  const [[term]] = selector.groups as [[KeyTerm]];
+  const targets = new ShardTargets();
+  const find = (): readonly Shard[] =>
+    term.columns === undefined || term.whole
+      ? [targets.forStoring(selector.keyspace, term, source)]
+      : targets.forBeginning(selector.keyspace, term, source);
   const { directories, config } = console.proxy;
   if (config.topology.directories.length === 0) return find();
   return withAnswers(

@@ -48,7 +48,7 @@ export async function readClauses(
   parser: Parser,
 ): Promise<ShowClauses> {
   if (text === '') return NOTHING;
-  const select = await parseClauses(text, parser);
+  const select = await parseClauses(quotedColumns(text, columns), parser);
   for (const key of Object.keys(select)) {
     if (!ALLOWED.has(key)) throw unsupported(`SHOW with ${key}`);
   }
@@ -86,6 +86,18 @@ export async function readClauses(
     if (operand === null) throw unsupported('LIMIT and OFFSET other than a number');
     return (params) => checkedBound(operand, params);
   }
+}
+
+/** Strings and quoted names, which stay, and words. */
+const TOKENS = /\be'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|[a-z_][\w$]*/gi;
+
+/** With the names of columns in quotes: some of them are key words (`user`, `table`, `default`, `to`). */
+function quotedColumns(text: string, columns: readonly Column[]): string {
+  const names = new Set(columns.map(({ name }) => name));
+  return text.replace(TOKENS, (token) => {
+    const word = token.toLowerCase();
+    return names.has(word) ? `"${word}"` : token;
+  });
 }
 
 async function parseClauses(text: string, parser: Parser): Promise<SelectStmt> {

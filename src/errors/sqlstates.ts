@@ -55,6 +55,7 @@ export const sqlstates = {
   undefined_table: { code: '42P01', when: 'A table that does not exist' },
   undefined_column: { code: '42703', when: 'A column that a list of the console does not have' },
   undefined_function: { code: '42883', when: 'A FunctionCall of a function that does not exist' },
+  invalid_name: { code: '42602', when: 'A setting of Shardgate that does not exist' },
   undefined_parameter: { code: '42P02', when: 'A parameter that does not exist' },
   undefined_object: { code: '42704', when: 'A setting that does not exist' },
   invalid_parameter_value: {

@@ -114,15 +114,25 @@ export class ShardTargets {
     const { id } = this;
     this.sample(keyspace, term, source);
     if (term.columns === undefined) this.mapStored(term, source, id);
-    else {
-      const parts = term.columns.map((values) => {
-        const part = new KeyspaceIdCell();
-        this.mapStored(values[0]!, source, part);
-        return part;
-      });
-      term.parts.combine(parts, id);
-    }
+    else term.parts.combine(this.storedParts(term, source), id);
     return keyspace.shardOf(id.hi, id.lo);
+  }
+
+  /** The shards that rows may be on whose keys begin so. Throws SqlError as `forStoring` does. */
+  forBeginning(keyspace: Keyspace, term: TupleTerm, source: ValueSource): readonly Shard[] {
+    const found = new Set<Shard>();
+    term.parts.eachSpan!(this.storedParts(term, source), (from, to) => {
+      eachShardOf(keyspace, from, to, (shard) => found.add(shard));
+    });
+    return keyspace.shards.filter((shard) => found.has(shard));
+  }
+
+  private storedParts({ columns }: TupleTerm, source: ValueSource): KeyspaceId[] {
+    return columns.map((values) => {
+      const part = new KeyspaceIdCell();
+      this.mapStored(values[0]!, source, part);
+      return part;
+    });
   }
 
   private sample(keyspace: Keyspace, term: KeyTerm, source: ValueSource): void {

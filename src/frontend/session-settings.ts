@@ -213,6 +213,14 @@ export function refusedSetting(
     const hint = `Available values: ${choices.join(', ')}.`;
     return sqlError('invalid_parameter_value', message, { hint, severity });
   }
+  // As of prefixes that an extension has reserved.
+  if (name.startsWith('shardgate.') && !isOwnSetting(name)) {
+    return sqlError('invalid_name', `invalid configuration parameter name "${name}"`, {
+      detail: '"shardgate" is a reserved prefix.',
+      hint: `There are ${Object.keys(ownSettings).join(', ')}.`,
+      severity,
+    });
+  }
   if (name === 'seed') {
     return sqlError('feature_not_supported', 'setting "seed" is not supported', {
       hint: 'Generate repeatable random numbers in the client.',

@@ -137,7 +137,9 @@ describe('lists', () => {
     const client = await connectPg(scene.proxy.url, { application_name: 'holder' });
     await client.query('BEGIN');
     await client.query('SELECT * FROM orders WHERE id = 1');
-    const { rows } = await show("SHOW CLIENTS WHERE application_name = 'holder'");
+    const { rows } = await show("SHOW CLIENTS WHERE user = $1 AND application_name = 'holder'", [
+      'postgres',
+    ]);
     expect(rows).toMatchObject([
       { type: 'C', user: 'postgres', state: 'active', addr: '127.0.0.1', wait: 0 },
     ]);

@@ -1,5 +1,6 @@
 /* The vindex `directory`: a table says on which shard each key is, for several proxies at once. */
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
@@ -347,6 +348,22 @@ describe('MOVE', () => {
   ])('%s is refused', async (command, code) => {
     await expect(admin.query(command)).rejects.toMatchObject({ code });
   });
+});
+
+test('looking for keys on the move opens no connections again and again', async () => {
+  const seen = new Set<unknown>();
+  for (let look = 0; look < 12; look++) {
+    const pids = await scene.databases.query(
+      'main',
+      `SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'shardgate lookups'`,
+    );
+    for (const [pid] of pids) seen.add(pid);
+    await sleep(200);
+  }
+  // Two proxies with at most two each; in that time each looks four times or more.
+  expect(seen.size).toBeGreaterThan(0);
+  expect(seen.size).toBeLessThanOrEqual(4);
 });
 
 describe('refused', () => {

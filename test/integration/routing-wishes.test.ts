@@ -131,6 +131,10 @@ describe('a shard that is named', () => {
     await client.query('RESET shardgate.shard');
     expect(await refusal('SELECT 1')).toBe('answered');
     expect(await refusal(`SET shardgate.role = 'replica'`)).toMatch(/^22023/);
+    expect(await refusal(`SET shardgate.shart = 's1'`)).toMatch(/^42602/);
+    expect(await refusal(`SELECT set_config('shardgate.lookups', 'unchanged', false)`)).toMatch(
+      /^42602/,
+    );
   });
 });
 

@@ -126,6 +126,14 @@ describe('the columns of the key choose shards', () => {
     const whole = await routeOf('SELECT * FROM orders WHERE tenant = 2 AND id = 7');
     const { rows } = await admin.query<{ shard: string }>('SHOW SHARD FOR orders 2, 7');
     expect(whole).toMatchObject({ shards: rows[0]!.shard, reason: 'the shard key is known' });
+    const shardsFor = async (key: string): Promise<string[]> => {
+      const found = await admin.query<{ shard: string }>(`SHOW SHARD FOR orders ${key}`);
+      return found.rows.map(({ shard }) => shard);
+    };
+    expect((await shardsFor('2')).join(' ')).toBe(ALL.replaceAll(',', ''));
+    expect(await shardsFor('5')).toHaveLength(1);
+    await expect(shardsFor('x')).rejects.toMatchObject({ code: '22P02' });
+    await expect(shardsFor('1, 2, 3')).rejects.toMatchObject({ code: '42601' });
   });
 });
 

@@ -6,7 +6,7 @@ import type { CommandText } from '../command-text.js';
 import type { ConsoleCommand } from '../command.js';
 import type { ConsoleContext } from '../console-context.js';
 import { namedTable } from '../named-tables.js';
-import { shardOfKey } from '../route-of.js';
+import { shardsOfKey } from '../route-of.js';
 
 interface Place {
   readonly table: Table;
@@ -22,7 +22,7 @@ const columns: readonly ColumnOf<Place>[] = [
 export const showShardFor: ConsoleCommand = {
   words: ['SHOW', 'SHARD', 'FOR'],
   usage: 'table key',
-  help: "The shard that holds the rows of a shard key ('a', 'b' of several columns); of a table that is not sharded all that have it",
+  help: "The shard that holds the rows of a shard key ('a', 'b' of several columns; the first ones alone where these tell shards); of a table that is not sharded all that have it",
   access: 'monitor',
   prepare: (text, context) => {
     const { table, keys } = readArguments(text, context);
@@ -37,11 +37,19 @@ function readArguments(
   const named = namedTable(text, 3, context);
   const count = named?.table.type === 'sharded' ? named.table.keyColumns.length : 1;
   const keys = named === null ? [] : keysAt(text, named.next, count);
-  if (named === null || keys.length !== count || keys.includes('')) {
+  const least = named === null ? count : leastColumns(named.table, count);
+  if (named === null || keys.length > count || keys.length < least || keys.includes('')) {
     const usage = Array.from({ length: count }, () => 'key').join(', ');
     throw sqlError('syntax_error', `usage: SHOW SHARD FOR table ${usage}`);
   }
   return { table: named.table, keys };
+}
+
+/** How many of a key's columns tell shards. */
+function leastColumns(table: Table, count: number): number {
+  if (table.type !== 'sharded') return count;
+  const eachSpan = table.vindex.parts?.eachSpan ?? null;
+  return eachSpan === null ? count : 1;
 }
 
 /** The values of a key that begins at a word: one goes on to the end, several have commas between. */
@@ -62,19 +70,19 @@ async function placesOf(
   keys: readonly string[],
 ): Promise<Row[]> {
   const shards =
-    table.type === 'sharded' ? [await shardOf(context, table, keys)] : table.keyspace.shards;
+    table.type === 'sharded' ? await shardsOf(context, table, keys) : table.keyspace.shards;
   return shards.map(({ name }) => columns.map((column) => column.of({ table, shard: name })));
 }
 
 /** As a statement with this key finds it, so that the key is read as its column's type. */
-function shardOf(
+function shardsOf(
   context: ConsoleContext,
   { schema, name, keyColumns }: ShardedTable,
   keys: readonly string[],
-): Promise<Shard> {
-  const conditions = keyColumns.map(
-    (column, place) => `${quoteIdentifier(column)} = ${quoteLiteral(keys[place]!)}`,
+): Promise<readonly Shard[]> {
+  const conditions = keys.map(
+    (key, place) => `${quoteIdentifier(keyColumns[place]!)} = ${quoteLiteral(key)}`,
   );
   const condition = conditions.join(' AND ');
-  return shardOfKey(context, `SELECT FROM ${quoteQualified(schema, name)} WHERE ${condition}`);
+  return shardsOfKey(context, `SELECT FROM ${quoteQualified(schema, name)} WHERE ${condition}`);
 }

@@ -17,12 +17,19 @@ export const showTables = showCommand<Table>({
       type: 'text',
       of: ({ ids }) => (ids === undefined ? null : `${ids.column}: ${ids.from}`),
     },
+    { name: 'lookups', type: 'text', of: lookupsOf },
+    { name: 'require_key', type: 'bool', of: (table) => ifSharded(table)?.requireKey === true },
   ],
   items: ({ proxy }) => proxy.config.topology.tables.values(),
 });
 
 function keyOf(table: Table): string | null {
   return table.type === 'sharded' ? keyList(table) : null;
+}
+
+function lookupsOf(table: Table): string | null {
+  const lookups = ifSharded(table)?.lookups ?? [];
+  return lookups.length === 0 ? null : lookups.map(({ column }) => column).join(' ');
 }
 
 function ifSharded(table: Table): ShardedTable | null {

@@ -5,7 +5,7 @@ export interface Finding {
   /** `schema.name`. */
   readonly table: string;
   readonly shard: string;
-  readonly check: 'rows' | 'shell' | 'copy' | 'lookup';
+  readonly check: 'rows' | 'shell' | 'copy' | `lookup of ${string}`;
   /** How many rows (or entries) were looked at. */
   readonly rows: number;
   /** How many of them are wrong; null: some, nobody knows how many. */

@@ -28,8 +28,8 @@ export async function auditLookup(
   const entries = await LookupEntries.of(host, table, lookup);
   if (entries === null) {
     const { name: shard } = lookupShards(host.topology, lookup)[0]!;
-    const detail = `the lookup of "${lookup.column}" is not complete yet, and not used`;
-    return [{ table: nameOf(table), shard, check: 'lookup', rows: 0, wrong: 0, detail }];
+    const detail = 'it is not complete yet, and not used';
+    return [{ table: nameOf(table), shard, check: checkOf(lookup), rows: 0, wrong: 0, detail }];
   }
   const { shards } = table.keyspace;
   const rows = await onEach(host, shards, (shard, each) => auditRows(each, entries, shard));
@@ -37,6 +37,10 @@ export async function auditLookup(
     auditEntries(each, entries, home),
   );
   return [...rows, ...own];
+}
+
+function checkOf({ column }: Lookup): Finding['check'] {
+  return `lookup of ${column}`;
 }
 
 /** Rows that the lookup does not lead to. */
@@ -50,12 +54,10 @@ async function auditRows(host: AuditHost, entries: LookupEntries, shard: Shard):
   });
   const wrong = await doubts.confirmed(LOOKS);
   const { [0]: example } = doubts.list;
-  const kind = lookup.unique ? 'no entry, or another row has it,' : 'no entry';
-  const detail =
-    wrong === 0
-      ? ''
-      : `${wrong} of its values have ${kind} in the lookup of "${lookup.column}" (such as ${example!.value})`;
-  return { table: nameOf(entries.table), shard: shard.name, check: 'lookup', rows, wrong, detail };
+  const kind = lookup.unique ? 'without an entry, or another row has it' : 'without an entry';
+  const detail = wrong === 0 ? '' : `values ${kind}: ${wrong} (such as ${example!.value})`;
+  const { table } = entries;
+  return { table: nameOf(table), shard: shard.name, check: checkOf(lookup), rows, wrong, detail };
 }
 
 /** Entries that lead to nothing. Of a lookup that is not unique they are no mistake. */
@@ -76,12 +78,9 @@ async function auditEntries(
   });
   const stale = await doubts.confirmed(lookup.unique ? LOOKS : 1);
   const such = `(such as ${doubts.list[0]?.value ?? ''})`;
-  const detail =
-    stale === 0
-      ? ''
-      : `${stale} entries of the lookup of "${lookup.column}" have no row any more ${such}`;
+  const detail = stale === 0 ? '' : `entries that have no row any more: ${stale} ${such}`;
   const wrong = lookup.unique ? stale : 0;
-  return { table: nameOf(table), shard: home.name, check: 'lookup', rows, wrong, detail };
+  return { table: nameOf(table), shard: home.name, check: checkOf(lookup), rows, wrong, detail };
 }
 
 /** Entries that seem to be wrong, which those that are just being written do too. */

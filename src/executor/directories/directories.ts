@@ -200,28 +200,48 @@ export class Directories {
   /** Never rejects: what cannot be looked at is trusted no more. */
   private async lookAtAll(): Promise<void> {
     const topology = this.topology();
+    const byHome = new Map<Shard, KeyDirectory[]>();
+    for (const directory of topology.directories) {
+      const home = homeOf(topology, directory.table);
+      byHome.set(home, [...(byHome.get(home) ?? []), directory]);
+    }
     await Promise.all(
-      topology.directories.map(async (directory) => {
-        try {
-          await this.setUp(directory, topology);
-          await this.look(directory, homeOf(topology, directory.table));
-        } catch (error) {
-          const { schema, name } = directory.table;
-          const field = { table: `${schema}.${name}`, ...errorField(error) };
-          this.logger.debug(field, 'a directory cannot be looked at');
-        }
+      Array.from(byHome, async ([home, directories]) => {
+        const made = await Promise.all(
+          directories.map(async (directory) => {
+            const isThere = await this.tried(home, () => this.setUp(directory, topology));
+            return isThere ? [directory] : [];
+          }),
+        );
+        const there = made.flat();
+        if (there.length > 0) await this.tried(home, () => this.look(there, home));
       }),
     );
   }
 
-  private async look(directory: KeyDirectory, home: Shard): Promise<void> {
+  private async tried(home: Shard, act: () => Promise<void>): Promise<boolean> {
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      const fields = { shard: home.name, ...errorField(error) };
+      this.logger.debug(fields, 'directories cannot be looked at');
+      return false;
+    }
+  }
+
+  private async look(directories: readonly KeyDirectory[], home: Shard): Promise<void> {
     const startedAt = performance.now();
-    const rows = await this.query(home, movingSql(directory.table), LOOK_TIMEOUT_MS);
+    const sql = movingSql(directories.map(({ table }) => table));
+    const rows = await this.query(home, sql, LOOK_TIMEOUT_MS);
     if (performance.now() - startedAt > LOOK_TIMEOUT_MS) return;
-    directory.looked(
-      startedAt,
-      rows.map(([hash]) => idFromSigned(hash!)),
-    );
+    for (const [place, directory] of directories.entries()) {
+      const moving = rows.filter(([own]) => Number(own) === place);
+      directory.looked(
+        startedAt,
+        moving.map(([, hash]) => idFromSigned(hash!)),
+      );
+    }
   }
 
   /** Throws SqlError 0A000 where a directory's table is kept for periods of another length. */

@@ -45,9 +45,12 @@ function isKind(kind: number): string {
   return `(key_hash & 3) = ${kind}`;
 }
 
-/** Keys that are on the move. */
-export function movingSql(table: Table): string {
-  return `SELECT key_hash FROM ${nameOf(table)} WHERE moving`;
+/** Keys of these directories that are on the move: the place of the directory in the list, and the hash. */
+export function movingSql(tables: readonly Table[]): string {
+  const each = tables.map(
+    (table, place) => `SELECT ${place}, key_hash FROM ${nameOf(table)} WHERE moving`,
+  );
+  return each.join(' UNION ALL ');
 }
 
 /** Of those keys that have an entry: hash, shard, whether it moves. */

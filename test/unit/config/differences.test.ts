@@ -21,15 +21,15 @@ listen: { host: [127.0.0.1] }
 ${KEYSPACES.replace("'-80'", "'-90'").replace("'80-'", "'90-'").replace('settings:', 'other:')}`;
   expect(changes(before, after)).toEqual([
     'limits.max_clients: 100 -> 200',
-    'limits.portals: added',
-    'auth.users.ann: removed',
+    'limits.portals: added 7',
+    'auth.users.ann: removed {"name":"ann"}',
     'auth.users.bob.role: "monitor" -> "admin"',
-    'auth.users.eve: added',
+    'auth.users.eve: added {"name":"eve"}',
     'keyspaces.main.tables.settings: removed',
-    'keyspaces.main.tables.other: added',
+    'keyspaces.main.tables.other: added {}',
     'keyspaces.shop.shards.s0.range: "-80" -> "-90"',
     'keyspaces.shop.shards.s1.range: "80-" -> "90-"',
-    'listen: added',
+    'listen.host: added ["127.0.0.1"]',
   ]);
 });
 
@@ -43,6 +43,18 @@ ${KEYSPACES.replace('app@db0', `app:${secret}@db0`)}`;
     'auth.users.a.settings.x.y: changed',
     'keyspaces.main.shards.main.primary: changed',
   ]);
+});
+
+test('nor are they shown where something is new that holds some', () => {
+  const users = `auth: { method: md5, users: [{ name: a, password: 'x' }`;
+  const before = `${users}] }\n${KEYSPACES}`;
+  const after = `${users}, { name: b, password: 'hunter2', role: monitor }] }\n${KEYSPACES}`;
+  expect(changes(before, after)).toEqual([
+    'auth.users.b.name: added "b"',
+    'auth.users.b.password: added',
+    'auth.users.b.role: added "monitor"',
+  ]);
+  expect(changes(after, before).join()).not.toContain('hunter');
 });
 
 test('of many the first are told, and how many more', () => {
@@ -77,5 +89,8 @@ test('what a reload does not apply is told apart', () => {
     'listen.port: 6432 -> 6433',
     'http.port: 9400 -> 9401',
   ]);
-  expect(changes(KEYSPACES, before).filter(needsRestart)).toEqual(['listen: added', 'http: added']);
+  expect(changes(KEYSPACES, before).filter(needsRestart)).toEqual([
+    'listen.port: added 6432',
+    'http.port: added 9400',
+  ]);
 });

@@ -113,3 +113,23 @@ describe('ORDER BY and LIMIT', () => {
     expect(await names(text)).toEqual(wanted);
   });
 });
+
+test('columns whose names are key words need no quotes', async () => {
+  const own: readonly Column[] = [
+    { name: 'user', type: 'text' },
+    { name: 'table', type: 'text' },
+    { name: 'to', type: 'text' },
+  ];
+  const list: readonly Row[] = [
+    ['ann', 'user', null],
+    ['bob', "the user's table", 's1'],
+  ];
+  const found = async (text: string): Promise<unknown[]> =>
+    (await readClauses(text, own, parser)).apply(list, ['bob']).map(([user]) => user);
+  expect(await found("WHERE user = 'ann'")).toEqual(['ann']);
+  expect(await found('WHERE "user" = $1 AND TO IS NOT NULL')).toEqual(['bob']);
+  expect(await found("WHERE table = 'user'")).toEqual(['ann']);
+  expect(await found("WHERE table = 'the user''s table'")).toEqual(['bob']);
+  expect(await found("WHERE table = E'the user\\'s table'")).toEqual(['bob']);
+  expect(await found('ORDER BY user DESC LIMIT 1')).toEqual(['bob']);
+});
