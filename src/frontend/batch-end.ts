@@ -8,9 +8,14 @@ function needsCommit(work: UnitOfWork): boolean {
   return !work.explicit && work.writers.size > 1;
 }
 
-/** Whether the client must have got all answers before what `endBatchOn` sends. */
-export function needsAnswers(work: UnitOfWork): boolean {
-  return needsCommit(work) || work.failed;
+/**
+ * Whether the client must have got all answers before what `endBatchOn` sends: another backend than the writer may
+ * still fail, which must undo what was written.
+ */
+export function needsAnswers({ work, extended }: Session): boolean {
+  if (needsCommit(work) || work.failed) return true;
+  const { current } = extended.pipeline;
+  return !work.explicit && work.writers.size > 0 && current !== null && !work.writers.has(current);
 }
 
 /**

@@ -291,7 +291,7 @@ export class ExtendedQuery {
     }
     if (!this.skipping && !this.controlSettled()) return false;
     // The client gets all answers before the commit has the backends.
-    if (!this.skipping && needsAnswers(session.work) && !this.pipeline.settled()) return false;
+    if (!this.skipping && needsAnswers(session) && !this.pipeline.settled()) return false;
     const skipped = this.skipping;
     if (skipped) this.restoreSettings();
     this.startBatch();

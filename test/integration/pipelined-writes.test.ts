@@ -67,6 +67,10 @@ function stepOf(dice: Dice): Step {
     () => [`SELECT count(*), sum(l.id) ${JOIN} WHERE l.id > $1::int`, key()],
     () => [`SELECT l.id, r.id ${JOIN} WHERE l.id < 90 AND r.id < 90 ORDER BY 1, 2`],
     () => ['SELECT n FROM acc WHERE id = $1::int', key()],
+    () => ['SELECT 6 / n FROM acc WHERE id = $1::int', key()],
+    () => ['SELECT 6 / $1::int', small()],
+    () => [`SET work_mem = '${dice.between(1, 9)}MB'`],
+    () => ['UPDATE acc SET n = n + 1 WHERE id = $1::int', key()],
     () => ['UPDATE acc SET n = n + $1::int', small()],
     () => ['UPDATE acc SET n = 999 + $1::int WHERE id IN (3, 4, 5, 6)', small()],
     () => [
@@ -158,5 +162,21 @@ test(`pipelines over several shards (seed ${SEED})`, { timeout: 180_000 }, async
     await run().catch((error: unknown) => {
       throw new Error(text, { cause: error });
     });
+  }
+});
+
+test('what fails on one shard undoes what another shard has written', async () => {
+  const write: Step = ['INSERT INTO acc VALUES ($1, 1)', '5001'];
+  const fails: Step = ['SELECT 1 / $1::int', '0'];
+  const pipelines: Step[][] = [
+    [[`SET work_mem = '1MB'`], write, fails],
+    [['SELECT 1'], write, fails],
+    [['INSERT INTO log VALUES (5001)'], ['COMMIT'], write, fails],
+    [['SELECT n FROM acc WHERE id = 2'], write, ['SELECT n / 0 FROM acc WHERE id = 2']],
+    [write, ['SELECT n / 0 FROM acc WHERE id = 2']],
+  ];
+  for (const steps of pipelines) {
+    await pair.expectSame((client) => send(client, steps, false), { codesOnly: true });
+    await pair.expectSame((client) => client.query('SELECT * FROM acc WHERE id = 5001'));
   }
 });
