@@ -290,8 +290,8 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const joined = work.explicit && work.participants.length > 0;
   const tag = effect.value === null && beginsWith(sql, 'reset') ? 'RESET' : 'SET';
   if (effect.local && work.explicit && !joined) {
-    // Nobody to check it yet: every participant will run it when it joins.
-    if (TRANSACTION_SETTINGS.has(effect.name)) {
+    // Nobody to check it yet: every participant runs it when it joins. Behind a savepoint a server says what it takes.
+    if (TRANSACTION_SETTINGS.has(effect.name) && work.savepointDepth === 0) {
       rememberTransactionSetting(session, effects, sql);
       done({ ok: true, tag });
       return true;

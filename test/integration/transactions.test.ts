@@ -164,6 +164,24 @@ describe('a transaction on one shard', () => {
     }
   });
 
+  test('takes SET TRANSACTION behind a savepoint as PostgreSQL does, before any shard is there', async () => {
+    const level = 'SET TRANSACTION ISOLATION LEVEL';
+    const deferrable = 'SET TRANSACTION DEFERRABLE';
+    for (const set of [`${level} SERIALIZABLE`, `${level} READ COMMITTED`, deferrable]) {
+      await same('BEGIN', 'SAVEPOINT a', set, 'ROLLBACK TO a', ...characteristics, 'COMMIT');
+    }
+    await same(
+      'BEGIN',
+      'SAVEPOINT a',
+      'SET TRANSACTION READ ONLY',
+      "UPDATE items SET name = 'again' WHERE id = 1",
+      'ROLLBACK TO a',
+      'SHOW transaction_read_only',
+      "UPDATE items SET name = 'again' WHERE id = 1",
+      'ROLLBACK',
+    );
+  });
+
   test('of two shards chains afresh after an error', async () => {
     await same(
       'BEGIN READ ONLY',
