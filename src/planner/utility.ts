@@ -76,21 +76,25 @@ export function planTruncate(statement: TruncateStmt, context: StatementContext)
   // Their sequences are counted elsewhere, and what was reserved of them is void.
   const restarts = statement.restart_seqs === true;
   const cascade = statement.behavior === 'DROP_CASCADE' || restarts;
-  const broadcast = (keyspace: Keyspace): Plan =>
+  const broadcast = (keyspace: Keyspace | null): Plan =>
     broadcastPlan('truncate', cascade ? null : keyspace, { ddl: restarts, transactional: true });
   const plan = planTables('truncate', statement.relations, context, broadcast);
   const cluster = cascade && plan.kind === 'route' && plan.shards.kind === 'shard';
   return cluster ? broadcastPlan('truncate', null, { ddl: restarts, transactional: true }) : plan;
 }
 
-/** A command on whole tables of one keyspace: routed if unsharded, else on every shard. */
+/**
+ * A command on whole tables: where those of one unsharded keyspace are, else on every shard of their keyspace. Those of
+ * several keyspaces (null) are on all shards of the cluster, and empty where their rows are not.
+ */
 function planTables(
   verb: string,
   relations: readonly Node[] | undefined,
   context: StatementContext,
-  broadcast: (keyspace: Keyspace) => Plan,
+  broadcast: (keyspace: Keyspace | null) => Plan,
 ): Plan {
   let first: Table | null = null;
+  let several = false;
   for (const node of relations ?? []) {
     if (!('RangeVar' in node)) continue;
     const found = context.names.relation(node.RangeVar);
@@ -102,12 +106,7 @@ function planTables(
       );
     }
     first ??= found.table;
-    if (first.keyspace !== found.table.keyspace) {
-      refuse(
-        `${verb} of tables "${first.name}" and "${found.table.name}" of different keyspaces is not supported`,
-        'Use one statement for each keyspace.',
-      );
-    }
+    if (first.keyspace !== found.table.keyspace) several = true;
     const problem =
       verb === 'truncate'
         ? writeProblem(found.relation, found.table, context.names, context.parser)
@@ -116,6 +115,7 @@ function planTables(
     if (verb === 'truncate') context.names.changed.add(found);
   }
   if (first === null) refuse(`${verb} without a table is not supported`, 'Name a table.');
+  if (several) return broadcast(null);
   if (first.keyspace.sharded) return broadcast(first.keyspace);
   const route: Route = {
     shards: { kind: 'shard', shard: first.keyspace.shards[0]! },

@@ -189,8 +189,20 @@ describe('tables of different keyspaces', () => {
     await scene.comparison.expectSame(sql);
   });
 
-  test.each([['TRUNCATE settings, customers']])('are not written together: %s', async (sql) => {
-    await scene.comparison.expectRefused(sql);
+  test.each([
+    ['TRUNCATE settings, customers'],
+    ['TRUNCATE countries, settings, orders RESTART IDENTITY'],
+    ['LOCK TABLE settings, customers IN EXCLUSIVE MODE'],
+    ['TRUNCATE settings, nowhere'],
+  ])('are emptied and locked together: %s', async (sql) => {
+    const { comparison } = scene;
+    await comparison.expectSame('BEGIN');
+    const { error } = await comparison.expectSame(sql);
+    for (const table of error === null ? ['settings', 'customers', 'countries', 'orders'] : []) {
+      await comparison.expectSame(`SELECT count(*) FROM ${table}`);
+    }
+    await comparison.expectSame('ROLLBACK');
+    await comparison.expectSame('SELECT count(*) FROM customers, settings');
   });
 
   test('tables of one unsharded keyspace do, whatever the query', async () => {
