@@ -18,7 +18,7 @@ import type { Edit } from './fill-plan.js';
 import { momentColumns, type IdColumn } from './id-sources.js';
 import { columnsMadeByRow, planFill } from './insert-fills.js';
 import { analyseInsert, type Insertion } from './insertions.js';
-import { momentEdits, tellsTime } from './moment-calls.js';
+import { momentEdits, takesTime, tellsTime } from './moment-calls.js';
 import { placementOf, refuseLookingAround, tablesOf, type ShardedOccurrence } from './placement.js';
 import type { Destination, InsertSplitPlan, KeyTerm, ManyShards, Plan, Refusal } from './plan.js';
 import { routePlan } from './plans.js';
@@ -95,7 +95,7 @@ function momentCalls(
 ): readonly Edit[] {
   const node = { InsertStmt: statement };
   const isWanted = context.oneMoment === true || table.type === 'reference';
-  if (shards === null || !(isWanted || tellsTime(node))) return [];
+  if (shards === null || !(isWanted || tellsTime(node) || takesTime(node, context))) return [];
   return momentEdits(node, shards, context);
 }
 

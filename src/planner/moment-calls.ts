@@ -7,6 +7,12 @@ import { clockWords } from './expressions.js';
 import { fillPlan, type Edit } from './fill-plan.js';
 import { functionReach } from './function-reach.js';
 import { namingInside, type Naming } from './output-naming.js';
+import {
+  defaultEdits,
+  momentDefaults,
+  takesMoments,
+  type MomentDefaults,
+} from './moment-defaults.js';
 import type { FillPlan, FillSlot, IdSource, Plan } from './plan.js';
 import { relationsNamed } from './relation-names.js';
 import { isOneKey } from './routing.js';
@@ -38,7 +44,8 @@ export function momentPlan(node: Node, plan: Plan, context: StatementContext): F
   const isWanted = context.oneMoment === true;
   const shards = isWanted && plan.kind !== 'fill' ? [] : shardsOf(plan);
   // What is copied has no parameters, which the time would be one of.
-  if (shards === null || 'CopyStmt' in node || !(isWanted || tellsTime(node))) return null;
+  if (shards === null || 'CopyStmt' in node) return null;
+  if (!isWanted && !tellsTime(node) && !takesTime(node, context)) return null;
   const edits = momentEdits(node, shards, context);
   return edits.length === 0 ? null : fillPlan(plan.verb, edits, context);
 }
@@ -67,9 +74,11 @@ export function momentEdits(
 ): readonly Edit[] {
   const { bytes, textStart, start, end } = context;
   const text = decoder.decode(bytes.subarray(textStart + start, textStart + end));
-  if (!words.test(text)) return [];
+  const defaults = momentDefaults(node, context.names, shards);
+  if (!words.test(text) && !takesMoments(defaults)) return [];
   const search = new Search(shards, context);
   search.visit(node, 'none');
+  search.fillDefaults(defaults);
   const isFound = !search.unclear && !(search.inherits && regroups(node));
   return isFound ? search.edits : [];
 }
@@ -80,6 +89,11 @@ export function tellsTime(node: Node): boolean {
 }
 
 const NO_FUNCTIONS: ReadonlySet<string> = new Set();
+
+/** Whether a statement leaves the time to a column's default, but for rows of INSERT. */
+export function takesTime(node: Node, { names }: StatementContext): boolean {
+  return takesMoments(momentDefaults(node, names, []));
+}
 
 /** Expressions of its output may have to be the same ones as others, of which the text stays. */
 function regroups(node: Node): boolean {
@@ -133,6 +147,12 @@ class Search {
     this.#ofStatement = { source: source('statement') };
   }
 
+  fillDefaults(defaults: MomentDefaults): void {
+    const edits = defaultEdits(defaults, this.#tokens);
+    if (edits === null) this.unclear = true;
+    else this.edits.push(...edits);
+  }
+
   visit(node: Node, naming: Naming): void {
     if ('SQLValueFunction' in node) return this.#valueFunction(node.SQLValueFunction, naming);
     if ('FuncCall' in node && this.#call(node.FuncCall, naming)) return;
@@ -167,7 +187,7 @@ class Search {
       const at = open < 0 ? -1 : this.#tokens.end(open);
       if (at < 0) this.unclear = true;
       const pieces = [this.#ofTransaction, '::pg_catalog.timestamptz::pg_catalog.date, '];
-      this.edits.push({ start: at, end: at, pieces });
+      this.#add({ start: at, end: at, pieces });
       return false;
     }
     const isTransactions = name === 'now' || name === 'transaction_timestamp';
@@ -222,6 +242,11 @@ class Search {
       this.inherits = true;
       pieces = ['(SELECT ', ...value, ` AS ${name}) `];
     }
-    this.edits.push({ start, end, pieces });
+    this.#add({ start, end, pieces });
+  }
+
+  /** The tree holds `(a, b) = (now(), 1)` once for every column. */
+  #add(edit: Edit): void {
+    if (!this.edits.some(({ start }) => start === edit.start)) this.edits.push(edit);
   }
 }

@@ -12,11 +12,12 @@ let comparison: Comparison;
 beforeAll(async () => {
   scene = await openScene(
     'moments',
-    { shop: { visits: { shard_key: 'k' }, labels: { type: 'reference' } } },
+    { main: { log: {} }, shop: { visits: { shard_key: 'k' }, labels: { type: 'reference' } } },
     [
       `CREATE TABLE visits (k int PRIMARY KEY, at timestamptz DEFAULT now(), day date DEFAULT current_date,
          local timestamp DEFAULT now(), n int)`,
       'CREATE TABLE labels (code text PRIMARY KEY, made timestamptz NOT NULL DEFAULT now(), day date DEFAULT now())',
+      'CREATE TABLE log (at timestamptz DEFAULT now(), n int)',
       'CREATE VIEW told AS SELECT k, now() AS at FROM visits',
       'CREATE VIEW told_again AS SELECT k, at FROM told',
     ],
@@ -59,12 +60,59 @@ describe('what is written by one statement', () => {
     await comparison.both('DELETE FROM visits');
   });
 
+  const upsert = 'INSERT INTO visits (k) SELECT g FROM generate_series(1, 9) g ON CONFLICT (k) DO';
+  const merge = `MERGE INTO visits v USING (SELECT g, 99 AS n FROM generate_series(1, 30) g) s ON v.k = s.g
+    WHEN MATCHED AND s.g > 7 THEN UPDATE SET (n, at, local) = (s.n, DEFAULT, now()) WHEN MATCHED THEN UPDATE`;
+  const inserts = `WHEN NOT MATCHED AND s.g % 2 = 0 THEN INSERT (k, at) VALUES (s.g, DEFAULT) WHEN NOT MATCHED THEN`;
+  test.each([
+    ['UPDATE visits SET at = DEFAULT, day = DEFAULT, local = DEFAULT'],
+    ['UPDATE visits SET (local, n, at) = (DEFAULT, 4, DEFAULT) WHERE k > 0 RETURNING at = now()'],
+    ['UPDATE visits v SET at = DEFAULT, local = now() FROM labels l WHERE l.code > 0::text'],
+    [`${upsert} UPDATE SET at = DEFAULT, local = DEFAULT`],
+    [`${upsert} UPDATE SET local = DEFAULT, at = now() WHERE visits.k > 0`],
+    ['INSERT INTO visits (k) VALUES (1), (2), (3) ON CONFLICT (k) DO UPDATE SET at = DEFAULT'],
+    [`${merge} SET at = now(), local = DEFAULT ${inserts} INSERT VALUES (s.g, now())`],
+    [`${merge} SET at = DEFAULT, local = now() ${inserts} INSERT (k, n) VALUES (s.g, DEFAULT)`],
+    ['UPDATE visits SET (local, at, n) = (now(), now(), 4)'],
+    [`${merge} DELETE ${inserts} INSERT (k) OVERRIDING SYSTEM VALUE VALUES (s.g)`],
+    ['WITH u AS (UPDATE visits SET at = DEFAULT RETURNING at) SELECT count(DISTINCT at) FROM u'],
+  ])('has one time where it says DEFAULT: %s', async (sql) => {
+    await comparison.both('INSERT INTO visits (k, n) SELECT g, 0 FROM generate_series(1, 9) g');
+    await comparison.expectSame(sql);
+    await same([
+      'SELECT count(DISTINCT at), count(DISTINCT local), count(DISTINCT day), count(*) FROM visits',
+      'SELECT count(*) FROM visits WHERE local = at::timestamp',
+    ]);
+    await comparison.both('DELETE FROM visits');
+  });
+
+  test('has the time of its transaction where it says DEFAULT', async () => {
+    await comparison.both('INSERT INTO visits (k, n) SELECT g, 0 FROM generate_series(1, 9) g');
+    await comparison.both('BEGIN');
+    for (const k of [1, 2, 3, 4, 5]) {
+      const sql = 'UPDATE visits SET at = DEFAULT, n = 1 WHERE k = $1 RETURNING at = now()';
+      await comparison.expectSame(sql, [k]);
+    }
+    const merge =
+      'MERGE INTO log l USING (VALUES (1), (2)) v (i) ON l.n = v.i WHEN NOT MATCHED THEN';
+    await same([
+      'SELECT count(DISTINCT at), bool_and(at = now()) FROM visits WHERE n = 1',
+      `${merge} INSERT DEFAULT VALUES`,
+      `${merge} INSERT (n) VALUES (v.i)`,
+      'SELECT n, at = now() FROM log',
+    ]);
+    await comparison.both('ROLLBACK');
+    await comparison.both('DELETE FROM visits');
+  });
+
   test('is the same in every copy of a reference table', async () => {
     await same([
       `INSERT INTO labels (code) VALUES ('a')`,
       `INSERT INTO labels (code) VALUES ('b'), ('c') RETURNING code, made = now(), day = current_date`,
       `INSERT INTO labels (code) VALUES ('a') ON CONFLICT (code) DO UPDATE SET made = now() RETURNING made = now()`,
       `UPDATE labels SET made = now() - interval '1 hour' WHERE code <> 'a' RETURNING code`,
+      `UPDATE labels SET day = DEFAULT WHERE code <> 'a' RETURNING day = current_date`,
+      `INSERT INTO labels (code) VALUES ('a') ON CONFLICT (code) DO UPDATE SET made = DEFAULT RETURNING made = now()`,
       `DELETE FROM labels WHERE made < now() - interval '30 minutes' AND code = 'b'`,
     ]);
     const copies = await Promise.all(
