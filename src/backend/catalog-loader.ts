@@ -68,6 +68,7 @@ export async function loadCatalog(
     ...operatorsOf(operators),
     ...(builtins === null ? builtinsIn(base!) : builtinsOf(builtins)),
     types: typesOf(types),
+    computingDomains: new Set(types.filter((row) => bool(row, 3)).map((row) => text(row, 1))),
     textOnlyTypes: new Set(textOnlyTypes.map((row) => Number(row[0]))),
     settingNames:
       settings === null ? base!.settingNames! : new Set(settings.map((row) => text(row, 0))),

@@ -121,7 +121,7 @@ WHERE ${relationsOf[schemas]}`;
 /**
  * schema, table, column, base type, type modifier, deterministic, not null, default, generated, identity, kind of
  * default, collation, its name unless it is the default, sequence, time, version of UUIDs; in attnum order. A domain
- * counts as its base type, with the modifier nearest to the column; its own default counts as the worst kind.
+ * counts as its base type, with the modifier nearest to the column; its default is that of columns without one.
  */
 export const columnsQuery = (schemas: Schemas): string => `
 WITH RECURSIVE domain_types (oid, base, typmod) AS (
@@ -134,6 +134,10 @@ WITH RECURSIVE domain_types (oid, base, typmod) AS (
   FROM domain_types d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype <> 'd'
 ), defaults AS (
   SELECT d.oid, d.adrelid, d.adnum, d.adbin::text AS tree FROM pg_catalog.pg_attrdef d
+  UNION ALL
+  SELECT NULL, a.attrelid, a.attnum, t.typdefaultbin::text
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+  WHERE t.typtype = 'd' AND t.typdefaultbin IS NOT NULL AND NOT a.atthasdef
 ), default_calls AS (
   SELECT d.adrelid, d.adnum,
          bool_or(p.proname = 'nextval' AND p.pronamespace = 'pg_catalog'::regnamespace) AS sequence,
@@ -147,10 +151,8 @@ SELECT n.nspname, c.relname, a.attname,
        coalesce(b.base, a.atttypid),
        CASE WHEN a.atttypmod = -1 THEN coalesce(b.typmod, -1) ELSE a.atttypmod END,
        coalesce(l.collisdeterministic, true),
-       a.attnotnull, (a.atthasdef AND a.attgenerated = '') OR (NOT a.atthasdef AND y.typdefaultbin IS NOT NULL),
-       a.attgenerated <> '', a.attidentity,
-       CASE WHEN NOT a.atthasdef AND y.typdefaultbin IS NOT NULL THEN 'function'
-            WHEN NOT a.atthasdef OR a.attgenerated <> '' THEN ''
+       a.attnotnull, d.tree IS NOT NULL AND a.attgenerated = '', a.attgenerated <> '', a.attidentity,
+       CASE WHEN d.tree IS NULL OR a.attgenerated <> '' THEN ''
             WHEN ${ONLY_UUID} IS NOT NULL THEN 'changing'
             WHEN f.of_user THEN 'function'
             WHEN f.sequence OR d.tree ~ '[{]NEXTVALUEEXPR ' THEN 'sequence'
@@ -179,7 +181,6 @@ SELECT n.nspname, c.relname, a.attname,
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
 LEFT JOIN base_types b ON b.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN defaults d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -227,9 +228,9 @@ FROM pg_catalog.pg_proc p
 WHERE p.pronamespace = 'pg_catalog'::regnamespace
   AND (p.prokind <> 'f' OR p.provolatile = 'v' OR p.proretset)`;
 
-/** schema, name, OID */
+/** schema, name, OID, is a domain with a default that is no constant */
 export const typesQuery = `
-SELECT n.nspname, t.typname, t.oid
+SELECT n.nspname, t.typname, t.oid, t.typtype = 'd' AND coalesce(t.typdefaultbin::text !~ '^[{]CONST ', false)
 FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;

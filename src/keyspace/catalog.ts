@@ -35,6 +35,8 @@ export interface Catalog {
    * `domainBase`.
    */
   readonly types: ReadonlyMap<string, number>;
+  /** Bare names of domains with a default that is no constant. Absent: there are none. */
+  readonly computingDomains?: ReadonlySet<string>;
   /**
    * OIDs of types whose values have no binary form, or one that means something else on another
    * server: it holds OIDs (regclass). Types made of such ones too. Absent: not loaded.

@@ -72,7 +72,14 @@ function problemOf(column: ColumnDef, table: Table, context: StatementContext): 
       'Add it without, fill it in, and then ALTER COLUMN ... ADD GENERATED or SET DEFAULT.',
     );
   }
-  return copies && value !== undefined && differs(value, context) ? changes(table, colname) : null;
+  if (value === undefined) return isComputed(column, context) ? changes(table, colname) : null;
+  return copies && differs(value, context) ? changes(table, colname) : null;
+}
+
+/** Whether the column's type is a domain that has a default of its own, which each shard would compute. */
+function isComputed({ typeName }: ColumnDef, { names }: StatementContext): boolean {
+  const { name } = qualifiedName(typeName?.names);
+  return names.catalog.computingDomains?.has(name) === true;
 }
 
 const CHECKED: ReadonlySet<string> = new Set([

@@ -10,12 +10,15 @@ beforeAll(async () => {
     'added_columns',
     {
       main: { notes: {} },
-      shop: { items: own, others: own, empty: own, kinds: { type: 'reference' } },
+      shop: { items: own, others: own, empty: own, fresh: own, kinds: { type: 'reference' } },
     },
     [
+      'CREATE DOMAIN stamp AS timestamptz DEFAULT now()',
+      'CREATE DOMAIN five AS int DEFAULT 5',
       'CREATE TABLE items (id int8 PRIMARY KEY, name text)',
       'CREATE TABLE others (id int8 PRIMARY KEY)',
       'CREATE TABLE empty (id int8 PRIMARY KEY)',
+      'CREATE TABLE fresh (id int8 PRIMARY KEY)',
       'CREATE TABLE kinds (id int PRIMARY KEY)',
       `INSERT INTO items SELECT i, 'n' || i FROM generate_series(1, 50) i`,
       'INSERT INTO others SELECT i FROM generate_series(1, 30) i',
@@ -120,6 +123,20 @@ describe('the time of the transaction is one for all rows', () => {
   });
 });
 
+test('defaults of domains are those of columns', async () => {
+  await same(
+    'ALTER TABLE items ADD COLUMN f five',
+    'ALTER TABLE fresh ADD COLUMN f five, ADD COLUMN t stamp',
+    'INSERT INTO fresh VALUES (1), (2), (3), (4)',
+    'INSERT INTO fresh (id, f) VALUES (5, DEFAULT), (6, 8) RETURNING id, f, t = now()',
+    'INSERT INTO fresh (id) SELECT id + 10 FROM others',
+    'SELECT f, count(*), count(DISTINCT t) FROM fresh WHERE id > 10 GROUP BY f ORDER BY f',
+    'SELECT e.f, i.f, count(DISTINCT e.t) FROM fresh e JOIN items i USING (id) WHERE id < 5 GROUP BY 1, 2',
+    'UPDATE fresh SET f = DEFAULT, t = DEFAULT',
+    'SELECT count(*), count(DISTINCT f), count(DISTINCT t) FROM fresh',
+  );
+});
+
 describe('what shards would make differently is refused while the table has rows', () => {
   test.each([
     'ALTER TABLE kinds ADD COLUMN n serial',
@@ -127,6 +144,7 @@ describe('what shards would make differently is refused while the table has rows
     'ALTER TABLE kinds ADD COLUMN u timestamptz DEFAULT clock_timestamp()',
     `ALTER TABLE items ADD COLUMN z int DEFAULT nextval('items_n_seq')`,
     'ALTER TABLE items ADD COLUMN z serial CHECK (z < 40)',
+    'ALTER TABLE items ADD COLUMN z stamp',
     'ALTER TABLE kinds ADD COLUMN n serial; ALTER TABLE kinds ADD COLUMN m int',
     'DO $$ BEGIN ALTER TABLE items ADD COLUMN z serial; END $$',
   ])('%s', async (sql) => {

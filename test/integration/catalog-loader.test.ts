@@ -12,6 +12,9 @@ const schema = `
   create function harmless(int) returns int immutable language sql as 'select 1';
   create function reading() returns int volatile language sql as 'select 1';
   create sequence numbers;
+  create domain moment as timestamptz default now();
+  create domain verdict as int default reading();
+  create domain count as int default nextval('numbers');
   create type mood as enum ('good', 'bad');
   create table things (
     id serial primary key,
@@ -20,6 +23,9 @@ const schema = `
     label text default upper('x'),
     code short,
     named shorter,
+    noted moment,
+    judged verdict,
+    counted count,
     folded text collate folding,
     read int default reading(),
     computed int default harmless(1),
@@ -120,8 +126,10 @@ describe('loadCatalog', () => {
       made: 'changing',
       label: 'constant',
       code: undefined,
-      // A domain's default is not looked into.
-      named: 'function',
+      named: 'constant',
+      noted: 'changing',
+      judged: 'function',
+      counted: 'sequence',
       folded: undefined,
       read: 'function',
       computed: 'constant',
