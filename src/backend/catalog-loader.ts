@@ -3,10 +3,13 @@ import type {
   CatalogColumn,
   CatalogFunction,
   CatalogRelation,
+  EnumLabels,
 } from '../keyspace/catalog.js';
 import {
   builtinsQuery,
+  collatedTypesQuery,
   collationQuery,
+  enumsQuery,
   columnsQuery,
   functionsQuery,
   operatorsQuery,
@@ -44,6 +47,8 @@ export async function loadCatalog(
     builtins,
     types,
     textOnlyTypes,
+    collatedTypes,
+    enums,
     schemas,
     collation,
     settings,
@@ -56,20 +61,25 @@ export async function loadCatalog(
     base === null ? query(builtinsQuery) : null,
     query(typesQuery),
     query(textOnlyTypesQuery),
+    query(collatedTypesQuery),
+    query(enumsQuery),
     query(schemasQuery),
     query(collationQuery),
     base === null ? query(settingNamesQuery) : null,
   ]);
+  const collated = oidsOf(collatedTypes);
   return Object.freeze({
     version,
     schemas: new Set(schemas.map((row) => text(row, 0))),
     relations: relationsOf(relations, columns, views, base),
-    functions: functionsOf(functions),
+    functions: functionsOf(functions, collated),
     ...operatorsOf(operators),
     ...(builtins === null ? builtinsIn(base!) : builtinsOf(builtins)),
     types: typesOf(types),
     computingDomains: new Set(types.filter((row) => bool(row, 3)).map((row) => text(row, 1))),
-    textOnlyTypes: new Set(textOnlyTypes.map((row) => Number(row[0]))),
+    textOnlyTypes: oidsOf(textOnlyTypes),
+    collatedTypes: collated,
+    enums: enumsOf(enums),
     settingNames:
       settings === null ? base!.settingNames! : new Set(settings.map((row) => text(row, 0))),
     textByBytes: collation[0] !== undefined && bool(collation[0], 0),
@@ -182,7 +192,25 @@ function given<K extends string>(
     : ({ [name]: value } as { [key in K]?: string });
 }
 
-function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]> {
+function oidsOf(rows: readonly CatalogRow[]): Set<number> {
+  return new Set(rows.map((row) => Number(row[0])));
+}
+
+function enumsOf(rows: readonly CatalogRow[]): Map<number, EnumLabels> {
+  const out = new Map<number, EnumLabels>();
+  for (const row of rows) {
+    const type = Number(row[0]);
+    const labels = [...(out.get(type)?.labels ?? []), text(row, 2)];
+    out.set(type, { labels, isArray: false });
+    out.set(Number(row[1]), { labels, isArray: true });
+  }
+  return out;
+}
+
+function functionsOf(
+  rows: readonly CatalogRow[],
+  collatedTypes: ReadonlySet<number>,
+): Map<string, CatalogFunction[]> {
   const out = new Map<string, CatalogFunction[]>();
   for (const row of rows) {
     const name = text(row, 1);
@@ -196,6 +224,9 @@ function functionsOf(rows: readonly CatalogRow[]): Map<string, CatalogFunction[]
       language: text(row, 4),
       ...given('triggerSource', row[5]),
       ...given('body', row[6]),
+      givesCollated: text(row, 7)
+        .split(' ')
+        .some((oid) => collatedTypes.has(Number(oid))),
     });
     out.set(name, overloads);
   }

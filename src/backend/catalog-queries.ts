@@ -189,8 +189,8 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND ${relationsOf[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
 /**
- * schema, name, kind, volatility, language, body of one for triggers, body. An aggregate is as volatile as the
- * functions it is made of.
+ * schema, name, kind, volatility, language, body of one for triggers, body, OIDs of the types that it gives. An
+ * aggregate is as volatile as the functions it is made of.
  */
 export const functionsQuery = `
 SELECT n.nspname, p.proname, p.prokind,
@@ -202,7 +202,10 @@ SELECT n.nspname, p.proname, p.prokind,
        l.lanname, CASE WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN p.prosrc END,
        CASE WHEN p.prokind IN ('f', 'p') AND l.lanname IN ('sql', 'plpgsql') THEN
          coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)
-           || coalesce(E'\\n' || pg_catalog.pg_get_expr(p.proargdefaults, 0), '') END
+           || coalesce(E'\\n' || pg_catalog.pg_get_expr(p.proargdefaults, 0), '') END,
+       p.prorettype::text || coalesce((
+         SELECT string_agg(' ' || a.type::text, '')
+         FROM unnest(p.proallargtypes, p.proargmodes) AS a (type, mode) WHERE a.mode IN ('o', 'b', 't')), '')
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -238,9 +241,8 @@ WHERE n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`;
 /** name; those that sessions make up are not listed, since nobody has made any here */
 export const settingNamesQuery = 'SELECT name FROM pg_catalog.pg_settings';
 
-/** OIDs of the types of `Catalog.textOnlyTypes`. An empty int2vector or oidvector cannot be read in binary. */
-export const textOnlyTypesQuery = `
-WITH RECURSIVE parts (type, part) AS (
+/** What types are made of. */
+const TYPE_PARTS = `parts (type, part) AS (
   SELECT oid, typelem FROM pg_catalog.pg_type WHERE typcategory = 'A'
   UNION ALL
   SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
@@ -253,7 +255,11 @@ WITH RECURSIVE parts (type, part) AS (
   SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
   UNION ALL
   SELECT rngmultitypid, rngtypid FROM pg_catalog.pg_range
-), text_only (oid) AS (
+)`;
+
+/** OIDs of the types of `Catalog.textOnlyTypes`. An empty int2vector or oidvector cannot be read in binary. */
+export const textOnlyTypesQuery = `
+WITH RECURSIVE ${TYPE_PARTS}, text_only (oid) AS (
   SELECT oid FROM pg_catalog.pg_type
   WHERE typtype = 'b' AND (typsend = 0 OR typreceive = 0
     OR (typnamespace = 'pg_catalog'::regnamespace AND typcategory = 'N' AND typname LIKE 'reg%')
@@ -262,6 +268,30 @@ WITH RECURSIVE parts (type, part) AS (
   SELECT p.type FROM parts p JOIN text_only t ON t.oid = p.part
 )
 SELECT oid FROM text_only`;
+
+/** OID, that of its array type, label: enums, in the order of their labels */
+export const enumsQuery = `
+SELECT t.oid, t.typarray, e.enumlabel
+FROM pg_catalog.pg_enum e
+JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid
+ORDER BY t.oid, e.enumsortorder`;
+
+/** OIDs of the types of `Catalog.collatedTypes`. */
+export const collatedTypesQuery = `
+WITH RECURSIVE ${TYPE_PARTS}, collated (oid) AS (
+  SELECT t.oid
+  FROM pg_catalog.pg_type t
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+  WHERE n.nspname ${USER_SCHEMA}
+    AND (t.typtype = 'd' AND t.typcollation NOT IN (0, ${DEFAULT_COLLATION_OID})
+      OR t.typtype = 'c' AND EXISTS (
+        SELECT 1 FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+          AND a.attcollation NOT IN (0, ${DEFAULT_COLLATION_OID})))
+  UNION
+  SELECT p.type FROM parts p JOIN collated c ON c.oid = p.part
+)
+SELECT oid FROM collated`;
 
 /** Names of all schemas: CREATE makes its object in the first of the search path that exists. */
 export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;

@@ -31,12 +31,12 @@ export function trimRowDescription(
   return trimmed.subarray(0, at);
 }
 
-/** A shard's rows have other columns than were planned. */
+/** A shard's rows have other columns than were planned, or values that nobody knew of. */
 export function changedShapeError(): SqlError {
   return sqlError(
     'feature_not_supported',
-    'a shard gives other columns than the catalog has for this statement',
-    { hint: 'A table was changed meanwhile, or is not the same on all shards. Try again.' },
+    'a shard gives other columns or values than the catalog has for this statement',
+    { hint: 'A table or type was changed meanwhile, or is not the same on all shards. Try again.' },
   );
 }
 

@@ -18,6 +18,9 @@ import { MergeOutput } from './merge-output.js';
 import { rowsOf } from './portal/parts-in-turn.js';
 import { readSqlState, readTag } from '../protocol/backend-messages.js';
 
+/** What of the schema is not as it was learnt. */
+export type Changed = 'columns' | 'values';
+
 export interface OrderedMergeOptions {
   readonly merge: MergeSpec;
   /** Values of `merge.limit` and `merge.offset`; not negative. */
@@ -36,8 +39,8 @@ export interface OrderedMergeOptions {
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;
   readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
-  /** A shard gives other columns; the statement fails. */
-  readonly onChanged: () => void;
+  /** A shard gives other columns, or values of types as they are by now; the statement fails. */
+  readonly onChanged: (what: Changed) => void;
   /** Longest row that is put together where it came in pieces; absent: what the protocol allows. */
   readonly rowBytesMax?: number;
 }
@@ -169,7 +172,7 @@ export class OrderedMerge implements Operation {
   failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {
     // More result formats, or fewer, than it has columns.
     if (readSqlState(buffer, start, end) === sqlstates.protocol_violation.code) {
-      this.options.onChanged();
+      this.options.onChanged('columns');
     }
     this.fail(this.branches.of(backend), Buffer.from(buffer.subarray(start, end)));
   }
@@ -252,6 +255,10 @@ export class OrderedMerge implements Operation {
   private takeTop(): void {
     const { cursor } = this.heap.top!;
     const fate = this.cut.fateOf(cursor);
+    if (this.order.unsure) {
+      this.refuseShape('values');
+      return;
+    }
     if (fate === 'end') {
       this.stopAtLimit();
       return;
@@ -312,8 +319,8 @@ export class OrderedMerge implements Operation {
     this.abort(errorBytes(sqlError('program_limit_exceeded', message, { hint })));
   }
 
-  private refuseShape(): void {
-    this.options.onChanged();
+  private refuseShape(changed: Changed = 'columns'): void {
+    this.options.onChanged(changed);
     this.abort(errorBytes(changedShapeError()));
   }
 

@@ -10,8 +10,9 @@ import { OpenParts } from '../executor/portal/open-parts.js';
 import { PortalMerge } from '../executor/portal/portal-merge.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
 import { ScatterPortal } from '../executor/portal/scatter-portal.js';
-import { OrderedMerge } from '../executor/ordered-merge.js';
+import { OrderedMerge, type Changed } from '../executor/ordered-merge.js';
 import { limitOf, offsetOf } from '../executor/row-counts.js';
+import type { Catalog } from '../keyspace/catalog.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Comparator } from '../merger/comparator.js';
 import { comparatorFor } from '../merger/comparators.js';
@@ -73,7 +74,7 @@ export class MergeRun implements StatementRun {
     if (known === null) return new GatherRun(session, request, merge.fallback);
     if (known !== undefined) return 'ready';
     describeFor(session, request, backends[0]!, [merge.sql], paramTypes, onFailed, (texts) => {
-      learntOf.set(merge, learntFrom(merge, texts));
+      learntOf.set(merge, learntFrom(merge, texts, session.planning.planner.catalog));
     });
     return 'wait';
   }
@@ -122,7 +123,7 @@ export class MergeRun implements StatementRun {
       },
       endsWithSync,
       onDone: (outcome) => onDone(withoutPlace(outcome), merged.counts),
-      onChanged: () => this.learnAnew(),
+      onChanged: (what) => this.learnAnew(what),
     });
     startOperation(session, merged);
   }
@@ -153,11 +154,12 @@ export class MergeRun implements StatementRun {
         const { columns, comparators } = learntOf.get(merge)!;
         const description = trimRowDescription(described!, visibleColumns, keys.length, []);
         if (description === null || !hasTypes(described!, 0, described!.length, columns)) {
-          this.learnAnew();
+          this.learnAnew('columns');
           failed(errorBytes(changedShapeError()));
           return;
         }
-        const merging = new PortalMerge(parts, { merge, limit, offset, comparators });
+        const onChanged = (what: Changed): void => this.learnAnew(what);
+        const merging = new PortalMerge(parts, { merge, limit, offset, comparators, onChanged });
         const formats = bind.resultFormats(visibleColumns);
         const options = { parts, merge: merging, description, formats };
         onOpen({ ok: true, portal: new ScatterPortal(options) });
@@ -166,9 +168,10 @@ export class MergeRun implements StatementRun {
     startOperation(session, open);
   }
 
-  /** The schema has changed past this proxy. */
-  private learnAnew(): void {
-    learntOf.delete(this.merge);
+  /** The schema has changed past this proxy. Until the catalog knows the new values, none are compared here. */
+  private learnAnew(changed: Changed): void {
+    if (changed === 'values') learntOf.set(this.merge, null);
+    else learntOf.delete(this.merge);
     refreshCatalog(this.session);
   }
 
@@ -181,15 +184,19 @@ export class MergeRun implements StatementRun {
 }
 
 /** `texts`: the client's statement, and what shards run. */
-function learntFrom(merge: MergeSpec, texts: readonly DescribedText[]): Learnt | null {
+function learntFrom(
+  merge: MergeSpec,
+  texts: readonly DescribedText[],
+  { enums }: Catalog,
+): Learnt | null {
   const [own, merged] = texts as [DescribedText, DescribedText];
   const visible = merged.columns.slice(0, merge.visibleColumns);
   const hidden = merged.columns.slice(merge.visibleColumns);
   // What the client gets must be of the types that it was told.
   if (!sameTypes(visible, own.columns) || hidden.length !== merge.keys.length) return null;
   const comparators: Comparator[] = [];
-  for (const { type } of hidden) {
-    const comparator = comparatorFor(type, merge.textByBytes);
+  for (const [index, { type }] of hidden.entries()) {
+    const comparator = comparatorFor(type, merge.keys[index]!.textByBytes, enums);
     if (comparator === null) return null;
     comparators.push(comparator);
   }

@@ -47,12 +47,25 @@ export interface Catalog {
    * `builtin`; the encoding is UTF8). False or absent: by rules that are the server's own.
    */
   readonly textByBytes?: boolean;
+  /** Enums, and arrays of them, by the OIDs of the types. Absent: not loaded. */
+  readonly enums?: ReadonlyMap<number, EnumLabels>;
+  /**
+   * OIDs of types made by users whose values, or parts of them, have a collation other than the default that no column
+   * tells: domains, rows, and what is made of such. Absent: not loaded.
+   */
+  readonly collatedTypes?: ReadonlySet<number>;
   /** What `pg_settings` lists, as it is written there. Absent: not loaded. */
   readonly settingNames?: ReadonlySet<string>;
   /** By `schema.name`: tables that have other columns on some shard, and what differs. Absent: none is known. */
   readonly uneven?: ReadonlyMap<string, string>;
   /** What is known of lookups, by their tables (`schema.name`). Absent: nothing. */
   readonly lookups?: ReadonlyMap<string, CatalogLookup>;
+}
+
+export interface EnumLabels {
+  /** In the enum's order. */
+  readonly labels: readonly string[];
+  readonly isArray: boolean;
 }
 
 export interface CatalogLookup {
@@ -196,4 +209,6 @@ export interface CatalogFunction {
    * SQL and PL/pgSQL: what it runs, and the defaults of its arguments. Absent: not known.
    */
   readonly body?: string;
+  /** What it gives is of one of `Catalog.collatedTypes`. Absent: not known. */
+  readonly givesCollated?: boolean;
 }

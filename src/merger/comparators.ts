@@ -1,3 +1,4 @@
+import type { EnumLabels } from '../keyspace/catalog.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import { arrayComparator } from './compare-arrays.js';
 import { compareBits, compareBpchar, compareBytes, compareInet } from './compare-bytes.js';
@@ -10,6 +11,7 @@ import {
   compareInt8,
   compareUint4,
 } from './compare-numbers.js';
+import { enumComparator } from './compare-enums.js';
 import { compareNumeric } from './compare-numeric.js';
 import { compareInterval, compareTime, compareTimetz } from './compare-times.js';
 import type { Comparator } from './comparator.js';
@@ -69,8 +71,18 @@ for (const { type, array, compare, collated = false } of entries) {
  * How values of a type compare in its default order, and 0 where `=` holds; null: that is not known
  * here.
  * @param textByBytes text is in UTF-8 on both sides and its collation orders by bytes
+ * @param enums `Catalog.enums`, where they are known
  */
-export function comparatorFor(typeOid: number, textByBytes: boolean): Comparator | null {
+export function comparatorFor(
+  typeOid: number,
+  textByBytes: boolean,
+  enums?: ReadonlyMap<number, EnumLabels>,
+): Comparator | null {
+  const own = enums?.get(typeOid);
+  if (own !== undefined) {
+    const compare = enumComparator(own.labels);
+    return own.isArray ? arrayComparator(compare) : compare;
+  }
   const known = comparators.get(typeOid);
   return known === undefined || (known.collated && !textByBytes) ? null : known.compare;
 }

@@ -16,6 +16,8 @@ export interface KeyValues {
 
 /** The order of rows by their keys: the first that differs decides. */
 export class KeyOrder {
+  /** Some values could not be compared: no order that was told counts. */
+  unsure = false;
   private readonly keys: readonly OrderedKey[];
   private readonly comparators: readonly Comparator[];
 
@@ -37,7 +39,9 @@ export class KeyOrder {
       }
       const aStart = a.keyStarts[i]!;
       const difference = comparators[i]!(a.row, aStart, aEnd, b.row, b.keyStarts[i]!, bEnd);
-      if (difference !== 0) return keys[i]!.descending ? -difference : difference;
+      if (difference === 0) continue;
+      this.unsure ||= Number.isNaN(difference);
+      return keys[i]!.descending ? -difference : difference;
     }
     return 0;
   }

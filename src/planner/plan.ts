@@ -203,16 +203,11 @@ export interface MergeSpec {
   /** The client's columns; the hidden ones follow. */
   readonly visibleColumns: number;
   /** In the order of the hidden columns; none: rows of all shards in any order. */
-  readonly keys: readonly SortKey[];
+  readonly keys: readonly MergeKey[];
   /** Null: no LIMIT. */
   readonly limit: RowCount | null;
   readonly offset: RowCount | null;
   readonly withTies: boolean;
-  /**
-   * Text keys compare by their bytes: nothing in the keys has another collation than C. False: they
-   * are left to `fallback`.
-   */
-  readonly textByBytes: boolean;
   /**
    * The rows of the result are to be locked, and no others: `sql` without its LIMIT, to be cut for
    * each shard. Absent: nothing is locked that is not in the result.
@@ -240,6 +235,11 @@ export interface ExplainSpec {
 export interface SortKey {
   readonly descending: boolean;
   readonly nullsFirst: boolean;
+}
+
+export interface MergeKey extends SortKey {
+  /** Text compares by its bytes: its collation is C, or orders as that does. False: it is left to `fallback`. */
+  readonly textByBytes: boolean;
 }
 
 /** A LIMIT or OFFSET; a null value is none. Negative ones are errors 2201W and 2201X. */

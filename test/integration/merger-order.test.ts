@@ -221,6 +221,12 @@ async function ranked(type: string, { random, edges }: Values): Promise<[number,
   return [oid, rows.map(({ hex, rank }) => ({ bytes: Buffer.from(hex, 'hex'), rank }))];
 }
 
+function int4(value: number): Buffer {
+  const out = Buffer.alloc(4);
+  out.writeInt32BE(value);
+  return out;
+}
+
 describe('comparatorFor', () => {
   it.each(Object.entries(types))('orders %s as the server does', async (type, values) => {
     const [oid, rows] = await ranked(type, values);
@@ -242,6 +248,36 @@ describe('comparatorFor', () => {
       });
     });
     expect(wrong.slice(0, 5)).toEqual([]);
+  });
+
+  it('orders enums, and arrays of them, by the labels that it is told, and no others', () => {
+    const labels = ['new', 'ok', 'über', 'Zed', 'old'];
+    const enums = new Map([
+      [70_000, { labels, isArray: false }],
+      [70_001, { labels, isArray: true }],
+    ]);
+    const compare = comparatorFor(70_000, false, enums)!;
+    const values = labels.map((label) => Buffer.from(label));
+    values.forEach((a, i) => {
+      values.forEach((b, j) => {
+        expect(Math.sign(compare(a, 0, a.length, b, 0, b.length))).toBe(Math.sign(i - j));
+      });
+    });
+    const [first, added] = [values[0]!, Buffer.from('ne')];
+    expect(compare(first, 0, first.length, added, 0, added.length)).toBeNaN();
+    const array = (...labels: string[]): Buffer => {
+      const head = [1, 0, 70_000, labels.length, 1].map(int4);
+      const elements = labels.flatMap((label) => [
+        int4(Buffer.byteLength(label)),
+        Buffer.from(label),
+      ]);
+      return Buffer.concat([...head, ...elements]);
+    };
+    const compareArrays = comparatorFor(70_001, false, enums)!;
+    const [old, over] = [array('ok', 'old'), array('ok', 'über')];
+    expect(compareArrays(old, 0, old.length, over, 0, over.length)).toBeGreaterThan(0);
+    const unknown = array('ok', 'other');
+    expect(compareArrays(old, 0, old.length, unknown, 0, unknown.length)).toBeNaN();
   });
 
   it('leaves alone what only the server can order', () => {

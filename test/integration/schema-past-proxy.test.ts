@@ -1,6 +1,7 @@
 /*
  * The types of columns change on the shards, past the proxy, which reads the catalog once in a while only. What it has
- * learnt of its statements is void then: it must not read values of the new types as those of the old ones.
+ * learnt of its statements is void then: it must not read values of the new types as those of the old ones, nor order
+ * labels of an enum that it does not know.
  */
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -19,6 +20,7 @@ beforeAll(async () => {
       shop: {
         items: { shard_key: 'id', vindex: 'by_key' },
         wishes: { shard_key: 'id', vindex: 'by_key' },
+        tasks: { shard_key: 'id', vindex: 'by_key' },
       },
     },
     [
@@ -26,6 +28,9 @@ beforeAll(async () => {
       'INSERT INTO items SELECT g, g % 5, g % 7 FROM generate_series(1, 24) AS g',
       'CREATE TABLE wishes (id int8 PRIMARY KEY, m int4)',
       'INSERT INTO wishes SELECT g, g % 6 FROM generate_series(1, 24) AS g',
+      `CREATE TYPE state AS ENUM ('new', 'late', 'done')`,
+      'CREATE TABLE tasks (id int8 PRIMARY KEY, s state)',
+      `INSERT INTO tasks SELECT g, (ARRAY['late', 'done', 'new'])[1 + g % 3]::state FROM generate_series(1, 24) AS g`,
     ],
   );
   proxy = await connectPg(scene.proxy.url);
@@ -81,4 +86,36 @@ test.each([
       await expect.poll(() => answer(proxy, sql, isPrepared), { timeout: 10_000 }).toEqual(wanted);
     }
   }
+});
+
+/** As text: types of users have other OIDs on each server. */
+const byState = 'SELECT id, s::text AS s FROM tasks ORDER BY tasks.s, id';
+
+/** Rows of a cursor, or the SQLSTATE. */
+async function fetched(client: pg.Client): Promise<unknown> {
+  await client.query('BEGIN');
+  await client.query(`DECLARE c CURSOR FOR ${byState}`);
+  const rows = await answer(client, 'FETCH ALL FROM c', false);
+  await client.query('ROLLBACK');
+  return rows;
+}
+
+test.each([
+  ['added', `ADD VALUE 'first' BEFORE 'new'`, `s = 'first' WHERE id % 5 = 0`],
+  ['added, and met by a cursor first', `ADD VALUE 'mid' AFTER 'new'`, `s = 'mid' WHERE id % 7 = 0`],
+  ['renamed', `RENAME VALUE 'mid' TO 'middle'`, `s = 'done' WHERE id = 3`],
+])('a label is %s', async (what, change, update) => {
+  // It may have to notice the change before this one still.
+  await answer(proxy, byState, true);
+  expect(await answer(proxy, byState, true)).toEqual(await answer(oracle, byState, true));
+  for (const server of serverNames) {
+    await scene.databases.query(server, `ALTER TYPE state ${change}`);
+    await scene.databases.query(server, `UPDATE tasks SET ${update}`);
+  }
+  const first = what.includes('cursor')
+    ? fetched
+    : (client: pg.Client) => answer(client, byState, true);
+  const met = await first(proxy);
+  if (met !== '0A000') expect(met).toEqual(await first(oracle));
+  expect(await first(proxy)).toEqual(await first(oracle));
 });

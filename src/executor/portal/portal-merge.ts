@@ -4,6 +4,7 @@ import { MergeCut } from '../../merger/merge-cut.js';
 import { MergeHeap } from '../../merger/merge-heap.js';
 import { RowCursor } from '../../merger/row-cursor.js';
 import type { MergeSpec } from '../../planner/plan.js';
+import type { Changed } from '../ordered-merge.js';
 import type { PortalPart } from './portal-part.js';
 
 /** Rows that a part is asked for at first, and at most. */
@@ -62,6 +63,8 @@ export interface PortalMergeOptions {
   readonly offset: bigint;
   /** One for each of `merge.keys`, whose values come in binary. */
   readonly comparators: readonly Comparator[];
+  /** It is found to be malformed. */
+  readonly onChanged: (what: Changed) => void;
 }
 
 /**
@@ -76,9 +79,11 @@ export class PortalMerge {
   readonly keyCount: number;
   /** There is no further row. */
   over = false;
-  /** A row has other columns than were planned. */
+  /** A row has other columns than were planned, or values that are not known yet. */
   malformed = false;
   private readonly fieldCount: number;
+  private readonly order: KeyOrder;
+  private readonly onChanged: (what: Changed) => void;
   private readonly heap: MergeHeap<MergeSource>;
   private readonly cut: MergeCut;
   /** The row on top has been handed out, and is to be left. */
@@ -92,6 +97,8 @@ export class PortalMerge {
     this.fieldCount = visibleColumns + keys.length;
     this.sources = parts.map((part) => new MergeSource(part, visibleColumns, keys.length));
     const order = new KeyOrder(keys, comparators);
+    this.order = order;
+    this.onChanged = options.onChanged;
     this.heap = new MergeHeap((a, b) => {
       const difference = order.compare(a.cursor, b.cursor);
       return difference < 0 || (difference === 0 && a.part.position < b.part.position);
@@ -121,6 +128,12 @@ export class PortalMerge {
       const cursor = this.heap.top?.cursor;
       this.malformed ||= cursor !== undefined && cursor.fieldCount !== this.fieldCount;
       const fate = cursor === undefined || this.malformed ? 'end' : this.cut.fateOf(cursor);
+      this.malformed ||= this.order.unsure;
+      if (this.malformed) {
+        this.over = true;
+        this.onChanged(this.order.unsure ? 'values' : 'columns');
+        return null;
+      }
       this.over = fate === 'end';
       this.taken = fate !== 'end';
       if (fate === 'send') return cursor!;

@@ -2,7 +2,8 @@ import type { Node, SelectStmt, TypeName } from '@pgsql/types';
 import type { CatalogColumn } from '../../keyspace/catalog.js';
 import type { Keyspace } from '../../keyspace/topology.js';
 import type { Analysis } from '../analysis.js';
-import { bodyOf, forEachChild, kindOf, selectOf, contains } from '../ast.js';
+import { bodyOf, forEachChild, kindOf, selectOf } from '../ast.js';
+import { namesCollation, typesMayCollate } from '../collations.js';
 import type { Level, Occurrence } from '../model.js';
 import type { Tables } from '../placement.js';
 import type { GatherInput, ShardSelector } from '../plan.js';
@@ -73,7 +74,7 @@ function pushedQuery(select: SelectStmt, exists: boolean, search: Search): Pushe
   const used = usedColumns(select, analysis);
   const place = findSelect(select, search.text, context);
   if (place === null) return null;
-  const plain = !analysis.readsCatalog && hasDefaultCollations(select, used);
+  const plain = !analysis.readsCatalog && hasDefaultCollations(select, used, analysis);
   const collations = plain || exists ? null : outputCollations(select, level, analysis);
   const input: GatherInput = {
     label: labelOf(below, search.tables),
@@ -200,7 +201,7 @@ function isUnknownType(type: TypeName | undefined, analysis: Analysis): boolean 
 }
 
 /** The columns of tables and views that the query may speak of. */
-function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
+export function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
   const use = new ColumnUse({ SelectStmt: select });
   return use.ranges.flatMap((range) => {
     const { relation } = analysis.ranges.get(range) ?? analysis.views.get(range) ?? {};
@@ -210,7 +211,8 @@ function usedColumns(select: SelectStmt, analysis: Analysis): CatalogColumn[] {
 
 /** Whether the query's text columns keep what they are in array parameters. */
 export function keepsCollations(select: SelectStmt, analysis: Analysis): boolean {
-  return !analysis.readsCatalog && hasDefaultCollations(select, usedColumns(select, analysis));
+  if (analysis.readsCatalog) return false;
+  return hasDefaultCollations(select, usedColumns(select, analysis), analysis);
 }
 
 /** Of outputs that are columns of tables as they stand; null: some are not, or have one that is not known. */
@@ -219,7 +221,7 @@ function outputCollations(
   level: Level,
   analysis: Analysis,
 ): (string | null)[] | null {
-  if (analysis.readsCatalog || contains(select, 'CollateClause')) return null;
+  if (analysis.readsCatalog || namesCollation(select)) return null;
   const out: (string | null)[] = [];
   for (const { variable } of level.outputs) {
     const relation = variable === null ? undefined : analysis.tables.get(variable.entry)?.relation;
@@ -232,8 +234,13 @@ function outputCollations(
   return out;
 }
 
-function hasDefaultCollations(select: SelectStmt, used: readonly CatalogColumn[]): boolean {
-  return used.every(hasDefaultCollation) && !contains(select, 'CollateClause');
+function hasDefaultCollations(
+  select: SelectStmt,
+  used: readonly CatalogColumn[],
+  { names }: Analysis,
+): boolean {
+  if (!used.every(hasDefaultCollation) || namesCollation(select)) return false;
+  return !typesMayCollate(select, used, names);
 }
 
 /** `orders o, customers` */

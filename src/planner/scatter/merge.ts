@@ -1,7 +1,14 @@
 import type { Node } from '@pgsql/types';
 import { contains } from '../ast.js';
 import { sameTree } from '../../sql/same-tree.js';
-import type { GatherSpec, ManyShards, MergeSpec, ShardSelector, SortKey } from '../plan.js';
+import type {
+  GatherSpec,
+  ManyShards,
+  MergeKey,
+  MergeSpec,
+  ShardSelector,
+  SortKey,
+} from '../plan.js';
 import { cutOf, type Cut } from './cut.js';
 import type { ScatterContext } from './scatter-context.js';
 import { oneInputSpec } from './one-input.js';
@@ -25,7 +32,11 @@ export function mergedRows(
   const pushed = pushedText(scatter, items);
   if (pushed === null) return null;
   scatter.dependOnLiterals();
-  const keys = items.map(({ key }) => key);
+  const all = scatter.textByBytes;
+  const keys = items.map(({ key, expression }): MergeKey => {
+    const own = expression !== null && scatter.comparesByBytes(expression);
+    return { ...key, textByBytes: all || own };
+  });
   const sql = pushed + cut.onShards;
   // Rows without a type of their own cannot be columns of a table.
   const fallback = contains(scatter.statement.targetList, 'RowExpr')
@@ -41,7 +52,6 @@ export function mergedRows(
     limit: cut.counts.limit,
     offset: cut.counts.offset,
     withTies: cut.withTies,
-    textByBytes: scatter.textByBytes,
     fallback,
   };
   return { kind: 'merge', merge };

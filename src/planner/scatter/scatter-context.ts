@@ -5,7 +5,8 @@ import { sameTree } from '../../sql/same-tree.js';
 import type { Analysis } from '../analysis.js';
 import { contains, qualifiedName } from '../ast.js';
 import { bareColumn } from '../expressions.js';
-import { keepsCollations } from '../gather/pushed-queries.js';
+import { isBytes, namesBytesOnly, typesMayCollate } from '../collations.js';
+import { keepsCollations, usedColumns } from '../gather/pushed-queries.js';
 import type { Level } from '../model.js';
 import type { StatementContext } from '../statement-context.js';
 
@@ -76,20 +77,31 @@ export class ScatterContext {
     return variable !== null && variable === bareColumn(b, place, this.analysis);
   }
 
-  /** Every text column that is spoken of has the database's default collation, and nothing names another one. */
+  /** Every text value that is spoken of has the database's default collation, and nothing names another one. */
   get defaultCollations(): boolean {
-    return keepsCollations(this.statement, this.analysis) && !this.#castsToOwnTypes;
+    return keepsCollations(this.statement, this.analysis);
   }
 
   /** Text compares by its bytes, whatever of this statement it is. */
   get textByBytes(): boolean {
-    const { catalog } = this.analysis.names;
-    if (catalog.textByBytes !== true || !this.#columnsHave('default', 'bytes')) return false;
-    return !contains(this.statement, 'CollateClause', (node) => {
-      const names = 'CollateClause' in node ? (node.CollateClause.collname ?? []) : [];
-      const last = names.at(-1);
-      return last === undefined || !('String' in last) || !BYTES.has(last.String.sval ?? '');
-    });
+    const { statement, analysis } = this;
+    const { names } = analysis;
+    if (names.catalog.textByBytes !== true || !namesBytesOnly(statement)) return false;
+    const used = usedColumns(statement, analysis);
+    const byBytes = used.every(({ collation }) => collation === 'default' || collation === 'bytes');
+    return byBytes && !typesMayCollate(statement, used, names);
+  }
+
+  /** An expression compares by its bytes where it is text, whatever the rest of the statement is. */
+  comparesByBytes(expression: Node): boolean {
+    if (isBytes(expression)) return true;
+    const place = this.analysis.places.get(this.top);
+    const isColumn = place !== undefined && 'ColumnRef' in expression;
+    const variable = isColumn ? bareColumn(expression, place, this.analysis) : null;
+    const relation = variable === null ? undefined : this.analysis.tables.get(variable.entry);
+    const column = relation?.relation.columns.find(({ name }) => name === variable!.name);
+    if (column?.collation === 'bytes') return true;
+    return column?.collation === 'default' && this.analysis.names.catalog.textByBytes === true;
   }
 
   /** Tables and views: what a view's query does with collations shows in the view's columns. */
@@ -97,25 +109,7 @@ export class ScatterContext {
     const { occurrences, views } = this.analysis;
     return [...occurrences, ...views.values()].map(({ relation }) => relation);
   }
-
-  #columnsHave(...collations: readonly string[]): boolean {
-    const known = this.#relations().every(({ columns }) =>
-      columns.every(({ collation }) => collations.includes(collation ?? 'other')),
-    );
-    return known && !this.#castsToOwnTypes;
-  }
-
-  /** Casts to types made by users: a domain may have a collation of its own. */
-  get #castsToOwnTypes(): boolean {
-    const { names } = this.analysis;
-    return contains(this.statement, 'TypeCast', (node) => {
-      const type = 'TypeCast' in node ? node.TypeCast.typeName : undefined;
-      return type === undefined || names.typeOid(type) === 0;
-    });
-  }
 }
-
-const BYTES = new Set(['C', 'POSIX', 'ucs_basic', 'pg_c_utf8']);
 
 /** Quotes even what need not be, so that a name such as `t` is never taken for anything else. */
 function quoteAlways(name: string): string {

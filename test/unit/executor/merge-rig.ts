@@ -29,11 +29,14 @@ export function specOf(keys: string, more: Partial<MergeSpec> = {}): MergeSpec {
     keys: keys
       .split(' ')
       .filter((key) => key !== '')
-      .map((key) => ({ descending: key.startsWith('d'), nullsFirst: key.endsWith('F') })),
+      .map((key) => ({
+        descending: key.startsWith('d'),
+        nullsFirst: key.endsWith('F'),
+        textByBytes: true,
+      })),
     limit: null,
     offset: null,
     withTies: false,
-    textByBytes: true,
     fallback: { inputs: [], home: { kind: 'nowhere' }, final: [] },
     ...more,
   };

@@ -100,7 +100,7 @@ describe('a merge', () => {
     expect(sql).toMatch(
       /^SELECT status AS total, status AS sg_key_1, orders\.total \+ 1 AS sg_key_2/,
     );
-    expect(keys).toEqual([
+    expect(keys).toMatchObject([
       { descending: false, nullsFirst: false },
       { descending: true, nullsFirst: true },
     ]);
@@ -135,7 +135,7 @@ describe('a merge', () => {
   });
 
   it('compares text by bytes only where every collation does', () => {
-    const bytes = (sql: string): boolean => merge(sql).textByBytes;
+    const bytes = (sql: string): boolean => merge(sql).keys.every((key) => key.textByBytes);
     const sql = 'select status from orders order by status';
     expect(bytes(sql)).toBe(false);
     planner = new Planner(parser, shopTopology(), collated(true));
@@ -143,9 +143,16 @@ describe('a merge', () => {
     expect(bytes('select status from orders order by status collate "C"')).toBe(true);
     expect(bytes('select status from orders order by status collate "de-x-icu"')).toBe(false);
     planner = new Planner(parser, shopTopology(), collated(true, ['status']));
-    expect(bytes('select id from orders order by id')).toBe(false);
+    expect(bytes(sql)).toBe(false);
+    expect(bytes('select id from orders order by id')).toBe(true);
+    expect(bytes('select status from orders order by id')).toBe(true);
+    expect(bytes('select status from orders order by id || status')).toBe(false);
+    expect(bytes('select status from orders order by status collate "C"')).toBe(true);
+    expect(bytes('select status from orders order by status collate s."C"')).toBe(false);
     planner = new Planner(parser, shopTopology(), collated(false));
     expect(bytes(sql)).toBe(false);
+    expect(bytes('select status from orders order by status collate "POSIX"')).toBe(true);
+    expect(bytes('select status from orders order by upper(status collate "C")')).toBe(false);
   });
 
   it('knows what locks no more rows of a shard than are in the result', () => {

@@ -241,7 +241,8 @@ function placeText(shards: ShardSelector): string {
 
 function mergeSummary(merge: MergeSpec): Summary {
   const keys = merge.keys.map(
-    (key) => `${key.descending ? 'desc' : 'asc'} nulls ${key.nullsFirst ? 'first' : 'last'}`,
+    ({ descending, nullsFirst, textByBytes }) =>
+      `${descending ? 'desc' : 'asc'} nulls ${nullsFirst ? 'first' : 'last'}${textByBytes ? ' bytes' : ''}`,
   );
   const cut = { limit: countText(merge.limit), offset: countText(merge.offset) };
   return {
@@ -251,7 +252,6 @@ function mergeSummary(merge: MergeSpec): Summary {
     ...(cut.limit === null ? {} : { limit: cut.limit }),
     ...(cut.offset === null ? {} : { offset: cut.offset }),
     ...(merge.withTies ? { withTies: true } : {}),
-    ...(merge.textByBytes ? { textByBytes: true } : {}),
     fallback: gatherSummary(merge.fallback),
   };
 }

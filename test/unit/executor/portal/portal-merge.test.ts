@@ -7,7 +7,12 @@ import { ScriptedTransport } from '../../backend/postgres/scripted-transport.js'
 import { OperationSink } from '../operation-sink.js';
 import { row, specOf } from '../merge-rig.js';
 
-function mergeOf(count: number, offset: number, limit: number | null): PortalMerge {
+function mergeOf(
+  count: number,
+  offset: number,
+  limit: number | null,
+  onChanged: (what: string) => void = () => expect.unreachable(),
+): PortalMerge {
   const parts = Array.from({ length: count }, (_, position) => {
     return new PortalPart(new ScriptedTransport(24).backend(new OperationSink()), position);
   });
@@ -16,6 +21,7 @@ function mergeOf(count: number, offset: number, limit: number | null): PortalMer
     comparators: [compareInt4],
     offset: BigInt(offset),
     limit: limit === null ? null : BigInt(limit),
+    onChanged,
   });
 }
 
@@ -81,10 +87,12 @@ test('any slices give the rows in order, cut by OFFSET and LIMIT', () => {
 });
 
 test('a row of another shape ends it', () => {
-  const merge = mergeOf(1, 0, null);
+  const changed: string[] = [];
+  const merge = mergeOf(1, 0, null, (what) => changed.push(what));
   merge.push(merge.sources[0]!, row('a', 1, 2));
   expect(merge.next()).toBe(null);
-  expect([merge.over, merge.malformed]).toEqual([true, true]);
+  expect(merge.next()).toBe(null);
+  expect([merge.over, merge.malformed, changed]).toEqual([true, true, ['columns']]);
 });
 
 test('slices come to what one read of a backend holds', () => {
