@@ -4,6 +4,7 @@ import { DdlJobs } from './executor/ddl-jobs/ddl-jobs.js';
 import { Ids } from './executor/ids/ids.js';
 import { Directories } from './executor/directories/directories.js';
 import { TierKeeper } from './executor/directories/tier-keeper.js';
+import { Placements } from './executor/audit/placements.js';
 import { LookupKeeper } from './executor/lookups/lookup-keeper.js';
 import { LookupReader } from './executor/lookups/lookup-reader.js';
 import { KeySamples } from './executor/key-samples.js';
@@ -67,6 +68,7 @@ export class Server {
   private cluster: Cluster | null = null;
   private twoPhase: TwoPhase | null = null;
   private idLinks: OwnLinks | null = null;
+  private readonly placements: Placements;
   private schemas: SchemaWatch | null = null;
   private ddlLinks: OwnLinks | null = null;
   private ids: Ids | null = null;
@@ -113,6 +115,13 @@ export class Server {
       catalog: () => this.catalog!,
       queueTimeoutMs: () => this.config.pool.queueTimeoutMs,
       ...{ directories: this.directories, crash: this.crash, metrics: this.metrics, logger },
+    });
+    this.placements = new Placements({
+      query: (shard, sql, timeoutMs) => this.lookupLinks.query(shard, sql, timeoutMs),
+      topology: () => this.config.topology,
+      catalog: () => this.catalog!,
+      metrics: this.metrics,
+      logger,
     });
     this.lookups = new LookupKeeper({
       links: this.lookupLinks,
@@ -208,6 +217,7 @@ export class Server {
   private startKeepers({ ddlJobs, schemas }: Pick<SessionContext, 'ddlJobs' | 'schemas'>): void {
     void ddlJobs.report();
     schemas.look();
+    this.placements.look();
     this.tiers.start();
   }
 
@@ -256,6 +266,7 @@ export class Server {
     this.schemas?.stop();
     this.ddlLinks?.close();
     this.lookups.stop();
+    this.placements.stop();
     this.directories.stop();
     this.lookupLinks.close();
     this.auditLinks.close();
@@ -275,6 +286,7 @@ export class Server {
     this.context!.notifications.follow();
     this.planner!.update(config.topology, this.catalog!);
     void this.reloadCatalog(true);
+    this.placements.look();
     this.logger.level = config.log.level;
     const changes = differences(before.source, config.source);
     this.logger.info({ version: config.topology.version, changes }, 'configuration applied');
@@ -350,9 +362,11 @@ export class Server {
         oids.apply();
         this.schemas?.look();
         // The same schema again: plans and prepared statements stay.
-        if (!oids.changed && this.catalog !== null && sameSchema(catalog, this.catalog)) continue;
-        this.catalog = catalog;
-        this.planner!.update(this.config.topology, catalog);
+        if (oids.changed || this.catalog === null || !sameSchema(catalog, this.catalog)) {
+          this.catalog = catalog;
+          this.planner!.update(this.config.topology, catalog);
+        }
+        this.placements.look();
       } catch (error) {
         this.catalogProblem = (error as Error).message;
         this.logger.error(errorField(error), 'the catalog cannot be loaded; the old one stays');
@@ -371,6 +385,7 @@ export class Server {
       auditLinks: this.auditLinks,
       crash: this.crash,
       tiers: this.tiers,
+      placements: this.placements,
       reload: () => this.reload(),
       set: (key, value) => this.set(key, value),
       shutDown: (waitForClients) => {

@@ -1,4 +1,5 @@
 import type { AuditHost } from '../executor/audit/audit-host.js';
+import type { Placements } from '../executor/audit/placements.js';
 import type { TierKeeper } from '../executor/directories/tier-keeper.js';
 import type { ListedClient } from '../frontend/client-info.js';
 import type { SessionContext } from '../frontend/session-context.js';
@@ -30,6 +31,7 @@ export interface ConsoleContext {
   /** Connections to the shards for audits and repairs. */
   readonly auditLinks: AuditHost['links'];
   readonly crash: AuditHost['crash'];
+  readonly placements: Pick<Placements, 'otherwise' | 'settle'>;
   readonly tiers: Pick<TierKeeper, 'list'>;
   /** Stops the proxy, as a signal does. `waitForClients`: only when all have left by themselves. */
   readonly shutDown: (waitForClients: boolean) => void;

@@ -1,5 +1,5 @@
 import { keyList } from './key-columns.js';
-import { formatKeyRange } from './key-range.js';
+import { rangesOf } from './row-placement.js';
 import type { Lookup, Shard, ShardedTable } from './topology.js';
 import type { Vindex } from './vindex.js';
 
@@ -31,8 +31,4 @@ export function lookupDefinition(
     parts.push([spread.keyspace, spread.vindex.mapping, rangesOf(spread.shards)]);
   }
   return JSON.stringify(parts);
-}
-
-function rangesOf(shards: readonly Pick<Shard, 'name' | 'ranges'>[]): string[] {
-  return shards.map(({ name, ranges }) => `${name} ${ranges.map(formatKeyRange).join(' ')}`);
 }

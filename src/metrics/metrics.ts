@@ -85,6 +85,8 @@ export class Metrics {
 
   /** Objects that a shard has otherwise than the catalog shard. */
   schemaDifferences = 0;
+  /** Tables whose rows were placed by another configuration. */
+  placementDifferences = 0;
 
   /** By `Shard.index`. */
   shards: readonly ShardMetrics[] = [];
@@ -227,6 +229,12 @@ const families: readonly FamilySpec<Metrics>[] = [
     'schema_differences',
     'Objects that some shard has otherwise than the catalog shard',
     (m) => m.schemaDifferences,
+  ),
+  single(
+    'gauge',
+    'placement_differences',
+    'Tables whose rows were placed by another configuration',
+    (m) => m.placementDifferences,
   ),
   perPool('pool_active', 'Backends lent to sessions', (pool) => pool.active),
   perPool('pool_idle', 'Backends at rest', (pool) => pool.idle),

@@ -1,6 +1,7 @@
 import { loadCatalog } from '../../backend/catalog-loader.js';
 import { differingShards, schemaDifferences } from '../../backend/schema/schema-differences.js';
 import type { ShardQuery } from '../../backend/shard-query.js';
+import { placedOtherwise } from '../../executor/audit/placements.js';
 import type { Catalog, CatalogRelation } from '../../keyspace/catalog.js';
 import { keyColumnRefusal } from '../../keyspace/key-columns.js';
 import {
@@ -59,7 +60,19 @@ export async function tableFindings(
   // Shardgate makes those of lookups at its start.
   const made = new Set(topology.lookups.map(lookupKey));
   const tables = [...topology.tables].filter(([key]) => !made.has(key));
-  return tables.flatMap(([, table]) => tableFinding(table, catalog) ?? []);
+  const found = tables.flatMap(([, table]) => tableFinding(table, catalog) ?? []);
+  const sharded = tables.flatMap(([, table]) => (table.type === 'sharded' ? [table] : []));
+  const moved = await placedOtherwise(sharded, (sql) => query(catalogShard, sql, timeoutMs));
+  return [...found, ...moved.map(placementFinding)];
+}
+
+function placementFinding({ schema, name }: ShardedTable): Finding {
+  const shown = schema === 'public' ? name : `${schema}.${name}`;
+  return note(
+    null,
+    `rows of table "${shown}" were placed by another configuration`,
+    'with this one in use, REPAIR moves them: PAUSE, RELOAD and REPAIR on the console',
+  );
 }
 
 function tableFinding(table: Table, catalog: Catalog): Finding | null {

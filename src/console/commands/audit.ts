@@ -33,7 +33,12 @@ export const audit: ConsoleCommand = {
         const host = auditHost(context, watch);
         const tables = named === null ? auditedTables(host.topology) : [named.table];
         const findings: Finding[] = [];
-        for (const table of tables) findings.push(...(await auditTable(host, table)));
+        for (const table of tables) {
+          const own = await auditTable(host, table);
+          const isSound = own.every(({ check, wrong }) => check !== 'rows' || wrong === 0);
+          if (table.type === 'sharded' && isSound) await context.placements.settle(table);
+          findings.push(...own);
+        }
         return findings.map((finding) => columns.map((column) => column.of(finding)));
       },
     };

@@ -28,7 +28,10 @@ export const repair: ConsoleCommand = {
       columns: repairColumns,
       paramCount: 0,
       run: async (_params, watch) => {
-        const repairs = await repairTable(auditHost(context, watch), named.table);
+        const { table } = named;
+        const repairs = await repairTable(auditHost(context, watch), table);
+        const isDone = repairs.every(({ left }) => left === 0);
+        if (table.type === 'sharded' && isDone) await context.placements.settle(table);
         return repairs.map((done) => repairColumns.map((column) => column.of(done)));
       },
     };
