@@ -17,8 +17,12 @@ const suite = selectSuite(
     `CREATE AGGREGATE product (int8) (SFUNC = int8mul, STYPE = int8, INITCOND = '1')`,
     'CREATE TABLE wide (id int8 PRIMARY KEY, x int4, t text)',
     `INSERT INTO wide VALUES ${rows.join(', ')}`,
+    'CREATE TYPE spot AS (x int4, y text)',
+    'CREATE TABLE spots (id int8 PRIMARY KEY, a int4, s spot, ss spot[])',
+    `INSERT INTO spots SELECT i, i % 3, (i % 5, 'y' || i % 4)::spot, ARRAY[(i % 4, NULL)::spot] FROM generate_series(1, 30) AS i`,
+    `INSERT INTO spots VALUES (31, 0, NULL, '{}'), (32, 1, ROW(NULL, NULL), NULL)`,
   ],
-  ['wide'],
+  ['wide', 'spots'],
 );
 
 /** Over all rows, by a column that spreads over shards, by the shard key, and over no rows. */
@@ -46,6 +50,14 @@ describe('count, sum, avg, min and max of every type', () => {
     'SELECT sum(q::money), min(q::money) FROM users WHERE q IS NOT NULL AND q < 1000',
     `SELECT min(d - date '2000-01-01'), max(tz - tz), avg(tz - tz) FROM users WHERE isfinite(d) AND isfinite(tz)`,
     `SELECT min(host), max(host) FROM (SELECT ('10.0.0.' || abs(id) % 200)::inet AS host FROM users) x`,
+  ]);
+});
+
+describe('min and max of rows', () => {
+  suite.answered([
+    ...everywhere('min(s), max(s), min(ss), max(ss), count(s)', 'spots'),
+    'SELECT max(s) FILTER (WHERE a = 1), max((s).y), count(DISTINCT s) FROM spots',
+    'SELECT a FROM spots GROUP BY a HAVING max(s) > ROW(4, $$y2$$::text) ORDER BY max(s), a',
   ]);
 });
 

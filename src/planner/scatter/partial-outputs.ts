@@ -1,7 +1,9 @@
 import type { FuncCall, Node } from '@pgsql/types';
+import { FIRST_USER_OID } from '../../keyspace/type-oids.js';
 import { sameTree } from '../../sql/same-tree.js';
 import { combinableAggregate } from '../aggregates/index.js';
 import { columnRefOf, constOf, contains, qualifiedName } from '../ast.js';
+import { bareColumn } from '../expressions.js';
 import { isAggregate } from '../functions.js';
 import { isFloat4 } from './float4.js';
 import { isGroupable } from './grouping.js';
@@ -147,11 +149,19 @@ export class PartialOutputs {
     };
   }
 
-  /** Of whole rows it gives one that has no type of its own, which cannot be a column of a table. */
+  /** Of rows it gives one that has no type of its own, which cannot be a column of a table. */
   #keepsRow(name: string, call: FuncCall): boolean {
     const { wholeRows } = this.#scatter.analysis;
     const isRow = (node: Node): boolean => 'ColumnRef' in node && wholeRows.has(node.ColumnRef);
-    return name !== 'count' && contains(call.args, 'ColumnRef', isRow);
+    if (name !== 'count' && contains(call.args, 'ColumnRef', isRow)) return true;
+    return (name === 'min' || name === 'max') && this.#mayBeRow(call.args?.[0]);
+  }
+
+  /** A column of a type made by users that is no enum. */
+  #mayBeRow(argument: Node | undefined): boolean {
+    const { analysis, top } = this.#scatter;
+    const type = bareColumn(argument, analysis.places.get(top)!, analysis)?.type ?? 0;
+    return type >= FIRST_USER_OID && analysis.names.catalog.enums?.has(type) !== true;
   }
 
   #partial(call: Node): number {
