@@ -34,7 +34,16 @@ const PLACE_OF_PLANS = '\0console';
  */
 export async function routesOf(console: ConsoleContext, text: string): Promise<Route[]> {
   const { plans, source } = await plansOf(console, text);
-  return plans.map((plan) => routeOf(plan, console.proxy.config.topology, source));
+  const { directories, config } = console.proxy;
+  const { topology } = config;
+  const find = (): Route[] => plans.map((plan) => routeOf(plan, topology, source));
+  if (topology.directories.length === 0) return find();
+  // Of keys it is told that a directory is asked.
+  const asked = Array.from(
+    collectedKeys(topology.directories, find),
+    ([directory, keys]) => [directory, keys.filter(({ last }) => last !== undefined)] as const,
+  );
+  return withAnswers(await directories.where(new Map(asked)), find);
 }
 
 /**

@@ -5,18 +5,18 @@ import { cancelError } from '../executor/gather-errors.js';
 import {
   collectedKeys,
   withAnswers,
+  type AskedKey,
   type DirectoryAnswers,
   type KeyDirectory,
 } from '../keyspace/key-directory.js';
-import type { KeyspaceId } from '../keyspace/keyspace-id.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { QuietOperation } from '../transaction/operation.js';
 import { errorField } from '../util/logger.js';
 import type { Session } from './session.js';
 import { startOperation } from './statement-run.js';
 
-/** Hashes of keys, by the directory that knows their shards. */
-export type AskedKeys = ReadonlyMap<KeyDirectory, readonly KeyspaceId[]>;
+/** Keys, by the directory that knows their shards. */
+export type AskedKeys = ReadonlyMap<KeyDirectory, readonly AskedKey[]>;
 /** What the tables of directories say of them. */
 export type FoundKeys = ReadonlyMap<KeyDirectory, DirectoryAnswers>;
 

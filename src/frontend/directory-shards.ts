@@ -2,6 +2,7 @@ import { SqlError } from '../errors/sql-error.js';
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { collectedKeys, type KeyDirectory } from '../keyspace/key-directory.js';
 import { askDirectories, thrownBy, type AskedKeys, type FoundKeys } from './asked-directories.js';
+import type { Shard } from '../keyspace/topology.js';
 import { shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
 
@@ -40,7 +41,11 @@ export class DirectoryShards {
     if (this.directories.length === 0) return true;
     this.install();
     try {
-      shardsOf(this.session, plan);
+      this.shardsOf(plan);
+      if (this.unasked) {
+        this.fetch(plan);
+        return false;
+      }
     } catch (error) {
       if (isDirectoryMiss(error)) {
         this.fetch(plan);
@@ -50,6 +55,17 @@ export class DirectoryShards {
       if (!(error instanceof SqlError)) throw error;
     }
     return true;
+  }
+
+  /** The shards of a plan, with what was installed; sets `unasked`. Throws SqlError. */
+  shardsOf(plan: ShardPlan): readonly Shard[] {
+    for (const directory of this.directories) directory.unasked = false;
+    return shardsOf(this.session, plan);
+  }
+
+  /** There may be fewer shards, once directories are asked for all periods that the statement is about. */
+  get unasked(): boolean {
+    return this.directories.some(({ unasked }) => unasked);
   }
 
   /** Asks for all keys of a plan, and handles the message again. */

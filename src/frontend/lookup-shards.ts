@@ -6,7 +6,7 @@ import { idFromSigned } from '../keyspace/keyspace-id.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
 import type { Plan, ShardSelector } from '../planner/plan.js';
 import { DirectoryShards } from './directory-shards.js';
-import { isShardPlan, shardsOf, type ShardPlan } from './shard-choice.js';
+import { isShardPlan, type ShardPlan } from './shard-choice.js';
 import { errorField } from '../util/logger.js';
 import { askBackend } from './ask-backend.js';
 import type { Session } from './session.js';
@@ -54,9 +54,13 @@ export class LookupShards {
     directories.install();
     let shards: readonly Shard[];
     try {
-      shards = shardsOf(this.session, plan);
+      shards = directories.shardsOf(plan);
     } catch (error) {
       if (!isDirectoryMiss(error)) throw error;
+      directories.fetch(plan);
+      return null;
+    }
+    if (directories.unasked) {
       directories.fetch(plan);
       return null;
     }

@@ -1,13 +1,24 @@
 import type { KeyspaceId, KeyspaceIdCell } from './keyspace-id.js';
 import { ASK, MAPPED, NO_SHARD, type MapOutcome } from './vindex.js';
 
-/** Moves ids into the key ranges of one shard. */
-export interface IdSettler {
+/** The key ranges of one shard. */
+export interface ShardSpace {
+  /** Moves an id into them. */
   settle(cell: KeyspaceIdCell): void;
+  /** Visits them, as closed intervals. */
+  eachSpan(visit: (from: KeyspaceId, to: KeyspaceId) => void): void;
 }
 
-/** Answers of the directory's table by `keyOf`: the name of a shard; null: it has no such key. */
-export type DirectoryAnswers = ReadonlyMap<string, string | null>;
+/** What a directory is asked for: a key by its hash, or all periods from one to the `last`. */
+export interface AskedKey extends KeyspaceId {
+  readonly last?: KeyspaceId;
+}
+
+/**
+ * Answers of the directory's table by `keyOf`. Of a key: the name of a shard; null: it has no such key. Of periods: the
+ * shards that have some of them; null: any may.
+ */
+export type DirectoryAnswers = ReadonlyMap<string, string | readonly string[] | null>;
 
 /** The rows of a key, by its hash, as a condition on the shard key's column; null where there is none for its type. */
 export type RowsSql = (quotedColumn: string, columnType: number, id: KeyspaceId) => string | null;
@@ -46,14 +57,16 @@ export class KeyDirectory {
   /** Keys that are new get a shard when a row is stored; else such rows are refused. */
   readonly assigns: boolean;
   /** While it is a list, keys are noted and not looked up. */
-  collecting: KeyspaceId[] | null = null;
+  collecting: AskedKey[] | null = null;
+  /** Periods were looked for which the table was not asked for. */
+  unasked = false;
   /** What was just read for the statement that is looked at now. */
   answers: DirectoryAnswers | null = null;
   readonly rowsSql: RowsSql;
   /** Its keys are periods of time; null: values as they are. */
   readonly periods: PeriodTiers | null;
-  private readonly spaces: ReadonlyMap<string, IdSettler>;
-  private readonly known = new Map<number, { readonly hi: number; readonly space: IdSettler }[]>();
+  private readonly spaces: ReadonlyMap<string, ShardSpace>;
+  private readonly known = new Map<number, { readonly hi: number; readonly space: ShardSpace }[]>();
   private size = 0;
   private trustedUntil = -Infinity;
 
@@ -61,7 +74,7 @@ export class KeyDirectory {
   constructor(
     table: KeyDirectory['table'],
     assigns: boolean,
-    spaces: ReadonlyMap<string, IdSettler>,
+    spaces: ReadonlyMap<string, ShardSpace>,
     rowsSql: RowsSql,
     periods: PeriodTiers | null = null,
   ) {
@@ -89,15 +102,38 @@ export class KeyDirectory {
     return MAPPED;
   }
 
+  /**
+   * Visits keyspace ids, as closed intervals, that contain those of all keys from one period to another. Periods get
+   * shards at any time, so what was read for other statements does not count: without answers, any may have some.
+   */
+  eachSpan(
+    first: KeyspaceId,
+    last: KeyspaceId,
+    visit: (from: KeyspaceId, to: KeyspaceId) => void,
+  ): void {
+    const asked: AskedKey = { hi: first.hi, lo: first.lo, last };
+    if (this.collecting !== null) {
+      this.collecting.push(asked);
+      return;
+    }
+    const answer = this.answers?.get(keyOf(asked));
+    if (answer === undefined) this.unasked = true;
+    for (const [name, space] of this.spaces) {
+      if (!Array.isArray(answer) || answer.includes(name)) space.eachSpan(visit);
+    }
+  }
+
   /** Whether all of these can be placed now. */
   knows(ids: readonly KeyspaceId[]): boolean {
     return ids.every((id) => this.spaceOf(id) !== undefined);
   }
 
   /** Undefined: the table must be asked; null: it has no such key, or a shard that is not there. */
-  private spaceOf(id: KeyspaceId): IdSettler | null | undefined {
+  private spaceOf(id: KeyspaceId): ShardSpace | null | undefined {
     const answer = this.answers?.get(keyOf(id));
-    if (answer !== undefined) return answer === null ? null : (this.spaces.get(answer) ?? null);
+    if (answer !== undefined) {
+      return typeof answer === 'string' ? (this.spaces.get(answer) ?? null) : null;
+    }
     const entries = this.known.get(id.lo);
     if (entries === undefined || performance.now() >= this.trustedUntil) return undefined;
     return entries.find(({ hi }) => hi === id.hi)?.space;
@@ -143,16 +179,16 @@ export class KeyDirectory {
 export const TRUST_MS = 2000;
 
 /** What `DirectoryAnswers` go by. */
-export function keyOf({ hi, lo }: KeyspaceId): string {
-  return `${hi} ${lo}`;
+export function keyOf({ hi, lo, last }: AskedKey): string {
+  return last === undefined ? `${hi} ${lo}` : `${hi} ${lo} to ${last.hi} ${last.lo}`;
 }
 
-/** The hashes of the keys that are placed while this runs, by their directory; none of those without any. */
+/** The keys that are placed while this runs, by their directory; none of those without any. */
 export function collectedKeys(
   directories: readonly KeyDirectory[],
   run: () => void,
-): ReadonlyMap<KeyDirectory, readonly KeyspaceId[]> {
-  const found = new Map<KeyDirectory, readonly KeyspaceId[]>();
+): ReadonlyMap<KeyDirectory, readonly AskedKey[]> {
+  const found = new Map<KeyDirectory, readonly AskedKey[]>();
   for (const directory of directories) directory.collecting = [];
   try {
     run();

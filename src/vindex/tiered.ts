@@ -7,6 +7,7 @@ import { readTable, tableField } from './directory.js';
 import { IdSpace, shardsNamed } from './id-space.js';
 import type { KeySinks } from './key-sinks.js';
 import { vindexType, type VindexProblem } from './options.js';
+import { periodAt, periodPlaces } from './values/period-places.js';
 import {
   dayOfMoment,
   firstDayOf,
@@ -89,6 +90,13 @@ export const tieredType = vindexType(
       },
       // Only the table knows.
       sql: () => null,
+      order: {
+        sinks: periodPlaces(period),
+        eachSpan: (first, last, visit) => {
+          const [from, to] = [nearestPeriod(periodAt(first)), nearestPeriod(periodAt(last))];
+          directory.eachSpan(periodId(from, period), periodId(to, period), visit);
+        },
+      },
       directory,
     });
   },
@@ -166,9 +174,19 @@ function periodTiers(
 
 /** The key of a period in the directory: its number, and its kind, so that kinds can be told apart. */
 function writeId(number: number, period: PeriodName, out: KeyspaceIdCell): void {
+  const { hi, lo } = periodId(number, period);
+  out.hi = hi;
+  out.lo = lo;
+}
+
+function periodId(number: number, period: PeriodName): KeyspaceId {
   const id = 4 * number + periodNames.indexOf(period);
-  out.hi = id < 0 ? 0xffffffff : 0;
-  out.lo = id >>> 0;
+  return { hi: id < 0 ? 0xffffffff : 0, lo: id >>> 0 };
+}
+
+/** Periods are days or longer: none of a row is outside of these. */
+function nearestPeriod(number: number): number {
+  return Math.max(FIRST_DAY, Math.min(number, LAST_DAY));
 }
 
 function numberOf(id: KeyspaceId, kind: number): number {

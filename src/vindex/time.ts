@@ -6,9 +6,8 @@ import { IdSpace, shardsNamed } from './id-space.js';
 import { literalType, readLiteral } from './key-literals.js';
 import type { KeySinks } from './key-sinks.js';
 import { vindexType, type VindexProblem } from './options.js';
-import { isLeastOfPlace } from './slices.js';
+import { periodAt, periodPlaces } from './values/period-places.js';
 import {
-  beginsDay,
   beginsPeriod,
   dayOfMoment,
   modulo,
@@ -114,9 +113,6 @@ function readStart(
   return periodOfDay(literal.lo | 0, period);
 }
 
-/** Period 0 has place 2 * PLACE_ZERO: no date has a period as far below. */
-const PLACE_ZERO = 2 ** 40;
-
 function makeTime(name: string, period: PeriodName, turns: readonly Turn[]): Vindex {
   const find = (number: number, out: KeyspaceIdCell): MapOutcome => {
     const { from, ids } = turnOf(number, turns);
@@ -128,11 +124,6 @@ function makeTime(name: string, period: PeriodName, turns: readonly Turn[]): Vin
   const ofDay = (days: number, out: KeyspaceIdCell): MapOutcome =>
     find(periodOfDay(days, period), out);
   const ofMoment: KeySinks['timestamp'] = (hi, lo, out) => ofDay(dayOfMoment(hi, lo), out);
-  const placeOfMoment: KeySinks['timestamp'] = (hi, lo, out) => {
-    const days = dayOfMoment(hi, lo);
-    const first = beginsDay({ hi, lo }) && beginsPeriod(days, period);
-    return writePlace(periodOfDay(days, period), first, out);
-  };
   const named = turns.map(({ from, shards }) => [from, shards.map((shard) => shard.name)]);
   return makeComputed({
     name,
@@ -146,12 +137,7 @@ function makeTime(name: string, period: PeriodName, turns: readonly Turn[]): Vin
     },
     sql: () => null,
     order: {
-      sinks: {
-        date: (_hi, lo, out) =>
-          writePlace(periodOfDay(lo | 0, period), beginsPeriod(lo | 0, period), out),
-        timestamp: placeOfMoment,
-        timestamptz: placeOfMoment,
-      },
+      sinks: periodPlaces(period),
       eachSpan: periodSpans(turns),
     },
   });
@@ -162,18 +148,6 @@ function turnOf(number: number, turns: readonly Turn[]): Turn {
     if (turns[index]!.from <= number) return turns[index]!;
   }
   return turns[0]!;
-}
-
-/** Even where the value is the first one of its period. */
-function writePlace(number: number, first: boolean, out: KeyspaceIdCell): MapOutcome {
-  const place = 2 * (number + PLACE_ZERO) + (first ? 0 : 1);
-  out.hi = Math.floor(place / 0x100000000);
-  out.lo = place % 0x100000000;
-  return isLeastOfPlace(out);
-}
-
-function periodAt({ hi, lo }: KeyspaceId): number {
-  return Math.floor((hi * 0x100000000 + lo) / 2) - PLACE_ZERO;
 }
 
 /** A turn's shards are visited once at most, however many periods there are. */

@@ -141,6 +141,76 @@ test('statements are answered as by one Postgres', async () => {
   await comparison.expectSame('SELECT * FROM days WHERE d = $1', [day(90)]);
 });
 
+test('ranges of time ask the shards that have their periods', async () => {
+  const { comparison } = scene;
+  await comparison.both('DELETE FROM events');
+  const ages = [3, 4, 5, 20, 50, 51, 120];
+  const strict = await startProxy({
+    config: clusterConfig(scene.databases, tables(tiers, '24h'), { pool }),
+  });
+  const one = await connectPg(strict.url);
+  try {
+    for (const ago of ages) {
+      const sql = `INSERT INTO events VALUES ('${day(ago)} 08:00:00Z', ${ago}, ${ago})`;
+      await one.query(sql);
+      await scene.databases.query('oracle', sql);
+      // Whoever begins behind it sees it, through whatever proxy.
+      await comparison.expectSame(
+        `SELECT * FROM events WHERE ts >= '${day(ago)} 00:00Z' AND id = ${ago}`,
+      );
+    }
+    const asked = async (where: string): Promise<unknown> => {
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+        `EXPLAIN SELECT * FROM events WHERE ${where}`,
+      );
+      const lines = rows.map((row) => row['QUERY PLAN'].trim());
+      return lines.find((line) => line.startsWith('Shards:')) ?? 'one';
+    };
+    expect(await asked(`ts >= '${day(51)} 00:00Z' AND ts < '${day(49)} 00:00Z'`)).toBe('one');
+    expect(await asked(`ts < '${day(100)} 00:00Z'`)).toBe('one');
+    const both = `ts BETWEEN '${day(60)} 00:00Z' AND '${day(40)} 00:00Z' OR ts < '${day(100)} 00:00Z'`;
+    expect(await asked(both)).toBe('Shards: s2, s3');
+    expect(await asked(`ts > '${day(5)} 00:00Z'`)).toBe('Shards: s0, s1');
+    expect(await asked(`ts BETWEEN '${day(60)} 00:00Z' AND '${day(4)} 00:00Z'`)).toBe(
+      'Shards: s0, s1, s2',
+    );
+    expect(await asked(`ts > 'infinity'`)).toBe('one');
+    expect(await asked('id > 0')).toBe('Shards: s0, s1, s2, s3');
+    const { rows } = await admin.query(`ROUTE SELECT * FROM events WHERE ${both}`);
+    expect(rows).toMatchObject([{ shards: 's2 s3', reason: 'ranges of the shard key' }]);
+    const bounds = [130, 120, 51, 50, 49, 20, 5, 4, 3, 1];
+    for (const [place, older] of bounds.entries()) {
+      for (const younger of bounds.slice(place)) {
+        const at = (ago: number): string => `${day(ago)} 08:00:00Z`;
+        await comparison.expectSame(
+          `SELECT id FROM events WHERE ts > '${at(older)}' AND ts <= '${at(younger)}' ORDER BY id`,
+        );
+        await comparison.expectSame(
+          'SELECT count(*), sum(n) FROM events WHERE ts >= $1 AND ts < $2',
+          [at(older), at(younger)],
+        );
+      }
+    }
+    await comparison.expectSame(
+      `UPDATE events SET n = n + 1 WHERE ts < '${day(40)} 00:00Z' RETURNING id`,
+    );
+    await comparison.expectSame(
+      `DELETE FROM events WHERE ts >= '${day(50)} 00:00Z' AND ts < '${day(4)} 00:00Z'`,
+    );
+    await comparison.both('BEGIN');
+    await comparison.expectSame(`INSERT INTO events VALUES ('${day(77)} 00:00:00Z', 77, 77)`);
+    await comparison.expectSame(`SELECT * FROM events WHERE ts < '${day(60)} 00:00Z' ORDER BY ts`);
+    await comparison.both('ROLLBACK');
+    await comparison.expectSame(
+      `SELECT e.id, f.id FROM events e JOIN events f ON f.n = e.n WHERE e.ts < '${day(40)} 00:00Z' ORDER BY 1, 2`,
+    );
+    await comparison.expectSame('SELECT * FROM events ORDER BY ts');
+  } finally {
+    await one.end();
+    await strict.stop();
+  }
+});
+
 test.each([`'infinity'`, `'-infinity'`, 'NULL', `'10000-01-01'`])(
   'a row of %s is refused, and none is found',
   async (value) => {
@@ -207,7 +277,7 @@ describe('the job', () => {
           text(one, 'SELECT count(*), max(mark) FROM events JOIN marks USING (ts)'),
         ),
         until(url, (one) =>
-          text(one, `SELECT count(*) FROM events WHERE n = 0 AND ts < '${day(30)}Z'`),
+          text(one, `SELECT count(*) FROM events WHERE n = 0 AND ts < '${day(30)} 00:00Z'`),
         ),
         until(url, (one) => text(one, `SELECT id FROM events WHERE ts = '${day(70)} 00:00:07Z'`)),
         until(url, async (one) => {

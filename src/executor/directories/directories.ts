@@ -3,6 +3,7 @@ import { sqlError } from '../../errors/sql-error.js';
 import {
   keyOf,
   TRUST_MS,
+  type AskedKey,
   type DirectoryAnswers,
   type KeyDirectory,
 } from '../../keyspace/key-directory.js';
@@ -12,6 +13,7 @@ import { errorField, type Logger } from '../../util/logger.js';
 import { Batcher } from '../batcher.js';
 import {
   assignSql,
+  betweenSql,
   countsSql,
   entriesSql,
   isThereSql,
@@ -46,8 +48,8 @@ interface Entry {
 /** By `keyOf`; null: the table has none. */
 type Entries = ReadonlyMap<string, Entry | null>;
 
-/** Hashes of keys by their directory. */
-type AskedKeys = ReadonlyMap<KeyDirectory, readonly KeyspaceId[]>;
+/** Keys by their directory. */
+type AskedKeys = ReadonlyMap<KeyDirectory, readonly AskedKey[]>;
 /** What the tables have answered. */
 type FoundKeys = ReadonlyMap<KeyDirectory, DirectoryAnswers>;
 
@@ -93,7 +95,7 @@ export class Directories {
    * does that. Rejects with SqlError 55000 where one of them is on the move, and as `query` does.
    */
   ask(asked: AskedKeys, assign: boolean): Promise<FoundKeys> {
-    return eachAsked(asked, async (directory, ids) => {
+    return this.eachAsked(asked, async (directory, ids) => {
       const entries = await this.entries(directory, ids, assign);
       if (ids.some((id) => entries.get(keyOf(id))?.moving === true)) throw movingError(directory);
       return shardsByKey(directory, ids, entries);
@@ -102,9 +104,42 @@ export class Directories {
 
   /** The same for looking after rows: of keys that are on the move, where they go. */
   where(asked: AskedKeys): Promise<FoundKeys> {
-    return eachAsked(asked, async (directory, ids) => {
+    return this.eachAsked(asked, async (directory, ids) => {
       return shardsByKey(directory, ids, await this.entries(directory, ids, false));
     });
+  }
+
+  private async eachAsked(
+    asked: AskedKeys,
+    answer: (directory: KeyDirectory, ids: readonly KeyspaceId[]) => Promise<DirectoryAnswers>,
+  ): Promise<FoundKeys> {
+    const found = [...asked].map(async ([directory, keys]) => {
+      const spans = keys.filter(({ last }) => last !== undefined);
+      const ids = keys.filter(({ last }) => last === undefined);
+      const answers = new Map(ids.length === 0 ? [] : await answer(directory, ids));
+      for (const span of spans) answers.set(keyOf(span), await this.between(directory, span));
+      return [directory, answers] as const;
+    });
+    return new Map(await Promise.all(found));
+  }
+
+  /** The shards of periods; null: it is not known, or one of them is on the move. Never rejects. */
+  private async between(
+    directory: KeyDirectory,
+    span: AskedKey,
+  ): Promise<readonly string[] | null> {
+    const { table } = directory;
+    const home = homeOf(this.topology(), table);
+    try {
+      await this.check(directory, home);
+      const rows = await this.query(home, betweenSql(table, span, span.last!), QUERY_TIMEOUT_MS);
+      const names = rows.map(([shard]) => shard!);
+      const isKnown = names.every((name) => directory.shardNames.includes(name));
+      return isKnown && rows.every(([, moves]) => moves === 'f') ? names : null;
+    } catch (error) {
+      this.logger.debug(errorField(error), 'a directory was not read');
+      return null;
+    }
   }
 
   private async entries(
@@ -270,16 +305,6 @@ export class Directories {
     );
     this.ready.add(directory);
   }
-}
-
-async function eachAsked(
-  asked: AskedKeys,
-  answer: (directory: KeyDirectory, ids: readonly KeyspaceId[]) => Promise<DirectoryAnswers>,
-): Promise<FoundKeys> {
-  const found = [...asked].map(
-    async ([directory, ids]) => [directory, await answer(directory, ids)] as const,
-  );
-  return new Map(await Promise.all(found));
 }
 
 /** Throws SqlError 0A000 where one is on a shard that is not there. */

@@ -61,6 +61,14 @@ export function entriesSql(table: Table, ids: readonly KeyspaceId[]): string {
   );
 }
 
+/** The shards of all periods from one to another, and whether one of them moves. */
+export function betweenSql(table: Table, first: KeyspaceId, last: KeyspaceId): string {
+  return (
+    `SELECT shard, pg_catalog.bool_or(moving) FROM ${nameOf(table)}` +
+    ` WHERE key_hash BETWEEN ${signedId(first)} AND ${signedId(last)} GROUP BY shard`
+  );
+}
+
 /** How many keys each shard has. */
 export function countsSql(table: Table): string {
   return `SELECT shard, pg_catalog.count(*) FROM ${nameOf(table)} GROUP BY shard`;

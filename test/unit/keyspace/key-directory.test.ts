@@ -20,13 +20,22 @@ beforeEach(() => {
   directory = new KeyDirectory(
     { schema: 'public', name: 'keys' },
     true,
-    new Map(['s0', 's1'].map((name, hi) => [name, { settle: (cell) => void (cell.hi = hi) }])),
+    new Map(
+      ['s0', 's1'].map((name, hi) => [
+        name,
+        { settle: (cell) => void (cell.hi = hi), eachSpan: (visit) => visit(idOf(hi), idOf(hi)) },
+      ]),
+    ),
     () => null,
   );
 });
 afterEach(() => {
   vi.useRealTimers();
 });
+
+function idOf(hi: number): KeyspaceId {
+  return { hi, lo: 0 };
+}
 
 /** The outcome, and the shard's number where there is one. */
 function place({ hi, lo }: KeyspaceId): [outcome: number, shard: number | null] {
@@ -96,4 +105,34 @@ test('keys are collected, known or not', () => {
   learn(key, 's1');
   const found = collectedKeys([directory], () => [place(key), place(other)]);
   expect(found.get(directory)).toEqual([key, other]);
+});
+
+describe('keys from one to another', () => {
+  const span = { ...key, last: other };
+  const shards = (): number[] => {
+    const found: number[] = [];
+    directory.eachSpan(key, other, ({ hi }) => void found.push(hi));
+    return found;
+  };
+
+  test('may be on any shard until the table was asked for this statement', () => {
+    directory.looked(performance.now(), []);
+    learn(key, 's1');
+    learn(other, 's1');
+    expect(shards()).toEqual([0, 1]);
+    expect(directory.unasked).toBe(true);
+    expect(collectedKeys([directory], shards)).toEqual(new Map([[directory, [span]]]));
+  });
+
+  test('are on the shards that it tells, or on any where it does not', () => {
+    const told = (answer: readonly string[] | null): number[] => {
+      directory.unasked = false;
+      return withAnswers(new Map([[directory, new Map([[keyOf(span), answer]])]]), shards);
+    };
+    expect(told(['s1'])).toEqual([1]);
+    expect(told([])).toEqual([]);
+    expect(told(null)).toEqual([0, 1]);
+    expect(directory.unasked).toBe(false);
+    expect(shards()).toEqual([0, 1]);
+  });
 });
