@@ -148,7 +148,11 @@ export class Pins {
     this.unread = false;
     const pin = this.pins.find(({ hasTables }) => hasTables);
     if (pin === undefined) return true;
-    this.ask(pin, session.inPipeline, () => session.resumeSoon());
+    this.ask(pin, session.inPipeline, () => {
+      // A rollback would bring back what is dropped: the end of the transaction tells.
+      pin.hasTables = true;
+      session.resumeSoon();
+    });
     return false;
   }
 

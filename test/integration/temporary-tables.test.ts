@@ -273,6 +273,35 @@ describe('a temporary table', () => {
     await expect.poll(left).toBe(0);
   });
 
+  test('that was dropped is back where that was undone, and nobody else has it', async () => {
+    const pair = await open();
+    await same(pair, 'CREATE TEMP TABLE mine AS SELECT id FROM items');
+    const [elsewhere, mine] = ['SELECT count(*) FROM items', 'SELECT count(*) FROM mine'];
+    for (const undone of [
+      ['BEGIN', 'DROP TABLE mine', elsewhere, 'ROLLBACK'],
+      ['BEGIN', 'SAVEPOINT s', 'DROP TABLE mine', elsewhere, 'ROLLBACK TO s', mine, 'ROLLBACK'],
+      [`DROP TABLE mine; ${elsewhere}; SELECT 1 / 0`],
+      [`DROP TABLE mine; ${elsewhere}; ROLLBACK; ${mine}`],
+    ]) {
+      await same(pair, ...undone, mine);
+    }
+    for (const end of ['COMMIT AND CHAIN', 'ROLLBACK', 'SELECT nothing']) {
+      await pair.expectSame((client) => {
+        for (const sql of ['DROP TABLE mine', elsewhere, end]) {
+          client.parse(sql);
+          client.bind({});
+          client.execute();
+        }
+        client.sync();
+      });
+      await same(pair, mine);
+    }
+    const other = await open();
+    await same(other, mine, 'BEGIN', 'CREATE TEMP TABLE mine (a int)', 'ROLLBACK');
+    await same(pair, 'DROP TABLE mine', mine, elsewhere);
+    await expect.poll(left).toBe(0);
+  });
+
   test('takes part in a transaction that writes on several shards', async () => {
     const a = await open();
     await same(
