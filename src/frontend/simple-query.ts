@@ -469,7 +469,7 @@ export class SimpleQuery {
       const staysOpen = !endsWithSync || run.leavesOpen === true;
       if (staysOpen) for (const backend of backends) script.open.add(backend);
       const prepared = run.prepare(backends, paramTypes, (error) => {
-        script.outcome = { ok: false, error };
+        script.outcome = { ok: false, error: this.told(script, error) };
       });
       if (prepared === 'wait') return false;
       if (prepared === 'ready') {

@@ -123,14 +123,7 @@ export class SqlStatements {
     if (!this.factory.refresh(stored)) return null;
     const plan = shardPlan(stored);
     if (stored.inferredTypes === null) {
-      const backend = lend(homeShard(this.session, plan, null));
-      if (backend !== null) {
-        this.describe(stored, backend, !this.session.inPipeline, (answered) => {
-          if (answered.ok) stored.inferredTypes = answered.paramTypes;
-          else this.failure = answered.error;
-          this.session.resumeSoon();
-        });
-      }
+      this.learnTypes(stored, plan, lend);
       return null;
     }
     const paramTypes = stored.inferredTypes;
@@ -146,16 +139,32 @@ export class SqlStatements {
       this.reset();
       return { statement, plan: shardPlan(statement), paramTypes, values };
     }
+    const runs = filled.statement;
+    if (runs.inferredTypes === null) {
+      this.learnTypes(runs, shardPlan(statement), lend);
+      return null;
+    }
     const made = this.session.planning.ids.values(filled.slots);
     if (made === null) return null;
     this.reset();
     const more = made.map((value): Value => ({ bytes: Buffer.from(value), binary: false }));
     return {
-      statement: filled.statement,
+      statement: runs,
       plan: shardPlan(statement),
-      paramTypes: [...paramTypes, ...more.map(() => 0)],
+      paramTypes: runs.inferredTypes,
       values: [...values, ...more],
     };
+  }
+
+  /** A shard tells the types of a statement's parameters; an error is what `resolve` gives next. */
+  private learnTypes(statement: ClientStatement, plan: ShardPlan, lend: Lend): void {
+    const backend = lend(homeShard(this.session, plan, null));
+    if (backend === null) return;
+    this.describe(statement, backend, !this.session.inPipeline, (answered) => {
+      if (answered.ok) statement.inferredTypes = answered.paramTypes;
+      else this.failure = answered.error;
+      this.session.resumeSoon();
+    });
   }
 
   /** A statement of this text; null: wait. */

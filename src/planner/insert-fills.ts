@@ -1,7 +1,8 @@
-import type { InsertStmt, Node } from '@pgsql/types';
+import type { InsertStmt, Node, WithClause } from '@pgsql/types';
 import type { Shard, Table } from '../keyspace/topology.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { Tokens } from '../sql/tokens.js';
+import { bodyOf, selectOf } from './ast.js';
 import {
   countsItself,
   idColumns,
@@ -11,14 +12,14 @@ import {
   type IdColumn,
 } from './id-sources.js';
 import { queryEdits, queryText, takesColumns } from './insert-select-fills.js';
-import type { Insertion } from './insertions.js';
+import { analyseInsert, type Insertion } from './insertions.js';
 import { fillPlan, type Edit } from './fill-plan.js';
 import type { Occurrence } from './model.js';
 import type { Names } from './names.js';
 import type { FillPlan, FillSlot } from './plan.js';
 import { Refused, refuse } from './refusals.js';
 import { findRows, type RowSpan } from './row-spans.js';
-import type { StatementContext } from './statement-context.js';
+import { analyse, type StatementContext } from './statement-context.js';
 import { nameOf, ownColumns, targetNames } from './target-columns.js';
 
 /** What is to be filled in besides ids. */
@@ -47,24 +48,67 @@ export function planFill(
   // Rows of a query get theirs while they travel.
   const made = select === null ? ids : ids.filter((id) => !isMadeByRow(id));
   if (tellsTime) made.push(...withTableDefault(momentColumns(target.relation, moments), target));
+  const edits = [...fillEdits(statement, insertion, made, context), ...calls];
+  return edits.length === 0 ? null : fillPlan('insert', edits, context);
+}
+
+/**
+ * The same for the WITH queries of a statement that insert VALUES over several shards, where no server may make what
+ * they leave out: edits of the statement.
+ */
+export function fillsInside(node: Node, context: StatementContext): readonly Edit[] {
+  const { withClause } = bodyOf(node) as { withClause?: WithClause };
+  return (withClause?.ctes ?? []).flatMap((cte) => {
+    const query = 'CommonTableExpr' in cte ? cte.CommonTableExpr.ctequery : undefined;
+    if (query === undefined || !('InsertStmt' in query)) return [];
+    const { InsertStmt: statement } = query;
+    const plain = withoutValues(statement);
+    const found = context.names.relation(statement.relation ?? {});
+    if (plain === null || found.kind !== 'table' || !found.table.keyspace.sharded) return [];
+    const [, insertion] = analyse(context, (walk) => analyseInsert(plain, null, null, walk));
+    if (insertion === null) return [];
+    const made = madeColumns(insertion, context.names);
+    const start = statement.relation?.location ?? context.start;
+    return fillEdits(statement, insertion, made, { ...context, start });
+  });
+}
+
+/** Its columns, rows and DEFAULTs, without what may name other WITH queries; null: a query gives its rows. */
+function withoutValues({ relation, cols, override, selectStmt }: InsertStmt): InsertStmt | null {
+  const plain: InsertStmt = { relation: relation!, override: override!, ...(cols && { cols }) };
+  const select = selectOf(selectStmt);
+  if (select === null) return plain;
+  const { valuesLists } = select;
+  if (valuesLists === undefined) return null;
+  const rows = valuesLists.map((row): Node => {
+    const cells = 'List' in row ? (row.List.items ?? []) : [];
+    return { List: { items: cells.map((cell) => (isDefault(cell) ? cell : NULL)) } };
+  });
+  return { ...plain, selectStmt: { SelectStmt: { valuesLists: rows } } };
+}
+
+const NULL: Node = { A_Const: { isnull: true } };
+
+/** What makes the values of these columns stand in the text, where it leaves them out or says DEFAULT. */
+function fillEdits(
+  statement: InsertStmt,
+  insertion: Insertion,
+  made: readonly IdColumn[],
+  context: StatementContext,
+): readonly Edit[] {
   const omitted = made.filter(({ column }) => isOmitted(column.name, insertion));
   const defaulted = made.filter(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
   );
   const filled = [...omitted, ...defaulted];
-  if (filled.length === 0 || isLeftToServer(filled, insertion, target.table)) {
-    return calls.length === 0 ? null : fillPlan('insert', calls, context);
-  }
+  if (filled.length === 0 || isLeftToServer(filled, insertion, insertion.target.table!)) return [];
   checkShown(insertion, filled);
   checkOverriding(statement, insertion, filled);
   checkAlways(statement, insertion, filled);
-  const edits =
-    insertion.select !== null
-      ? selectEdits(statement, insertion, omitted, context)
-      : insertion.rows === null
-        ? [defaultValuesEdit(statement, insertion, omitted, context)]
-        : rowEdits(statement, insertion, omitted, defaulted, context);
-  return fillPlan('insert', [...edits, ...calls], context);
+  if (insertion.select !== null) return selectEdits(statement, insertion, omitted, context);
+  return insertion.rows === null
+    ? [defaultValuesEdit(statement, insertion, omitted, context)]
+    : rowEdits(statement, insertion, omitted, defaulted, context);
 }
 
 /** The columns that an INSERT may leave to the proxy. */

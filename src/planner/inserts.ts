@@ -30,10 +30,14 @@ import type { SequenceCalls } from './sequence-calls.js';
 import { analyse, type StatementContext } from './statement-context.js';
 import { storedTerm } from './terms.js';
 
-/** Plans an INSERT by the kind of its target table. */
+/**
+ * Plans an INSERT by the kind of its target table.
+ * @param inside what its WITH queries leave to the proxy
+ */
 export function planInsert(
   statement: InsertStmt,
   calls: SequenceCalls | null,
+  inside: readonly Edit[],
   context: StatementContext,
 ): Plan {
   const [analysis, insertion] = analyse(
@@ -46,7 +50,8 @@ export function planInsert(
   const { table, relation } = insertion.target;
   if (table === null) refuseSystemTable(relation.name);
   const moments = momentShards(insertion, table, context);
-  const edits = [...(calls?.edits ?? []), ...momentCalls(statement, table, moments, context)];
+  const times = momentCalls(statement, table, moments, context);
+  const edits = [...(calls?.edits ?? []), ...inside, ...times];
   const fill = planFill(statement, insertion, { calls: edits, moments }, context);
   if (fill !== null) return fill;
   const { sharded } = tablesOf(analysis);

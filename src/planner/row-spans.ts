@@ -12,8 +12,8 @@ const CLOSE = 0x29;
 
 /**
  * Finds the rows behind VALUES of an INSERT, which the parse tree does not locate. `[from, to)` are
- * the statement's offsets in the text, which begins at `bytes[textStart]`. Null where the text is
- * not as expected; the caller checks the number of rows against the tree.
+ * the statement's offsets in the text, which begins at `bytes[textStart]`; one in WITH ends sooner. Null where
+ * the text is not as expected; the caller checks the number of rows against the tree.
  */
 export function findRows(
   bytes: Uint8Array,
@@ -44,7 +44,8 @@ export function findRows(
       depth++;
     } else if (byte === CLOSE) {
       depth--;
-      if (depth < 0) return null;
+      // The end of a WITH query.
+      if (depth < 0) return inValues ? rows : null;
       if (depth === 0 && inValues) rows.push({ start: rowStart, end: at + 1 });
     } else if (isWordStart(byte)) {
       const end = behindWord(bytes, textStart, at, to);

@@ -7,6 +7,7 @@ import { planDdl } from './ddl.js';
 import { planDo } from './do-blocks.js';
 import { planExplain } from './explain-plans.js';
 import { fillPlan } from './fill-plan.js';
+import { fillsInside } from './insert-fills.js';
 import { planInsert } from './inserts.js';
 import { planDelete, planMerge, planUpdate } from './modification-plans.js';
 import type { Plan, SessionState } from './plan.js';
@@ -175,9 +176,10 @@ export function dispatch(node: Node, context: StatementContext): Plan {
     const isClients = context.outerParams === undefined;
     const calls = isClients ? sequenceCalls(node, context) : null;
     const processes = isClients ? processCalls(node, context) : [];
-    if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, context);
+    const inside = isClients ? fillsInside(node, context) : [];
+    if ('InsertStmt' in node) return planInsert(node.InsertStmt, calls, inside, context);
     const views = isClients ? sessionViewEdits(node, context) : [];
-    const edits = [...processes, ...views, ...(calls?.edits ?? [])];
+    const edits = [...processes, ...views, ...inside, ...(calls?.edits ?? [])];
     if (edits.length > 0) {
       countParameters(node, context);
       return fillPlan(verbOf(kindOf(node)), edits, context);

@@ -593,7 +593,8 @@ export class BackendConnection implements TransportHandler {
     const action = expected.headAction;
     expected.pop();
     this.status = status;
-    this.positionOf = null;
+    // What began the transaction in front of a statement is not that one's end.
+    if (expected.empty) this.positionOf = null;
     this.skipping = false;
     this.cancelReason = null;
     // What is expected behind it has begun something new.

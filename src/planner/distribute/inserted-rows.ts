@@ -4,6 +4,7 @@ import type { Lookup, ShardedTable } from '../../keyspace/topology.js';
 import type { ParsedStatement } from '../../sql/parser.js';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, contains, qualifiedName, selectOf } from '../ast.js';
+import { refuseCounting } from '../counted-apart.js';
 import type { IdColumn } from '../id-sources.js';
 import type { Insertion } from '../insertions.js';
 import {
@@ -48,6 +49,8 @@ export function distributeInsert(
 ): DistributeSpec {
   const { statement, select, guarded } = rows;
   refuseTail(statement);
+  const { onConflictClause, returningClause } = statement;
+  refuseCounting([onConflictClause, returningClause], rows.insertion.target, analysis);
   const returning = returningOf(rows, destination);
   const own = guarded === null ? rows.text?.query : undefined;
   const query = own ?? sourceText({ SelectStmt: guarded ?? select }, context);

@@ -4,6 +4,7 @@ import type { Analysis } from '../analysis.js';
 import { columnRefOf, contains, isOperator, stringsOf } from '../ast.js';
 import { checkCopiedDefaults, defaultKind } from '../column-defaults.js';
 import { conjunctsOf } from '../gather/concerns.js';
+import { refuseCounting } from '../counted-apart.js';
 import { hasDefaultCollation } from '../gather/table-input.js';
 import type { Occurrence } from '../model.js';
 import type { Merging } from '../modifications.js';
@@ -94,6 +95,7 @@ function refuseForms(statement: MergeStmt, merging: Merging, analysis: Analysis)
       HINT,
     );
   }
+  refuseCounting(parts, merging.target, analysis);
   for (const { relation, entry } of analysis.occurrences) {
     if (entry === merging.target.entry || relation.columns.every(hasDefaultCollation)) continue;
     refuse(

@@ -1,6 +1,7 @@
 import type { CommonTableExpr, Node, RangeVar, SelectStmt } from '@pgsql/types';
 import type { Analysis } from '../analysis.js';
 import { bodyOf, forEachChild } from '../ast.js';
+import { refuseValues } from '../counted-apart.js';
 import { sourceQuery, sourceText } from '../distribute/source-query.js';
 import { ColumnUse } from '../gather/column-use.js';
 import { checkNames, cutSchemas, INPUT_ALIAS } from '../gather/gather-query.js';
@@ -48,7 +49,7 @@ export function spreadQuery(
   context.constants.dependOnAll();
   const spreading = new Spreading(target, tables, analysis, context);
   const apply = spreading.text(statement);
-  const shards = targetShards(target, analysis);
+  const shards = countingShard(spreading, target, analysis) ?? targetShards(target, analysis);
   const { apart } = spreading;
   return { ...readFirst(spreading, apply), shards, writes: target !== null, apart };
 }
@@ -71,6 +72,26 @@ function readFirst(
         : piece,
     ),
   };
+}
+
+/**
+ * The one server that counts what the statement itself takes of sequences; null: it takes nothing. Throws Refused where
+ * the target's rows are elsewhere.
+ */
+function countingShard(
+  { done }: Spreading,
+  target: Occurrence | null,
+  { occurrences }: Analysis,
+): ShardSelector | null {
+  const taken = occurrences.find(
+    ({ entry, relation, table }) =>
+      relation.kind === 'S' && table !== null && !done.has(entry.level),
+  );
+  if (taken === undefined) return null;
+  const { keyspace } = taken.table!;
+  if (target === null) return { kind: 'shard', shard: keyspace.shards[0]! };
+  if (target.table!.keyspace === keyspace) return null;
+  return refuseValues(taken);
 }
 
 function targetShards(target: Occurrence | null, analysis: Analysis): ShardSelector {
@@ -100,6 +121,8 @@ class Spreading {
   readonly changes = new Set<number>();
   /** Keys of those that share a table with another part. */
   readonly apart: SpreadSpec['apart'][number][] = [];
+  /** The levels of what inputs are. */
+  readonly done = new Set<Level>();
   /** The statement itself changes nothing: all its tables are inputs. */
   readonly #onlyReads: boolean;
   readonly #tables: Tables;
@@ -135,7 +158,7 @@ class Spreading {
     const analysis = this.#analysis;
     const text = this.#text;
     const skip = new Set<object>();
-    const done = new Set<Level>();
+    const { done } = this;
     if (analysis.nestedWrites > 0) this.#replaceChanges(statement, skip, done);
     this.#replaceQueries(statement, skip, done);
     this.#refuseLocks(done);
