@@ -1,3 +1,4 @@
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard, Topology } from '../keyspace/topology.js';
 import { parseSearchPath } from '../frontend/search-path.js';
 import { refusalError } from '../frontend/shard-choice.js';
@@ -67,10 +68,17 @@ export async function shardsOfKey(
       : targets.forBeginning(selector.keyspace, term, source);
   const { directories, config } = console.proxy;
   if (config.topology.directories.length === 0) return find();
-  return withAnswers(
-    await directories.where(collectedKeys(config.topology.directories, find)),
-    find,
-  );
+  const found = await directories.where(collectedKeys(config.topology.directories, find));
+  for (const [{ assigns }, answers] of found) {
+    if (assigns && [...answers.values()].includes(null)) throw newKeyError();
+  }
+  return withAnswers(found, find);
+}
+
+function newKeyError(): SqlError {
+  return sqlError('feature_not_supported', 'no row has had this key yet', {
+    hint: 'Its first row gets a shard, and so do all others with this key; MOVE gives it one before.',
+  });
 }
 
 async function plansOf(

@@ -336,6 +336,11 @@ describe('MOVE', () => {
   });
 
   test('gives a key its shard before it has rows, where others are refused', async () => {
+    await expect(admin.query(`SHOW SHARD FOR orders 'nobody yet'`)).rejects.toMatchObject({
+      code: '0A000',
+      message: 'no row has had this key yet',
+    });
+    await expect(admin.query('SHOW SHARD FOR closed 7')).rejects.toThrow('no shard takes');
     await admin.query('MOVE closed 7 TO s3');
     await client.query('INSERT INTO closed VALUES (7, 1)');
     expect(await scene.databases.query('s3', 'SELECT member FROM closed')).toEqual([[7]]);
