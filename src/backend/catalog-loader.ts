@@ -227,6 +227,8 @@ function functionsOf(
       givesCollated: text(row, 7)
         .split(' ')
         .some((oid) => collatedTypes.has(Number(oid))),
+      takes: text(row, 8).split(' ').filter(Boolean).map(Number),
+      returnsSet: bool(row, 9),
     });
     out.set(name, overloads);
   }

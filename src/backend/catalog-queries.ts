@@ -189,8 +189,8 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND ${relationsOf[schemas]}
 ORDER BY a.attrelid, a.attnum`;
 
 /**
- * schema, name, kind, volatility, language, body of one for triggers, body, OIDs of the types that it gives. An
- * aggregate is as volatile as the functions it is made of.
+ * schema, name, kind, volatility, language, body of one for triggers, body, OIDs of the types that it gives, and of
+ * those that it takes (0: a domain), gives a set. An aggregate is as volatile as the functions it is made of.
  */
 export const functionsQuery = `
 SELECT n.nspname, p.proname, p.prokind,
@@ -205,7 +205,10 @@ SELECT n.nspname, p.proname, p.prokind,
            || coalesce(E'\\n' || pg_catalog.pg_get_expr(p.proargdefaults, 0), '') END,
        p.prorettype::text || coalesce((
          SELECT string_agg(' ' || a.type::text, '')
-         FROM unnest(p.proallargtypes, p.proargmodes) AS a (type, mode) WHERE a.mode IN ('o', 'b', 't')), '')
+         FROM unnest(p.proallargtypes, p.proargmodes) AS a (type, mode) WHERE a.mode IN ('o', 'b', 't')), ''),
+       (SELECT string_agg(CASE WHEN y.typtype = 'd' THEN 0 ELSE y.oid END::text, ' ')
+        FROM unnest(p.proargtypes::oid[]) AS a (type) JOIN pg_catalog.pg_type y ON y.oid = a.type),
+       p.proretset
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang

@@ -211,4 +211,8 @@ export interface CatalogFunction {
   readonly body?: string;
   /** What it gives is of one of `Catalog.collatedTypes`. Absent: not known. */
   readonly givesCollated?: boolean;
+  /** OIDs of the types of its arguments, in no order; 0: a domain. Absent: not known. */
+  readonly takes?: readonly number[];
+  /** Absent: not known. */
+  readonly returnsSet?: boolean;
 }

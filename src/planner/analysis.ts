@@ -120,6 +120,8 @@ export class Analysis {
    * shard.
    */
   readsCatalog = false;
+  /** A function is called that may be another one for a domain than for its base type, as which arrays hold it. */
+  tellsDomains = false;
   /** Calls that change something although the statement only reads (`nextval`). */
   writes = false;
   /** Calls in whose place the proxy will write values. */

@@ -70,6 +70,7 @@ export function inspectName(
   analysis: Analysis,
 ): void {
   for (const overload of analysis.names.userFunctions(schema, name)) {
+    if (overload.takes?.includes(0) === true) analysis.tellsDomains = true;
     if (overload.volatility === 'i') continue;
     analysis.volatileFunction ??= name;
     if (overload.language === 'c' && extensionFunctions.test(name)) continue;

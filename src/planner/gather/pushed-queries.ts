@@ -221,7 +221,7 @@ function outputCollations(
   level: Level,
   analysis: Analysis,
 ): (string | null)[] | null {
-  if (analysis.readsCatalog || namesCollation(select)) return null;
+  if (analysis.readsCatalog || analysis.tellsDomains || namesCollation(select)) return null;
   const out: (string | null)[] = [];
   for (const { variable } of level.outputs) {
     const relation = variable === null ? undefined : analysis.tables.get(variable.entry)?.relation;
@@ -237,9 +237,9 @@ function outputCollations(
 function hasDefaultCollations(
   select: SelectStmt,
   used: readonly CatalogColumn[],
-  { names }: Analysis,
+  { names, tellsDomains }: Analysis,
 ): boolean {
-  if (!used.every(hasDefaultCollation) || namesCollation(select)) return false;
+  if (tellsDomains || !used.every(hasDefaultCollation) || namesCollation(select)) return false;
   return !typesMayCollate(select, used, names);
 }
 

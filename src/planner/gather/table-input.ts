@@ -111,8 +111,9 @@ type Collations = Pick<GatherInput, 'defaultCollations' | 'collations'>;
 function collationsOf(
   columns: readonly CatalogColumn[],
   tells: boolean,
-  { readsCatalog }: Analysis,
+  { readsCatalog, tellsDomains }: Analysis,
 ): Collations {
+  if (tellsDomains) return { defaultCollations: false };
   if (columns.every(hasDefaultCollation)) return { defaultCollations: !readsCatalog };
   const isKnown = (column: CatalogColumn): boolean =>
     hasDefaultCollation(column) || column.collationName !== undefined;

@@ -1,5 +1,5 @@
 import type { FuncCall, Node } from '@pgsql/types';
-import { FIRST_USER_OID } from '../../keyspace/type-oids.js';
+import { FIRST_USER_OID, TypeOid } from '../../keyspace/type-oids.js';
 import { sameTree } from '../../sql/same-tree.js';
 import { combinableAggregate } from '../aggregates/index.js';
 import { columnRefOf, constOf, contains, qualifiedName } from '../ast.js';
@@ -21,6 +21,19 @@ export const COMBINE = 'sg_combine_';
 
 /** Kinds of nodes that mean something else over partial results than over rows. */
 const UNREWRITTEN = ['SubLink', 'JsonObjectAgg', 'JsonArrayAgg', 'SetToDefault'];
+
+const { int2, int4, int8, float4, float8, numeric, interval } = TypeOid;
+const NUMBERS = [int2, int4, int8, float4, float8, numeric, interval];
+const { oid, date, time, timestamp, timestamptz, text, bpchar } = TypeOid;
+const ORDERED = new Set([...NUMBERS, oid, date, time, timestamp, timestamptz, text, bpchar]);
+
+/** Types for which there is an aggregate in pg_catalog that takes nothing else (PostgreSQL 15 to 18, 9.21). */
+const builtinArguments: ReadonlyMap<string, ReadonlySet<number>> = new Map([
+  ['min', ORDERED],
+  ['max', ORDERED],
+  ['sum', new Set(NUMBERS)],
+  ['avg', new Set(NUMBERS)],
+]);
 
 /**
  * What each shard gives of its rows: the values it groups by (g1...), partial results (p1...), and
@@ -127,10 +140,9 @@ export class PartialOutputs {
 
   #combined(call: FuncCall): Node | null {
     const { schema, name } = qualifiedName(call.funcname);
-    const { names } = this.#scatter.analysis;
     const aggregate = combinableAggregate(name);
     if (aggregate === null || !isPlain(call) || !['pg_catalog', null].includes(schema)) return null;
-    if (names.userFunctions(schema, name).length > 0) return null;
+    if (!this.#isBuiltin(call)) return null;
     if (contains(call, 'SubLink') || contains(call.args, 'RowExpr')) return null;
     if (this.#keepsRow(name, call)) return null;
     if (name === 'avg' && isFloat4(call.args?.[0], this.#scatter)) return null;
@@ -147,6 +159,30 @@ export class PartialOutputs {
         funcformat: 'COERCE_EXPLICIT_CALL',
       },
     };
+  }
+
+  /** Users may have made aggregates of this name: the built-in one for just its type is taken before any of them. */
+  #isBuiltin({ funcname, agg_star, args }: FuncCall): boolean {
+    const { schema, name } = qualifiedName(funcname);
+    const { names } = this.#scatter.analysis;
+    const overloads = names.userFunctions(schema, name);
+    if (overloads.length === 0) return true;
+    if (!names.builtinsFirst) return false;
+    if (agg_star === true)
+      return overloads.every(({ takes }) => takes !== undefined && takes.length > 0);
+    const type = this.#typeOf(args![0]!);
+    if (builtinArguments.get(name)?.has(type) !== true) return false;
+    return overloads.every(({ takes }) => takes?.includes(0) === false && !takes.includes(type));
+  }
+
+  /** OID of the built-in type of a column or cast (of a domain: that of its base); 0: not known. */
+  #typeOf(node: Node): number {
+    const { analysis, top } = this.#scatter;
+    if ('ColumnRef' in node) {
+      return bareColumn(node, analysis.places.get(top)!, analysis)?.type ?? 0;
+    }
+    const cast = 'TypeCast' in node ? node.TypeCast.typeName : undefined;
+    return cast === undefined || cast.arrayBounds !== undefined ? 0 : analysis.names.typeOid(cast);
   }
 
   /** Of rows it gives one that has no type of its own, which cannot be a column of a table. */

@@ -64,7 +64,8 @@ export class ScatterContext {
     const { names } = this.analysis;
     return contains(expression, 'FuncCall', (node) => {
       const { schema, name } = qualifiedName('FuncCall' in node ? node.FuncCall.funcname : []);
-      return names.catalog.setReturning.has(name) || names.userFunctions(schema, name).length > 0;
+      if (names.catalog.setReturning.has(name)) return true;
+      return names.userFunctions(schema, name).some(({ returnsSet }) => returnsSet !== false);
     });
   }
 
