@@ -62,8 +62,12 @@ export function routeQuery(top: Level, analysis: Analysis, together: Together | 
   const unknown = routeUnknown(analysis);
   if (unknown !== null) return unknown;
   checkEffect(top, analysis);
-  if (together !== null && keyspacesOf(analysis).size > 1) {
-    return { shards: NOWHERE, many: together.ofTables(MANY_KEYSPACES, null, NOWHERE) };
+  const keyspaces = keyspacesOf(analysis);
+  if (keyspaces.size > 1) {
+    if (together !== null) {
+      return { shards: NOWHERE, many: together.ofTables(MANY_KEYSPACES, null, NOWHERE) };
+    }
+    if (keyspaces.has(null)) refuse(MANY_KEYSPACES.message, MANY_KEYSPACES.hint);
   }
   const placement = placementOf(analysis);
   refuseReferenceLocks(placement, analysis);
@@ -172,9 +176,13 @@ export function isLikelyOne(shards: ShardSelector): boolean {
   return shards.groups.every((group) => group.length === 1 && isOneValue(group[0]!));
 }
 
-/** Of the user tables of a statement. */
-export function keyspacesOf(analysis: Analysis): Set<Keyspace> {
-  return new Set(analysis.occurrences.flatMap(({ table }) => table?.keyspace ?? []));
+/** Of the user tables of a statement; null: of a sequence that one shard of a sharded keyspace counts. */
+export function keyspacesOf(analysis: Analysis): Set<Keyspace | null> {
+  return new Set(
+    analysis.occurrences.flatMap(({ table, relation }) =>
+      table === null && relation.kind === 'S' ? null : (table?.keyspace ?? []),
+    ),
+  );
 }
 
 /**

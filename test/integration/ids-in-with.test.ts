@@ -1,6 +1,9 @@
 /* WITH queries that insert rows without the ids that Shardgate makes, and what the rest of the statement does. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Comparison } from '../support/oracle.js';
+import { createDatabaseSet, type DatabaseSet } from '../support/cluster.js';
+import { Comparison } from '../support/oracle.js';
+import { clusterConfig } from '../support/proxy-config.js';
+import { startProxy, type Proxy } from '../support/proxy.js';
 import { misplacedRows, openScene, type Scene } from '../support/scene.js';
 
 let scene: Scene;
@@ -156,5 +159,54 @@ describe('one server counts for', () => {
     await comparison.expectSame(
       `SELECT count(*) FROM accounts WHERE balance = nextval('numbers') AND false`,
     );
+  });
+});
+
+describe('without an unsharded keyspace one of the shards counts', () => {
+  let databases: DatabaseSet;
+  let proxy: Proxy;
+  let alone: Comparison;
+
+  beforeAll(async () => {
+    databases = await createDatabaseSet('ids_one_keyspace');
+    const tables = { shop: { accounts: own, items: own } };
+    const { auth, keyspaces } = clusterConfig(databases, tables);
+    const { shop } = keyspaces as { readonly shop: object };
+    const config = { database: databases.name, auth, keyspaces: { shop } };
+    proxy = await startProxy({ config });
+    alone = await Comparison.open(proxy.url, databases.urls.oracle);
+    for (const sql of [
+      'CREATE TABLE accounts (id int PRIMARY KEY, balance int)',
+      'CREATE TABLE items (id bigserial PRIMARY KEY, account int)',
+      'INSERT INTO accounts SELECT g, 0 FROM generate_series(1, 9) g',
+    ]) {
+      await alone.both(sql);
+    }
+  });
+  afterAll(async () => {
+    await alone.close();
+    await proxy.stop();
+    await databases.drop();
+  });
+
+  test('whichever shard has the rows', async () => {
+    for (const id of [1, 2, 3, 4, 5, 6]) {
+      await alone.expectSame(
+        'INSERT INTO items (account) SELECT id FROM accounts WHERE id = $1 RETURNING *',
+        [id],
+      );
+      await alone.expectSame(
+        `SELECT nextval('items_id_seq'), balance FROM accounts WHERE id = ${id}`,
+      );
+      await alone.expectSame('INSERT INTO items (account) VALUES ($1), ($1) RETURNING *', [id]);
+      for (const sql of [
+        `UPDATE accounts SET balance = nextval('items_id_seq') WHERE id = ${id}`,
+        `INSERT INTO accounts VALUES (${id}) ON CONFLICT (id) DO UPDATE SET balance = nextval('items_id_seq')`,
+        `INSERT INTO accounts VALUES (${id} + 20) RETURNING nextval('items_id_seq')`,
+      ]) {
+        await alone.expectRefused(sql);
+      }
+    }
+    await alone.expectSame('SELECT count(*), count(DISTINCT id), max(id) FROM items');
   });
 });
