@@ -35,6 +35,8 @@ export interface FanOutOptions {
   readonly firstLeads: boolean;
   /** An error of a shard as of the client's text, where the shard ran another one. */
   readonly told?: ((error: Buffer, position: number) => Buffer) | undefined;
+  /** It writes, so its rows are described when there is one, or all have succeeded: servers run it to its end first. */
+  readonly describesLate: boolean;
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;
   /** A shard has done its part. */
@@ -73,6 +75,8 @@ export class FanOut implements Operation {
   /** After a failure: the branch whose row was cut off in the middle still passes the rest of it. */
   private finishing: Branch | null = null;
   private described = false;
+  /** Of a statement that writes, while the client has not got it. */
+  private description: Buffer | null = null;
   /** Of the result, as the client was told: names and types. */
   private columns = '';
   private ended = false;
@@ -207,6 +211,7 @@ export class FanOut implements Operation {
     end: number,
   ): void {
     const { merge } = this.options;
+    this.tellDescription();
     if (merge.kind !== 'copy') this.pass(branch, buffer, start, end);
     else {
       merge.concat.push(position, buffer, start, end, (bytes, from, to) => {
@@ -323,6 +328,7 @@ export class FanOut implements Operation {
   private report(): void {
     const succeeded = this.branches.filter((each) => each.succeeded).map((each) => each.backend);
     const { merge } = this.options;
+    if (this.error === null) this.tellDescription();
     if (this.error === null && (merge.kind === 'counts' || merge.kind === 'ordered')) {
       const rows = merge.kind === 'counts' ? merge.sums.row() : merge.rows.take();
       // The bytes are our own: no backend must stop reading for them.
@@ -344,13 +350,24 @@ export class FanOut implements Operation {
   }
 
   private describe(branch: Branch, buffer: Buffer, start: number, end: number): void {
-    const { merge } = this.options;
+    const { merge, describesLate } = this.options;
+    if (describesLate && buffer[start] === Backend.rowDescription) {
+      const message = Buffer.from(buffer.subarray(start, end));
+      this.description = merge.kind === 'ordered' ? merge.rows.description(message) : message;
+      return;
+    }
     if (merge.kind !== 'ordered') {
       this.pass(branch, buffer, start, end);
       return;
     }
     const message = merge.rows.description(Buffer.from(buffer.subarray(start, end)));
     this.host.passToClient(null, message, 0, message.length);
+  }
+
+  private tellDescription(): void {
+    const { description } = this;
+    this.description = null;
+    if (description !== null) this.host.passToClient(null, description, 0, description.length);
   }
 
   private pass(branch: Branch, buffer: Buffer, start: number, end: number): void {

@@ -1,4 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
+import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import type { GatherSpec, ValueLink } from '../planner/plan.js';
 import { quoteIdentifier } from '../sql/quote.js';
@@ -290,7 +291,8 @@ export class GatherScript {
     types: readonly number[] = this.options.paramTypes,
     describe = false,
   ): void {
-    backend.statements.runUnnamed(unnamedText(text, types), bind, describe, rowsMax);
+    const bindAction = describe ? CAPTURE : DROP;
+    backend.statements.runUnnamed(unnamedText(text, types), bind, describe, rowsMax, bindAction);
   }
 
   /** A statement without parameters. */

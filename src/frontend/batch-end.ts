@@ -30,18 +30,18 @@ export function endBatchOn(
   onDone: (error: Buffer | null) => void,
 ): void {
   const { work, context } = session;
+  const report = (buffer: Buffer, from: number, to: number): void => {
+    session.report(buffer, from, to);
+  };
   session.busy = true;
   if (failed) {
-    session.operation = EndBatch.rollBack(open, !work.explicit, () => {
-      onDone(null);
-    });
+    const undo = !work.explicit;
+    session.operation = EndBatch.rollBack(open, undo, () => onDone(null), report);
     return;
   }
   if (!needsCommit(work)) {
     const [writer] = work.explicit ? [] : work.writers;
-    session.operation = EndBatch.sync(open, writer ?? null, onDone, (buffer, from, to) => {
-      session.report(buffer, from, to);
-    });
+    session.operation = EndBatch.sync(open, writer ?? null, onDone, report);
     return;
   }
   context.metrics.transactions[context.commits.kindOf(session)]!++;

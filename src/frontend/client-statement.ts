@@ -84,7 +84,7 @@ export interface Portal {
 }
 
 export type PortalResult =
-  /** It ran to its end. Executed once more it has no rows and this tag; null: it cannot be run again. */
+  /** It ran to its end, with this tag; null: it cannot be run again. */
   | { readonly kind: 'over'; readonly tag: string | null }
   /** Its rows are taken from the shards piece by piece. */
   | { readonly kind: 'open'; readonly portal: ScatterPortal }

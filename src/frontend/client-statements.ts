@@ -10,9 +10,13 @@ export class ClientStatements {
   /** By what a server would know them by. */
   private readonly byName = new Map<string, ClientStatement>();
   private unnamed: ClientStatement | null = null;
-  /** Parsed in the pipeline that is open or was the last. */
-  private readonly fresh = new Set<ClientStatement>();
-  /** Parsed in a pipeline that failed: whether the server would know them is not known. */
+  /** The name of each Parse and Close of the pipeline that is open or was the last; null: Close of a portal. */
+  private readonly changes: (string | null)[] = [];
+  /** What had that name before. */
+  private readonly before: (ClientStatement | null)[] = [];
+  /** The unnamed statement in front of the Parse that is being handled. */
+  private replaced: ClientStatement | null = null;
+  /** Parsed in a pipeline that lost its shard: whether the server would know them is not known. */
   private readonly doubtful = new Set<ClientStatement>();
   private readonly max: () => number;
 
@@ -44,13 +48,28 @@ export class ClientStatements {
     return equalBytes(unnamed.prepared.parseRest, buffer, start + 6, end) ? unnamed : null;
   }
 
+  /** The unnamed statement goes, whatever becomes of the Parse that is being handled. */
+  replaceUnnamed(): void {
+    this.replaced ??= this.unnamed;
+    this.unnamed = null;
+  }
+
   add(statement: ClientStatement): void {
-    if (statement.name === '') {
+    const { name } = statement;
+    if (name === '') {
+      this.note('', this.replaced ?? this.unnamed);
+      this.replaced = null;
       this.unnamed = statement;
       return;
     }
+    const before = this.byName.get(storedName(name)) ?? null;
     this.keep(statement);
-    this.fresh.add(statement);
+    this.note(name, before);
+  }
+
+  private note(name: string | null, before: ClientStatement | null): void {
+    this.changes.push(name);
+    this.before.push(before);
   }
 
   /** SQL PREPARE: a server has accepted it, whatever becomes of what follows. Throws SqlError 42P05. */
@@ -82,22 +101,51 @@ export class ClientStatements {
 
   /** A new pipeline begins, so the statements of the one before are what they are. */
   trust(): void {
-    if (this.fresh.size > 0) this.fresh.clear();
+    const { changes, before } = this;
+    this.replaced = null;
+    while (changes.length > 0) {
+      changes.pop();
+      before.pop();
+    }
   }
 
   /**
-   * The pipeline has failed. What no server has accepted does not exist; the rest may be prepared again under its name,
-   * since the server may have skipped it.
+   * The pipeline has failed, and a server would have skipped its last Parse and Close messages.
+   * @param skipped how many
+   * @param refused the first of them is the Parse that has failed
+   */
+  undo(skipped: number, refused: boolean): void {
+    const { changes, before } = this;
+    if (this.replaced !== null) this.unnamed = this.replaced;
+    this.replaced = null;
+    for (let left = Math.min(skipped, changes.length); left > 0; left--) {
+      const name = changes.pop()!;
+      const statement = before.pop()!;
+      if (name === null) continue;
+      if (name === '') this.unnamed = refused && left === 1 ? null : statement;
+      else if (statement === null) this.remove(name);
+      else this.byName.set(storedName(name), statement);
+    }
+  }
+
+  /**
+   * The pipeline has lost its shard. What no server has accepted does not exist; the rest may be prepared again under
+   * its name, since the server may have skipped it.
    */
   doubt(): void {
-    const { unnamed } = this;
+    const { unnamed, byName, changes } = this;
     if (unnamed !== null && mayBeRefused(unnamed)) this.unnamed = null;
-    for (const statement of this.fresh) {
-      if (mayBeRefused(statement)) {
-        this.remove(statement.name);
-      } else this.doubtful.add(statement);
+    for (const name of changes) {
+      const statement = name === null ? undefined : byName.get(storedName(name));
+      if (statement === undefined) continue;
+      if (mayBeRefused(statement)) this.remove(statement.name);
+      else this.doubtful.add(statement);
     }
-    this.fresh.clear();
+    this.trust();
+  }
+
+  has(name: string): boolean {
+    return name === '' ? this.unnamed !== null : this.byName.has(storedName(name));
   }
 
   /** Throws SqlError 26000 where there is none. */
@@ -109,8 +157,23 @@ export class ClientStatements {
 
   /** Close: a name that does not exist is fine. */
   close(name: string): void {
-    if (name === '') this.unnamed = null;
-    else this.remove(name);
+    if (name === '') {
+      this.note('', this.unnamed);
+      this.unnamed = null;
+    } else {
+      this.note(name, this.byName.get(storedName(name)) ?? null);
+      this.remove(name);
+    }
+  }
+
+  /** Close of a portal, which is answered among the others. */
+  noteClosedPortal(): void {
+    this.note(null, null);
+  }
+
+  /** A simple query has come. */
+  dropUnnamed(): void {
+    this.unnamed = null;
   }
 
   /** SQL DEALLOCATE; null: all. Throws SqlError 26000 where the name does not exist. */
@@ -120,7 +183,6 @@ export class ClientStatements {
       return;
     }
     this.byName.clear();
-    this.fresh.clear();
     this.doubtful.clear();
   }
 
@@ -128,7 +190,6 @@ export class ClientStatements {
     const stored = storedName(name);
     const statement = this.byName.get(stored);
     if (statement === undefined) return false;
-    this.fresh.delete(statement);
     this.doubtful.delete(statement);
     return this.byName.delete(stored);
   }

@@ -132,6 +132,11 @@ export class Describer {
   }
 }
 
+/** A command of the session that gives no rows. */
+export function isWithoutRows(plan: Plan): boolean {
+  return plan.kind === 'local' && plan.command.kind !== 'execute';
+}
+
 /** No result formats: everything as text. */
 const TEXT_RESULTS: Buffer = Buffer.alloc(2);
 /** ParameterDescription of a statement without parameters. */

@@ -272,6 +272,7 @@ export class DistributeRun implements StatementRun {
         backend.requestFlush();
       },
       firstLeads: everywhere,
+      describesLate: true,
       endsWithSync: false,
       onDone: (outcome) => onDone(withoutPlace(outcome)),
     });

@@ -3,7 +3,7 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import { startTimer } from '../backend/postgres/statement-timer.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
-import type { ExecuteCommand, Plan } from '../planner/plan.js';
+import type { ExecuteCommand, LocalPlan, Plan } from '../planner/plan.js';
 import { ready, writeCommandComplete } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
 import { keptPart } from '../protocol/framing.js';
@@ -12,12 +12,13 @@ import { answerLost, answerSync, endBatchOn, needsAnswers } from './batch-end.js
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
-import { Describer } from './describer.js';
+import { Describer, isWithoutRows } from './describer.js';
 import { isOneAnswer, isShardPlan, refusalError } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
 import { Pipeline } from './pipeline.js';
+import { PortalRoom } from './portal-room.js';
 import { PortalRunner } from './portal-runner.js';
-import { duplicatePortal, Portals } from './portals.js';
+import { Portals } from './portals.js';
 import { ResultTypes } from './result-types.js';
 import { countRoute } from './route-metrics.js';
 import { applyEffects, restoreSettings } from './setting-effects.js';
@@ -48,6 +49,7 @@ export class ExtendedQuery {
   readonly pipeline: Pipeline;
   private readonly parses: ParseQueue;
   private readonly runner: PortalRunner;
+  private readonly room: PortalRoom;
   private readonly describer: Describer;
   private readonly resultTypes: ResultTypes;
   /** COMMIT, ROLLBACK or a setting has been passed on: its effect must be known before anything but Sync. */
@@ -65,6 +67,7 @@ export class ExtendedQuery {
     this.pipeline = new Pipeline(session);
     this.parses = new ParseQueue(session, this.pipeline);
     this.runner = new PortalRunner(session, this.pipeline, this.parses);
+    this.room = new PortalRoom(session, this, this.runner);
     this.describer = new Describer(this.pipeline, this.parses, this.portals);
     this.resultTypes = new ResultTypes(session, this, this.pipeline, this.parses);
     const { context } = session;
@@ -98,7 +101,11 @@ export class ExtendedQuery {
     const { portalStart: from, portalEnd: to } = layout;
     const portalName = from === to ? '' : buffer.toString('utf8', from, to);
     assertValueCount(statement, layout.valueCount);
-    if (!this.factory.refresh(statement) || !this.makeRoom(portalName)) return false;
+    if (layout.fault !== null) {
+      this.room.refuseFault(layout.fault, onlyPlan(statement.planned), portalName);
+    }
+    if (!this.factory.refresh(statement)) return false;
+    if (!this.room.make(portalName, onlyPlan(statement.planned))) return false;
     if (statement.inDoubt && !this.resultTypes.hold(statement, false)) return this.skipping;
     if (statement.filled === null) return this.bindStatement(statement, portalName, buffer, end);
     session.control.refuseWhereFailed(onlyPlan(statement.planned));
@@ -109,18 +116,6 @@ export class ExtendedQuery {
     const bound = this.bindStatement(runs, portalName, filled, filled.length);
     if (bound) session.planning.ids.reset();
     return bound;
-  }
-
-  /** What a portal of ours of this name has open on shards is closed first; false: wait. Throws SqlError 42P03. */
-  private makeRoom(name: string): boolean {
-    const taken = this.portals.find(name);
-    if (taken === null)
-      this.portals.assertRoom(name, this.session.context.config.limits.portalsPerClient);
-    if (taken === null || taken.backend !== null) return true;
-    if (name !== '') throw duplicatePortal(name);
-    if (taken.result?.kind !== 'open') return true;
-    this.enter();
-    return this.runner.close(taken);
   }
 
   /** `buffer`: holds the Bind message that the session's layout is of. */
@@ -138,16 +133,13 @@ export class ExtendedQuery {
     this.enter();
     if (!isShardPlan(plan)) {
       if (plan.kind === 'local' && plan.command.kind === 'execute') {
-        return this.bindExecution(plan.command, portalName, buffer, end);
+        return this.bindExecution(plan, plan.command, statement, portalName, buffer, end);
       }
       const participant = plan.kind === 'local' ? session.control.backendFor(plan.command) : null;
       if (participant !== null) {
         return this.bindOn(participant, statement, plan, portalName, buffer, end);
       }
-      if (!this.parses.answer()) return false;
-      this.portals.addLocal(portalName, statement, plan);
-      this.pipeline.reply(ready.bindComplete);
-      return true;
+      return this.bindLocal(portalName, statement, plan);
     }
     session.source.pointAt(statement.text, statement.literals, buffer);
     const bound = withBoundEffect(plan, session.source);
@@ -166,6 +158,13 @@ export class ExtendedQuery {
     return true;
   }
 
+  private bindLocal(portalName: string, statement: ClientStatement, plan: Plan): boolean {
+    if (!this.parses.answer()) return false;
+    this.portals.addLocal(portalName, statement, plan);
+    this.pipeline.reply(ready.bindComplete);
+    return true;
+  }
+
   /** A pipeline of one statement is to be handled again, from its Bind on. */
   runAgain(parse: ClientStatement | null): void {
     this.portals.remove('');
@@ -179,17 +178,18 @@ export class ExtendedQuery {
     if (!this.controlSettled(kind === 'portal' ? name : null)) return false;
     if (kind === 'portal') {
       const portal = this.portals.named(name);
-      session.control.refuseWhereFailed(portal.plan);
+      if (!isWithoutRows(portal.plan)) session.control.refuseWhereFailed(portal.plan);
       return this.describer.portal(portal, buffer, start, end);
     }
     const statement = this.statements.named(name);
     if (!this.factory.refresh(statement)) return false;
     if (statement.inDoubt && !this.resultTypes.hold(statement, true)) return this.skipping;
     const plan = onlyPlan(runnable(statement).planned);
-    session.control.refuseWhereFailed(plan);
+    if (!isWithoutRows(plan)) session.control.refuseWhereFailed(plan);
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     this.enter();
     if (plan.kind === 'local' && plan.command.kind === 'execute') {
+      if (!this.statements.has(plan.command.name)) return this.describer.statement(statement, plan);
       const execution = this.resolve(plan.command);
       return execution === null ? this.skipping : this.describer.execution(execution);
     }
@@ -208,6 +208,7 @@ export class ExtendedQuery {
     session.control.refuseWhereFailed(plan);
     if (backend === null) {
       const started = this.runner.run(portal, rowsMax);
+      if (started) this.pipeline.noteRun(plan);
       this.goOn();
       return started;
     }
@@ -219,6 +220,7 @@ export class ExtendedQuery {
     backend.expect(Expect.execute, PASS);
     startTimer(backend, plan.usage);
     this.pipeline.execute(backend);
+    this.pipeline.noteRun(plan);
     if (plan.kind === 'route') {
       if (plan.effects !== null) {
         session.pendingEffects = plan.effects;
@@ -249,6 +251,7 @@ export class ExtendedQuery {
       if (!(backend === null ? parses.answer() : pipeline.switchToHolder(backend))) return false;
       if (!this.runner.close(portal)) return false;
       this.portals.remove(name);
+      this.statements.noteClosedPortal();
       if (backend !== null) {
         if (portal!.hold !== 'no') this.session.pins.noteEnd(backend);
         parses.sendTo(backend);
@@ -326,7 +329,7 @@ export class ExtendedQuery {
    * where the query would have to share its implicit transaction.
    */
   endBeforeQuery(): boolean {
-    if (!this.makeRoom('')) return false;
+    if (!this.room.make('', null)) return false;
     if (!this.inBatch) return true;
     const { loss } = this;
     if (loss === null && !this.controlSettled()) return false;
@@ -385,9 +388,9 @@ export class ExtendedQuery {
     this.session.writeFailure(error);
   }
 
-  onBackendError(): void {
+  onBackendError({ failedWhile, statements: { skippedAnswers } }: BackendConnection): void {
     const { session } = this;
-    this.statements.doubt();
+    this.statements.undo(skippedAnswers + this.parses.count, failedWhile === Expect.parse);
     if (!this.inBatch) {
       // Its Sync has been sent already.
       this.restoreSettings();
@@ -436,21 +439,18 @@ export class ExtendedQuery {
     this.pipeline.goOn();
   }
 
-  /** The session ends. */
-  abandon(): void {
-    this.pipeline.abandon();
-  }
-
   /** The unnamed statement and portal do not outlive a simple query. */
   onSimpleQuery(): void {
-    this.statements.close('');
-    this.portals.remove('');
+    this.statements.dropUnnamed();
+    // A failed transaction runs nothing, so nothing takes its place.
+    if (!this.session.work.failed) this.portals.remove('');
     this.settingsBefore = null;
   }
 
   endPortals(transactionOver: boolean): void {
     this.portals.end(transactionOver);
     if (!transactionOver) return;
+    this.pipeline.hasRun = false;
     // Settings made so far stay.
     this.settingsBefore = this.inBatch ? this.session.settings.current : null;
   }
@@ -467,15 +467,17 @@ export class ExtendedQuery {
 
   /** EXECUTE as a Bind of the statement that it names, with the client's result formats. */
   private bindExecution(
+    plan: LocalPlan,
     command: ExecuteCommand,
+    own: ClientStatement,
     portalName: string,
     buffer: Buffer,
     end: number,
   ): boolean {
     const { layout } = this.session.source;
-    // It has no parameters of its own: result formats follow the formats of none, and the count of values.
-    const formatsStart = layout.restStart + 4 + 2 * layout.formatCount;
-    const formats = Buffer.from(buffer.subarray(formatsStart, end));
+    const formats = Buffer.from(buffer.subarray(layout.afterNoValues, end));
+    // A server looks for the statement when it is executed.
+    if (!this.statements.has(command.name)) return this.bindLocal(portalName, own, plan);
     const execution = this.resolve(command);
     if (execution === null) return this.skipping;
     const message = bindMessage(portalName, execution.values, formats);
@@ -485,13 +487,7 @@ export class ExtendedQuery {
 
   /** Null: wait; or it has failed, and the pipeline is skipped. */
   private resolve(command: ExecuteCommand): Execution | null {
-    const { pipeline } = this;
-    const execution = this.sqlStatements.resolve(command, (shard) => {
-      const backend = pipeline.backendFor(shard, null);
-      if (backend === null || !pipeline.switchTo(backend)) return null;
-      this.parses.sendTo(backend);
-      return backend;
-    });
+    const execution = this.sqlStatements.resolve(command, (shard) => this.parses.lend(shard));
     if (!Buffer.isBuffer(execution)) return execution;
     this.fail(execution);
     return null;
@@ -520,7 +516,8 @@ export class ExtendedQuery {
     backend.expect(Expect.bind, PASS);
     backend.statements.bound(statement.prepared, buffer, layout.portalStart, layout.portalEnd);
     this.pipeline.execute(backend);
-    this.portals.addRemote(portalName, statement, plan, backend);
+    const { savepointDepth } = this.session.work;
+    this.portals.addRemote(portalName, statement, plan, backend, savepointDepth);
     return true;
   }
 

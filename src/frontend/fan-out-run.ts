@@ -1,5 +1,5 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { CAPTURE } from '../backend/postgres/expected-replies.js';
+import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { NO_VALUES } from '../executor/bind-parts.js';
 import { CopyConcat } from '../executor/copy/copy-concat.js';
@@ -190,7 +190,10 @@ export function startFanOut(
   const prepared = texts.map((text) => unnamedText(text, options.paramTypes));
   const send = (backend: BackendConnection, position: number): void => {
     const text = prepared[prepared.length === 1 ? 0 : position]!;
-    backend.statements.runUnnamed(text, options.bind ?? NO_VALUES, options.describe);
+    // What every server computes beforehand one of them tells.
+    const bindAction = position === 0 ? CAPTURE : DROP;
+    const { bind, describe } = options;
+    backend.statements.runUnnamed(text, bind ?? NO_VALUES, describe, 0, bindAction);
     if (options.endsWithSync) backend.sync(CAPTURE);
     else backend.requestFlush();
   };
@@ -202,6 +205,7 @@ export function startFanOut(
       merge: mergeOf(session, plan, backends.length, options),
       send,
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
+      describesLate: plan.writes,
       endsWithSync: options.endsWithSync,
       told: options.told,
       onBranch: options.onBranch,

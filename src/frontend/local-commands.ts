@@ -63,7 +63,13 @@ export function runLocal(
     case 'prepare':
       return session.extended.sqlStatements.prepare(command, done);
     case 'execute':
-      throw new Error('EXECUTE is run as the statement that it names');
+      // Bound when there was none: elsewhere it is run as the statement that it names.
+      session.extended.statements.named(command.name);
+      throw sqlError(
+        'feature_not_supported',
+        'EXECUTE of a statement that was prepared behind its Bind is not supported',
+        { hint: 'Bind it again.' },
+      );
   }
 }
 
@@ -79,10 +85,25 @@ const ENDS: ReadonlySet<LocalCommand['kind']> = new Set([
   'prepareTransaction',
 ]);
 
+/** BEGIN, COMMIT, SAVEPOINT and the like. */
+export function controlsTransaction({ kind }: LocalCommand): boolean {
+  return ENDS.has(kind) || kind === 'begin' || kind === 'savepoint' || kind === 'release';
+}
+
 function begin(session: Session, command: CommandOf<'begin'>, sql: string, done: Done): boolean {
   const { work } = session;
   const tag = beginsWith(sql, 'start') ? 'START TRANSACTION' : 'BEGIN';
   if (work.explicit) {
+    // A server warns, and makes the transaction what this says all the same.
+    if (command.isolation !== null || command.readOnly !== undefined) {
+      throw sqlError(
+        'feature_not_supported',
+        'BEGIN with modes inside a transaction is not supported',
+        {
+          hint: 'Use SET TRANSACTION.',
+        },
+      );
+    }
     tellWarning(session, '25001', 'there is already a transaction in progress');
     done({ ok: true, tag });
     return true;
@@ -197,6 +218,8 @@ function endImplicit(session: Session, commits: boolean, done: Done): boolean {
   const { work } = session;
   const tag = commits ? 'COMMIT' : 'ROLLBACK';
   if (!session.inPipeline || work.participants.length === 0) {
+    session.onTransactionEnd(commits);
+    session.endTransaction(true);
     done({ ok: true, tag });
     return true;
   }
@@ -276,6 +299,13 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   const { topology } = session.context.config;
   const refusal = refusedSetting(effect.name, effect.value);
   if (refusal !== null) throw refusal;
+  if (TRANSACTION_SETTINGS.has(effect.name) && session.extended.pipeline.hasRun && !work.explicit) {
+    throw sqlError(
+      'feature_not_supported',
+      'SET TRANSACTION in a pipeline that has run something, outside BEGIN, is not supported',
+      { hint: 'Say BEGIN first.' },
+    );
+  }
   if (effect.name === CROSS_SHARD && effect.value === 'two_phase') {
     const begun = session.context.commits.want(() => {
       session.resumeSoon();
@@ -334,7 +364,9 @@ function constraints(
   const { work } = session;
   const tag = 'SET CONSTRAINTS';
   if (!work.explicit) {
-    tellWarning(session, '25P01', `${tag} can only be used in transaction blocks`);
+    if (!session.hasRun) {
+      tellWarning(session, '25P01', `${tag} can only be used in transaction blocks`);
+    }
     done({ ok: true, tag });
     return true;
   }
@@ -416,7 +448,7 @@ type Parameters = ReadonlyMap<string, string>;
 
 function discard(session: Session, command: CommandOf<'discard'>, done: Done): boolean {
   const { what } = command;
-  if (what === 'all' && (session.work.explicit || session.isPart)) {
+  if (what === 'all' && (session.work.explicit || session.isPart || session.hasRun)) {
     throw sqlError('active_sql_transaction', 'DISCARD ALL cannot run inside a transaction block');
   }
   return session.pins.run(DISCARDS[what], (outcome) => {

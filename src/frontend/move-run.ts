@@ -1,6 +1,6 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
-import type { SqlError } from '../errors/sql-error.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import {
   arrayParameters,
   TEXT_ARRAY,
@@ -15,6 +15,7 @@ import { MovedRows, type PlacedRows } from '../executor/moved-rows.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import type { FinalPiece, MoveSpec } from '../planner/plan.js';
+import { readSqlState } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import { placeRows } from './asked-directories.js';
@@ -122,7 +123,7 @@ export class MoveRun implements StatementRun {
       () => [text, bind, false],
       (outcome) => {
         if (!outcome.ok) {
-          done(withoutPlace(outcome));
+          done(withoutPlace(isReadOnly(outcome.error) ? this.refuseReadOnly() : outcome));
           return;
         }
         if (intake.problem !== null) {
@@ -137,6 +138,12 @@ export class MoveRun implements StatementRun {
         });
       },
     );
+  }
+
+  /** Servers refuse to bind what locks the rows, but would bind the UPDATE. */
+  private refuseReadOnly(): Outcome {
+    for (const backend of this.backends) backend.failedWhile = 0;
+    return READ_ONLY;
   }
 
   private refusal(rows: MovedRows): SqlError | null {
@@ -206,6 +213,7 @@ export class MoveRun implements StatementRun {
         backend.requestFlush();
       },
       firstLeads: true,
+      describesLate: true,
       endsWithSync: false,
       onDone,
     });
@@ -219,3 +227,15 @@ export class MoveRun implements StatementRun {
 
 /** A statement for one shard: its text, its values, and whether its result is described. */
 type Sent = readonly [text: ReturnType<typeof unnamedText>, bind: Buffer, describe: boolean];
+
+function isReadOnly(error: Buffer): boolean {
+  return readSqlState(error, 0, error.length) === '25006';
+}
+
+/** A server says it of the statement that locks the rows. */
+const READ_ONLY: Outcome = {
+  ok: false,
+  error: errorBytes(
+    sqlError('read_only_sql_transaction', 'cannot execute UPDATE in a read-only transaction'),
+  ),
+};

@@ -35,6 +35,11 @@ export class ParseQueue {
     return this.waiting.length === 0;
   }
 
+  /** How many wait. */
+  get count(): number {
+    return this.waiting.length;
+  }
+
   isOnly(statement: ClientStatement): boolean {
     return this.waiting.length === 1 && this.waiting[0] === statement;
   }
@@ -150,6 +155,14 @@ export class ParseQueue {
     const { pipeline, session } = this;
     const backend = pipeline.backendFor(homeShard(session, plan, pipeline.current), null);
     return backend !== null && pipeline.switchTo(backend) ? backend : null;
+  }
+
+  /** The backend of a shard, for what must be asked before the next Bind; null: wait. */
+  lend(shard: Shard): BackendConnection | null {
+    const backend = this.pipeline.backendFor(shard, null);
+    if (backend === null || !this.pipeline.switchTo(backend)) return null;
+    this.sendTo(backend);
+    return backend;
   }
 
   /** The statement's name on the backend, parsed there now if need be. */

@@ -3,6 +3,7 @@ import { DROP } from '../backend/postgres/expected-replies.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { Plan } from '../planner/plan.js';
 import type { ClientStatement } from './client-statement.js';
+import { controlsTransaction } from './local-commands.js';
 import type { ParseQueue } from './parse-queue.js';
 import type { Session } from './session.js';
 import { assert } from '../util/assert.js';
@@ -17,6 +18,8 @@ export class Pipeline {
   current: BackendConnection | null = null;
   /** Got something since the last Sync. */
   private readonly touched: BackendConnection[] = [];
+  /** A statement of the implicit transaction that is open has been executed: it counts as a block from then on. */
+  hasRun = false;
   /** Bound or executed something since the last Sync: their implicit transaction and its portals matter. */
   private readonly dirty: BackendConnection[] = [];
   /** Given up before Sync, waiting for their last answer. */
@@ -133,6 +136,11 @@ export class Pipeline {
     addOnce(this.dirty, backend);
   }
 
+  /** A statement with this plan has been executed. */
+  noteRun(plan: Plan): void {
+    if (plan.kind !== 'local' || !controlsTransaction(plan.command)) this.hasRun = true;
+  }
+
   /** What was executed so far has been committed or rolled back. */
   forgetExecuted(): void {
     empty(this.dirty);
@@ -147,6 +155,7 @@ export class Pipeline {
   reset(): void {
     this.current = null;
     this.awaited = null;
+    this.hasRun = false;
     empty(this.touched);
     empty(this.dirty);
   }

@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE, DROP, Expect } from '../backend/postgres/expected-replies.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import type { LocalCommand } from '../planner/plan.js';
 import { DescribeParameters } from '../executor/describe-parameters.js';
 import { ready } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
@@ -11,6 +12,7 @@ import type { RowsRequest } from '../executor/portal/rows-request.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { StoredRows } from '../executor/portal/stored-rows.js';
 import { errorBytes } from '../protocol/error-bytes.js';
+import { Tokens } from '../sql/tokens.js';
 import type { Outcome } from '../transaction/operation.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
 import { assert } from '../util/assert.js';
@@ -59,7 +61,7 @@ export class PortalRunner {
   /** False: a backend must be waited for, call again. Else it has been started; `takeOutcome` tells the end. */
   run(portal: Portal, rowsMax: number): boolean {
     const { session } = this;
-    const { plan, statement } = portal;
+    const { plan } = portal;
     if (!this.parses.empty && !this.parses.answer()) return false;
     if (!this.pipeline.settled()) return false;
     if (plan.kind === 'empty') {
@@ -67,12 +69,12 @@ export class PortalRunner {
       return true;
     }
     if (plan.kind === 'local') {
-      if (portal.result !== null) throw cannotRun(portal.name);
+      if (portal.result !== null) {
+        session.control.refuseFailed();
+        throw cannotRun(portal.name);
+      }
       countRoute(session.context.metrics, plan, 0);
-      return runLocal(session, plan.command, statement!.text.toString('utf8'), (outcome) => {
-        portal.result = { kind: 'over', tag: null };
-        this.finish(outcome);
-      });
+      return this.runCommand(portal, plan.command);
     }
     const { result } = portal;
     if (result?.kind === 'open') {
@@ -84,6 +86,20 @@ export class PortalRunner {
       return true;
     }
     return this.runOnShards(portal, rowsMax);
+  }
+
+  private runCommand(portal: Portal, command: LocalCommand): boolean {
+    const { session } = this;
+    const over: PortalResult = { kind: 'over', tag: null };
+    try {
+      return runLocal(session, command, portal.statement!.text.toString('utf8'), (outcome) => {
+        portal.result = over;
+        this.finish(outcome);
+      });
+    } catch (error) {
+      portal.result = over;
+      throw error;
+    }
   }
 
   /** Closes what a portal has open on its shards; false: it must be waited for, call again. */
@@ -118,13 +134,14 @@ export class PortalRunner {
 
   /** Executes a portal once more. Throws SqlError 55000 where Postgres would not. */
   private runAgain(
-    { name }: Portal,
+    portal: Portal,
     result: Exclude<PortalResult, { readonly kind: 'open' }>,
     rowsMax: number,
   ): Outcome | 'suspended' {
     if (result.kind === 'stored') return this.handOut(result.rows, result.tag, rowsMax);
-    if (result.tag === null) throw cannotRun(name);
-    return { ok: true, tag: result.tag };
+    const tag = result.tag === null ? null : tagAtEnd(portal, result.tag);
+    if (tag === null) throw cannotRun(portal.name);
+    return { ok: true, tag };
   }
 
   /** The next rows of a portal that is open on its shards; 0: all. Throws SqlError 55000 behind an error of it. */
@@ -315,7 +332,7 @@ export class PortalRunner {
 
   /** The client has got the whole answer. */
   private ran(portal: Portal, outcome: Outcome): Outcome {
-    portal.result = { kind: 'over', tag: tagAtEnd(portal.plan as ShardPlan) };
+    portal.result = { kind: 'over', tag: outcome.ok ? outcome.tag : null };
     return outcome;
   }
 
@@ -355,10 +372,17 @@ function copies(plan: ShardPlan): boolean {
 }
 
 /** What an Execute behind the last row answers; null: the statement had no rows, and is not run again. */
-function tagAtEnd(plan: ShardPlan): string | null {
-  if (plan.kind !== 'route' || plan.many.kind === 'addTags' || plan.copy !== 'none') return null;
-  return plan.many.kind === 'explain' ? 'EXPLAIN' : 'SELECT 0';
+function tagAtEnd({ plan, statement }: Portal, tag: string): string | null {
+  if (!COUNTED.test(tag)) return plan.kind === 'route' && plan.copy === 'none' ? tag : null;
+  const { text } = statement!;
+  const tokens = new Tokens(text, 0, 0, text.length);
+  const outside = tokens.outsideParentheses();
+  const gives = tag.startsWith('SELECT') || outside.some((token) => tokens.is(token, 'returning'));
+  return gives ? tagOf(tag, 0) : null;
 }
+
+/** COPY counts too, but is not run again. */
+const COUNTED = /^(?!COPY ).* \d+$/;
 
 /** The tag of an Execute that gave so many of the statement's rows. */
 function tagOf(tag: string, rows: number): string {

@@ -65,14 +65,15 @@ export class Portals {
     this.put(portal);
   }
 
-  /** A portal of a backend, which checks the name itself. */
+  /** A portal of a backend. `depth`: how many savepoints there are. */
   addRemote(
     name: string,
     statement: ClientStatement,
     plan: Plan,
     backend: BackendConnection,
+    depth: number,
   ): void {
-    const { shards, bind, depth, hold, writesBefore, result } = NOWHERE;
+    const { shards, bind, hold, writesBefore, result } = NOWHERE;
     const madeAt = name === '' ? 0 : Date.now();
     this.put({
       name,
@@ -125,7 +126,7 @@ export class Portals {
    */
   endSavepoint(rolledBack: boolean, depth: number): void {
     for (const portal of [this.unnamed, ...this.byName.values()]) {
-      if (portal === null || portal.depth < depth || isBound(portal)) continue;
+      if (portal === null || portal.depth < depth) continue;
       if (portal.hold === 'kept') continue;
       if (rolledBack) this.remove(portal.name);
       else portal.depth = depth;
@@ -194,11 +195,6 @@ const NOWHERE = {
   writesBefore: 0,
   result: null,
 } as const;
-
-/** Bound by the client on a backend, which knows when it is gone. */
-function isBound({ backend, statement }: Portal): boolean {
-  return backend !== null && statement !== null;
-}
 
 export function duplicatePortal(name: string): SqlError {
   return sqlError('duplicate_cursor', `cursor "${name}" already exists`);

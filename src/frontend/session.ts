@@ -218,7 +218,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.timers.close();
     this.leases.giveUp();
     this.ride.leave();
-    this.extended.abandon();
+    this.extended.pipeline.abandon();
     this.operation = null;
     abandonAll(this, this.copyTarget?.raw === true && this.input.copyBytesMissing > 0);
     this.pins.close();
@@ -394,7 +394,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
       if (!this.extended.inBatch) this.busy = true;
     }
     this.control.fail();
-    this.extended.onBackendError();
+    this.extended.onBackendError(backend);
   }
 
   copyInStarted(backend: BackendConnection): void {
@@ -570,7 +570,12 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     return (extended.inBatch ? extended : simple).settingsBefore ?? settings.current;
   }
 
-  /** A part of a Query or pipeline has run already, or others belong to it. */
+  /** A statement of a Query or pipeline has run already, or others belong to it: servers take that for a block. */
+  get hasRun(): boolean {
+    return this.extended.pipeline.hasRun || this.simple.running;
+  }
+
+  /** The same where shards know of it. */
   get isPart(): boolean {
     return this.extended.pipeline.holds || this.simple.running;
   }

@@ -146,6 +146,7 @@ export class SpreadRun implements StatementRun {
         backend.requestFlush();
       },
       firstLeads: true,
+      describesLate: spec.writes,
       endsWithSync: false,
       onDone: (outcome) => {
         if (outcome.ok && spec.writes) {

@@ -33,17 +33,21 @@ export class StatementFactory {
     start: number,
     end: number,
   ): ClientStatement | null {
-    const { control, literals } = this.session;
+    const { control, literals, work } = this.session;
     const again = statements.unnamedAgain(buffer, start, end);
     if (again?.isShared === true && this.isCurrent(again) && this.readsAlike(again)) {
-      control.refuseWhereFailed(onlyPlan(again.planned));
+      if (work.failed) {
+        statements.replaceUnnamed();
+        control.refuseWhereFailed(onlyPlan(again.planned));
+      }
       return again;
     }
     // Whatever becomes of this one.
-    if (buffer[start + 5] === 0) statements.close('');
+    if (buffer[start + 5] === 0) statements.replaceUnnamed();
     const message = readParse(buffer, start, end);
-    statements.assertFree(message.name);
-    return this.make(buffer, message, end, literals);
+    const statement = this.make(buffer, message, end, literals);
+    if (statement !== null) statements.assertFree(message.name);
+    return statement;
   }
 
   /**

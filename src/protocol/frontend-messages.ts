@@ -48,6 +48,8 @@ export class BindLayout {
   formatsStart = 0;
   valueStart = new Int32Array(16);
   valueEnd = new Int32Array(16);
+  /** What is wrong with the values or behind them: servers look at that when they know the statement; null: nothing. */
+  fault: SqlError | null = null;
 
   read(buffer: Buffer, start: number, end: number): void {
     this.portalStart = start + 5;
@@ -74,27 +76,35 @@ export class BindLayout {
       this.valueStart = new Int32Array(count);
       this.valueEnd = new Int32Array(count);
     }
-    for (let i = 0; i < count; i++) {
+    this.fault = this.readValues(buffer, at, end);
+  }
+
+  /** Where result formats stand in a message without values: behind the formats of none, and their count. */
+  get afterNoValues(): number {
+    return this.restStart + 4 + 2 * this.formatCount;
+  }
+
+  private readValues(buffer: Buffer, from: number, end: number): SqlError | null {
+    let at = from;
+    for (let i = 0; i < this.valueCount; i++) {
       const length = at + 4 > end ? -2 : readInt32(buffer, at);
       at += 4;
       if (length < -1 || at + length > end) {
-        throw this.valueError(buffer, i, 'protocol_violation', INSUFFICIENT);
+        return this.valueError(buffer, i, 'protocol_violation', INSUFFICIENT);
       }
       this.valueStart[i] = length === -1 ? -1 : at;
       if (length > 0) at += length;
       this.valueEnd[i] = length === -1 ? -1 : at;
-      if (this.formatCount > 0) this.checkFormat(buffer, i);
+      if (this.formatCount === 0) continue;
+      const format = readUint16(buffer, this.formatAt(i));
+      if (format <= 1) continue;
+      // Servers take it for a number with a sign.
+      const message = `unsupported format code: ${(format << 16) >> 16}`;
+      return this.valueError(buffer, i, 'invalid_parameter_value', message);
     }
-    need(at, 2, end);
-    exactly(at + 2 + 2 * readUint16(buffer, at), end);
-  }
-
-  private checkFormat(buffer: Buffer, index: number): void {
-    const format = readUint16(buffer, this.formatAt(index));
-    if (format <= 1) return;
-    // Servers take it for a number with a sign.
-    const message = `unsupported format code: ${(format << 16) >> 16}`;
-    throw this.valueError(buffer, index, 'invalid_parameter_value', message);
+    return at + 2 > end
+      ? sizeError(at + 2, end)
+      : sizeError(at + 2 + 2 * readUint16(buffer, at), end);
   }
 
   private formatAt(index: number): number {
@@ -199,14 +209,18 @@ function stringEnd(buffer: Buffer, start: number, end: number): number {
 }
 
 function need(at: number, count: number, end: number): void {
-  if (at + count > end) {
-    throw sqlError('protocol_violation', INSUFFICIENT);
-  }
+  if (at + count > end) throw sqlError('protocol_violation', INSUFFICIENT);
 }
 
 const INSUFFICIENT = 'insufficient data left in message';
 
 function exactly(at: number, end: number): void {
-  if (at > end) throw sqlError('protocol_violation', INSUFFICIENT);
-  if (at < end) throw sqlError('protocol_violation', 'invalid message format');
+  const fault = sizeError(at, end);
+  if (fault !== null) throw fault;
+}
+
+/** Null: what ends at `at` ends where the message does. */
+function sizeError(at: number, end: number): SqlError | null {
+  if (at === end) return null;
+  return sqlError('protocol_violation', at > end ? INSUFFICIENT : 'invalid message format');
 }

@@ -34,6 +34,18 @@ export class Tokens {
     return this.#starts.length;
   }
 
+  /** Those that stand in no parentheses; of these, the opening ones. */
+  outsideParentheses(): number[] {
+    const out: number[] = [];
+    let depth = 0;
+    for (let token = 0; token < this.count; token++) {
+      if (this.is(token, ')')) depth--;
+      else if (depth === 0) out.push(token);
+      if (this.is(token, '(')) depth++;
+    }
+    return out;
+  }
+
   start(index: number): number {
     return this.#starts[index]!;
   }

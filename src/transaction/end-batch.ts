@@ -16,7 +16,8 @@ type Report = (buffer: Buffer, start: number, end: number) => void;
 export class EndBatch extends QuietOperation {
   private readonly open: Set<BackendConnection>;
   private readonly onDone: (error: Buffer | null) => void;
-  private readonly first: BackendConnection;
+  /** Whose changed parameters are told. */
+  private readonly reporter: BackendConnection | null;
   private readonly onReport: Report | null;
   private readonly writer: BackendConnection | null;
   private error: Buffer | null = null;
@@ -26,11 +27,12 @@ export class EndBatch extends QuietOperation {
     writer: BackendConnection | null,
     onDone: (error: Buffer | null) => void,
     onReport: Report | null,
+    reporter: BackendConnection | null = backends[0] ?? null,
   ) {
     super();
     this.writer = writer;
     this.open = new Set(backends);
-    this.first = backends[0]!;
+    this.reporter = reporter;
     this.onDone = onDone;
     this.onReport = onReport;
   }
@@ -53,19 +55,24 @@ export class EndBatch extends QuietOperation {
     return new EndBatch(backends, writer, onDone, onReport);
   }
 
-  /** `undo`: what did not fail must not be committed either. */
+  /**
+   * `undo`: what did not fail must not be committed either.
+   * @param onReport gets the parameters that the failure of a backend has taken back
+   */
   static rollBack(
     backends: readonly BackendConnection[],
     undo: boolean,
     onDone: () => void,
+    onReport: Report,
   ): EndBatch {
+    const reporter = backends.find(({ skipsToSync }) => skipsToSync) ?? null;
     for (const backend of backends) {
       // A backend that failed skips everything up to Sync, a query too; one that did not ends by ROLLBACK.
       if (undo && !backend.skipsToSync) backend.query('ROLLBACK', DROP);
-      else backend.sync(DROP);
+      else backend.sync(backend === reporter ? CAPTURE : DROP);
       backend.flush();
     }
-    return new EndBatch(backends, null, onDone, null);
+    return new EndBatch(backends, null, onDone, onReport, reporter);
   }
 
   override captured(
@@ -75,7 +82,7 @@ export class EndBatch extends QuietOperation {
     start: number,
     end: number,
   ): void {
-    if (type === Backend.parameterStatus && backend === this.first) {
+    if (type === Backend.parameterStatus && backend === this.reporter) {
       this.onReport?.(buffer, start, end);
     }
   }

@@ -133,10 +133,17 @@ describe('PREPARE and EXECUTE', () => {
     await run('PREPARE many AS SELECT id, name FROM items WHERE id > $1 ORDER BY id');
     await run('EXECUTE many(1 + 1)', [1, 0]);
     await run('EXECUTE many(2)');
-    pair.proxy.parse('EXECUTE nothing');
-    pair.proxy.bind();
-    pair.proxy.sync();
-    expect(sqlStates(await pair.proxy.until('Z'))).toEqual(['26000']);
+    await run('EXECUTE nothing');
+    await pair.expectSame((client) => {
+      client.parse('EXECUTE nothing', 'e');
+      client.describe('S', 'e');
+      client.bind({ statement: 'e' });
+      client.sync();
+    });
+    await pair.expectSame((client) => {
+      client.closeNamed('S', 'e');
+      client.sync();
+    });
     await pair.expectSame((client) => {
       client.parse('EXECUTE many(1 + 1)', 'e');
       client.describe('S', 'e');

@@ -406,6 +406,72 @@ tell('wire_extended', [
     asks('SELECT 1'),
   ]),
 
+  story('names behind an error in a pipeline are what they were', [
+    batch(parse('SELECT 1', 'a'), parse('SELECT 2', 'b'), parse('SELECT 3')),
+    batch(
+      parse('SELECT 4', 'c'),
+      run('SELECT 1/0'),
+      close('S', 'a'),
+      parse('SELECT 5', 'd'),
+      parse('SELECT 6'),
+    ),
+    batch(parse('SELECT 7', 'c')),
+    batch(parse('SELECT 8', 'a')),
+    batch(bind({ statement: 'd' })),
+    batch(bind(), execute()),
+    batch(bind({ statement: 'c' }), execute()),
+  ]),
+  story('a portal whose name is taken, on another shard too', [
+    batch(
+      parse('SELECT name FROM items WHERE id = $1', 's'),
+      bind({ statement: 's', portal: 'p', values: ['3'] }),
+      bind({ statement: 's', portal: 'p', values: ['4'] }),
+    ),
+    asks('BEGIN', 'SAVEPOINT a'),
+    batch(bind({ statement: 's', portal: 'p', values: ['3'] })),
+    batch(parse('SELECT value FROM settings'), bind({ portal: 'p' })),
+    asks('ROLLBACK TO a'),
+    batch(bind({ statement: 's', portal: 'p', values: ['4'] }), execute('p')),
+    asks('ROLLBACK'),
+  ]),
+  story('COMMIT outside BEGIN ends the portals of its pipeline', [
+    batch(parse('COMMIT', 's'), bind({ statement: 's' }), execute(), execute()),
+    batch(run('SELECT 1'), parse('ROLLBACK'), bind({ portal: 'p' }), execute('p'), execute('p')),
+  ]),
+  story(
+    'writes that are executed once more at their end',
+    [
+      ...[
+        'UPDATE items SET name = name RETURNING id',
+        'UPDATE items SET name = name',
+        'UPDATE items SET id = id + 100 WHERE id = 77',
+        "UPDATE countries SET name = name WHERE code = 'at' RETURNING code",
+        'DELETE FROM parts WHERE n = 99 RETURNING n',
+      ].flatMap((sql) => [batch(parse(sql), bind(), execute(), execute())]),
+    ],
+    anyOrder,
+  ),
+  story(
+    'RETURNING that fails is not described by a Query',
+    [
+      asks('INSERT INTO items (id, price) VALUES (4, 0), (2, 3) RETURNING id'),
+      asks('UPDATE items SET price = price - 4 RETURNING id'),
+    ],
+    { codesOnly: true },
+  ),
+  story('parameters that an error on several shards takes back', [
+    asks('BEGIN', "SET LOCAL TimeZone = 'Asia/Tokyo'", 'SELECT count(*) FROM items'),
+    asks('SELECT name FROM items WHERE id = 3; SELECT 1 / (price - 3) FROM items ORDER BY 1'),
+  ]),
+  story('notices of functions that are computed beforehand, in a script', [
+    asks("UPDATE parts SET amount = amount; SELECT told(9, 'x')"),
+    asks("UPDATE parts SET amount = amount; SELECT told(5, 'x')"),
+  ]),
+  story('what is wrong with the values of a Bind comes behind what is wrong with its names', [
+    batch(bind({ statement: 'nope', values: ['1'], formats: [7] })),
+    batch(parse('SELECT $1::int4'), bind({ values: ['1'], formats: [7] })),
+  ]),
+
   // Flush, Sync, pipelines
   story('Flush alone, Sync alone', [
     send(flush(), flush()),

@@ -1,3 +1,4 @@
+import { ready } from '../../protocol/backend-messages.js';
 import { Backend, Frontend } from '../../protocol/codes.js';
 import { mayHoldOids, wantsBinary } from '../oids/row-values.js';
 import type { BackendConnection } from './connection.js';
@@ -8,6 +9,8 @@ import { writeParse, type PreparedText } from './prepared-text.js';
 export class BackendStatements {
   /** What the unnamed statement holds. */
   unnamed: PreparedText | null = null;
+  /** How many answers to Parse and Close messages of the client the last error has taken away, its own included. */
+  skippedAnswers = 0;
   private readonly backend: BackendConnection;
   private readonly max: number;
   /** Least recently used first. */
@@ -76,11 +79,12 @@ export class BackendStatements {
   /**
    * Binds the unnamed statement to the unnamed portal; our own business.
    * @param rest the client's values, and formats
+   * @param action CAPTURE: what functions say while they are computed beforehand is told
    */
-  bindUnnamed(rest: Buffer): void {
+  private bindUnnamed(rest: Buffer, action: ReplyAction): void {
     const { backend } = this;
     backend.out.begin(Frontend.bind).byte(0).byte(0).bytes(rest).end();
-    backend.expect(Expect.bind, DROP);
+    backend.expect(Expect.bind, action);
     if (wantsBinary(rest)) this.describeBound(NO_NAME);
   }
 
@@ -105,11 +109,18 @@ export class BackendStatements {
    * `describe` asks for it. Neither Sync nor Flush is sent.
    * @param rest as for `bindUnnamed`
    * @param rowsMax 0: all
+   * @param bindAction as for `bindUnnamed`
    */
-  runUnnamed(text: PreparedText, rest: Buffer, describe: boolean, rowsMax = 0): void {
+  runUnnamed(
+    text: PreparedText,
+    rest: Buffer,
+    describe: boolean,
+    rowsMax = 0,
+    bindAction: ReplyAction = DROP,
+  ): void {
     const { backend } = this;
     this.parseUnnamed(text, DROP);
-    this.bindUnnamed(rest);
+    this.bindUnnamed(rest, bindAction);
     if (describe) {
       backend.out.begin(Frontend.describe).byte(0x50).byte(0).end();
       backend.expect(Expect.describe, CAPTURE);
@@ -144,25 +155,35 @@ export class BackendStatements {
     this.parameterTypes = null;
   }
 
-  /** It has failed or was skipped. */
-  notDescribed(): void {
-    this.describing.shift();
-    this.parameterTypes = null;
-  }
-
   /** The next text has been closed. */
   closed(): void {
     this.closing.shift();
   }
 
-  /** The next Close was skipped: the server still has the text. */
-  notClosed(): void {
+  /** The server has not done what is of this kind, an `Expect`. */
+  skipped(kind: number, ours: boolean): void {
+    if (kind === Expect.parse) this.refused();
+    else if (kind === Expect.close && ours) this.notClosed();
+    else if (kind === Expect.describeNoted) {
+      this.describing.shift();
+      this.parameterTypes = null;
+    }
+    if (!ours && (kind === Expect.parse || kind === Expect.close)) this.skippedAnswers++;
+  }
+
+  /** An answer in its place will not be told. */
+  skippedReply(payload: Buffer): void {
+    if (payload === ready.parseComplete || payload === ready.closeComplete) this.skippedAnswers++;
+  }
+
+  /** The server still has the text of the next Close. */
+  private notClosed(): void {
     const text = this.closing.shift();
     if (text !== undefined) this.named.add(text);
   }
 
   /** The next Parse has failed or was skipped. */
-  refused(): void {
+  private refused(): void {
     const text = this.parsing.shift()!;
     if (this.parsingNamed.shift() === true) this.named.delete(text);
     else if (this.unnamed === text) this.unnamed = null;

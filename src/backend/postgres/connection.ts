@@ -52,7 +52,7 @@ export class BackendConnection implements TransportHandler {
   readonly loginParameters: ReadonlyMap<string, string>;
   readonly createdAt = Date.now();
   sink: BackendSink;
-  /** What the last error came as the answer to, an `Expect`. */
+  /** What the last error came as the answer to, an `Expect`; 0: to a Parse of our own. */
   failedWhile = 0;
   /** Status of the last ReadyForQuery. */
   status: number = TxStatus.idle;
@@ -541,7 +541,8 @@ export class BackendConnection implements TransportHandler {
     const fields = readErrorFields(this.buffer, start, end);
     // A Bind that was cancelled, for what has failed elsewhere, says nothing of its values.
     const isCancel = fields.get('C') === QUERY_CANCELED;
-    this.failedWhile = isCancel && kind === Expect.bind ? 0 : kind;
+    const isOwn = action === DROP && kind === Expect.parse;
+    this.failedWhile = isOwn || (isCancel && kind === Expect.bind) ? 0 : kind;
     const severity = fields.get('V') ?? fields.get('S');
     if (expected.empty || severity === 'FATAL' || severity === 'PANIC') {
       // The server says why it closes the connection (57P01 and the like). It is the backend that ends, not the
@@ -551,6 +552,7 @@ export class BackendConnection implements TransportHandler {
     }
     this.skipping = kind !== Expect.sync && kind !== Expect.query;
     let concerns = action;
+    this.statements.skippedAnswers = 0;
     while (
       !expected.empty &&
       expected.headKind !== Expect.sync &&
@@ -578,14 +580,11 @@ export class BackendConnection implements TransportHandler {
   private skipReply(): void {
     const { expected } = this;
     if (expected.headKind === Expect.synthetic) {
-      expected.popSynthetic();
+      this.statements.skippedReply(expected.popSynthetic());
       return;
     }
     const ours = expected.headAction === DROP;
-    const kind = expected.pop();
-    if (kind === Expect.parse) this.statements.refused();
-    else if (kind === Expect.close && ours) this.statements.notClosed();
-    else if (kind === Expect.describeNoted) this.statements.notDescribed();
+    this.statements.skipped(expected.pop(), ours);
   }
 
   private onReady(status: number): void {

@@ -28,7 +28,7 @@ export function insertText(
   { bytes, textStart, start, end, parser }: StatementContext,
 ): InsertText | null {
   const tokens = new Tokens(bytes, textStart, start, end);
-  const outside = outsideParentheses(tokens);
+  const outside = tokens.outsideParentheses();
   const insert = outside.find((token) => tokens.is(token, 'insert')) ?? -1;
   if (insert < 0) return null;
   const last = tokens.end(tokens.count - 1);
@@ -53,18 +53,6 @@ const QUERY_WORDS = ['select', 'values', 'table', 'with'];
 function isTail(tokens: Tokens, token: number): boolean {
   if (tokens.is(token, 'returning')) return true;
   return tokens.is(token, 'on') && tokens.is(token + 1, 'conflict');
-}
-
-/** Tokens that stand in no parentheses; of these, the opening ones. */
-function outsideParentheses(tokens: Tokens): number[] {
-  const out: number[] = [];
-  let depth = 0;
-  for (let token = 0; token < tokens.count; token++) {
-    if (tokens.is(token, ')')) depth--;
-    else if (depth === 0) out.push(token);
-    if (tokens.is(token, '(')) depth++;
-  }
-  return out;
 }
 
 /** Whether a text is this statement, and short enough to be parsed at once. */

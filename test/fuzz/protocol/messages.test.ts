@@ -83,6 +83,7 @@ describe('messages of clients', () => {
     fuzz((buffer, start, end) => {
       layout.read(buffer, start, end);
       within(end, layout.portalEnd, layout.statementEnd, layout.restStart);
+      if (layout.fault !== null) throw layout.fault;
       for (let i = 0; i < layout.valueCount; i++) {
         within(end, layout.valueStart[i]!, layout.valueEnd[i]!);
         expect(layout.valueStart[i]).toBeLessThanOrEqual(layout.valueEnd[i]!);

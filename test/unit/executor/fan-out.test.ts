@@ -57,6 +57,7 @@ class Rig {
     this.fanOut = new FanOut(host, this.backends, {
       merge: { kind: 'concat' },
       firstLeads: false,
+      describesLate: false,
       endsWithSync: true,
       send: (backend) => {
         backend.query('select', CAPTURE);

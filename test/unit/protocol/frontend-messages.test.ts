@@ -77,6 +77,7 @@ describe('Bind', () => {
     const { buffer, start, end } = placed(bytes);
     const layout = new BindLayout();
     layout.read(buffer, start, end);
+    if (layout.fault !== null) throw layout.fault;
     return { layout, buffer };
   }
 
@@ -124,7 +125,7 @@ describe('Bind', () => {
 
   test('cut off or too long: 08P01', () => {
     expectCutsRefused(whole, (buffer, start, end) => {
-      new BindLayout().read(buffer, start, end);
+      read(buffer.subarray(start, end));
     });
   });
 

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cancelRequest } from '../../support/frontend-bytes.js';
+import { cancelRequest, sync } from '../../support/frontend-bytes.js';
 import { WireClient } from '../../support/wire-client.js';
 import { cstring, errorFields, texts, type WireMessage } from '../../support/wire-messages.js';
 import { deliverMessages, summaries, type Delivery } from '../../support/wire-pair.js';
@@ -32,6 +32,9 @@ export async function play(
   }
   return player.transcript();
 }
+
+/** Answers to several Syncs in a row, more than sessions hold. */
+const SETTLED = 'ZZZZ';
 
 interface Actor {
   readonly client: WireClient;
@@ -94,6 +97,10 @@ class Player {
       case 'read':
         await this.read(name, client, step.type, step.count);
         return;
+      case 'settle':
+        await deliverMessages(client, [sync(), sync(), sync(), sync()], this.delivery);
+        await this.readUntil(name, client, (last) => last.endsWith(SETTLED), 'the end of answers');
+        return;
       case 'byte':
         this.entries.push(`${name} byte ${await client.nextByte()}`);
         return;
@@ -114,20 +121,33 @@ class Player {
     }
   }
 
-  private async read(name: string, client: WireClient, type: string, count: number): Promise<void> {
+  private read(name: string, client: WireClient, type: string, count: number): Promise<void> {
+    let missing = count;
+    const isLast = (types: string): boolean => types.endsWith(type) && --missing === 0;
+    return this.readUntil(name, client, isLast, type);
+  }
+
+  /** @param isLast asked behind each message, with the types of the last ones */
+  private async readUntil(
+    name: string,
+    client: WireClient,
+    isLast: (types: string) => boolean,
+    what: string,
+  ): Promise<void> {
     const messages: WireMessage[] = [];
+    let types = '';
     let problem = '';
-    for (let missing = count; missing > 0 && problem === '';) {
+    do {
       try {
-        const message = await client.next();
+        const message = await client.next(this.story.patienceMs);
         messages.push(message);
-        if (message.type === type) missing--;
+        types = (types + message.type).slice(-SETTLED.length);
       } catch (error) {
         problem = (error as Error).message;
       }
-    }
+    } while (problem === '' && !isLast(types));
     this.entries.push({ client: name, messages });
-    if (problem !== '') this.entries.push(`${name} waits for ${type}: ${problem}`);
+    if (problem !== '') this.entries.push(`${name} waits for ${what}: ${problem}`);
   }
 
   private async readToEnd(name: string, client: WireClient): Promise<void> {

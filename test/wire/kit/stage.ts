@@ -34,6 +34,10 @@ export const schema: readonly string[] = [
      END $$`,
   'CREATE TABLE settings (key text PRIMARY KEY, value text)',
   'CREATE TABLE log (n int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, line text NOT NULL)',
+];
+
+/** What the tables hold when a story begins. */
+export const contents: readonly string[] = [
   `INSERT INTO items SELECT g, 'item ' || g, g * 1.5, 'label ' || g % 3,
      (ARRAY['sad', 'ok', 'happy']::mood[])[g % 3 + 1], ARRAY['a', 'b' || g],
      '2026-01-01 00:00:00Z'::timestamptz + g * interval '1 day'

@@ -19,12 +19,16 @@ export interface Story {
   /** Further startup parameters of clients that are in when they come. */
   readonly login: Readonly<Record<string, string>>;
   readonly deliveries: readonly Delivery[];
+  /** How long an answer may take. */
+  readonly patienceMs: number;
 }
 
 export type Step =
   | { readonly kind: 'send'; readonly messages: readonly Buffer[] }
   /** Reads up to the `count`th message of the type. */
   | { readonly kind: 'read'; readonly type: string; readonly count: number }
+  /** Reads all answers to what has been sent, however many they are, open pipeline or not. */
+  | { readonly kind: 'settle' }
   /** One byte that is no message. */
   | { readonly kind: 'byte' }
   /** Reads to the end of the connection. */
@@ -52,6 +56,7 @@ export function story(title: string, steps: readonly Step[], options: StoryOptio
     loggedIn: true,
     login: {},
     deliveries: ['whole', 'coalesced', 'bytes'],
+    patienceMs: 15_000,
     ...options,
   };
 }
@@ -80,6 +85,7 @@ export function ready(count = 1): Step {
   return reads('Z', count);
 }
 
+export const settles: Step = { kind: 'settle' };
 export const byte: Step = { kind: 'byte' };
 export const closed: Step = { kind: 'closed' };
 export const vanish: Step = { kind: 'vanish' };

@@ -3,7 +3,7 @@ import { openScene, type Scene } from '../../support/scene.js';
 import { play, type WireServer } from './player.js';
 import { ServerNames } from './server-names.js';
 import type { Story } from './story.js';
-import { schema, tables } from './stage.js';
+import { contents, schema, tables } from './stage.js';
 
 /** Tells stories to a plain Postgres and to Shardgate, each in all its ways, and compares what came back. */
 export function tell(database: string, stories: readonly Story[]): void {
@@ -12,7 +12,7 @@ export function tell(database: string, stories: readonly Story[]): void {
   let oracle: WireServer;
 
   beforeAll(async () => {
-    scene = await openScene(database, tables, schema);
+    scene = await openScene(database, tables, [...schema, ...contents]);
     const server = async (port: number): Promise<WireServer> => ({
       port,
       database,
