@@ -77,15 +77,9 @@ export class DeclareRun implements StatementRun {
   }
 }
 
-/** The request of the query that a cursor is declared for. Throws SqlError 25P01 outside of transactions. */
+/** The request of the query that a cursor is declared for. Throws SqlError 25P01 and 0A000 outside of transactions. */
 export function queryOf(session: Session, request: RunRequest, cursor: Declaration): RunRequest {
-  const { work, inPipeline, extended } = session;
-  if (!cursor.hold && !work.explicit && (!inPipeline || extended.inBatch)) {
-    throw sqlError(
-      'warning_no_active_transaction',
-      'DECLARE CURSOR can only be used in transaction blocks',
-    );
-  }
+  if (!cursor.hold && !session.work.explicit) refuseOutsideBlocks(session);
   const bind = new BindParts(request.bind ?? NO_VALUES);
   return {
     ...request,
@@ -95,4 +89,21 @@ export function queryOf(session: Session, request: RunRequest, cursor: Declarati
     describe: false,
     endsWithSync: false,
   };
+}
+
+/** A pipeline that has run something counts as a block, but its backends would not keep the cursor's portals. */
+function refuseOutsideBlocks({ hasRun, extended }: Session): void {
+  if (!hasRun) {
+    throw sqlError(
+      'warning_no_active_transaction',
+      'DECLARE CURSOR can only be used in transaction blocks',
+    );
+  }
+  if (extended.inBatch) {
+    throw sqlError(
+      'feature_not_supported',
+      'DECLARE CURSOR in a pipeline, outside BEGIN, is not supported',
+      { hint: 'Say BEGIN first.' },
+    );
+  }
 }

@@ -85,8 +85,10 @@ const ENDS: ReadonlySet<LocalCommand['kind']> = new Set([
   'prepareTransaction',
 ]);
 
-/** BEGIN, COMMIT, SAVEPOINT and the like. */
-export function controlsTransaction({ kind }: LocalCommand): boolean {
+/** BEGIN, COMMIT, SAVEPOINT and the like; and DISCARD ALL, which commits. */
+export function controlsTransaction(command: LocalCommand): boolean {
+  const { kind } = command;
+  if (kind === 'discard') return command.what === 'all';
   return ENDS.has(kind) || kind === 'begin' || kind === 'savepoint' || kind === 'release';
 }
 
@@ -108,6 +110,7 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
     done({ ok: true, tag });
     return true;
   }
+  if (command.readOnly === true) refuseReadOnlyWriters(session);
   // Settings that the Query or pipeline has made are the transaction's: ROLLBACK takes them back.
   const { settingsBefore: before, settings } = session;
   session.settingsAtBegin = before;
@@ -118,6 +121,16 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
   if (participants.length === 0) done({ ok: true, tag });
   else runOnParticipants(session, [sql], done);
   return true;
+}
+
+/** Its decision is a row, which one of the writers has to insert at the end. */
+function refuseReadOnlyWriters({ work }: Session): void {
+  if (work.writers.size < 2) return;
+  throw sqlError(
+    'feature_not_supported',
+    'READ ONLY for a transaction that has written on several shards is not supported',
+    { hint: 'COMMIT first.' },
+  );
 }
 
 function endTransaction(
@@ -317,6 +330,7 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
   }
   // Whatever backend it gets may know the name already.
   if (effect.value !== null) session.settings.name(effect);
+  if (effects.some(makesReadOnly)) refuseReadOnlyWriters(session);
   const joined = work.explicit && work.participants.length > 0;
   const tag = effect.value === null && beginsWith(sql, 'reset') ? 'RESET' : 'SET';
   if (effect.local && work.explicit && !joined) {
@@ -339,6 +353,10 @@ function set(session: Session, command: CommandOf<'set'>, sql: string, done: Don
     done(outcome.ok ? { ok: true, tag } : outcome);
   });
   return true;
+}
+
+function makesReadOnly({ name, value }: SettingEffect): boolean {
+  return name === 'transaction_read_only' && value !== null && isOn(value);
 }
 
 /** Every later participant runs it when it joins. */
@@ -456,6 +474,9 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
       resetSettings(session);
       session.extended.sqlStatements.deallocate(null);
       session.listening.unlisten(null);
+      // It commits at once, so portals of its pipeline end.
+      session.onTransactionEnd(true);
+      session.endTransaction(true);
     }
     if (outcome.ok && (what === 'all' || what === 'sequences')) {
       session.planning.ids.sequences.forget();

@@ -182,6 +182,20 @@ describe('a transaction on one shard', () => {
     );
   });
 
+  test('that has written on several shards is not made one that only reads', async () => {
+    const update = "UPDATE items SET name = name || '!'";
+    for (const how of ['SET TRANSACTION READ ONLY', 'SET LOCAL transaction_read_only = on']) {
+      await same('BEGIN', update);
+      await comparison.expectRefused(how);
+      await same('ROLLBACK');
+    }
+    await comparison.expectRefused(`${update}; START TRANSACTION READ ONLY`);
+    await same('BEGIN', update, 'SET TRANSACTION READ WRITE', 'COMMIT');
+    await same('BEGIN', `${update} WHERE id = 1`, 'SET TRANSACTION READ ONLY', update, 'ROLLBACK');
+    await same('BEGIN', `${update} WHERE id = 1`, 'SET TRANSACTION READ ONLY', 'COMMIT');
+    await same('SELECT * FROM items ORDER BY id');
+  });
+
   test('of two shards chains afresh after an error', async () => {
     await same(
       'BEGIN READ ONLY',

@@ -438,6 +438,15 @@ tell('wire_extended', [
     batch(parse('COMMIT', 's'), bind({ statement: 's' }), execute(), execute()),
     batch(run('SELECT 1'), parse('ROLLBACK'), bind({ portal: 'p' }), execute('p'), execute('p')),
   ]),
+  story('DISCARD ALL commits at once, so portals of its pipeline end', [
+    batch(
+      parse('DISCARD ALL'),
+      bind({ portal: 'p' }),
+      execute('p'),
+      bind({ portal: 'p' }),
+      execute('p'),
+    ),
+  ]),
   story(
     'writes that are executed once more at their end',
     [
