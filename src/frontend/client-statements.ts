@@ -14,6 +14,8 @@ export class ClientStatements {
   private readonly changes: (string | null)[] = [];
   /** What had that name before. */
   private readonly before: (ClientStatement | null)[] = [];
+  /** About what these two hold. */
+  private changeBytes = 0;
   /** The unnamed statement in front of the Parse that is being handled. */
   private replaced: ClientStatement | null = null;
   /** Parsed in a pipeline that lost its shard: whether the server would know them is not known. */
@@ -70,6 +72,16 @@ export class ClientStatements {
   private note(name: string | null, before: ClientStatement | null): void {
     this.changes.push(name);
     this.before.push(before);
+    this.changeBytes += bytesOf(before);
+    // A pipeline may have no end: what is long past has been answered.
+    while (this.changeBytes > CHANGE_BYTES_MAX && this.changes.length > 1) this.forgetOlderHalf();
+  }
+
+  private forgetOlderHalf(): void {
+    const { changes, before } = this;
+    const half = changes.length >> 1;
+    changes.splice(0, half);
+    for (const statement of before.splice(0, half)) this.changeBytes -= bytesOf(statement);
   }
 
   /** SQL PREPARE: a server has accepted it, whatever becomes of what follows. Throws SqlError 42P05. */
@@ -107,6 +119,7 @@ export class ClientStatements {
       changes.pop();
       before.pop();
     }
+    this.changeBytes = 0;
   }
 
   /**
@@ -121,6 +134,7 @@ export class ClientStatements {
     for (let left = Math.min(skipped, changes.length); left > 0; left--) {
       const name = changes.pop()!;
       const statement = before.pop()!;
+      this.changeBytes -= bytesOf(statement);
       if (name === null) continue;
       if (name === '') this.unnamed = refused && left === 1 ? null : statement;
       else if (statement === null) this.remove(name);
@@ -193,6 +207,13 @@ export class ClientStatements {
     this.doubtful.delete(statement);
     return this.byName.delete(stored);
   }
+}
+
+const CHANGE_BYTES_MAX = 1024 * 1024;
+
+/** What a change holds of a statement's memory; null: there was none. */
+function bytesOf(before: ClientStatement | null): number {
+  return before === null ? 64 : 1024 + before.prepared.parseRest.length;
 }
 
 /** No server has ever accepted its text. */
