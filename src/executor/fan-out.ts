@@ -35,7 +35,10 @@ export interface FanOutOptions {
   readonly firstLeads: boolean;
   /** An error of a shard as of the client's text, where the shard ran another one. */
   readonly told?: ((error: Buffer, position: number) => Buffer) | undefined;
-  /** It writes, so its rows are described when there is one, or all have succeeded: servers run it to its end first. */
+  /**
+   * It writes, so its rows are described when there is one, or all have succeeded: servers run it to its end first, but
+   * for COPY.
+   */
   readonly describesLate: boolean;
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;

@@ -272,7 +272,7 @@ export class DistributeRun implements StatementRun {
         backend.requestFlush();
       },
       firstLeads: everywhere,
-      describesLate: true,
+      describesLate: request.host === undefined,
       endsWithSync: false,
       onDone: (outcome) => onDone(withoutPlace(outcome)),
     });

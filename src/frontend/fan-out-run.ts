@@ -205,7 +205,7 @@ export function startFanOut(
       merge: mergeOf(session, plan, backends.length, options),
       send,
       firstLeads: plan.writes && (plan.kind === 'broadcast' || plan.kind === 'route'),
-      describesLate: plan.writes,
+      describesLate: plan.writes && options.host === session,
       endsWithSync: options.endsWithSync,
       told: options.told,
       onBranch: options.onBranch,

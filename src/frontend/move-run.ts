@@ -213,7 +213,7 @@ export class MoveRun implements StatementRun {
         backend.requestFlush();
       },
       firstLeads: true,
-      describesLate: true,
+      describesLate: host === this.session,
       endsWithSync: false,
       onDone,
     });
