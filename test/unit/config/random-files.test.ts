@@ -93,7 +93,7 @@ ${KEYSPACES}`;
   });
 
   test('of hostile structure, soon', () => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     settles('{a: '.repeat(20_000));
     settles(`a: ${'- '.repeat(20_000)}`);
     settles(`${'x: &a [*a]\n'}keyspaces: *a`);
@@ -103,6 +103,7 @@ ${KEYSPACES}`;
     );
     settles(`# ${'x'.repeat(5_000_000)}`);
     settles(Array.from({ length: 5_000 }, (_, i) => `unknown${i}: 1`).join('\n'));
-    expect(performance.now() - start).toBeLessThan(5_000);
+    // CPU time: what else runs on the machine does not count.
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(5_000);
   });
 });
