@@ -198,11 +198,15 @@ function oidsOf(rows: readonly CatalogRow[]): Set<number> {
 
 function enumsOf(rows: readonly CatalogRow[]): Map<number, EnumLabels> {
   const out = new Map<number, EnumLabels>();
+  let labels: string[] = [];
   for (const row of rows) {
     const type = Number(row[0]);
-    const labels = [...(out.get(type)?.labels ?? []), text(row, 2)];
-    out.set(type, { labels, isArray: false });
-    out.set(Number(row[1]), { labels, isArray: true });
+    if (!out.has(type)) {
+      labels = [];
+      out.set(type, { labels, isArray: false });
+      out.set(Number(row[1]), { labels, isArray: true });
+    }
+    labels.push(text(row, 2));
   }
   return out;
 }

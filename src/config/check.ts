@@ -1,5 +1,6 @@
 import { formatKeyRange, type KeyRange } from '../keyspace/key-range.js';
 import { keyList } from '../keyspace/key-columns.js';
+import { shownName } from '../keyspace/shown-name.js';
 import type { Keyspace, Table } from '../keyspace/topology.js';
 import type { Vindex } from '../keyspace/vindex.js';
 import { isLoopback } from './access.js';
@@ -105,7 +106,7 @@ function describeTables(tables: readonly Table[]): string[] {
   const groups = new Map<string, string[]>();
   for (const table of tables) {
     const kind = table.type === 'sharded' ? `sharded by ${vindexName(table.vindex)}` : table.type;
-    const name = table.schema === 'public' ? table.name : `${table.schema}.${table.name}`;
+    const name = shownName(table.schema, table.name);
     const shown = table.type === 'sharded' ? `${name}(${keyList(table)})` : name;
     groups.set(kind, [...(groups.get(kind) ?? []), shown]);
   }

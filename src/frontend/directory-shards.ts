@@ -41,35 +41,34 @@ export class DirectoryShards {
     if (this.directories.length === 0) return true;
     this.install();
     try {
-      this.shardsOf(plan);
-      if (this.unasked) {
-        this.fetch(plan);
-        return false;
-      }
+      return this.shardsFor(plan) !== null;
     } catch (error) {
-      if (isDirectoryMiss(error)) {
-        this.fetch(plan);
-        return false;
-      }
       // Whoever runs the plan meets it again.
-      if (!(error instanceof SqlError)) throw error;
+      if (error instanceof SqlError) return true;
+      throw error;
     }
-    return true;
   }
 
-  /** The shards of a plan, with what was installed; sets `unasked`. Throws SqlError. */
-  shardsOf(plan: ShardPlan): readonly Shard[] {
-    for (const directory of this.directories) directory.unasked = false;
-    return shardsOf(this.session, plan);
-  }
-
-  /** There may be fewer shards, once directories are asked for all periods that the statement is about. */
-  get unasked(): boolean {
-    return this.directories.some(({ unasked }) => unasked);
+  /**
+   * The shards of a plan, with what was installed; null: wait, the message is handled again. Throws SqlError as
+   * `shardsOf` does.
+   */
+  shardsFor(plan: ShardPlan): readonly Shard[] | null {
+    const { directories } = this;
+    for (const directory of directories) directory.unasked = false;
+    try {
+      const shards = shardsOf(this.session, plan);
+      // There may be fewer, once directories are asked for all periods that the statement is about.
+      if (!directories.some(({ unasked }) => unasked)) return shards;
+    } catch (error) {
+      if (!isDirectoryMiss(error)) throw error;
+    }
+    this.fetch(plan);
+    return null;
   }
 
   /** Asks for all keys of a plan, and handles the message again. */
-  fetch(plan: ShardPlan): void {
+  private fetch(plan: ShardPlan): void {
     const { session } = this;
     const asked = this.collect(plan);
     const stores = plan.kind === 'insertSplit' || (plan.kind === 'route' && plan.verb === 'insert');

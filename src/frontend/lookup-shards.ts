@@ -1,4 +1,3 @@
-import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { entryHomes, valuesByHome } from '../executor/lookups/entry-homes.js';
 import { lookupValues } from '../executor/lookups/lookup-values.js';
 import { entriesIn, findSql } from '../executor/lookups/lookup-sql.js';
@@ -52,18 +51,8 @@ export class LookupShards {
     if (!this.lookupReady(plan)) return null;
     const { directories } = this;
     directories.install();
-    let shards: readonly Shard[];
-    try {
-      shards = directories.shardsOf(plan);
-    } catch (error) {
-      if (!isDirectoryMiss(error)) throw error;
-      directories.fetch(plan);
-      return null;
-    }
-    if (directories.unasked) {
-      directories.fetch(plan);
-      return null;
-    }
+    const shards = directories.shardsFor(plan);
+    if (shards === null) return null;
     directories.clear();
     this.found = null;
     return shards;

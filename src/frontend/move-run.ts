@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { sqlError, type SqlError } from '../errors/sql-error.js';
+import { sqlstates } from '../errors/sqlstates.js';
 import {
   arrayParameters,
   TEXT_ARRAY,
@@ -229,7 +230,7 @@ export class MoveRun implements StatementRun {
 type Sent = readonly [text: ReturnType<typeof unnamedText>, bind: Buffer, describe: boolean];
 
 function isReadOnly(error: Buffer): boolean {
-  return readSqlState(error, 0, error.length) === '25006';
+  return readSqlState(error, 0, error.length) === sqlstates.read_only_sql_transaction.code;
 }
 
 /** A server says it of the statement that locks the rows. */

@@ -1,3 +1,4 @@
+import { equalBytes } from '../protocol/framing.js';
 import type { Comparator } from './comparator.js';
 
 /**
@@ -14,13 +15,7 @@ export function enumComparator(labels: readonly string[]): Comparator {
 /** NaN: none of them. */
 function rankOf(labels: readonly Buffer[], buffer: Buffer, start: number, end: number): number {
   for (let rank = 0; rank < labels.length; rank++) {
-    if (isLabel(labels[rank]!, buffer, start, end)) return rank;
+    if (equalBytes(labels[rank]!, buffer, start, end)) return rank;
   }
   return NaN;
-}
-
-function isLabel(label: Buffer, buffer: Buffer, start: number, end: number): boolean {
-  if (label.length !== end - start) return false;
-  for (let i = 0; i < label.length; i++) if (label[i] !== buffer[start + i]) return false;
-  return true;
 }

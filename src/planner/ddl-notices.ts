@@ -1,4 +1,5 @@
 import type { ColumnDef, CreateStmt } from '@pgsql/types';
+import { shownName } from '../keyspace/shown-name.js';
 import { quoteQualified } from '../sql/quote.js';
 import { qualifiedName } from './ast.js';
 import type { DdlNotice } from './plan.js';
@@ -21,12 +22,11 @@ export function createdNotice(
   if (table === undefined) {
     const keyspace = topology.defaultKeyspace;
     if (keyspace === null) return null;
-    const qualified = schema === 'public' ? name : `${schema}.${name}`;
     return {
       message: `table "${name}" is placed in keyspace "${keyspace.name}", on one shard: the configuration does not name it`,
       hint:
         `To spread its rows, name it before it has any: keyspaces.${sharded.name}.tables:` +
-        ` { ${qualified}: { shard_key: ... } }.`,
+        ` { ${shownName(schema, name)}: { shard_key: ... } }.`,
     };
   }
   if (!table.keyspace.sharded) return null;

@@ -4,6 +4,7 @@ import type { ShardQuery } from '../../backend/shard-query.js';
 import { placedOtherwise } from '../../executor/audit/placements.js';
 import type { Catalog, CatalogRelation } from '../../keyspace/catalog.js';
 import { keyColumnRefusal } from '../../keyspace/key-columns.js';
+import { shownName } from '../../keyspace/shown-name.js';
 import {
   lookupKey,
   type Shard,
@@ -67,17 +68,16 @@ export async function tableFindings(
 }
 
 function placementFinding({ schema, name }: ShardedTable): Finding {
-  const shown = schema === 'public' ? name : `${schema}.${name}`;
   return note(
     null,
-    `rows of table "${shown}" were placed by another configuration`,
+    `rows of table "${shownName(schema, name)}" were placed by another configuration`,
     'with this one in use, REPAIR moves them: PAUSE, RELOAD and REPAIR on the console',
   );
 }
 
 function tableFinding(table: Table, catalog: Catalog): Finding | null {
   const key = `${table.schema}.${table.name}`;
-  const shown = table.schema === 'public' ? table.name : key;
+  const shown = shownName(table.schema, table.name);
   const relation = catalog.relations.get(key);
   if (relation === undefined) return missing(shown, table, catalog);
   if ((table.type === 'sequence') !== (relation.kind === 'S')) {

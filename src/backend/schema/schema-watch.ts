@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Topology } from '../../keyspace/topology.js';
 import type { Metrics } from '../../metrics/metrics.js';
 import { errorField, type Logger } from '../../util/logger.js';
+import { Rounds } from '../../util/rounds.js';
 import {
   differingShards,
   schemaDifferences,
@@ -27,13 +28,15 @@ export interface SchemaWatchHost {
 /** Looks whether all shards hold one schema, and says where they do not. */
 export class SchemaWatch {
   private readonly host: SchemaWatchHost;
-  private running = false;
-  private again = false;
-  private stopped = false;
+  private readonly rounds: Rounds;
   private known: readonly SchemaDifference[] = [];
 
   constructor(host: SchemaWatchHost) {
     this.host = host;
+    this.rounds = new Rounds(
+      async () => this.learn(await this.find()),
+      (error) => host.logger.debug(errorField(error), 'schemas cannot be compared'),
+    );
   }
 
   /** As last looked at. */
@@ -48,25 +51,11 @@ export class SchemaWatch {
 
   /** Begins to look, unless it does already; then once more. */
   look(): void {
-    if (this.running) this.again = true;
-    else void this.run();
+    this.rounds.begin();
   }
 
   stop(): void {
-    this.stopped = true;
-  }
-
-  private async run(): Promise<void> {
-    this.running = true;
-    do {
-      this.again = false;
-      try {
-        this.learn(await this.find());
-      } catch (error) {
-        if (!this.stopped) this.host.logger.debug(errorField(error), 'schemas cannot be compared');
-      }
-    } while (this.again && !this.stopped);
-    this.running = false;
+    this.rounds.stop();
   }
 
   private async find(): Promise<readonly SchemaDifference[]> {

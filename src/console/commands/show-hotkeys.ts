@@ -1,4 +1,5 @@
 import { statementsOf, type KeySamples, type TableKeys } from '../../executor/key-samples.js';
+import { shownName } from '../../keyspace/shown-name.js';
 import type { HeavyKey } from '../../metrics/heavy-hitters.js';
 import { showCommand } from '../show.js';
 
@@ -30,7 +31,7 @@ function hotKeys(samples: KeySamples): HotKey[] {
 }
 
 function tableName({ schema, table }: TableKeys): string {
-  return schema === 'public' ? table : `${schema}.${table}`;
+  return shownName(schema, table);
 }
 
 /** What is certain. */

@@ -7,6 +7,7 @@ import type { Metrics } from '../../metrics/metrics.js';
 import { quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import { SET_UP_LOCK } from '../../transaction/decisions.js';
 import { errorField, type Logger } from '../../util/logger.js';
+import { Rounds } from '../../util/rounds.js';
 import { nameOf } from './finding.js';
 
 /*
@@ -55,13 +56,16 @@ export interface PlacementsHost {
 /** Looks whether the rows of all sharded tables lie where this proxy's configuration has them, and says where not. */
 export class Placements {
   private readonly host: PlacementsHost;
-  private running = false;
-  private again = false;
-  private stopped = false;
+  private readonly rounds: Rounds;
   private known: readonly string[] = [];
 
   constructor(host: PlacementsHost) {
     this.host = host;
+    const unknown = 'it is not known by what configuration rows were placed';
+    this.rounds = new Rounds(
+      async () => this.learn(await this.find()),
+      (error) => host.logger.debug(errorField(error), unknown),
+    );
   }
 
   /** `schema.name` of tables whose rows were placed by another configuration, as last looked at. */
@@ -71,12 +75,11 @@ export class Placements {
 
   /** Begins to look, unless it does already; then once more. */
   look(): void {
-    if (this.running) this.again = true;
-    else void this.run();
+    this.rounds.begin();
   }
 
   stop(): void {
-    this.stopped = true;
+    this.rounds.stop();
   }
 
   /** All rows of a table were found where this configuration has them. */
@@ -90,20 +93,6 @@ export class Placements {
         ' WHERE placements.digest <> excluded.digest',
     );
     this.look();
-  }
-
-  private async run(): Promise<void> {
-    this.running = true;
-    do {
-      this.again = false;
-      try {
-        this.learn(await this.find());
-      } catch (error) {
-        const text = 'it is not known by what configuration rows were placed';
-        if (!this.stopped) this.host.logger.debug(errorField(error), text);
-      }
-    } while (this.again && !this.stopped);
-    this.running = false;
   }
 
   private async find(): Promise<string[]> {

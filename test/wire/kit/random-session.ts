@@ -132,26 +132,17 @@ class SessionWriter {
   }
 
   private transaction(): void {
-    const { dice } = this;
-    const { sql } = transactionSentence(dice);
-    if (dice.chance(0.5)) {
-      this.ask(sql);
-      return;
-    }
-    this.say(`Parse     "" ${sql}`, bytes.parse(sql));
-    this.say('Bind      "" of ""', bytes.bind());
-    this.say('Execute   ""', bytes.execute());
-    this.piped = true;
+    this.command(transactionSentence(this.dice).sql);
   }
 
   private copy(): void {
     const { dice } = this;
     if (dice.chance(0.4)) {
-      this.copyCommand(copyTo(dice));
+      this.command(copyTo(dice));
       return;
     }
     const { sql, lines } = copyFrom(dice);
-    this.copyCommand(sql);
+    this.command(sql);
     const data = lines
       .filter(() => dice.chance(0.7))
       .map((line) => `${line}\n`)
@@ -165,7 +156,8 @@ class SessionWriter {
     else this.say('CopyFail  enough', bytes.copyFail('enough'));
   }
 
-  private copyCommand(sql: string): void {
+  /** By either protocol. */
+  private command(sql: string): void {
     if (this.dice.chance(0.5)) {
       this.ask(sql);
       return;
