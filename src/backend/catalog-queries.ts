@@ -24,20 +24,24 @@ const COLLATION_BY_BYTES = `current_setting('server_encoding') = 'UTF8'
   AND (l.collprovider = 'b' OR l.collprovider = 'c' AND l.collcollate IN ('C', 'POSIX'))`;
 /** pg_proc.dat: nextval(regclass). */
 const NEXTVAL_OID = 1574;
+/** What may stand around what a default computes: casts to the column's type, and to the domain that this is. */
+const INTO_DOMAIN = '(?:[{]COERCETODOMAIN :arg )?';
+const CAST = `${INTO_DOMAIN}(?:[{](?:COERCEVIAIO|FUNCEXPR [^{]*:funcformat [12]) [^{]*)?`;
+const CAST_END = '(?:[^{}]*[}]){0,2}$';
 /**
  * The default `d` is the next value of a sequence, at most cast to the column's type, and nothing else. Told from the
  * node tree: pg_get_expr would wait for whoever has the table locked.
  */
 const ONLY_NEXTVAL =
-  `d.tree ~ ('^([{](COERCEVIAIO|FUNCEXPR [^{]*:funcformat [12]) [^{]*)?' ||` +
-  ` '[{]FUNCEXPR :funcid ${NEXTVAL_OID} [^{]*[{]CONST :consttype 2205 [^{}]*[}][^{}]*[}]([^{}]*[}])?$')`;
+  `d.tree ~ ('^${CAST}' ||` +
+  ` '[{]FUNCEXPR :funcid ${NEXTVAL_OID} [^{]*[{]CONST :consttype 2205 [^{}]*[}][^{}]*[}]${CAST_END}')`;
 /**
  * The default `d` is the time of the transaction: the type that it has before it is cast to the column's. 1299 and 2647
  * are now() and transaction_timestamp() (pg_proc.dat), operators those of SQLValueFunctionOp (primnodes.h).
  */
 const ONLY_MOMENT = `CASE pg_catalog.substring(d.tree,
-    '^(?:[{](?:COERCEVIAIO|FUNCEXPR [^{]*:funcformat 2) [^{]*)?' ||
-    '[{](FUNCEXPR :funcid (?:1299|2647)|SQLVALUEFUNCTION :op [0-7]) [^{}]*[}](?:[^{}]*[}])?$')
+    '^${INTO_DOMAIN}(?:[{](?:COERCEVIAIO|FUNCEXPR [^{]*:funcformat 2) [^{]*)?' ||
+    '[{](FUNCEXPR :funcid (?:1299|2647)|SQLVALUEFUNCTION :op [0-7]) [^{}]*[}]${CAST_END}')
   WHEN 'FUNCEXPR :funcid 1299' THEN 'timestamptz'
   WHEN 'FUNCEXPR :funcid 2647' THEN 'timestamptz'
   WHEN 'SQLVALUEFUNCTION :op 0' THEN 'date'
@@ -52,8 +56,7 @@ const ONLY_MOMENT = `CASE pg_catalog.substring(d.tree,
 const ONLY_UUID = `(SELECT CASE WHEN u.proname = 'uuidv7' THEN '7' ELSE '4' END
         FROM pg_catalog.pg_proc u JOIN pg_catalog.pg_language ul ON ul.oid = u.prolang
         WHERE u.oid = pg_catalog.substring(d.tree,
-          '^(?:[{](?:COERCEVIAIO|FUNCEXPR [^{]*:funcformat [12]) [^{]*)?' ||
-          '[{]FUNCEXPR :funcid ([0-9]+) [^{}]*:args <>[^{}]*[}](?:[^{}]*[}])?$')::oid
+          '^${CAST}[{]FUNCEXPR :funcid ([0-9]+) [^{}]*:args <>[^{}]*[}]${CAST_END}')::oid
           AND u.proname IN ('gen_random_uuid', 'uuidv4', 'uuid_generate_v4', 'uuidv7')
           AND ul.lanname IN ('internal', 'c'))`;
 /** pg_collation.dat: the entry `default`. */

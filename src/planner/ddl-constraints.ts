@@ -137,13 +137,16 @@ function checkUnique(what: string, columns: readonly string[], subject: Subject)
   const [column] = columns;
   const isLookedUp = ({ unique, column: own }: Lookup): boolean => unique && own === column;
   if (columns.length === 1 && table.lookups?.some(isLookedUp) === true) return;
-  const named = columns.filter((column) => column !== '');
-  const list = [...new Set([...table.keyColumns, ...named])].join(', ');
-  const example = what === 'a primary key' ? `PRIMARY KEY (${list})` : `UNIQUE (${list})`;
+  const list = [...new Set([...table.keyColumns, ...columns])].join(', ');
+  const constraint = what === 'a primary key' ? 'PRIMARY KEY' : 'UNIQUE';
+  // '': an expression.
+  const example = columns.includes('')
+    ? `Put "${keyList(table)}" in front of the expressions`
+    : `Write ${constraint} (${list})`;
   refuse(
     `${what} of sharded table "${table.name}" must contain its shard key "${keyList(table)}": ` +
       'no shard sees the rows of the others',
-    `Write ${example}, make "${table.name}" a reference table, or give a single column a vindex of type lookup_unique.`,
+    `${example}, make "${table.name}" a reference table, or give a single column a vindex of type lookup_unique.`,
   );
 }
 

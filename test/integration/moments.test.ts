@@ -14,8 +14,9 @@ beforeAll(async () => {
     'moments',
     { main: { log: {} }, shop: { visits: { shard_key: 'k' }, labels: { type: 'reference' } } },
     [
+      'CREATE DOMAIN local_time AS timestamp',
       `CREATE TABLE visits (k int PRIMARY KEY, at timestamptz DEFAULT now(), day date DEFAULT current_date,
-         local timestamp DEFAULT now(), n int)`,
+         local local_time DEFAULT now(), n int)`,
       'CREATE TABLE labels (code text PRIMARY KEY, made timestamptz NOT NULL DEFAULT now(), day date DEFAULT now())',
       'CREATE TABLE log (at timestamptz DEFAULT now(), n int)',
       'CREATE VIEW told AS SELECT k, now() AS at FROM visits',
