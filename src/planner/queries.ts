@@ -1,7 +1,7 @@
 import type { CommonTableExpr, LockingClause, Node, SelectStmt, WithClause } from '@pgsql/types';
 import { TypeOid } from '../keyspace/type-oids.js';
 import type { Analysis, Cte, CteScope, Place } from './analysis.js';
-import { constOf, kindOf, rangeVarText, stringsOf } from './ast.js';
+import { constOf, contains, kindOf, rangeVarText, stringsOf } from './ast.js';
 import { distinctVariables, groupVariables, windowPartitions } from './clause-items.js';
 import { visitExpression } from './expressions.js';
 import { learnCondition, passesFilters } from './facts.js';
@@ -84,10 +84,10 @@ export function analyseWith(
   if (clause === undefined) return ctes;
   const known = new Map<string, Cte>();
   const visible: CteScope = { ctes: known, parent: ctes };
-  if (clause.recursive === true) refuseForwardReferences(clause);
-  for (const node of clause.ctes ?? []) {
-    if (!('CommonTableExpr' in node)) continue;
-    const cte = node.CommonTableExpr;
+  const written = (clause.ctes ?? []).flatMap((node) =>
+    'CommonTableExpr' in node ? [node.CommonTableExpr] : [],
+  );
+  for (const cte of clause.recursive === true ? inOrderOfUse(written) : written) {
     const name = cte.ctename ?? '';
     const columns = stringsOf(cte.aliascolnames);
     const query = cte.ctequery;
@@ -129,23 +129,32 @@ function addTrackingColumns(
   for (const name of names) if (name !== undefined) body.outputs.push({ name, variable: null });
 }
 
-/** WITH RECURSIVE lets a query use a later one; here it would be taken for a table. */
-function refuseForwardReferences(clause: WithClause): void {
-  const names = (clause.ctes ?? []).map((node) =>
-    'CommonTableExpr' in node ? (node.CommonTableExpr.ctename ?? '') : '',
-  );
-  (clause.ctes ?? []).forEach((node, index) => {
-    const later = new Set(names.slice(index + 1));
-    if (later.size === 0) return;
-    const text = JSON.stringify(node);
-    for (const name of later) {
-      if (text.includes(`"relname":${JSON.stringify(name)}`)) {
-        refuse(
-          `WITH query "${names[index]}" refers to "${name}", which comes later`,
-          'Put WITH queries in the order in which they use one another.',
-        );
-      }
+/** WITH RECURSIVE lets a query use a later one: those that are used come first. */
+function inOrderOfUse(ctes: readonly CommonTableExpr[]): CommonTableExpr[] {
+  const out: CommonTableExpr[] = [];
+  const waiting = [...ctes];
+  while (waiting.length > 0) {
+    const next = waiting.findIndex((cte) => {
+      return waiting.every((other) => other === cte || !mayUse(cte, other));
+    });
+    if (next === -1) {
+      const [one, other] = waiting.map(({ ctename }) => ctename ?? '');
+      refuse(
+        `WITH queries "${one!}" and "${other!}" may use one another`,
+        'Let no WITH query have the name of a table or WITH query that another one uses.',
+      );
     }
+    out.push(...waiting.splice(next, 1));
+  }
+  return out;
+}
+
+/** Whether something in it has the other's name, be it a table of a query of its own. */
+function mayUse(cte: CommonTableExpr, { ctename }: CommonTableExpr): boolean {
+  return contains(cte, 'RangeVar', (node) => {
+    if (!('RangeVar' in node)) return false;
+    const { schemaname, relname } = node.RangeVar;
+    return schemaname === undefined && relname === ctename;
   });
 }
 

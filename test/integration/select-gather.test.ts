@@ -102,6 +102,9 @@ describe('WITH, LATERAL, VALUES, functions', () => {
     'WITH RECURSIVE tree AS (SELECT id, 0 AS level FROM users WHERE boss IS NULL UNION ALL SELECT u.id, level + 1 FROM users u JOIN tree ON u.boss = tree.id) SELECT * FROM tree ORDER BY 2, 1',
     'WITH RECURSIVE up (id, boss) AS (SELECT id, boss FROM users WHERE id = 30 UNION SELECT u.id, u.boss FROM up JOIN users u ON u.id = up.boss) SELECT id FROM up ORDER BY id',
     'WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i, u.id FROM n JOIN users u ON u.a = i ORDER BY 1, 2',
+    'WITH RECURSIVE x AS (SELECT id FROM y WHERE id > 2), y AS (SELECT id, a FROM users) SELECT x.id, e.code FROM x JOIN events e ON e.a = x.id ORDER BY 1, 2, e.seq',
+    'WITH RECURSIVE x AS (SELECT id FROM y UNION SELECT x.id + 1 FROM x JOIN y USING (id)), y AS (SELECT id FROM z WHERE id < 4), z AS (SELECT id FROM users UNION SELECT uid FROM events) SELECT * FROM x ORDER BY 1',
+    'WITH RECURSIVE x AS (SELECT count(*) FROM public.regions), regions AS (SELECT id FROM users) SELECT * FROM x, regions ORDER BY 1, 2',
     'SELECT u.id, x.n FROM users u CROSS JOIN LATERAL (SELECT n FROM sales s WHERE s.uid = u.id ORDER BY n DESC LIMIT 1) x ORDER BY 1',
     'SELECT u.id, x.code FROM users u LEFT JOIN LATERAL (SELECT code FROM events e WHERE e.a = u.a ORDER BY code, seq LIMIT 2) x ON true ORDER BY 1, 2',
     'SELECT id, x FROM users, unnest(r) AS x ORDER BY 1, 2',
@@ -123,6 +126,27 @@ describe('WITH, LATERAL, VALUES, functions', () => {
     'SELECT x.ti, y.tc FROM users x JOIN users y ON x.ti = y.ti WHERE x.tc < y.tc COLLATE "C" ORDER BY 1, 2, x.id, y.id',
     'SELECT public.users.id FROM public.users, public.events WHERE users.a = events.a ORDER BY 1',
   ]);
+});
+
+describe('one name for two tables of a FROM list', () => {
+  suite.answered([
+    'SELECT count(*) FROM (users JOIN regions ON true) AS x, users',
+    'SELECT x.parent, users.id FROM (sales users JOIN regions ON users.a = regions.id) AS x JOIN users ON users.a = x.parent ORDER BY 1, 2',
+  ]);
+
+  test.each([
+    'SELECT 1 FROM users, users',
+    'SELECT 1 FROM users, public.users',
+    'SELECT 1 FROM users JOIN sales users ON users.a = 1',
+    'SELECT 1 FROM events WHERE EXISTS (SELECT 1 FROM users, users)',
+    'SELECT 1 FROM totals, totals',
+    'WITH RECURSIVE x AS (SELECT id FROM y), y AS (SELECT id FROM users) SELECT 1 FROM x, y x',
+  ])('%s fails as on Postgres', async (sql) => {
+    expect((await suite.oracle().run(sql)).error?.state).toBe('42712');
+    for (const protocol of ['simple', 'text'] as const) {
+      expect((await suite.proxy().run(sql, protocol)).error?.state).toBe('42712');
+    }
+  });
 });
 
 describe('what is refused where it is not answered', () => {

@@ -17,6 +17,7 @@ import { refuse } from '../refusals.js';
 import { TABLE_OID } from '../scopes.js';
 import type { StatementContext } from '../statement-context.js';
 import { columnsOfTerm } from '../terms.js';
+import type { ViewUse } from '../views.js';
 import { ColumnUse } from './column-use.js';
 import { homeOf, type Home } from './home.js';
 import { levelsBelow, pushedQueries, viewShards, type Search } from './pushed-queries.js';
@@ -274,14 +275,20 @@ function relationOf(range: RangeVar, analysis: Analysis): CatalogRelation {
   return (analysis.ranges.get(range) ?? analysis.views.get(range)!).relation;
 }
 
-/** Tables of two schemas may share a name in one FROM list; what stands in their place may not. */
+/**
+ * Tables of two schemas may share a name in one FROM list; what stands in their place may not. Where
+ * PostgreSQL forbids that too, or a join's alias hides one of them, it is left to the server.
+ */
 export function checkNames(moved: readonly RangeVar[], analysis: Analysis): void {
+  const bare = [...analysis.ranges, ...analysis.views].filter(([{ alias }]) => alias === undefined);
+  const uses = new Map<RangeVar, Occurrence | ViewUse>(bare);
   for (const range of moved) {
-    const entry = analysis.ranges.get(range)?.entry;
-    const twin = entry?.level.entries.some(
-      (other) => other !== entry && other.alias === entry.alias && other.kind === 'table',
-    );
-    if (range.alias === undefined && twin === true) {
+    const own = uses.get(range);
+    if (own === undefined) continue;
+    const { entry, relation } = own;
+    const isTwin = ({ entry: other, relation: its }: Occurrence | ViewUse): boolean =>
+      other.level === entry.level && other.alias === entry.alias && its !== relation;
+    if ([...uses.values()].some(isTwin)) {
       refuse(
         `two tables "${range.relname ?? ''}" without aliases in one FROM list are not supported`,
         'Give each of them an alias.',
