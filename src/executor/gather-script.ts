@@ -45,10 +45,17 @@ export type TableWay = 'all' | 'others' | 'none';
  */
 export const HASH_JOIN_SETTINGS = ['enable_nestloop', 'enable_mergejoin', 'jit'] as const;
 
-/** Turns them off until the end of the transaction. */
-export const HASH_JOINS_SQL = `SELECT ${HASH_JOIN_SETTINGS.map(
-  (name) => `pg_catalog.set_config('${name}', 'off', true)`,
-).join(', ')}`;
+/** Turns them off until the end of the transaction, or until END_HASH_JOINS_SQL. */
+export const HASH_JOINS_SQL = settingAll("'off'");
+export const END_HASH_JOINS_SQL = settingAll('NULL');
+
+/** `value` NULL: what the session has. */
+function settingAll(value: string): string {
+  const calls = HASH_JOIN_SETTINGS.map(
+    (name) => `pg_catalog.set_config('${name}', ${value}, true)`,
+  );
+  return `SELECT ${calls.join(', ')}`;
+}
 
 export interface GatherScriptOptions {
   readonly spec: GatherSpec;
@@ -255,8 +262,8 @@ export class GatherScript {
 
   /** Answers how many statements that takes. */
   endHashJoins(home: BackendConnection): number {
-    for (const name of HASH_JOIN_SETTINGS) this.sendPlain(home, `SET LOCAL ${name} TO DEFAULT`);
-    return HASH_JOIN_SETTINGS.length;
+    this.sendPlain(home, END_HASH_JOINS_SQL);
+    return 1;
   }
 
   /** Answers how many statements that takes. */

@@ -3,6 +3,7 @@ import { unnamedText } from '../backend/postgres/prepared-text.js';
 import { BindParts, NO_VALUES, type ValuesOf } from '../executor/bind-parts.js';
 import { Deal, type DealingInput } from '../executor/deal.js';
 import { DealtRows } from '../executor/dealt-rows.js';
+import { EndHashJoins } from '../executor/end-hash-joins.js';
 import { GatheredSize } from '../executor/gather-limits.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
@@ -28,13 +29,10 @@ import { keepsTexts } from './text-settings.js';
 /** By the plan's own specification, which is made anew when the schema changes; null: inputs cannot be dealt. */
 const learntOf = new WeakMap<DealSpec, LearntInputs | null>();
 
-/** Shards prefer joins by hash to the end of their transaction; so nothing else may be in this one. */
 export function dealRun(session: Session, request: RunRequest, spec: DealSpec): StatementRun {
-  const { work } = session;
-  const alone = !work.explicit && !session.isPart;
   const learnt = learntOf.get(spec);
   const travels = learnt !== null && (!hasTexts(learnt) || keepsTexts(session));
-  if (alone && travels) return new DealRun(session, request, spec);
+  if (travels) return new DealRun(session, request, spec);
   return new GatherRun(session, request, spec.otherwise);
 }
 
@@ -47,6 +45,8 @@ function hasTexts(learnt: LearntInputs | undefined): boolean {
  * an aggregation in two steps then runs:
  *
  *     inputs --> rows by place --> arrays, other ones in each shard's Bind of MergeRun or GatherRun
+ *
+ * Shards prefer joins by hash meanwhile.
  */
 class DealRun implements StatementRun {
   shards: readonly Shard[] = [];
@@ -109,7 +109,12 @@ class DealRun implements StatementRun {
     paramTypes: readonly number[],
     onDone: (outcome: Outcome) => void,
   ): void {
-    startOver(this.session, this.request, this.learnt!.description, onDone, (failed, then) => {
+    const { session, request, learnt } = this;
+    const onOver = (outcome: Outcome): void => {
+      if (outcome.ok) this.endHashJoins(backends, onDone, outcome);
+      else onDone(outcome);
+    };
+    startOver(session, request, learnt!.description, onOver, (failed, then) => {
       this.deal(backends, paramTypes, failed, then);
     });
   }
@@ -120,9 +125,26 @@ class DealRun implements StatementRun {
     partOf: (backend: BackendConnection, position: number) => PortalPart,
     onOpen: (opened: Opened) => void,
   ): void {
-    openOver(this.session, partOf, onOpen, (failed, then) => {
+    const onOver = (opened: Opened): void => {
+      if (opened.ok) this.endHashJoins(backends, onOpen, opened);
+      else onOpen(opened);
+    };
+    openOver(this.session, partOf, onOver, (failed, then) => {
       this.deal(backends, paramTypes, failed, then);
     });
+  }
+
+  /** How a portal joins was decided when it was bound. */
+  private endHashJoins<Over>(
+    backends: readonly BackendConnection[],
+    onDone: (end: Over | { readonly ok: false; readonly error: Buffer }) => void,
+    over: Over,
+  ): void {
+    const targets = this.backendsOf(backends)(this.spec.keyspace.shards);
+    const end = new EndHashJoins(targets, (error) => {
+      onDone(error === null ? over : { ok: false, error });
+    });
+    startOperation(this.session, end);
   }
 
   /** Reads the rows, then makes what runs over them; it has been prepared before, with none. */

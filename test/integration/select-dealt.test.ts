@@ -3,6 +3,7 @@
  * the values that join them, each shard joins its part, and the answer is that of one Postgres.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { connectPg } from '../support/scene.js';
 import { selectSuite } from '../support/select-suite.js';
 
 const suite = selectSuite(
@@ -98,19 +99,100 @@ describe('what does not come apart by one column is gathered', () => {
   suite.answered(gathered);
 });
 
-test('a transaction sees what it has written itself', async () => {
-  const both = [suite.proxy(), suite.oracle()];
-  const answers = await Promise.all(
-    both.map(async (session) => {
-      await session.must('BEGIN');
-      await session.must('DELETE FROM lefts WHERE id % 3 = 0');
-      await session.must('UPDATE rights SET w = 1 WHERE id % 5 = 0');
-      const { rows } = await session.run(dealt[0], 'binary', []);
-      await session.must('ROLLBACK');
-      return rows;
-    }),
+/** Shards on which an open transaction has changed something. */
+async function writers(): Promise<string[]> {
+  const found: string[] = [];
+  for (const url of suite.shardUrls()) {
+    const client = await connectPg(url);
+    const { rowCount } = await client.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL
+       AND pid <> pg_backend_pid()`,
+    );
+    if (rowCount !== 0) found.push(url);
+    await client.end();
+  }
+  return found;
+}
+
+describe('inside a transaction', () => {
+  test.each(['simple', 'binary'] as const)(
+    'it sees what it has written itself: %s',
+    async (way) => {
+      const both = [suite.proxy(), suite.oracle()];
+      const answers = await Promise.all(
+        both.map(async (session) => {
+          await session.must('BEGIN');
+          await session.must('DELETE FROM lefts WHERE id % 3 = 0');
+          await session.must('UPDATE rights SET w = 1 WHERE id % 5 = 0');
+          const first = await session.run(dealt[0], way, []);
+          await session.must(
+            'INSERT INTO lefts (id, k, v) SELECT i, i, 3 FROM generate_series(40001, 40020) i',
+          );
+          const second = await session.run(dealt[1], way, []);
+          await session.must('ROLLBACK');
+          return [first.rows, second.rows];
+        }),
+      );
+      expect(answers[0]).toEqual(answers[1]);
+    },
   );
-  expect(answers[0]).toEqual(answers[1]);
+
+  test('it writes nothing, such as temporary tables, and leaves the settings of joins as they were', async () => {
+    const session = suite.proxy();
+    await session.must('BEGIN');
+    expect((await session.run(dealt[2], 'text', [])).error).toBeNull();
+    expect(await writers()).toEqual([]);
+    const { rows } = await session.run(
+      `SELECT current_setting('enable_nestloop'), current_setting('enable_mergejoin') FROM rights WHERE id < 300`,
+      'text',
+      [],
+    );
+    await session.must('COMMIT');
+    expect(new Set(rows.map(String))).toEqual(new Set(['on,on']));
+  });
+
+  test('its cursors are dealt too, and see rows as they were', async () => {
+    const both = [suite.proxy(), suite.oracle()];
+    const answers = await Promise.all(
+      both.map(async (session) => {
+        await session.must('BEGIN');
+        await session.must(`DECLARE c CURSOR FOR ${dealt[2]}`);
+        const first = await session.run('FETCH 4 FROM c', 'simple', []);
+        await session.must('DELETE FROM rights WHERE id > 31000');
+        const rest = await session.run('FETCH ALL FROM c', 'simple', []);
+        const { rows } = await session.run(
+          "SELECT current_setting('enable_mergejoin')",
+          'simple',
+          [],
+        );
+        await session.must('ROLLBACK');
+        return [first.rows, rest.rows, rows];
+      }),
+    );
+    expect(answers[0]).toEqual(answers[1]);
+  });
+
+  test('an error of a row ends it; what a savepoint has kept goes on', async () => {
+    const session = suite.proxy();
+    await session.must('BEGIN');
+    await session.must('SAVEPOINT s');
+    const { error } = await session.run(
+      `SELECT count(*) ${JOIN} WHERE 1 / (l.id - 7) > -9`,
+      'simple',
+      [],
+    );
+    expect(error?.state).toBe('22012');
+    expect((await session.run(dealt[0], 'simple', [])).error?.state).toBe('25P02');
+    await session.must('ROLLBACK TO s');
+    expect((await session.run(dealt[0], 'simple', [])).rows).toHaveLength(1);
+    const { rows } = await session.run(
+      "SELECT current_setting('enable_nestloop') FROM lefts WHERE id < 90",
+      'simple',
+      [],
+    );
+    await session.must('COMMIT');
+    expect(new Set(rows.map(String))).toEqual(new Set(['on']));
+  });
 });
 
 test('a session that only reads is answered so too', async () => {

@@ -17,6 +17,8 @@ export interface WrittenSelect {
 export interface SelectSuite {
   readonly proxy: () => SelectSession;
   readonly oracle: () => SelectSession;
+  /** Of the servers behind the proxy. */
+  readonly shardUrls: () => readonly string[];
   /** Sessions of bytes on both, to be closed by the test. */
   readonly pair: () => Promise<WirePair>;
   /** Every statement must be answered, in every protocol, and as the oracle does. */
@@ -67,6 +69,7 @@ export function selectSuite(
   return {
     proxy: () => proxy,
     oracle: () => oracle,
+    shardUrls: () => scene.clusters[0]!.shardUrls,
     pair: () => {
       const ports = [scene.clusters[0]!.proxy.url, scene.oracleUrl].map(
         (url) => +new URL(url).port,
