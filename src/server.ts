@@ -39,6 +39,8 @@ import { errorField, type Logger } from './util/logger.js';
 import { packageVersion } from './util/package-version.js';
 
 const CATALOG_TIMEOUT_MS = 30_000;
+/** Who builds a lookup has one for its lock, one for a snapshot, one for rows, and one for entries. */
+const BUILD_LINKS = 4;
 /** DDL through this proxy is seen at once; what others do to the schema, within this time. */
 const CATALOG_REFRESH_MS = 60_000;
 /**
@@ -73,6 +75,7 @@ export class Server {
   private ddlLinks: OwnLinks | null = null;
   private ids: Ids | null = null;
   private readonly lookupLinks: OwnLinks;
+  private readonly buildLinks: OwnLinks;
   private readonly auditLinks: OwnLinks;
   private readonly lookups: LookupKeeper;
   private readonly directories: Directories;
@@ -102,6 +105,7 @@ export class Server {
     this.file = file;
     this.logger = logger;
     this.lookupLinks = new OwnLinks(() => this.config, logger, 'lookups');
+    this.buildLinks = new OwnLinks(() => this.config, logger, 'lookup builds', BUILD_LINKS);
     this.directories = new Directories(
       (shard, sql, timeoutMs) => this.lookupLinks.query(shard, sql, timeoutMs),
       () => this.config.topology,
@@ -124,7 +128,8 @@ export class Server {
       logger,
     });
     this.lookups = new LookupKeeper({
-      links: this.lookupLinks,
+      links: { looking: this.lookupLinks, building: this.buildLinks },
+      crash: this.crash,
       topology: () => this.config.topology,
       logger,
       onReady: () => void this.reloadCatalog(),
@@ -269,6 +274,7 @@ export class Server {
     this.placements.stop();
     this.directories.stop();
     this.lookupLinks.close();
+    this.buildLinks.close();
     this.auditLinks.close();
     this.tierLinks.close();
     await this.http?.close();

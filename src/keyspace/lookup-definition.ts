@@ -32,3 +32,22 @@ export function lookupDefinition(
   }
   return JSON.stringify(parts);
 }
+
+/**
+ * Whether another definition of a lookup kept the same values unique, and how its entries are spread: on how many
+ * shards, and by what (a text, for comparing). Null: it did not.
+ */
+export function keptUnique(
+  definition: string,
+  { schema, table, column }: Pick<LookupSpec, 'schema' | 'table' | 'column'>,
+): { readonly shards: number; readonly spread: string } | null {
+  const parts = JSON.parse(definition) as unknown[];
+  const [, ownSchema, ownTable, ownColumn, unique] = parts;
+  if (unique !== true || ownSchema !== schema || ownTable !== table || ownColumn !== column) {
+    return null;
+  }
+  const last = parts.at(-1);
+  // As `lookupDefinition` has it: keyspace, mapping, ranges.
+  if (!Array.isArray(last) || !Array.isArray(last[2])) return { shards: 1, spread: '' };
+  return { shards: last[2].length, spread: JSON.stringify(last) };
+}

@@ -34,6 +34,16 @@ export const crashPoints = [
   'rows-decided',
   /** All have; whoever moves them does not know. */
   'rows-moved',
+  /** A lookup that is about to be built: one leg of the switch to it is prepared. */
+  'lookup-first-prepared',
+  /** All legs are; the decider has not been told to commit. */
+  'lookup-prepared',
+  /** The decider has committed, nobody else knows. */
+  'lookup-decided',
+  /** All have; no row has been read. */
+  'lookup-moved',
+  /** All rows have been read; nobody knows that it is complete. */
+  'lookup-filled',
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
 export type CrashHook = (reached: CrashPoint) => void;

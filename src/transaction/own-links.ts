@@ -17,13 +17,20 @@ export class OwnLinks {
   private readonly config: () => Config;
   private readonly logger: Logger;
   private readonly purpose: string;
+  private readonly perShard: number;
   private pools = new Map<string, Pool>();
   private configured: Config | null = null;
   private closed = false;
 
   /** `purpose`: for the servers' `application_name`. */
-  constructor(config: () => Config, logger: Logger, purpose: string) {
+  constructor(
+    config: () => Config,
+    logger: Logger,
+    purpose: string,
+    perShard: number = LINKS_PER_SHARD,
+  ) {
     this.config = config;
+    this.perShard = perShard;
     this.logger = logger;
     this.purpose = purpose;
   }
@@ -57,7 +64,7 @@ export class OwnLinks {
       const address = config.servers[shard.index]!.primary;
       const options = {
         ...config.pool,
-        size: LINKS_PER_SHARD,
+        size: this.perShard,
         settings: { application_name: `shardgate ${this.purpose}`, client_encoding: 'UTF8' },
       };
       const metrics = new ShardMetrics(shard.name);

@@ -1,21 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlError } from '../../errors/sql-error.js';
 import type { KeyDirectory } from '../../keyspace/key-directory.js';
 import type { KeyspaceId } from '../../keyspace/keyspace-id.js';
-import type { Shard, ShardedTable } from '../../keyspace/topology.js';
+import { homeOf, type Shard, type ShardedTable } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
-import { GIVES_UP } from '../../transaction/deadlock-watch.js';
-import { decideSql, finishSql, prepareSql } from '../../transaction/decisions.js';
-import { legGid, newTransactionId } from '../../transaction/transaction-ids.js';
 import { keyTextMapper } from '../key-texts.js';
-import {
-  isLockTimeout,
-  paced,
-  STEP_TIMEOUT_MS,
-  type Ask,
-  type AuditHost,
-} from '../audit/audit-host.js';
+import { paced, STEP_TIMEOUT_MS, type Ask, type AuditHost } from '../audit/audit-host.js';
 import { nameOf } from '../audit/finding.js';
+import {
+  commitTogether,
+  lockTables,
+  untilLocked,
+  withEach,
+  type ShardSession,
+} from '../shard-sessions.js';
 import type { Repair } from '../audit/repair.js';
 import { insertRowsSql, MOVING, obstaclesSql } from '../audit/row-moves.js';
 import { moveSql } from './directory-sql.js';
@@ -35,14 +32,6 @@ export interface Carry {
 }
 
 /**
- * Statements over several shards may have one of the locks and wait behind the other: then nobody goes on before this
- * gives up.
- */
-const LOCK_TIMEOUT_MS = 300;
-const LOCK_PAUSE_MS = 200;
-const LOCKS_MAX_MS = 60_000;
-
-/**
  * Takes the rows of a key, of all tables, from wherever they are to one shard, and changes its entry, all in one
  * transaction:
  *
@@ -57,38 +46,10 @@ const LOCKS_MAX_MS = 60_000;
  */
 export async function carryRows(host: AuditHost, carry: Carry): Promise<Repair[]> {
   const sources = await shardsWithRows(host, carry);
-  const deadline = performance.now() + LOCKS_MAX_MS;
-  for (;;) {
-    host.signal.throwIfAborted();
-    const done = await host.links.session(carry.target, STEP_TIMEOUT_MS, (ask) =>
-      withEach(host, sources, (opened) => carryOnce(host, carry, ask, opened)),
-    );
-    if (done !== null) return done;
-    if (performance.now() > deadline) {
-      throw sqlError('object_not_in_prerequisite_state', 'the tables were in use all the time', {
-        hint: 'Nothing was moved. Try again when fewer statements run for long.',
-      });
-    }
-    await sleep(LOCK_PAUSE_MS * (0.5 + Math.random()), undefined, { signal: host.signal });
-  }
-}
-
-interface Source {
-  readonly shard: Shard;
-  readonly ask: Ask;
-}
-
-/** Opens a session of each shard. */
-function withEach<T>(
-  host: AuditHost,
-  shards: readonly Shard[],
-  act: (opened: readonly Source[]) => Promise<T>,
-  opened: readonly Source[] = [],
-): Promise<T> {
-  const [shard, ...others] = shards;
-  if (shard === undefined) return act(opened);
-  return host.links.session(shard, STEP_TIMEOUT_MS, (ask) =>
-    withEach(host, others, act, [...opened, { shard, ask }]),
+  return untilLocked(host.signal, () =>
+    host.links.session(carry.target, STEP_TIMEOUT_MS, (ask) =>
+      withEach(host.links, sources, (opened) => carryOnce(host, carry, ask, opened)),
+    ),
   );
 }
 
@@ -117,14 +78,11 @@ async function carryOnce(
   host: AuditHost,
   carry: Carry,
   ask: Ask,
-  sources: readonly Source[],
+  sources: readonly ShardSession[],
 ): Promise<Repair[] | null> {
   const { directory, id, target, tables, askHome } = carry;
   const all = [{ shard: target, ask }, ...sources];
-  if (!(await lockAll(all, tables))) {
-    for (const one of all) await one.ask('ROLLBACK');
-    return null;
-  }
+  if (!(await lockTables(all, MOVING, tables, 'ACCESS EXCLUSIVE'))) return null;
   const repairs: Repair[] = [];
   for (const source of sources) {
     for (const table of tables) {
@@ -137,44 +95,12 @@ async function carryOnce(
   const [entry] = await askHome(moveSql(directory.table, id, { shard: target.name }));
   if (entry === undefined) throw sqlError('internal_error', 'the entry of a key is gone');
   host.signal.throwIfAborted();
-  const transaction = newTransactionId(target);
-  const legs = [askHome, ...sources.map((source) => source.ask)].map((own, place) => ({
-    ask: own,
-    gid: legGid(transaction, place + 1),
-  }));
-  await ask(decideSql(transaction));
-  for (const leg of legs) {
-    await leg.ask(prepareSql(leg.gid));
-    host.crash('rows-first-prepared');
-  }
-  carry.onDeciding();
-  host.crash('rows-prepared');
-  await ask('COMMIT');
-  host.crash('rows-decided');
-  for (const leg of legs) await leg.ask(finishSql('commit', leg.gid));
-  host.crash('rows-moved');
+  const home = { shard: homeOf(host.topology, directory.table), ask: askHome };
+  await commitTogether([{ shard: target, ask }, home, ...sources], (step) => {
+    if (step === 'prepared') carry.onDeciding();
+    host.crash(`rows-${step}`);
+  });
   return repairs;
-}
-
-/** Begins on all shards, and locks the tables there, at a time. False: somebody else has them. */
-async function lockAll(
-  sessions: readonly Source[],
-  tables: readonly ShardedTable[],
-): Promise<boolean> {
-  for (const { ask } of sessions) await ask(MOVING);
-  const names = tables.map(({ schema, name }) => quoteQualified(schema, name)).join(', ');
-  const sql =
-    `SET LOCAL application_name = ${quoteLiteral(GIVES_UP)};` +
-    ` SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; LOCK TABLE ${names} IN ACCESS EXCLUSIVE MODE;` +
-    ' SET LOCAL lock_timeout = 0';
-  const settled = await Promise.allSettled(sessions.map(({ ask }) => ask(sql)));
-  let locked = true;
-  for (const one of settled) {
-    if (one.status === 'fulfilled') continue;
-    if (!isLockTimeout(one.reason)) throw one.reason;
-    locked = false;
-  }
-  return locked;
 }
 
 /** The number of rows that went. */
@@ -182,7 +108,7 @@ async function carryTable(
   host: AuditHost,
   carry: Carry,
   table: ShardedTable,
-  source: Source,
+  source: ShardSession,
   askTarget: Ask,
 ): Promise<number> {
   const { name, condition } = rowsOf(host, carry, table);

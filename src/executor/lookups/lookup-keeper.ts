@@ -4,49 +4,41 @@ import {
   lookupShards,
   type Lookup,
   type Shard,
-  type ShardedTable,
   type Topology,
 } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
+import type { CrashHook } from '../../transaction/crash-points.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
-import type { KeyTexts } from '../key-texts.js';
-import { EXACT_TEXTS, partsSql } from '../table-parts.js';
+import { STEP_TIMEOUT_MS } from '../audit/audit-host.js';
 import { buildLockSql } from './complete-lookups.js';
-import { byHome, entryHomes, type EntryHomes } from './entry-homes.js';
+import { entryHomes } from './entry-homes.js';
 import { keyIds, ownerOf } from './key-ids.js';
-import { distinctEntries } from './lookup-changes.js';
+import { checkUnique, fillFrom } from './lookup-fill.js';
+import { dropGuardsSql, triggerArguments, triggersSql } from './lookup-sql.js';
+import { switchLookup } from './lookup-switch.js';
 import {
-  applySql,
-  duplicatesSql,
-  FUNCTION_SQL,
-  indexTableSql,
-  triggerArguments,
-  triggersSql,
-  type LookupEntry,
-} from './lookup-sql.js';
-import {
-  buildingSql,
   builtSql,
   completeSql,
   forgetSql,
-  rowValuesSql,
   STATES_SQL,
   TRIGGERS_SQL,
   typesSql,
 } from './lookup-states.js';
 
 const TIMEOUT_MS = 30_000;
-/** A batch of rows is locked while it is read and its entries are written. */
-const BATCH_TIMEOUT_MS = 300_000;
-/** Blocks of 8 kB in a batch. */
-const BLOCKS_PER_BATCH = 128;
 const PROGRESS_MS = 10_000;
 
 export interface LookupKeeperHost {
-  readonly links: Pick<OwnLinks, 'query' | 'session'>;
+  readonly links: {
+    readonly looking: Pick<OwnLinks, 'query'>;
+    /** Apart from these: who builds one has several at a time, for long. */
+    readonly building: Pick<OwnLinks, 'query' | 'session'>;
+  };
   readonly topology: () => Topology;
   readonly logger: Logger;
+  /** Hears of the way to a new lookup. */
+  readonly crash: CrashHook;
   /** A lookup has come to be ready: plans may use it. */
   readonly onReady: () => void;
 }
@@ -59,7 +51,7 @@ export interface LookupKeeperHost {
 export class LookupKeeper {
   private readonly host: LookupKeeperHost;
   private building: Promise<void> | null = null;
-  private stopped = false;
+  private readonly stopping = new AbortController();
 
   constructor(host: LookupKeeperHost) {
     this.host = host;
@@ -81,14 +73,14 @@ export class LookupKeeper {
     }
     // Behind that: whoever has just completed one has made its triggers before.
     const triggers = await this.query(catalogShard, TRIGGERS_SQL);
-    await this.dropOthers(topology, triggers);
+    await this.dropOthers(topology, triggers, complete, catalog);
     if (lookups.length === 0) return catalog;
     const states = await this.states(topology, complete, triggers);
     const unready = topology.lookups.filter((lookup) => {
       const state = states.get(lookupKey(lookup));
       return state !== undefined && !state.ready && !unknown.has(lookup);
     });
-    if (unready.length > 0 && this.building === null && !this.stopped) {
+    if (unready.length > 0 && this.building === null && !this.stopping.signal.aborted) {
       this.building = this.buildAll(unready, catalog, states).finally(() => {
         this.building = null;
       });
@@ -97,7 +89,7 @@ export class LookupKeeper {
   }
 
   stop(): void {
-    this.stopped = true;
+    this.stopping.abort(new Error('the proxy stops'));
   }
 
   private queryOn(shard: Shard): (sql: string) => Promise<(string | null)[][]> {
@@ -105,7 +97,7 @@ export class LookupKeeper {
   }
 
   private query(shard: Shard, sql: string): Promise<(string | null)[][]> {
-    return this.host.links.query(shard, sql, TIMEOUT_MS);
+    return this.host.links.looking.query(shard, sql, TIMEOUT_MS);
   }
 
   /** Of lookups whose tables and columns exist. */
@@ -160,7 +152,12 @@ export class LookupKeeper {
   }
 
   /** Triggers (of TRIGGERS_SQL) of lookups that the configuration names no more, or for other tables. */
-  private async dropOthers(topology: Topology, triggers: readonly TriggerRow[]): Promise<void> {
+  private async dropOthers(
+    topology: Topology,
+    triggers: readonly TriggerRow[],
+    complete: ReadonlySet<Lookup>,
+    catalog: Catalog,
+  ): Promise<void> {
     const { shards, lookups } = topology;
     const wanted = new Set(
       lookups.flatMap((lookup) =>
@@ -171,11 +168,17 @@ export class LookupKeeper {
     );
     for (const [, schema, table, name, args] of triggers) {
       if (wanted.has([schema, table, name].join('\0'))) continue;
+      const [key = '', , column] = Buffer.from(args!, 'hex').toString().split('\0');
+      const successor = lookups.find(
+        (lookup) => lookup.schema === schema && lookup.table === table && lookup.column === column,
+      );
+      // Who builds that one takes over what this one has kept.
+      const isTakenOver = successor !== undefined && problemOf(successor, catalog) === null;
+      if (isTakenOver && !complete.has(successor)) continue;
       this.host.logger.info(
         { table: `${schema}.${table}`, trigger: name },
         'a lookup is kept no more',
       );
-      const [key = ''] = Buffer.from(args!, 'hex').toString().split('\0');
       const drop = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name!)} ON ${quoteQualified(schema!, table!)}`;
       // Other proxies may know the lookup: first they must not take it for complete, nor whoever builds it just now.
       for (const sql of [forgetSql(key), drop, forgetSql(key)]) {
@@ -200,46 +203,42 @@ export class LookupKeeper {
         log.error(errorField(error), 'the lookup is not used: it cannot be built');
       }
     }
-    if (ready && !this.stopped) this.host.onReady();
+    if (ready && !this.stopping.signal.aborted) this.host.onReady();
   }
 
   /** False: another proxy builds it now. */
   private async build(
     lookup: Lookup,
     catalog: Catalog,
-    { type, typeOid }: CatalogLookup,
+    { type, typeOid, constraint }: CatalogLookup,
     log: Logger,
   ): Promise<boolean> {
+    const { links, crash } = this.host;
+    const { signal } = this.stopping;
     const topology = this.host.topology();
     const table = ownerOf(lookup, topology);
-    const { shards } = topology;
     const homes = entryHomes(topology, lookup, typeOid);
     if (homes === null) throw new Error('its values cannot be spread over shards');
     const [lead, ...more] = homes.shards as [Shard, ...Shard[]];
-    return this.host.links.session(lead, BATCH_TIMEOUT_MS, async (query) => {
+    const task = { lookup, type, homes, table, idOf: keyIds(table, catalog) };
+    return links.building.session(lead, STEP_TIMEOUT_MS, async (query) => {
       const [[locked] = []] = await query(
         `SELECT pg_catalog.pg_try_advisory_lock(${buildLockSql(lookup)})`,
       );
       if (locked !== 't') return false;
       try {
         log.info('building the lookup');
-        await query(buildingSql(lookup));
-        for (const shard of more) await this.query(shard, buildingSql(lookup));
-        // The lookup's own table may have been on other shards.
-        const others = shards.filter((shard) => !homes.shards.includes(shard));
-        await this.forget(others, lookup);
-        // First its table, on all shards: triggers bring entries at once.
-        await Promise.all(shards.map((shard) => this.query(shard, indexTableSql(lookup, type))));
-        await Promise.all(shards.map((shard) => this.installTriggers(shard, lookup, table)));
-        const empty = applySql(lookup, type, { ...NOTHING, truncated: true });
-        for (const shard of homes.shards) {
-          for (const sql of empty) await this.query(shard, sql);
-        }
-        const idOf = keyIds(table, catalog);
+        await switchLookup({ links: links.building, topology, crash, signal }, task);
         let rows = 0;
         for (const shard of table.keyspace.shards) {
-          rows += await this.copy(shard, { lookup, type, idOf, homes, table }, log);
+          const tell = progressOf(log, shard, rows);
+          const host = { links: links.building, signal, tell };
+          rows += await fillFrom(host, shard, task);
+          // Behind that entries keep others out.
+          if (lookup.unique && constraint === null) await checkUnique(host, shard, task);
         }
+        crash('lookup-filled');
+        for (const home of homes.shards) await this.query(home, dropGuardsSql(lookup));
         // The lead last: who moves rows asks it alone (see `whileComplete`).
         for (const ask of [...more.map((shard) => this.queryOn(shard)), query]) {
           if ((await ask(builtSql(lookup))).length === 0) {
@@ -253,75 +252,20 @@ export class LookupKeeper {
       }
     });
   }
+}
 
-  private async installTriggers(shard: Shard, lookup: Lookup, table: ShardedTable): Promise<void> {
-    await this.query(shard, FUNCTION_SQL);
-    for (const sql of triggersSql(lookup, table).values()) await this.query(shard, sql);
-  }
-
-  /** Writes the entries of the rows that a shard has; their number. */
-  private async copy(
-    shard: Shard,
-    { lookup, type, idOf, homes, table }: CopyTask,
-    log: Logger,
-  ): Promise<number> {
-    const name = quoteQualified(lookup.schema, lookup.table);
-    const parts = await this.query(shard, partsSql(name));
-    let rows = 0;
-    let toldAt = performance.now();
-    for (const [part, blocks] of parts) {
-      for (let block = 0; block <= Number(blocks); block += BLOCKS_PER_BATCH) {
-        if (this.stopped) throw new Error('the proxy stops');
-        await this.host.links.session(shard, BATCH_TIMEOUT_MS, async (query) => {
-          await query(`BEGIN; ${EXACT_TEXTS}`);
-          const end = block + BLOCKS_PER_BATCH;
-          const sql = rowValuesSql(part!, lookup.column, table.keyColumns, block, end);
-          const locked = await query(`${sql} FOR SHARE`);
-          const entries = locked.map(([value, ...key]) => ({ value: value!, id: idOf(key) }));
-          for (const [home, own] of byHome(distinctEntries(entries), homes)) {
-            await this.write(home, lookup, type, own);
-          }
-          await query('COMMIT');
-          rows += locked.length;
-        });
-        if (performance.now() - toldAt < PROGRESS_MS) continue;
-        toldAt = performance.now();
-        log.info({ shard: shard.name, rows }, 'building the lookup');
-      }
-    }
-    return rows;
-  }
-
-  /** Entries of rows that were written meanwhile are there already. */
-  private async write(
-    home: Shard,
-    lookup: Lookup,
-    type: string,
-    added: readonly LookupEntry[],
-  ): Promise<void> {
-    const [insert] = applySql({ ...lookup, unique: false }, type, { ...NOTHING, added });
-    await this.query(home, insert!);
-    if (!lookup.unique) return;
-    const [[value] = []] = await this.query(home, duplicatesSql(lookup, type, added));
-    if (value === undefined) return;
-    throw new Error(
-      `key (${lookup.column})=(${value}) is there more than once in table "${lookup.table}"`,
-    );
-  }
+/** Logs now and then how far a lookup's rows have been read, `before` of them on other shards. */
+function progressOf(log: Logger, shard: Shard, before: number): (rows: number) => void {
+  let toldAt = performance.now();
+  return (rows) => {
+    if (performance.now() - toldAt < PROGRESS_MS) return;
+    toldAt = performance.now();
+    log.info({ shard: shard.name, rows: before + rows }, 'building the lookup');
+  };
 }
 
 /** Of TRIGGERS_SQL. */
 type TriggerRow = readonly (string | null)[];
-
-interface CopyTask {
-  readonly lookup: Lookup;
-  readonly type: string;
-  readonly idOf: (key: KeyTexts) => string;
-  readonly homes: EntryHomes;
-  readonly table: ShardedTable;
-}
-
-const NOTHING = { truncated: false, removed: [], moved: [], added: [] } as const;
 
 /** Whether the table has all triggers that keep the lookup. */
 function hasTriggers(lookup: Lookup, topology: Topology, triggers: ReadonlySet<string>): boolean {

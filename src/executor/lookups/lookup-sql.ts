@@ -3,7 +3,7 @@ import { LOOKUP_CHANGES, LOOKUPS_SETTING } from '../../backend/postgres/lookup-n
 import { lookupKey, type Lookup, type ShardedTable } from '../../keyspace/topology.js';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import { blocksCondition } from '../table-parts.js';
-import { completeSql } from './lookup-states.js';
+import { beingBuiltSql, completeSql } from './lookup-states.js';
 
 /**
  * The SQL that keeps lookups. A lookup's table has one entry for each value and keyspace id:
@@ -113,12 +113,92 @@ export function triggersSql(lookup: Lookup, owner: ShardedTable): ReadonlyMap<st
 /** Makes the lookup's table; on every shard, as any table. `type`: of its values, with collation, as SQL. */
 export function indexTableSql({ index, unique, table, column }: Lookup, type: string): string {
   const name = quoteQualified(index.schema, index.name);
-  const key = unique ? 'value' : 'value, keyspace_id';
   const comment = `Where rows of ${table} with a ${column} are; kept by Shardgate: leave it alone`;
   return (
     `SET LOCAL client_min_messages = warning;` +
-    `CREATE TABLE IF NOT EXISTS ${name} (value ${type}, keyspace_id bigint NOT NULL, PRIMARY KEY (${key}));` +
+    `CREATE TABLE IF NOT EXISTS ${name} (value ${type}, keyspace_id bigint, PRIMARY KEY (${keyOf(unique)}));` +
     `COMMENT ON TABLE ${name} IS ${quoteLiteral(comment)}`
+  );
+}
+
+function keyOf(unique: boolean): string {
+  return unique ? 'value' : 'value, keyspace_id';
+}
+
+/**
+ * What a lookup's table is like, one row: how many columns it has but `value` and `keyspace_id`, whether its values are
+ * of the type, how many columns its primary key has, that one's name, and whether ids must be given.
+ */
+export function shapeSql({ index }: Lookup, type: string): string {
+  const table = `${quoteLiteral(quoteQualified(index.schema, index.name))}::pg_catalog.regclass`;
+  const columns = `FROM pg_catalog.pg_attribute WHERE attrelid = ${table} AND attnum > 0 AND NOT attisdropped`;
+  return (
+    `SELECT (SELECT pg_catalog.count(*) ${columns} AND attname NOT IN ('value', 'keyspace_id')),` +
+    ` (SELECT atttypid = ${quoteLiteral(type)}::pg_catalog.regtype ${columns} AND attname = 'value'),` +
+    ` (SELECT pg_catalog.cardinality(conkey) FROM pg_catalog.pg_constraint WHERE conrelid = ${table} AND contype = 'p'),` +
+    ` (SELECT conname FROM pg_catalog.pg_constraint WHERE conrelid = ${table} AND contype = 'p'),` +
+    ` (SELECT attnotnull ${columns} AND attname = 'keyspace_id')`
+  );
+}
+
+/** Makes a lookup's table that was one of another kind, or for other values, this one's. Its entries are gone then. */
+export function reshapeSql({ index, unique }: Lookup, type: string, key: string | null): string {
+  const name = quoteQualified(index.schema, index.name);
+  const changes = [
+    ...(key === null ? [] : [`DROP CONSTRAINT ${quoteIdentifier(key)}`]),
+    `ALTER COLUMN value TYPE ${type} USING value::pg_catalog.text::${type}`,
+    'ALTER COLUMN keyspace_id DROP NOT NULL',
+    `ADD PRIMARY KEY (${keyOf(unique)})`,
+  ];
+  return `TRUNCATE ${name}; ALTER TABLE ${name} ${changes.join(', ')}`;
+}
+
+/** Lets entries of a lookup's table have no ids. */
+export function idsOptionalSql({ index }: Lookup): string {
+  return `ALTER TABLE ${quoteQualified(index.schema, index.name)} ALTER COLUMN keyspace_id DROP NOT NULL`;
+}
+
+/**
+ * Entries of a unique lookup that is being built again keep their values from others, and tell no ids: the rows have
+ * not been read again.
+ */
+export function guardsSql({ index }: Lookup): string {
+  const name = quoteQualified(index.schema, index.name);
+  return `UPDATE ${name} SET keyspace_id = NULL WHERE keyspace_id IS NOT NULL`;
+}
+
+/** Writes such entries. */
+export function addGuardsSql({ index }: Lookup, type: string, values: readonly string[]): string {
+  return (
+    `INSERT INTO ${quoteQualified(index.schema, index.name)} (value)` +
+    ` SELECT x.v::${type} FROM pg_catalog.unnest(${textArray(values)}) AS x(v) ON CONFLICT DO NOTHING`
+  );
+}
+
+/** Deletes entries, whatever their ids. */
+export function dropValuesSql({ index }: Lookup, type: string, values: readonly string[]): string {
+  return (
+    `DELETE FROM ${quoteQualified(index.schema, index.name)} AS i` +
+    ` USING pg_catalog.unnest(${textArray(values)}) AS x(v) WHERE i.value = x.v::${type}`
+  );
+}
+
+/** Deletes what is left of such entries when all rows have been read: values that no row has. */
+export function dropGuardsSql({ index }: Lookup): string {
+  return `DELETE FROM ${quoteQualified(index.schema, index.name)} WHERE keyspace_id IS NULL`;
+}
+
+/** Writes the entries of rows that were there before; where another proxy builds another lookup by now, nothing. */
+export function fillSql(lookup: Lookup, type: string, list: readonly LookupEntry[]): string {
+  const { schema, name } = lookup.index;
+  const distinct = lookup.unique ? `DISTINCT ON (x.v::${type}) ` : '';
+  const conflict = lookup.unique
+    ? '(value) DO UPDATE SET keyspace_id = excluded.keyspace_id WHERE i.keyspace_id IS NULL'
+    : 'DO NOTHING';
+  return (
+    `INSERT INTO ${quoteQualified(schema, name)} AS i (value, keyspace_id)` +
+    ` SELECT ${distinct}x.v::${type}, x.k FROM ${entries(list)} WHERE EXISTS (${beingBuiltSql(lookup)})` +
+    ` ON CONFLICT ${conflict}`
   );
 }
 
@@ -169,7 +249,7 @@ export function applySql(
   if (changes.removed.length > 0) {
     out.push(
       `DELETE FROM ${name} AS i USING ${entries(changes.removed)}` +
-        ` WHERE i.value = x.v::${type} AND i.keyspace_id = x.k`,
+        ` WHERE i.value = x.v::${type} AND (i.keyspace_id = x.k OR i.keyspace_id IS NULL)`,
     );
   }
   if (changes.moved.length > 0) {

@@ -7,7 +7,9 @@ import { blocksCondition } from '../table-parts.js';
  * What is known of a lookup is a row of `shardgate.lookups`, on each shard with entries of it, so that one statement
  * sees both as of one moment:
  *
- *     name | definition        what it is complete for (`Lookup.definition`); NULL: it is being built
+ *     name | definition        what it is complete for (`Lookup.definition`)
+ *          | building ...      what it is being built for
+ *          | guarded ...       the same; values of rows that have not been read yet have an entry without an id
  */
 
 /** Whether the table of states is there. */
@@ -33,27 +35,62 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal
   AND t.tgfoid = pg_catalog.to_regprocedure('shardgate.tell_lookup()')`;
 
-/** Notes that a lookup is being built. Roles that clients take read the table of states within their transactions. */
-export function buildingSql(lookup: Lookup): string {
+/** Makes the table of states. Roles that clients take read it within their transactions. */
+export const SET_UP_STATES_SQL =
+  'SET LOCAL client_min_messages = warning;' +
+  `SELECT pg_catalog.pg_advisory_xact_lock(${SET_UP_LOCK});` +
+  'CREATE SCHEMA IF NOT EXISTS shardgate;' +
+  'CREATE TABLE IF NOT EXISTS shardgate.lookups (name text PRIMARY KEY, definition text,' +
+  ' changed_at timestamptz NOT NULL DEFAULT clock_timestamp());' +
+  'GRANT USAGE ON SCHEMA shardgate TO PUBLIC; GRANT SELECT ON shardgate.lookups TO PUBLIC';
+
+type Stage = 'building' | 'guarded';
+const GUARDED = 'guarded ';
+
+function stageText({ definition }: Lookup, stage: Stage): string {
+  return `${stage} ${definition}`;
+}
+
+/** Notes that a lookup is being built. */
+export function buildingSql(lookup: Lookup, stage: Stage): string {
   return (
-    'SET LOCAL client_min_messages = warning;' +
-    `SELECT pg_catalog.pg_advisory_xact_lock(${SET_UP_LOCK});` +
-    'CREATE SCHEMA IF NOT EXISTS shardgate;' +
-    'CREATE TABLE IF NOT EXISTS shardgate.lookups (name text PRIMARY KEY, definition text,' +
-    ' changed_at timestamptz NOT NULL DEFAULT clock_timestamp());' +
-    'GRANT USAGE ON SCHEMA shardgate TO PUBLIC; GRANT SELECT ON shardgate.lookups TO PUBLIC;' +
-    `INSERT INTO shardgate.lookups (name) VALUES (${quoteLiteral(lookupKey(lookup))})` +
-    ' ON CONFLICT (name) DO UPDATE SET definition = NULL, changed_at = clock_timestamp()'
+    `INSERT INTO shardgate.lookups (name, definition)` +
+    ` VALUES (${quoteLiteral(lookupKey(lookup))}, ${quoteLiteral(stageText(lookup, stage))})` +
+    ' ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, changed_at = clock_timestamp()'
   );
+}
+
+/** The condition for the state of a lookup that is being built with this definition. */
+function isBeingBuilt(lookup: Lookup): string {
+  const stages = (['building', 'guarded'] as const).map((one) => stageText(lookup, one));
+  return (
+    `name = ${quoteLiteral(lookupKey(lookup))}` +
+    ` AND definition IN (${stages.map(quoteLiteral).join(', ')})`
+  );
+}
+
+/** A row where the lookup is being built with this definition. */
+export function beingBuiltSql(lookup: Lookup): string {
+  return `SELECT 1 FROM shardgate.lookups WHERE ${isBeingBuilt(lookup)}`;
 }
 
 /** Notes that a lookup is complete. No row: somebody has taken back that it was being built. */
 export function builtSql(lookup: Lookup): string {
   return (
     `UPDATE shardgate.lookups SET definition = ${quoteLiteral(lookup.definition)},` +
-    ' changed_at = clock_timestamp()' +
-    ` WHERE name = ${quoteLiteral(lookupKey(lookup))} AND definition IS NULL RETURNING 1`
+    ` changed_at = clock_timestamp() WHERE ${isBeingBuilt(lookup)} RETURNING 1`
   );
+}
+
+/** What is known of a lookup: its definition, or NULL. */
+export function stateSql(key: string): string {
+  return `SELECT definition FROM shardgate.lookups WHERE name = ${quoteLiteral(key)}`;
+}
+
+/** The definition for which every value of a row has an entry; null: there is none. */
+export function guardedBy(state: string): string | null {
+  const definition = state.startsWith(GUARDED) ? state.slice(GUARDED.length) : state;
+  return definition.startsWith('[') ? definition : null;
 }
 
 /** From now on nobody takes the lookup for complete. For any shard. */
