@@ -158,9 +158,6 @@ export class FanOut implements Operation {
           this.passBetweenRows(branch, buffer, start, end);
         }
         break;
-      case Backend.parameterStatus:
-        if (branch === this.branches[0]) this.passBetweenRows(branch, buffer, start, end);
-        break;
       case Backend.copyDone:
         // Told at the end: a shard without rows is through before the first one is.
         this.copyDone = true;

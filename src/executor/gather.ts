@@ -144,9 +144,6 @@ export class Gather implements Operation {
       case Backend.noticeResponse:
         this.tell(buffer, start, end);
         break;
-      case Backend.parameterStatus:
-        if (branch === this.home) this.tell(buffer, start, end);
-        break;
       default:
         break;
     }

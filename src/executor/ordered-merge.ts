@@ -128,10 +128,6 @@ export class OrderedMerge implements Operation {
       case Backend.noticeResponse:
         this.passBetweenRows(branch, buffer, start, end);
         break;
-      case Backend.parameterStatus:
-        // All shards are told of the same settings.
-        if (branch.position === 0) this.passBetweenRows(branch, buffer, start, end);
-        break;
       case Backend.commandComplete:
         branch.succeeded = true;
         branch.given = rowsOf(readTag(buffer, start, end));

@@ -102,7 +102,7 @@ export class RowCapture implements OperationHost {
     const type = buffer[start];
     if (type === Backend.dataRow) this.take(backend, buffer, start, end);
     else if (type === Backend.rowDescription) this.described?.(backend, buffer, start, end);
-    else if (type === Backend.noticeResponse || type === Backend.parameterStatus) {
+    else if (type === Backend.noticeResponse) {
       this.client.passToClient(null, Buffer.from(buffer.subarray(start, end)), 0, end - start);
     }
   }

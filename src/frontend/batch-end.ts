@@ -12,8 +12,10 @@ function needsCommit(work: UnitOfWork): boolean {
  * Whether the client must have got all answers before what `endBatchOn` sends: another backend than the writer may
  * still fail, which must undo what was written.
  */
-export function needsAnswers({ work, extended }: Session): boolean {
+export function needsAnswers({ work, extended, settings }: Session): boolean {
   if (needsCommit(work) || work.failed) return true;
+  // Nor must a server report the settings that this would take back.
+  if (extended.settingsBefore !== settings.current) return true;
   const { current } = extended.pipeline;
   return !work.explicit && work.writers.size > 0 && current !== null && !work.writers.has(current);
 }
@@ -30,18 +32,15 @@ export function endBatchOn(
   onDone: (error: Buffer | null) => void,
 ): void {
   const { work, context } = session;
-  const report = (buffer: Buffer, from: number, to: number): void => {
-    session.report(buffer, from, to);
-  };
   session.busy = true;
   if (failed) {
     const undo = !work.explicit;
-    session.operation = EndBatch.rollBack(open, undo, () => onDone(null), report);
+    session.operation = EndBatch.rollBack(open, undo, () => onDone(null));
     return;
   }
   if (!needsCommit(work)) {
     const [writer] = work.explicit ? [] : work.writers;
-    session.operation = EndBatch.sync(open, writer ?? null, onDone, report);
+    session.operation = EndBatch.sync(open, writer ?? null, onDone);
     return;
   }
   context.metrics.transactions[context.commits.kindOf(session)]!++;

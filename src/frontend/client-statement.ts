@@ -42,6 +42,7 @@ export interface ClientStatement {
 export interface FilledStatement {
   readonly statement: ClientStatement;
   readonly slots: readonly FillSlot[];
+  readonly verb: string;
 }
 
 /** The statement that Bind and Execute are about. */
@@ -75,6 +76,8 @@ export interface Portal {
   readonly madeAt: number;
   /** How many savepoints were open when it was made, where that matters: a rollback to one of them ends it. */
   depth: number;
+  /** The transaction had failed before it was made: what ends that may be executed. */
+  readonly behindFailure: boolean;
   /** A cursor WITH HOLD, whose transaction is open or has ended. */
   hold: 'no' | 'open' | 'kept';
   /** `UnitOfWork.writes` when it was bound, for one that the session runs on shards. */
@@ -84,6 +87,8 @@ export interface Portal {
 }
 
 export type PortalResult =
+  /** Its Execute fails with this, which the proxy has found out when it was bound. */
+  | { readonly kind: 'failed'; readonly error: Buffer }
   /** It ran to its end, with this tag; null: it cannot be run again. */
   | { readonly kind: 'over'; readonly tag: string | null }
   /** Its rows are taken from the shards piece by piece. */

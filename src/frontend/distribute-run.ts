@@ -105,7 +105,7 @@ export class DistributeRun implements StatementRun {
     }
     // Once values can be made, they can be for all rows.
     const made = (spec.made ?? []).map((source) => ({ source }));
-    if (made.length > 0 && session.planning.ids.values(made) === null) return 'wait';
+    if (made.length > 0 && session.planning.ids.values(made, 'insert') === null) return 'wait';
     const prepared = this.source.prepare(this.sourceBackends(backends), paramTypes, onFailed);
     if (prepared !== 'moved') return prepared;
     this.findShards();

@@ -12,6 +12,7 @@ import { answerLost, answerSync, endBatchOn, needsAnswers } from './batch-end.js
 import { assertValueCount, runnable, type ClientStatement } from './client-statement.js';
 import { withBoundEffect } from './bound-effect.js';
 import { ClientStatements } from './client-statements.js';
+import { BoundExecutions, caught } from './bound-executions.js';
 import { Describer, isWithoutRows } from './describer.js';
 import { isOneAnswer, isShardPlan, refusalError } from './shard-choice.js';
 import { onlyPlan, ParseQueue } from './parse-queue.js';
@@ -23,7 +24,7 @@ import { ResultTypes } from './result-types.js';
 import { countRoute } from './route-metrics.js';
 import { applyEffects, restoreSettings } from './setting-effects.js';
 import type { Session } from './session.js';
-import { bindMessage, SqlStatements, type Execution } from './sql-statements.js';
+import { SqlStatements } from './sql-statements.js';
 import { StatementFactory } from './statement-factory.js';
 
 /**
@@ -51,6 +52,7 @@ export class ExtendedQuery {
   private readonly runner: PortalRunner;
   private readonly room: PortalRoom;
   private readonly describer: Describer;
+  private readonly executions: BoundExecutions;
   private readonly resultTypes: ResultTypes;
   /** COMMIT, ROLLBACK or a setting has been passed on: its effect must be known before anything but Sync. */
   private awaitsControl = false;
@@ -69,6 +71,7 @@ export class ExtendedQuery {
     this.runner = new PortalRunner(session, this.pipeline, this.parses);
     this.room = new PortalRoom(session, this, this.runner);
     this.describer = new Describer(this.pipeline, this.parses, this.portals);
+    this.executions = new BoundExecutions(session, this, this.parses);
     this.resultTypes = new ResultTypes(session, this, this.pipeline, this.parses);
     const { context } = session;
     this.statements = new ClientStatements(() => context.config.limits.preparedStatementsPerClient);
@@ -109,10 +112,14 @@ export class ExtendedQuery {
     if (statement.inDoubt && !this.resultTypes.hold(statement, false)) return this.skipping;
     if (statement.filled === null) return this.bindStatement(statement, portalName, buffer, end);
     session.control.refuseWhereFailed(onlyPlan(statement.planned));
-    const filled = session.planning.ids.bindMessage(statement.filled.slots, buffer, end);
-    if (filled === null) return false;
-    layout.read(filled, 0, filled.length);
     const runs = statement.filled.statement;
+    const filled = caught(() => session.planning.ids.bindMessage(statement.filled!, buffer, end));
+    if (filled === null) return false;
+    if (filled instanceof SqlError) {
+      const rest = keptPart(buffer, layout.restStart, end);
+      return this.executions.addFailing(portalName, statement, rest, filled);
+    }
+    layout.read(filled, 0, filled.length);
     const bound = this.bindStatement(runs, portalName, filled, filled.length);
     if (bound) session.planning.ids.reset();
     return bound;
@@ -160,7 +167,7 @@ export class ExtendedQuery {
 
   private bindLocal(portalName: string, statement: ClientStatement, plan: Plan): boolean {
     if (!this.parses.answer()) return false;
-    this.portals.addLocal(portalName, statement, plan);
+    this.portals.addLocal(portalName, statement, plan, this.session.work);
     this.pipeline.reply(ready.bindComplete);
     return true;
   }
@@ -190,8 +197,9 @@ export class ExtendedQuery {
     this.enter();
     if (plan.kind === 'local' && plan.command.kind === 'execute') {
       if (!this.statements.has(plan.command.name)) return this.describer.statement(statement, plan);
-      const execution = this.resolve(plan.command);
-      return execution === null ? this.skipping : this.describer.execution(execution);
+      const execution = this.executions.unbound(plan.command);
+      if (typeof execution === 'boolean') return execution;
+      return this.describer.execution(execution);
     }
     return this.describer.statement(statement, plan);
   }
@@ -205,10 +213,10 @@ export class ExtendedQuery {
     this.enter();
     const { session } = this;
     // Its backend need not know: it may have failed by our own word.
-    session.control.refuseWhereFailed(plan);
-    if (backend === null) {
+    const isOurs = session.work.failed && session.control.refuseExecute(portal);
+    if (backend === null || isOurs) {
       const started = this.runner.run(portal, rowsMax);
-      if (started) this.pipeline.noteRun(plan);
+      if (started && plan.kind !== 'empty') this.pipeline.noteRun(plan);
       this.goOn();
       return started;
     }
@@ -275,11 +283,11 @@ export class ExtendedQuery {
     const { session } = this;
     if (!this.skipping && !this.parses.answer()) return false;
     // A participant may have begun anew behind the error of another one, which its own ReadyForQuery would hide.
-    const aside = session.work.failed && !this.awaitsControl;
+    // And its changes of parameters may take back what is due to be told.
+    const aside = (session.work.failed && !this.awaitsControl) || session.told.isDue;
     const only = aside || session.listening.mustEndByItself ? null : this.pipeline.only;
     if (only !== null && !this.skipping && this.loss === null) {
       // Its own ReadyForQuery tells what has become of it.
-      if (session.reports.size > 0) this.pipeline.reply(session.reports.take());
       this.startBatch();
       session.busy = true;
       only.sync(PASS);
@@ -478,19 +486,11 @@ export class ExtendedQuery {
     const formats = Buffer.from(buffer.subarray(layout.afterNoValues, end));
     // A server looks for the statement when it is executed.
     if (!this.statements.has(command.name)) return this.bindLocal(portalName, own, plan);
-    const execution = this.resolve(command);
-    if (execution === null) return this.skipping;
-    const message = bindMessage(portalName, execution.values, formats);
+    const bound = this.executions.bind(command, portalName, formats);
+    if (typeof bound === 'boolean') return bound;
+    const { message } = bound;
     layout.read(message, 0, message.length);
-    return this.bindStatement(execution.statement, portalName, message, message.length);
-  }
-
-  /** Null: wait; or it has failed, and the pipeline is skipped. */
-  private resolve(command: ExecuteCommand): Execution | null {
-    const execution = this.sqlStatements.resolve(command, (shard) => this.parses.lend(shard));
-    if (!Buffer.isBuffer(execution)) return execution;
-    this.fail(execution);
-    return null;
+    return this.bindStatement(bound.statement, portalName, message, message.length);
   }
 
   // ---------------------------------------------------------------- one backend
@@ -516,8 +516,8 @@ export class ExtendedQuery {
     backend.expect(Expect.bind, PASS);
     backend.statements.bound(statement.prepared, buffer, layout.portalStart, layout.portalEnd);
     this.pipeline.execute(backend);
-    const { savepointDepth } = this.session.work;
-    this.portals.addRemote(portalName, statement, plan, backend, savepointDepth);
+    const { savepointDepth, failed } = this.session.work;
+    this.portals.addRemote(portalName, statement, plan, backend, savepointDepth, failed);
     return true;
   }
 

@@ -188,7 +188,10 @@ export function startFanOut(
   onDone: FanOutOptions['onDone'],
 ): void {
   const prepared = texts.map((text) => unnamedText(text, options.paramTypes));
+  const begins = plan.verb === 'lock' && session.hasRun && !session.work.explicit;
   const send = (backend: BackendConnection, position: number): void => {
+    // Behind anything that has run, a server takes what no Sync has ended for a transaction block.
+    if (begins) backend.statements.runUnnamed(NOTHING, NO_VALUES, false, 0, DROP, DROP);
     const text = prepared[prepared.length === 1 ? 0 : position]!;
     // What every server computes beforehand one of them tells.
     const bindAction = position === 0 ? CAPTURE : DROP;
@@ -226,6 +229,8 @@ export function startFanOut(
   );
   startOperation(session, fanOut);
 }
+
+const NOTHING = unnamedText('SELECT', []);
 
 /** A COPY with the columns that the proxy makes values for; null for everything else. */
 function filledText({ plan, text, from, to, literals }: RunRequest): Buffer | null {

@@ -10,6 +10,7 @@ import { Writer } from '../protocol/writer.js';
 import { sqlError } from '../errors/sql-error.js';
 import { quoteQualified } from '../sql/quote.js';
 import { askBackend } from './ask-backend.js';
+import type { FilledStatement } from './client-statement.js';
 import { boundValue, type BoundValue } from './bound-value.js';
 import { sendSignal } from './process-signals.js';
 import { sessionRows } from './session-rows.js';
@@ -34,11 +35,18 @@ export class IdFiller {
    * again, and must keep what it gets. Throws SqlError where a value cannot be had.
    */
   valuesFor(plan: FillPlan): readonly string[] | null {
-    return this.values(slotsOf(plan));
+    return this.values(slotsOf(plan), plan.verb);
   }
 
-  /** The same for the slots themselves. `bind`: the Bind message that the session's layout is of. */
-  values(slots: readonly FillSlot[], bind: Buffer | null = null): readonly string[] | null {
+  /**
+   * The same for the slots themselves, of a statement with this verb. `bind`: the Bind message that the session's
+   * layout is of.
+   */
+  values(
+    slots: readonly FillSlot[],
+    verb: string,
+    bind: Buffer | null = null,
+  ): readonly string[] | null {
     const { fetched, session } = this;
     const wishes = wishesOf(slots);
     if (fetched !== null) {
@@ -49,7 +57,7 @@ export class IdFiller {
         return this.inOrder(fetched.wishes, slots, bind);
       }
     }
-    assertMayCount(session, wishes);
+    assertMayCount(session, wishes, verb);
     if (!this.joinFor(wishes)) return null;
     const { ids } = session.context;
     for (const wish of wishes) {
@@ -66,9 +74,9 @@ export class IdFiller {
   }
 
   /** The Bind message in `buffer`, that the session's layout is of, with values behind the client's; null: wait. */
-  bindMessage(slots: readonly FillSlot[], buffer: Buffer, end: number): Buffer | null {
+  bindMessage({ slots, verb }: FilledStatement, buffer: Buffer, end: number): Buffer | null {
     if (this.bound !== null) return this.bound;
-    const values = this.values(slots, buffer);
+    const values = this.values(slots, verb, buffer);
     if (values === null) return null;
     const { layout } = this.session.source;
     const rest = new BindParts(buffer.subarray(layout.restStart, end));
@@ -205,14 +213,18 @@ export function isMade(source: IdSource): source is NewIdSource {
   return ['snowflake', 'uuidv4', 'uuidv7', 'sequence', 'moment'].includes(kind);
 }
 
-/** Throws SqlError 25006 where the transaction may not take values of sequences. */
-function assertMayCount(session: Session, wishes: readonly Wish[]): void {
+/** Throws SqlError 25006 where the transaction may not take values of sequences, or not write in the first place. */
+function assertMayCount(session: Session, wishes: readonly Wish[], verb: string): void {
   const { work } = session;
   if (!work.explicit || !wishes.some(({ source }) => source.kind === 'sequence')) return;
   if (!isReadOnly(session)) return;
-  const message = 'cannot execute nextval() in a read-only transaction';
+  const what = WRITING_VERBS.has(verb) ? verb.toUpperCase() : 'nextval()';
+  const message = `cannot execute ${what} in a read-only transaction`;
   throw sqlError('read_only_sql_transaction', message);
 }
+
+/** Which a server looks at before it computes anything. */
+const WRITING_VERBS: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge']);
 
 function wishesOf(slots: readonly FillSlot[]): Wish[] {
   const wishes: Wish[] = [];

@@ -2,17 +2,14 @@ import { sqlError } from '../errors/sql-error.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { LocalCommand, SettingEffect } from '../planner/plan.js';
 import { TRANSACTION_SETTINGS } from '../planner/setting-rules.js';
-import { Backend } from '../protocol/codes.js';
-import { writeParameterStatus } from '../protocol/backend-messages.js';
 import { errorBytes } from '../protocol/error-bytes.js';
-import { Writer } from '../protocol/writer.js';
 import { skipBlanks } from '../sql/lexer.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { RunOnAll } from '../transaction/run-on-all.js';
 import { endBatchOn } from './batch-end.js';
 import { runInPipeline } from './fan-out-run.js';
-import { applyToAll, markApplied } from './setting-effects.js';
+import { applyToAll, markApplied, restoreSettings } from './setting-effects.js';
 import { tellWarning } from './notices.js';
 import type { Session } from './session.js';
 import { isOn } from './shard-use.js';
@@ -114,6 +111,7 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
   // Settings that the Query or pipeline has made are the transaction's: ROLLBACK takes them back.
   const { settingsBefore: before, settings } = session;
   session.settingsAtBegin = before;
+  session.told.begin();
   work.begin(sql, command.isolation, command.readOnly);
   if (before !== settings.current) work.remember(settingsSql(before, settings.current));
   const { participants } = work;
@@ -161,13 +159,15 @@ function endTransaction(
   // One participant begins the next transaction by itself; so does each one after a ROLLBACK.
   const chainsThere = command.chain && (!commits || participants.length === 1);
   const end = (outcome: Outcome): void => {
-    const { isolation, readOnly, toldBefore, chainSql } = work;
-    if (!commits && participants.length === 0) tellParameters(session, toldBefore);
+    const { isolation, readOnly, chainSql } = work;
+    // Participants say it themselves.
+    if (!commits && participants.length === 0) session.told.rollBack();
     session.onTransactionEnd(commits && outcome.ok);
     session.planning.overlay.changed();
     work.end();
     if (outcome.ok && command.chain) {
       session.settingsAtBegin = session.settings.current;
+      session.told.begin();
       if (afresh) work.begin('BEGIN', null);
       else work.begin(chainSql, isolation, readOnly);
     }
@@ -230,6 +230,7 @@ function prepareTransaction(session: Session, done: Done): boolean {
 function endImplicit(session: Session, commits: boolean, done: Done): boolean {
   const { work } = session;
   const tag = commits ? 'COMMIT' : 'ROLLBACK';
+  if (!commits) restoreSettings(session, session.settingsBefore);
   if (!session.inPipeline || work.participants.length === 0) {
     session.onTransactionEnd(commits);
     session.endTransaction(true);
@@ -273,8 +274,10 @@ function savepoint(
   const finish = (outcome: Outcome): void => {
     const { portals } = session.extended;
     if (outcome.ok) {
-      if (kind === 'savepoint') work.rememberSavepoint(sql, name, session.settings.current);
-      else if (kind === 'release') {
+      if (kind === 'savepoint') {
+        const state = { settings: session.settings.current, told: session.told.current };
+        work.rememberSavepoint(sql, name, state);
+      } else if (kind === 'release') {
         work.release(name);
         portals.endSavepoint(false, work.savepointDepth);
         session.listening.endSavepoint(false, work.savepointDepth);
@@ -287,7 +290,7 @@ function savepoint(
         session.settings.restore(state.settings);
         // Each participant has taken its own back, since it made its changes inside the transaction.
         for (const backend of work.participants) markApplied(session, backend);
-        if (work.participants.length === 0) tellParameters(session, state.toldBefore);
+        if (work.participants.length === 0) session.told.restore(state.told);
         work.failed = false;
       }
     }
@@ -422,13 +425,8 @@ function setApart(
   const stays = session.inPipeline && !explicit;
   const run = stays ? runOnParticipants : runAtOnce;
   const texts = setTexts(session, effects[0]!, sql);
-  const before = new Map(work.participants[0]!.parameters);
   run(session, texts, (outcome) => {
-    if (outcome.ok) {
-      const told = work.participants[0]?.parameters ?? before;
-      applyToAll(session, effects);
-      if (explicit) work.noteTold(changedParameters(before, told));
-    }
+    if (outcome.ok) applyToAll(session, effects);
     if (!stays) session.releaseAll();
     done(outcome.ok ? { ok: true, tag } : outcome);
   });
@@ -441,28 +439,11 @@ function setApart(
  */
 function setTexts(session: Session, effect: SettingEffect, sql: string): readonly string[] {
   const base = session.settings.baseOf(effect);
-  // Shards know nothing of the script: to SET LOCAL they would say that there is no transaction.
-  const inScript = session.inPipeline && !session.extended.inBatch && !session.work.explicit;
-  const warns = inScript && effect.local && !TRANSACTION_SETTINGS.has(effect.name);
+  // Shards know nothing of what has run elsewhere: to SET LOCAL they would say that there is no transaction.
+  const isBlock = session.hasRun && !session.work.explicit;
+  const warns = isBlock && effect.local && !TRANSACTION_SETTINGS.has(effect.name);
   return base.size === 0 && !warns ? [sql] : settingStatements(effect, base);
 }
-
-/** The old values of parameters that a setting has changed, of which the client is told. */
-function changedParameters(before: Parameters, now: Parameters): Parameters {
-  return new Map([...before].filter(([name, value]) => now.get(name) !== value));
-}
-
-/** What a participant would say if there were one. */
-function tellParameters(session: Session, parameters: Parameters): void {
-  for (const [name, value] of parameters) {
-    const message = new Writer(64);
-    writeParameterStatus(message, name, value);
-    const bytes = message.take();
-    session.report(bytes, 0, bytes.length);
-  }
-}
-
-type Parameters = ReadonlyMap<string, string>;
 
 function discard(session: Session, command: CommandOf<'discard'>, done: Done): boolean {
   const { what } = command;
@@ -471,7 +452,8 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
   }
   return session.pins.run(DISCARDS[what], (outcome) => {
     if (outcome.ok && what === 'all') {
-      resetSettings(session);
+      session.settings.reset();
+      session.told.reset();
       session.extended.sqlStatements.deallocate(null);
       session.listening.unlisten(null);
       // It commits at once, so portals of its pipeline end.
@@ -483,20 +465,6 @@ function discard(session: Session, command: CommandOf<'discard'>, done: Done): b
     }
     done(outcome.ok ? { ok: true, tag: `DISCARD ${what.toUpperCase()}` } : outcome);
   });
-}
-
-/** Every setting is what it was at login; the client is told of those that servers report. */
-function resetSettings(session: Session): void {
-  const { settings } = session;
-  const before = settings.current;
-  settings.reset();
-  const now = settings.current;
-  if (now === before) return;
-  const changed = [...session.startup!.parameters].filter(([name]) => {
-    const setting = name === 'is_superuser' ? 'role' : name.toLowerCase();
-    return before.get(setting) !== now.get(setting);
-  });
-  tellParameters(session, new Map(changed));
 }
 
 /** What a backend that the session keeps has to forget. */
@@ -534,8 +502,7 @@ function runAtOnce(session: Session, texts: readonly string[], done: Done): void
     session.work.participants,
     texts.join(';'),
     (buffer, start, end) => {
-      if (buffer[start] === Backend.parameterStatus) session.report(buffer, start, end);
-      else session.local.bytes(buffer, start, end);
+      session.local.bytes(buffer, start, end);
     },
     (outcome) => {
       done(outcome);

@@ -62,7 +62,8 @@ export class PortalRunner {
   run(portal: Portal, rowsMax: number): boolean {
     const { session } = this;
     const { plan } = portal;
-    if (!this.parses.empty && !this.parses.answer()) return false;
+    const waits = portal.result?.kind === 'failed' || !this.parses.empty;
+    if (waits && !this.parses.answer()) return false;
     if (!this.pipeline.settled()) return false;
     if (plan.kind === 'empty') {
       session.local.bytes(ready.emptyQueryResponse);
@@ -77,6 +78,10 @@ export class PortalRunner {
       return this.runCommand(portal, plan.command);
     }
     const { result } = portal;
+    if (result?.kind === 'failed') {
+      this.finish({ ok: false, error: result.error });
+      return true;
+    }
     if (result?.kind === 'open') {
       this.takeRows(portal, result.portal, rowsMax);
       return true;
@@ -135,7 +140,7 @@ export class PortalRunner {
   /** Executes a portal once more. Throws SqlError 55000 where Postgres would not. */
   private runAgain(
     portal: Portal,
-    result: Exclude<PortalResult, { readonly kind: 'open' }>,
+    result: Exclude<PortalResult, { readonly kind: 'open' | 'failed' }>,
     rowsMax: number,
   ): Outcome | 'suspended' {
     if (result.kind === 'stored') return this.handOut(result.rows, result.tag, rowsMax);

@@ -43,8 +43,29 @@ export class Portals {
   }
 
   /** A command of the session. Throws SqlError 42P03 where the name is taken. */
-  addLocal(name: string, statement: ClientStatement, plan: Plan): void {
-    this.add({ ...NOWHERE, madeAt: Date.now(), name, statement, plan });
+  addLocal(
+    name: string,
+    statement: ClientStatement,
+    plan: Plan,
+    { savepointDepth: depth, failed: behindFailure }: UnitOfWork,
+  ): void {
+    this.add({ ...NOWHERE, madeAt: Date.now(), name, statement, plan, depth, behindFailure });
+  }
+
+  /**
+   * One whose Execute fails with `error`. `statement`, `plan` and `bind` are for its description only. Throws SqlError
+   * 42P03 where the name is taken.
+   */
+  addFailing(
+    name: string,
+    statement: ClientStatement,
+    plan: Plan,
+    bind: Buffer,
+    { savepointDepth: depth }: UnitOfWork,
+    error: Buffer,
+  ): void {
+    const own = { name, statement, plan, bind, depth, result: { kind: 'failed', error } as const };
+    this.add({ ...NOWHERE, madeAt: Date.now(), ...own });
   }
 
   /** A portal that the session runs on several shards. Throws SqlError 42P03 where the name is taken. */
@@ -72,6 +93,7 @@ export class Portals {
     plan: Plan,
     backend: BackendConnection,
     depth: number,
+    behindFailure: boolean,
   ): void {
     const { shards, bind, hold, writesBefore, result } = NOWHERE;
     const madeAt = name === '' ? 0 : Date.now();
@@ -84,6 +106,7 @@ export class Portals {
       bind,
       madeAt,
       depth,
+      behindFailure,
       hold,
       writesBefore,
       result,
@@ -191,6 +214,7 @@ const NOWHERE = {
   bind: null,
   madeAt: 0,
   depth: 0,
+  behindFailure: false,
   hold: 'no',
   writesBefore: 0,
   result: null,

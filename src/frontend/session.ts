@@ -10,7 +10,7 @@ import type { Shard } from '../keyspace/topology.js';
 import type { Transport, TransportHandler } from '../net/transport.js';
 import type { SettingEffect } from '../planner/plan.js';
 import { readSqlState, writeReadyForQuery } from '../protocol/backend-messages.js';
-import { Frontend, TxStatus } from '../protocol/codes.js';
+import { Backend, Frontend, TxStatus } from '../protocol/codes.js';
 import { Writer } from '../protocol/writer.js';
 import { ShardTargets, ValueSource } from '../executor/shard-targets.js';
 import { Literals } from '../sql/literals.js';
@@ -37,6 +37,7 @@ import { crossShardOf, isolationOf } from './shard-use.js';
 import { applyEffects, nameOnly, restoreSettings } from './setting-effects.js';
 import { SimpleQuery } from './simple-query.js';
 import { startPassThroughCopy } from './pass-through-copy.js';
+import { ToldParameters } from './told-parameters.js';
 import { endTorn, TransactionControl } from './transaction-control.js';
 import { Welcome } from './welcome.js';
 
@@ -56,8 +57,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   readonly logger: Logger;
   /** Messages of our own for the client; sent before anything that passes through. */
   readonly local = new Writer(512);
-  /** ParameterStatus messages that wait for the next ReadyForQuery. */
-  readonly reports = new Writer(64);
+  readonly told = new ToldParameters(() => this.startup!.parameters);
+  readonly hears = this.told.passes.bind(this.told);
   readonly source = new ValueSource();
   readonly targets: ShardTargets;
   readonly literals = new Literals();
@@ -297,15 +298,10 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     this.control.fail();
   }
 
-  /** A ParameterStatus message for the client; it goes before the next ReadyForQuery, as Postgres sends them. */
-  report(buffer: Buffer, start: number, end: number): void {
-    this.reports.bytes(buffer, start, end);
-  }
-
   /** Answers ReadyForQuery by ourselves, when no backend does. */
   writeReady(): void {
     this.listening.deliver();
-    if (this.reports.size > 0) this.local.bytes(this.reports.take());
+    this.told.tell(this.local);
     writeReadyForQuery(this.local, this.work.status);
   }
 
@@ -361,7 +357,8 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     start: number,
     end: number,
   ): void {
-    this.operation?.captured(backend, type, buffer, start, end);
+    if (type === Backend.parameterStatus) this.told.read(buffer, start, end);
+    else this.operation?.captured(backend, type, buffer, start, end);
   }
 
   capturedData(backend: BackendConnection, buffer: Buffer, start: number, end: number): boolean {
@@ -449,6 +446,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
     if (!wasExplicit) {
       work.begin(this.control.beginSql ?? 'BEGIN', null);
       this.settingsAtBegin = this.settings.current;
+      this.told.begin();
     }
     this.extended.endPortals(false);
     this.goOn();
@@ -572,7 +570,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
 
   /** A statement of a Query or pipeline has run already, or others belong to it: servers take that for a block. */
   get hasRun(): boolean {
-    return this.extended.pipeline.hasRun || this.simple.running;
+    return this.extended.pipeline.hasRun || this.simple.isScript;
   }
 
   /** The same where shards know of it. */

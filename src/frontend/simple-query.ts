@@ -90,9 +90,12 @@ export class SimpleQuery {
   get running(): boolean {
     const { script } = this;
     if (script === null) return false;
-    return (
-      script.open.size > 0 || (script.planned.statements.length > 1 && !this.session.work.explicit)
-    );
+    return script.open.size > 0 || (this.isScript && !this.session.work.explicit);
+  }
+
+  /** A Query of several statements runs. */
+  get isScript(): boolean {
+    return this.script !== null && this.script.planned.statements.length > 1;
   }
 
   /** The session's settings when the implicit transaction of the script that runs began. */
@@ -397,14 +400,10 @@ export class SimpleQuery {
     const { session } = this;
     const { work } = session;
     countRoute(session.context.metrics, plan, 0);
-    const wasExplicit = work.explicit;
     const endsTransaction = plan.command.kind === 'commit' || plan.command.kind === 'rollback';
     const onDone = (outcome: Outcome): void => {
       if (this.running) {
         for (const backend of work.participants) script.open.add(backend);
-      }
-      if (endsTransaction && !wasExplicit && plan.command.kind === 'rollback') {
-        restoreSettings(session, script.settingsBefore);
       }
       if (endsTransaction && !work.explicit) script.settingsBefore = session.settings.current;
       script.outcome = outcome;

@@ -112,8 +112,38 @@ export class SqlStatements {
     return { ok: true, tag: 'PREPARE' };
   }
 
-  /** Null: wait, call again. Throws SqlError, also what a server has said of the arguments. */
+  /** Null: wait, call again; a Buffer is the error of a server. Throws SqlError. */
   resolve(command: ExecuteCommand, lend: Lend): Execution | Buffer | null {
+    const unbound = this.unbound(command, lend);
+    if (unbound === null || Buffer.isBuffer(unbound)) return unbound;
+    const { statement, paramTypes } = unbound;
+    assertCount(command, paramTypes.length);
+    const values = this.values(command, paramTypes, lend);
+    if (values === null) return null;
+    const { filled } = statement;
+    if (filled === null) {
+      this.reset();
+      return { statement, plan: shardPlan(statement), paramTypes, values };
+    }
+    const runs = filled.statement;
+    if (runs.inferredTypes === null) {
+      this.learnTypes(runs, shardPlan(statement), lend);
+      return null;
+    }
+    const made = this.session.planning.ids.values(filled.slots, filled.verb);
+    if (made === null) return null;
+    this.reset();
+    const more = made.map((value): Value => ({ bytes: Buffer.from(value), binary: false }));
+    return {
+      statement: runs,
+      plan: shardPlan(statement),
+      paramTypes: runs.inferredTypes,
+      values: [...values, ...more],
+    };
+  }
+
+  /** The same with NULLs in place of the arguments, for its description. */
+  unbound(command: ExecuteCommand, lend: Lend): Execution | Buffer | null {
     const { failure } = this;
     if (failure !== null) {
       this.reset();
@@ -127,33 +157,17 @@ export class SqlStatements {
       return null;
     }
     const paramTypes = stored.inferredTypes;
-    assertCount(command, paramTypes.length);
-    const values = this.values(command, paramTypes, lend);
-    if (values === null) return null;
     const { explain } = command;
     const text = explain === null ? null : Buffer.concat([Buffer.from(explain), stored.text]);
     const statement = text === null ? stored : this.make('', text, paramTypes);
     if (statement === null) return null;
-    const { filled } = statement;
-    if (filled === null) {
-      this.reset();
-      return { statement, plan: shardPlan(statement), paramTypes, values };
-    }
-    const runs = filled.statement;
-    if (runs.inferredTypes === null) {
-      this.learnTypes(runs, shardPlan(statement), lend);
-      return null;
-    }
-    const made = this.session.planning.ids.values(filled.slots);
-    if (made === null) return null;
-    this.reset();
-    const more = made.map((value): Value => ({ bytes: Buffer.from(value), binary: false }));
-    return {
-      statement: runs,
-      plan: shardPlan(statement),
-      paramTypes: runs.inferredTypes,
-      values: [...values, ...more],
-    };
+    const values = paramTypes.map(() => NULL_VALUE);
+    return { statement, plan: shardPlan(statement), paramTypes, values };
+  }
+
+  /** Whether the types of the parameters of an EXECUTE are known. */
+  isKnown({ name }: ExecuteCommand): boolean {
+    return this.statements.named(name).inferredTypes !== null;
   }
 
   /** A shard tells the types of a statement's parameters; an error is what `resolve` gives next. */
@@ -315,12 +329,13 @@ function assertCount({ name, argumentCount }: ExecuteCommand, expected: number):
 function isPlain({ kind, text }: ArgumentConstant, type: number): boolean {
   switch (kind) {
     case 'null':
-    case 'string':
       return true;
+    case 'string':
+      return SOUND.get(type)?.test(text ?? '') === true;
     case 'boolean':
       return type === TypeOid.bool;
     case 'integer':
-      return INTEGERS.has(type) || FRACTIONS.has(type);
+      return FRACTIONS.has(type) || (INTEGERS.has(type) && SOUND.get(type)!.test(text ?? ''));
     case 'decimal':
       return FRACTIONS.has(type) || (type === TypeOid.int8 && /^-?\d+$/.test(text ?? ''));
   }
@@ -328,4 +343,16 @@ function isPlain({ kind, text }: ArgumentConstant, type: number): boolean {
 
 const INTEGERS: ReadonlySet<number> = new Set([TypeOid.int2, TypeOid.int4, TypeOid.int8]);
 const FRACTIONS: ReadonlySet<number> = new Set([TypeOid.numeric, TypeOid.float4, TypeOid.float8]);
+const ANY_TEXT = /^/;
+/** Strings that are values of a type whatever the settings are; of others a server says whether they are. */
+const SOUND: ReadonlyMap<number, RegExp> = new Map([
+  [TypeOid.text, ANY_TEXT],
+  [TypeOid.varchar, ANY_TEXT],
+  [TypeOid.int2, /^-?\d{1,4}$/],
+  [TypeOid.int4, /^-?\d{1,9}$/],
+  [TypeOid.int8, /^-?\d{1,18}$/],
+  [TypeOid.numeric, /^-?\d{1,99}(\.\d{1,99})?$/],
+  [TypeOid.uuid, /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i],
+]);
 const NO_TYPES: readonly number[] = [];
+const NULL_VALUE: Value = { bytes: null, binary: false };

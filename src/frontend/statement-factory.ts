@@ -175,6 +175,7 @@ export class StatementFactory {
     statement.filled = {
       statement: { ...statement, text, planned, literals, prepared, inferredTypes: null },
       slots,
+      verb: plan.verb,
     };
     return true;
   }

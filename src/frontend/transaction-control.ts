@@ -4,6 +4,7 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { LocalCommand, Plan } from '../planner/plan.js';
 import { TxStatus } from '../protocol/codes.js';
 import type { UnitOfWork } from '../transaction/unit-of-work.js';
+import type { Portal } from './client-statement.js';
 import { endsFailedTransaction } from './local-commands.js';
 import type { Session } from './session.js';
 
@@ -73,6 +74,17 @@ export class TransactionControl {
     if (!this.work.failed || plan.kind === 'empty') return;
     if (plan.kind === 'local' && endsFailedTransaction(plan.command)) return;
     this.refuseFailed();
+  }
+
+  /**
+   * The same for an Execute. A failure ends the portals of its transaction, or savepoint, also those of commands that
+   * could end it. True: the backend of the portal does not know of the failure, so the session ends the transaction.
+   */
+  refuseExecute({ plan, behindFailure, depth }: Portal): boolean {
+    this.refuseWhereFailed(plan);
+    if (plan.kind !== 'local') return false;
+    if (!behindFailure && depth >= this.work.savepointDepth) this.refuseFailed();
+    return this.backendFor(plan.command) === null;
   }
 
   /** The same for a Bind: an empty statement may be parsed then, but not bound. */

@@ -61,7 +61,7 @@ export function planDiscard(statement: DiscardStmt): Plan {
   }
 }
 
-/** LOCK TABLE: on every copy and part of the tables. */
+/** LOCK TABLE: on every copy and part of the tables; as a run of its own, which sees to it that there is a block. */
 export function planLock(statement: LockStmt, context: StatementContext): Plan {
   return planTables('lock', statement.relations, context, (keyspace) =>
     broadcastPlan('lock', keyspace, { ddl: false, transactional: true }),
@@ -116,7 +116,7 @@ function planTables(
   }
   if (first === null) refuse(`${verb} without a table is not supported`, 'Name a table.');
   if (several) return broadcast(null);
-  if (first.keyspace.sharded) return broadcast(first.keyspace);
+  if (first.keyspace.sharded || verb === 'lock') return broadcast(first.keyspace);
   const route: Route = {
     shards: { kind: 'shard', shard: first.keyspace.shards[0]! },
     many: { kind: 'refuse', refusal: refusal(`${verb} runs on one shard`, 'Name one table.') },

@@ -1,12 +1,9 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { CAPTURE, DROP } from '../backend/postgres/expected-replies.js';
-import { Backend } from '../protocol/codes.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { QuietOperation } from './operation.js';
 import { unknownOutcome } from './unknown-outcome.js';
-
-type Report = (buffer: Buffer, start: number, end: number) => void;
 
 /**
  * Ends what several backends ran without Sync: Sync commits each one's implicit transaction (inside an explicit one it
@@ -16,9 +13,6 @@ type Report = (buffer: Buffer, start: number, end: number) => void;
 export class EndBatch extends QuietOperation {
   private readonly open: Set<BackendConnection>;
   private readonly onDone: (error: Buffer | null) => void;
-  /** Whose changed parameters are told. */
-  private readonly reporter: BackendConnection | null;
-  private readonly onReport: Report | null;
   private readonly writer: BackendConnection | null;
   private error: Buffer | null = null;
 
@@ -26,65 +20,42 @@ export class EndBatch extends QuietOperation {
     backends: readonly BackendConnection[],
     writer: BackendConnection | null,
     onDone: (error: Buffer | null) => void,
-    onReport: Report | null,
-    reporter: BackendConnection | null = backends[0] ?? null,
   ) {
     super();
     this.writer = writer;
     this.open = new Set(backends);
-    this.reporter = reporter;
     this.onDone = onDone;
-    this.onReport = onReport;
   }
 
   /**
    * The caller makes the result its session's operation before anything can answer.
    * @param writer the only one whose transaction has something to commit; null: none has, or this commits nothing
-   * @param onReport gets the parameter changes, which servers report at the end
    */
   static sync(
     backends: readonly BackendConnection[],
     writer: BackendConnection | null,
     onDone: (error: Buffer | null) => void,
-    onReport: Report | null,
   ): EndBatch {
     for (const backend of backends) {
       backend.sync(CAPTURE);
       backend.flush();
     }
-    return new EndBatch(backends, writer, onDone, onReport);
+    return new EndBatch(backends, writer, onDone);
   }
 
-  /**
-   * `undo`: what did not fail must not be committed either.
-   * @param onReport gets the parameters that the failure of a backend has taken back
-   */
+  /** `undo`: what did not fail must not be committed either. */
   static rollBack(
     backends: readonly BackendConnection[],
     undo: boolean,
     onDone: () => void,
-    onReport: Report,
   ): EndBatch {
-    const reporter = backends.find(({ skipsToSync }) => skipsToSync) ?? null;
     for (const backend of backends) {
       // A backend that failed skips everything up to Sync, a query too; one that did not ends by ROLLBACK.
       if (undo && !backend.skipsToSync) backend.query('ROLLBACK', DROP);
-      else backend.sync(backend === reporter ? CAPTURE : DROP);
+      else backend.sync(CAPTURE);
       backend.flush();
     }
-    return new EndBatch(backends, null, onDone, onReport, reporter);
-  }
-
-  override captured(
-    backend: BackendConnection,
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    if (type === Backend.parameterStatus && backend === this.reporter) {
-      this.onReport?.(buffer, start, end);
-    }
+    return new EndBatch(backends, null, onDone);
   }
 
   override failed(backend: BackendConnection, buffer: Buffer, start: number, end: number): void {

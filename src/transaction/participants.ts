@@ -15,8 +15,8 @@ export interface CommitHost extends BackendSink {
   /** Participants that only read may fail to commit, and must not be the last to be asked. */
   readonly readersDecide: boolean;
   readonly local: { bytes(source: Uint8Array, start: number, end: number): unknown };
-  /** A ParameterStatus message for the client, in front of the next ReadyForQuery. */
-  report(buffer: Buffer, start: number, end: number): void;
+  /** Takes a ParameterStatus message, of which the client hears in front of the next ReadyForQuery. */
+  readonly told: { read(buffer: Buffer, start: number, end: number): void };
   dropParticipant(backend: BackendConnection): void;
 }
 
@@ -127,7 +127,7 @@ export class Participants implements BackendSink {
       type === Backend.noticeResponse ||
       (type === Backend.parameterStatus && backend === this.first);
     if (forClient && this.host.work.participants.includes(backend)) {
-      if (type === Backend.parameterStatus) this.host.report(buffer, start, end);
+      if (type === Backend.parameterStatus) this.host.told.read(buffer, start, end);
       else this.host.local.bytes(buffer, start, end);
     }
   }

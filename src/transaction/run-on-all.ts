@@ -44,9 +44,7 @@ export class RunOnAll extends QuietOperation {
   ): void {
     if (backend !== this.first) return;
     if (type === Backend.commandComplete) this.tag = readTag(buffer, start, end);
-    if (type === Backend.noticeResponse || type === Backend.parameterStatus) {
-      this.onNotice(buffer, start, end);
-    }
+    if (type === Backend.noticeResponse) this.onNotice(buffer, start, end);
   }
 
   override failed(_backend: BackendConnection, buffer: Buffer, start: number, end: number): void {

@@ -7,22 +7,17 @@ import { TxStatus, type TxStatusByte } from '../protocol/codes.js';
 /** Replayed on a backend that joins later; savepoints by name, so that ROLLBACK TO can cut the list. */
 interface PreambleEntry {
   readonly sql: string;
-  readonly savepoint: { readonly name: string; readonly settings: Settings } | null;
+  readonly savepoint: ({ readonly name: string } & SavepointState) | null;
   /** The setting that it changes; null: it is a savepoint, or must stand as it is. */
   readonly effect: SettingEffect | null;
-  /**
-   * What the client had been told of parameters (ParameterStatus) before this told it otherwise, where no participant
-   * was there that would take it back by itself.
-   */
-  readonly toldBefore: Settings;
 }
 
 /** What ROLLBACK TO brings back. */
 export interface SavepointState {
   /** The session's settings when the savepoint was made. */
   readonly settings: Settings;
-  /** ParameterStatus values that were changed behind it without a participant. */
-  readonly toldBefore: Settings;
+  /** What the client knew of parameters then. */
+  readonly told: Settings;
 }
 
 type Settings = ReadonlyMap<string, string>;
@@ -192,32 +187,20 @@ export class UnitOfWork {
    */
   remember(sql: string, effect: SettingEffect | null = null): void {
     const { preamble } = this;
-    let told = NOTHING;
     for (let at = preamble.length - 1; at >= 0 && effect !== null; at--) {
       const entry = preamble[at]!;
       if (entry.savepoint !== null || entry.effect === null) break;
       if (entry.effect.name !== effect.name || entry.effect.local !== effect.local) continue;
-      told = entry.toldBefore;
       preamble.splice(at, 1);
       break;
     }
-    preamble.push({ sql, savepoint: null, effect, toldBefore: told });
+    preamble.push({ sql, savepoint: null, effect });
   }
 
   /** SET TRANSACTION and its like. */
   rememberCharacteristic(sql: string): void {
     if (this.savepointDepth === 0) this.characteristics.push(sql);
     this.remember(sql);
-  }
-
-  /** What the client had been told before the last change that is remembered, which no participant made. */
-  noteTold(before: Settings): void {
-    const last = this.preamble.at(-1);
-    if (last === undefined || before.size === 0) return;
-    this.preamble[this.preamble.length - 1] = {
-      ...last,
-      toldBefore: merged(last.toldBefore, before),
-    };
   }
 
   /** Whether this transaction may have changed settings. */
@@ -235,15 +218,9 @@ export class UnitOfWork {
     return localEffects.findLast((effect) => changes(effect, name)) ?? null;
   }
 
-  /** ParameterStatus values from before the transaction that were changed in it without a participant. */
-  get toldBefore(): Settings {
-    return toldBefore(this.preamble);
-  }
-
-  /** `settings`: the session's at this point, for a ROLLBACK TO it. */
-  rememberSavepoint(sql: string, name: string, settings: Settings): void {
-    const savepoint = { name, settings };
-    this.preamble.push({ sql, savepoint, effect: null, toldBefore: NOTHING });
+  /** `state`: the session's at this point, for a ROLLBACK TO it. */
+  rememberSavepoint(sql: string, name: string, state: SavepointState): void {
+    this.preamble.push({ sql, savepoint: { name, ...state }, effect: null });
   }
 
   hasSavepoint(name: string): boolean {
@@ -261,9 +238,8 @@ export class UnitOfWork {
   rollBackTo(name: string): SavepointState | null {
     const at = this.lastSavepoint(name);
     if (at < 0) return null;
-    const undone = this.preamble.splice(at + 1);
-    const { settings } = this.preamble[at]!.savepoint!;
-    return { settings, toldBefore: toldBefore(undone) };
+    this.preamble.splice(at + 1);
+    return this.preamble[at]!.savepoint;
   }
 
   /** RELEASE: the savepoint and later ones are forgotten, settings behind them stay. */
@@ -281,17 +257,4 @@ export class UnitOfWork {
 /** RESET ALL leaves the role alone (PostgreSQL 18, guc_tables.c, GUC_NO_RESET_ALL). */
 function changes(effect: SettingEffect, name: string): boolean {
   return effect.name === name || (effect.name === '*' && name !== 'role');
-}
-
-const NOTHING: Settings = new Map();
-
-/** The values of `first`, and of `second` what it has besides. */
-function merged(first: Settings, second: Settings): Settings {
-  return new Map([...second, ...first]);
-}
-
-function toldBefore(entries: readonly PreambleEntry[]): Settings {
-  let told = NOTHING;
-  for (const entry of entries) if (entry.toldBefore.size > 0) told = merged(told, entry.toldBefore);
-  return told;
 }

@@ -27,6 +27,8 @@ export interface BackendSink {
   ): void;
   /** A NotificationResponse, which may come at any time; absent: nobody listens here. */
   notified?(backend: BackendConnection, buffer: Buffer, start: number, end: number): void;
+  /** Whether a ParameterStatus whose action is PASS is to pass; absent: always. */
+  hears?(name: string, value: string): boolean;
   /** The backend waits for copy data. */
   copyInStarted(backend: BackendConnection): void;
   /** Nothing is expected any more, though no ReadyForQuery came: `notifyWhenSettled` asked for this. */

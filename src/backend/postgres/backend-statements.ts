@@ -117,6 +117,7 @@ export class BackendStatements {
     describe: boolean,
     rowsMax = 0,
     bindAction: ReplyAction = DROP,
+    action: ReplyAction = CAPTURE,
   ): void {
     const { backend } = this;
     this.parseUnnamed(text, DROP);
@@ -126,7 +127,7 @@ export class BackendStatements {
       backend.expect(Expect.describe, CAPTURE);
     }
     backend.out.begin(Frontend.execute).byte(0).int32(rowsMax).end();
-    backend.expect(Expect.execute, CAPTURE);
+    backend.expect(Expect.execute, action);
   }
 
   /** The next Parse has been accepted. */

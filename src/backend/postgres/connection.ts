@@ -514,7 +514,10 @@ export class BackendConnection implements TransportHandler {
         break;
       case Backend.parameterStatus: {
         const status = readParameterStatus(buffer, start, end);
-        if (status !== null) this.parameters.set(status.name, status.value);
+        if (status === null) break;
+        const { name, value } = status;
+        this.parameters.set(name, value);
+        if (action === PASS && this.sink.hears?.(name, value) === false) return DROP;
         break;
       }
       case Backend.noticeResponse: {

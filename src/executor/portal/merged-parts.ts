@@ -5,7 +5,7 @@ import { memoryError } from '../gather-errors.js';
 import { changedShapeError } from '../merge-description.js';
 import { MergeOutput } from '../merge-output.js';
 import { rowsOf } from './parts-in-turn.js';
-import { isNotice, PartsOperation } from './parts-operation.js';
+import { PartsOperation } from './parts-operation.js';
 import type { MergeSource, PortalMerge } from './portal-merge.js';
 import type { PortalPart } from './portal-part.js';
 import type { RowsRequest } from './rows-request.js';
@@ -75,7 +75,7 @@ export class MergedParts extends PartsOperation {
     start: number,
     end: number,
   ): void {
-    if (isNotice(type)) this.output?.addMessage(buffer, start, end);
+    if (type === Backend.noticeResponse) this.output?.addMessage(buffer, start, end);
     if (type !== Backend.portalSuspended && type !== Backend.commandComplete) return;
     const source = this.sourceOf(part);
     const rows =

@@ -1,6 +1,6 @@
 import { readTag } from '../../protocol/backend-messages.js';
 import { Backend } from '../../protocol/codes.js';
-import { isNotice, PartsOperation } from './parts-operation.js';
+import { PartsOperation } from './parts-operation.js';
 import { rowsOf } from './parts-in-turn.js';
 import type { PortalPart } from './portal-part.js';
 import type { RowsRequest } from './rows-request.js';
@@ -35,7 +35,7 @@ export class PartsAtOnce extends PartsOperation {
     start: number,
     end: number,
   ): void {
-    if (isNotice(type)) this.onRows(part, buffer, start, end);
+    if (type === Backend.noticeResponse) this.onRows(part, buffer, start, end);
     else if (type === Backend.portalSuspended) this.onPiece(part, this.request.rowsMax);
     else if (type === Backend.commandComplete) {
       part.ended = true;

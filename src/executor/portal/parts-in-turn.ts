@@ -2,7 +2,7 @@ import type { BackendError } from '../../backend/backend-error.js';
 import type { BackendConnection } from '../../backend/postgres/connection.js';
 import { readTag } from '../../protocol/backend-messages.js';
 import { Backend } from '../../protocol/codes.js';
-import { isNotice, PartsOperation } from './parts-operation.js';
+import { PartsOperation } from './parts-operation.js';
 import type { PortalPart } from './portal-part.js';
 import type { RowsRequest } from './rows-request.js';
 
@@ -52,7 +52,7 @@ export class PartsInTurn extends PartsOperation {
     start: number,
     end: number,
   ): void {
-    if (isNotice(type)) this.onRows(part, buffer, start, end);
+    if (type === Backend.noticeResponse) this.onRows(part, buffer, start, end);
     else if (type === Backend.portalSuspended) this.onPiece(part, this.asked, false);
     else if (type === Backend.commandComplete) {
       const rows = rowsOf(readTag(buffer, start, end));

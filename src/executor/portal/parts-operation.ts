@@ -1,6 +1,5 @@
 import { BackendError } from '../../backend/backend-error.js';
 import type { BackendConnection } from '../../backend/postgres/connection.js';
-import { Backend } from '../../protocol/codes.js';
 import { errorBytes } from '../../protocol/error-bytes.js';
 import type { Operation } from '../../transaction/operation.js';
 import { RepeatedCancel } from '../repeated-cancel.js';
@@ -137,9 +136,4 @@ export abstract class PartsOperation implements Operation {
   private partOf(backend: BackendConnection): PortalPart | null {
     return this.parts.find((part) => part.backend === backend) ?? null;
   }
-}
-
-/** A message that a shard may send at any time, and that the client gets. */
-export function isNotice(type: number): boolean {
-  return type === Backend.noticeResponse || type === Backend.parameterStatus;
 }

@@ -77,9 +77,11 @@ export class ScriptedHost extends RecordingSink implements CommitHost {
     for (const { backend } of writers) this.work.writers.add(backend);
   }
 
-  report(buffer: Buffer, start: number, end: number): void {
-    this.local.bytes(buffer, start, end);
-  }
+  readonly told = {
+    read: (buffer: Buffer, start: number, end: number): void => {
+      this.local.bytes(buffer, start, end);
+    },
+  };
 
   dropParticipant(backend: BackendConnection): void {
     this.work.drop(backend);

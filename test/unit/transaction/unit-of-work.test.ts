@@ -33,7 +33,7 @@ describe('status', () => {
     const backend = new ScriptedTransport(8).backend(new RecordingSink());
     work.participants.push(backend);
     work.writers.add(backend);
-    work.rememberSavepoint('SAVEPOINT a', 'a', settings());
+    work.rememberSavepoint('SAVEPOINT a', 'a', { settings: settings(), told: settings() });
     work.end();
     expect(work.isolation).toBeNull();
     expect(work.writers.size).toBe(0);
@@ -60,7 +60,7 @@ describe('what a shard that joins later must run', () => {
   test('BEGIN as it was written, then everything remembered, in order', () => {
     const work = begun();
     work.remember("SET LOCAL lock_timeout = '1s'");
-    work.rememberSavepoint('SAVEPOINT a', 'a', settings());
+    work.rememberSavepoint('SAVEPOINT a', 'a', { settings: settings(), told: settings() });
     work.remember('SET CONSTRAINTS ALL DEFERRED');
     expect(work.joinSql()).toBe(
       "BEGIN ISOLATION LEVEL SERIALIZABLE;SET LOCAL lock_timeout = '1s';SAVEPOINT a;SET CONSTRAINTS ALL DEFERRED",
@@ -70,9 +70,15 @@ describe('what a shard that joins later must run', () => {
   test('ROLLBACK TO voids what came behind the savepoint, which stays', () => {
     const work = begun();
     work.remember('one');
-    work.rememberSavepoint('SAVEPOINT a', 'a', settings(['x', '1']));
+    work.rememberSavepoint('SAVEPOINT a', 'a', {
+      settings: settings(['x', '1']),
+      told: settings(),
+    });
     work.remember('two');
-    work.rememberSavepoint('SAVEPOINT b', 'b', settings(['x', '2']));
+    work.rememberSavepoint('SAVEPOINT b', 'b', {
+      settings: settings(['x', '2']),
+      told: settings(),
+    });
     work.remember('three');
     expect(work.rollBackTo('a')?.settings).toEqual(settings(['x', '1']));
     expect(work.joinSql()).toBe('BEGIN ISOLATION LEVEL SERIALIZABLE;one;SAVEPOINT a');
@@ -83,11 +89,11 @@ describe('what a shard that joins later must run', () => {
 
   test('RELEASE forgets the savepoint and later ones, not what was set behind them', () => {
     const work = begun();
-    work.rememberSavepoint('SAVEPOINT a', 'a', settings());
+    work.rememberSavepoint('SAVEPOINT a', 'a', { settings: settings(), told: settings() });
     work.remember('one');
-    work.rememberSavepoint('SAVEPOINT b', 'b', settings());
+    work.rememberSavepoint('SAVEPOINT b', 'b', { settings: settings(), told: settings() });
     work.remember('two');
-    work.rememberSavepoint('SAVEPOINT c', 'c', settings());
+    work.rememberSavepoint('SAVEPOINT c', 'c', { settings: settings(), told: settings() });
     work.release('b');
     expect(work.joinSql()).toBe('BEGIN ISOLATION LEVEL SERIALIZABLE;SAVEPOINT a;one;two');
     expect([work.hasSavepoint('a'), work.hasSavepoint('b'), work.hasSavepoint('c')]).toEqual([
@@ -99,8 +105,14 @@ describe('what a shard that joins later must run', () => {
 
   test('of two savepoints of one name the later one counts, until it is released', () => {
     const work = begun();
-    work.rememberSavepoint('SAVEPOINT a', 'a', settings(['x', '1']));
-    work.rememberSavepoint('SAVEPOINT a', 'a', settings(['x', '2']));
+    work.rememberSavepoint('SAVEPOINT a', 'a', {
+      settings: settings(['x', '1']),
+      told: settings(),
+    });
+    work.rememberSavepoint('SAVEPOINT a', 'a', {
+      settings: settings(['x', '2']),
+      told: settings(),
+    });
     expect(work.rollBackTo('a')?.settings).toEqual(settings(['x', '2']));
     work.release('a');
     expect(work.rollBackTo('a')?.settings).toEqual(settings(['x', '1']));
