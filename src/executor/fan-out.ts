@@ -1,6 +1,6 @@
 import type { BackendError } from '../backend/backend-error.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
-import { readTag } from '../protocol/backend-messages.js';
+import { cutCopyInResponse, readTag } from '../protocol/backend-messages.js';
 import { Backend } from '../protocol/codes.js';
 import type { CountSums } from './count-sums.js';
 import type { CopyConcat } from './copy/copy-concat.js';
@@ -42,6 +42,8 @@ export interface FanOutOptions {
   readonly describesLate: boolean;
   /** Requests end in Sync (true), so that a branch ends at its ReadyForQuery, or in Flush. */
   readonly endsWithSync: boolean;
+  /** The client's copy data has so many columns, where shards are sent more; else as many as they say. */
+  readonly dataColumns?: number | undefined;
   /** A shard has done its part. */
   readonly onBranch?: ((backend: BackendConnection) => void) | undefined;
   readonly onDone: (outcome: Outcome, succeeded: readonly BackendConnection[]) => void;
@@ -350,7 +352,12 @@ export class FanOut implements Operation {
   }
 
   private describe(branch: Branch, buffer: Buffer, start: number, end: number): void {
-    const { merge, describesLate } = this.options;
+    const { merge, describesLate, dataColumns } = this.options;
+    if (dataColumns !== undefined && buffer[start] === Backend.copyInResponse) {
+      const message = cutCopyInResponse(buffer, start, dataColumns);
+      this.host.passToClient(null, message, 0, message.length);
+      return;
+    }
     if (describesLate && buffer[start] === Backend.rowDescription) {
       const message = Buffer.from(buffer.subarray(start, end));
       this.description = merge.kind === 'ordered' ? merge.rows.description(message) : message;

@@ -211,6 +211,7 @@ export function startFanOut(
       describesLate: plan.writes && options.host === session,
       endsWithSync: options.endsWithSync,
       told: options.told,
+      dataColumns: dataColumnsOf(plan),
       onBranch: options.onBranch,
       onDone: (outcome, succeeded) => {
         if (outcome.ok && addsTags(plan)) {
@@ -239,6 +240,11 @@ function filledText({ plan, text, from, to, literals }: RunRequest): Buffer | nu
   const place = offsetOf(at, literals);
   const names = columns.map(({ name }) => `, ${quoteIdentifier(name)}`).join('');
   return Buffer.concat([text.subarray(from, place), Buffer.from(names), text.subarray(place, to)]);
+}
+
+function dataColumnsOf(plan: ShardPlan): number | undefined {
+  if (plan.kind !== 'copyFrom' || plan.fill === undefined) return undefined;
+  return plan.columnCount - plan.fill.columns.length;
 }
 
 /** An UPDATE, DELETE or INSERT ... SELECT that every shard runs over its own rows. */

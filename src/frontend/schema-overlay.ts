@@ -1,6 +1,7 @@
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { loadCatalog, type CatalogRow } from '../backend/catalog-loader.js';
 import { SqlError } from '../errors/sql-error.js';
+import type { Catalog } from '../keyspace/catalog.js';
 import type { Planner } from '../planner/planner.js';
 import { askBackend } from './ask-backend.js';
 import type { Session } from './session.js';
@@ -87,8 +88,19 @@ export class SchemaOverlay {
     answers.forEach((rows, index) => {
       questions[index]!.resolve(rows);
     });
-    this.own = planner.seeing(await loading);
+    const lookups = keptUp(planner.catalog.lookups);
+    const catalog = await loading;
+    this.own = planner.seeing(lookups === undefined ? catalog : { ...catalog, lookups });
   }
+}
+
+/**
+ * Lookups go on being kept up where their tables tell what changes. But they are not asked: the transaction may have
+ * made a table anew, and rows of that have no entries.
+ */
+function keptUp(lookups: Catalog['lookups']): Catalog['lookups'] {
+  if (lookups === undefined) return undefined;
+  return new Map([...lookups].map(([key, lookup]) => [key, { ...lookup, ready: false }]));
 }
 
 interface Question {

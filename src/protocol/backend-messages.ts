@@ -102,6 +102,15 @@ export function readParameterStatus(
   };
 }
 
+/** A CopyInResponse of the first columns of another one. Source: PostgreSQL 18, "Message Formats" (54.7). */
+export function cutCopyInResponse(message: Buffer, start: number, columns: number): Buffer {
+  // Type, length, overall format, number of columns; then the format of each.
+  const cut = Buffer.from(message.subarray(start, start + 8 + 2 * columns));
+  cut.writeInt32BE(cut.length - 1, 1);
+  cut.writeInt16BE(columns, 6);
+  return cut;
+}
+
 /** The tag of a CommandComplete, as in `UPDATE 3`. */
 export function readTag(buffer: Buffer, start: number, end: number): string {
   return buffer.toString('utf8', start + 5, Math.max(start + 5, end - 1));

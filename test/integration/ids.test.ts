@@ -9,6 +9,7 @@ import { Comparison } from '../support/oracle.js';
 import { clusterConfig } from '../support/proxy-config.js';
 import { startProxy } from '../support/proxy.js';
 import { connectPg, misplacedRows, openScene, type Scene } from '../support/scene.js';
+import { WireClient } from '../support/wire-client.js';
 
 const tables = {
   main: { order_id_seq: { type: 'sequence' } },
@@ -435,6 +436,24 @@ describe('COPY that leaves the values out', () => {
     await oracle.end();
     expect(await misplacedRows(scene.databases, 'lists', 'id', 'hashint4extended')).toEqual([]);
   });
+
+  test.each(['COPY people (name) FROM STDIN', 'COPY badges (label, n) FROM STDIN CSV'])(
+    'the client is asked for the columns that it gives: %s',
+    async (sql) => {
+      const ports = [scene.proxy.port, scene.oraclePort];
+      const asked = ports.map(async (port) => {
+        const one = await WireClient.login({ port, database: scene.databases.name });
+        one.query(sql);
+        const { type, body } = await one.next();
+        one.copyDone();
+        await one.until('Z');
+        one.terminate();
+        return `${type} ${body.toString('hex')}`;
+      });
+      const [ours, theirs] = await Promise.all(asked);
+      expect(ours).toBe(theirs);
+    },
+  );
 
   test('of configured ids, and in a transaction', async () => {
     const client = await connectPg(scene.proxy.url);

@@ -175,6 +175,45 @@ describe('writes keep the lookup up', () => {
     expect(await strays('email')).toEqual([]);
   });
 
+  test.each([
+    'CREATE TABLE of_now (a int)',
+    'ALTER TABLE visits ADD COLUMN more int',
+    'TRUNCATE seats RESTART IDENTITY',
+  ])('is kept up in a transaction behind %s', async (change) => {
+    for (const sql of [
+      'BEGIN',
+      change,
+      `INSERT INTO people VALUES (300, 'ddl@x.org', 'x', 1), (301, 'ddl2@x.org', 'x', 1)`,
+      `SELECT id FROM people WHERE email = 'ddl@x.org'`,
+      `UPDATE people SET email = 'ddl3@x.org' WHERE email = 'ddl2@x.org' RETURNING id`,
+      'SAVEPOINT s',
+      `INSERT INTO people VALUES (302, 'ddl@x.org', 'x', 1)`,
+      'ROLLBACK TO s',
+      `DELETE FROM people WHERE email = 'ddl@x.org' RETURNING id`,
+      `SELECT id FROM people WHERE email IN ('ddl@x.org', 'ddl3@x.org')`,
+    ]) {
+      await scene.comparison.expectSame(sql);
+    }
+    await scene.comparison.expectSame('ROLLBACK');
+    expect(await strays('email')).toEqual([]);
+  });
+
+  test('a table that a transaction has made anew is not looked for by entries of the old one', async () => {
+    for (const sql of [
+      'BEGIN',
+      'DROP TABLE people',
+      'CREATE TABLE people (id int PRIMARY KEY, email varchar(40) UNIQUE, tag text, n int)',
+      `INSERT INTO people VALUES (500, 'anew@x.org', 'x', 1)`,
+      `SELECT * FROM people WHERE email = 'anew@x.org'`,
+      `SELECT * FROM people WHERE email = 'p2@x.org'`,
+      'ROLLBACK',
+      `SELECT * FROM people WHERE email = 'p2@x.org'`,
+    ]) {
+      await scene.comparison.expectSame(sql);
+    }
+    expect(await strays('email')).toEqual([]);
+  });
+
   test('an UPDATE of other columns needs no second shard', async () => {
     await scene.comparison.expectSame('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await scene.comparison.expectSame('UPDATE people SET n = n + 5 WHERE id = 3 RETURNING *');

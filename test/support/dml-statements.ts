@@ -40,7 +40,7 @@ export const dmlSchema: readonly string[] = [
 ];
 
 /** Writes values as literals, or as parameters where the statement has some. */
-class Values {
+export class Values {
   readonly params: unknown[] = [];
   readonly extended: boolean;
 

@@ -4,7 +4,6 @@ import { WireClient, type WireOptions } from './wire-client.js';
 import {
   errorFields,
   NO_NAMES,
-  summary,
   summaryWith,
   type OidNames,
   type WireMessage,
@@ -138,7 +137,8 @@ export function summaries(
   const lines: string[] = [];
   let rows: string[] = [];
   for (const message of messages) {
-    const line = options.codesOnly === true ? shortSummary(message) : summaryWith(names, message);
+    const isShort = options.codesOnly === true && /[EN]/.test(message.type);
+    const line = isShort ? shortSummary(message) : summaryWith(names, message);
     if (message.type === 'D' && options.unordered === true) {
       rows.push(line);
       continue;
@@ -149,12 +149,12 @@ export function summaries(
   return [...lines, ...rows.sort()];
 }
 
-function withoutTables(line: string): string {
-  return line.replace(/"tableOid":\w+,"columnNumber":\d+,/g, '');
+/** A line of a description without the tables that its columns are of. */
+export function withoutTables(line: string): string {
+  return line.replace(/"tableOid":[^,]+,"columnNumber":\d+,/g, '');
 }
 
 function shortSummary(message: WireMessage): string {
-  if (message.type !== 'E' && message.type !== 'N') return summary(message);
   const { S, C } = errorFields(message);
   return `${message.type} ${S ?? ''} ${C ?? ''}`;
 }

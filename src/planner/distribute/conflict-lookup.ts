@@ -47,7 +47,7 @@ export function conflictLookup(
   }
   return refuse(
     `ON CONFLICT that may be about "${table.name}.${first.column}", which is unique over all shards, is not supported`,
-    `Name the column alone, or the shard key: ON CONFLICT (${keyList(table)}); a lookup that is being built must be complete.`,
+    `Name the column alone, or the shard key: ON CONFLICT (${keyList(table)}); a lookup that is being built must be complete, and a transaction that has changed the schema over.`,
   );
 }
 

@@ -11,13 +11,8 @@ import {
   type ParameterKind,
   type Sentence,
 } from './random-statements.js';
-import { pause, send, settles, type Step } from './story.js';
-
-/** What a client of a random session does next, in words, for who must read a story that fails. */
-export interface Deed {
-  readonly words: string;
-  readonly step: Step;
-}
+import type { Deed } from './hunt.js';
+import { pause, send, settles } from './story.js';
 
 const STATEMENTS = ['', '', 's0', 's1'];
 const PORTALS = ['', '', 'p0', 'p1'];
