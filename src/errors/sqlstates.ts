@@ -74,6 +74,10 @@ export const sqlstates = {
     code: '22P06',
     when: 'A backslash escape that PostgreSQL holds for unsafe',
   },
+  string_data_right_truncation: {
+    code: '22001',
+    when: 'A shard key value that is longer than its column',
+  },
   numeric_value_out_of_range: {
     code: '22003',
     when: 'A shard key value beyond the range of its type',

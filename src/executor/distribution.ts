@@ -184,7 +184,7 @@ function finder(
     case 'key': {
       const { keyspace, table } = destination;
       assert(unmapped === null, 'a key whose type cannot be mapped');
-      const key = new ShardKey(keyspace, storedKey(table, columns));
+      const key = new ShardKey(keyspace, storedKey(table, columns), false);
       const isText = new Map(columns.map((column) => [column.field, column.isText]));
       const places = new Map(shards.map((shard, place) => [shard, place]));
       return (row, at) => {

@@ -60,7 +60,7 @@ export class MovedRows {
     this.spec = spec;
     this.size = size;
     this.directory = spec.key.new.directory ?? null;
-    this.key = new ShardKey(spec.keyspace, spec.key.new);
+    this.key = new ShardKey(spec.keyspace, spec.key.new, false);
   }
 
   /** Takes a DataRow message. Throws SqlError: 0A000 where it is placed at once and has no shard, 53200. */

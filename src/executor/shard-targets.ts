@@ -1,4 +1,4 @@
-import { sqlError } from '../errors/sql-error.js';
+import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { KeyspaceIdCell, type KeyspaceId } from '../keyspace/keyspace-id.js';
 import { eachShardOf } from '../keyspace/shard-spans.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
@@ -151,15 +151,15 @@ export class ShardTargets {
   private shardOf(keyspace: Keyspace, term: ColumnTerm, source: ValueSource): Shard | null {
     const outcome = this.mapTo(term, source, this.id);
     if (outcome === MAPPED) return keyspace.shardOf(this.id.hi, this.id.lo);
-    if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term.column);
-    if (outcome === UNREADABLE || outcome === ASK) throw storeError(outcome, term.column);
+    if (term.stored === true && outcome !== INVALID) throw storeError(outcome, term);
+    if (outcome === UNREADABLE || outcome === ASK) throw storeError(outcome, term);
     return null;
   }
 
   private mapStored(term: ColumnTerm, source: ValueSource, out: KeyspaceIdCell): void {
     const outcome = this.mapTo(term, source, out);
     if (outcome === INVALID) throw invalidKeyError(term, source);
-    if (outcome !== MAPPED) throw storeError(outcome, term.column);
+    if (outcome !== MAPPED) throw storeError(outcome, term);
   }
 
   /** False: a value is not of its type. */
@@ -210,7 +210,7 @@ export class ShardTargets {
   /** False: the value is not of its type. Throws SqlError where it cannot be read, or not be stored. */
   private visitIds(term: ColumnTerm, source: ValueSource, visit: () => void): boolean {
     const outcome = this.eachId(term, source, visit);
-    if (outcome !== MAPPED && outcome !== INVALID) throw storeError(outcome, term.column);
+    if (outcome !== MAPPED && outcome !== INVALID) throw storeError(outcome, term);
     return outcome === MAPPED;
   }
 
@@ -299,12 +299,21 @@ export const NULL_VALUE = -1;
 const LEAVES_OPEN: ReadonlySet<MapOutcome | -1> = new Set([INVALID, UNREADABLE, ASK]);
 
 /** Why a valid value cannot be stored as a shard key; `outcome` -1 is NULL. */
-export function storeError(outcome: MapOutcome | -1, column: string): Error {
+export function storeError(
+  outcome: MapOutcome | -1,
+  { column, mapper }: Pick<ColumnTerm, 'column' | 'mapper'>,
+): SqlError {
   if (outcome === NULL_VALUE) {
     return sqlError('feature_not_supported', `null value in shard key "${column}"`, {
       detail: 'A row without a shard key belongs to no shard.',
       hint: 'Give every row a shard key; declare the column NOT NULL.',
     });
+  }
+  if (outcome === NO_MATCH && mapper.limitedType !== undefined) {
+    return sqlError(
+      'string_data_right_truncation',
+      `value too long for type ${mapper.limitedType}`,
+    );
   }
   if (outcome === NO_MATCH) {
     return sqlError(
@@ -322,7 +331,7 @@ export function storeError(outcome: MapOutcome | -1, column: string): Error {
   return unreadable(column);
 }
 
-function unreadable(column: string): Error {
+function unreadable(column: string): SqlError {
   return sqlError(
     'feature_not_supported',
     `the value of shard key "${column}" depends on session settings or cannot be read by the proxy`,

@@ -32,6 +32,7 @@ import { applyEffectsOf, restoreSettings } from './setting-effects.js';
 import type { Session } from './session.js';
 import { assertAlone, assertMayUse, noteRun } from './shard-use.js';
 import { bindRest, type Execution } from './sql-statements.js';
+import { lacksValues, missingValue, planOfQuery } from './valueless-plan.js';
 import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -129,8 +130,7 @@ export class SimpleQuery {
     source.textStart = start + 5;
     source.literals = session.literals;
     source.bind = null;
-    // A text with transaction commands of its own is whole only where no transaction is open.
-    const whole = work.explicit && planned.statements.length > 1 ? null : planned.whole;
+    const whole = planOfQuery(planned, work.explicit);
     if (whole !== null) {
       if (whole.kind === 'empty') {
         session.local.bytes(ready.emptyQueryResponse);
@@ -318,7 +318,8 @@ export class SimpleQuery {
     const { session } = this;
     if (!this.planAnew(script)) return false;
     const { planned, text } = script;
-    const { plan, start, end } = planned.statements[script.index]!;
+    const statement = planned.statements[script.index]!;
+    const { plan, start, end } = statement;
     if (script.tag !== null && plan.kind !== 'empty') {
       writeCommandComplete(session.local, script.tag);
       script.tag = null;
@@ -329,6 +330,7 @@ export class SimpleQuery {
     if (!single) assertAlone(plan);
     const from = single ? 0 : offsetOf(start, session.literals);
     const to = single ? text.length : offsetOf(end, session.literals);
+    if (!single && lacksValues(statement)) throw missingValue(text, from, to);
     if (plan.kind === 'empty') {
       script.outcome = { ok: true, tag: '' };
       return true;

@@ -32,6 +32,8 @@ export type MapOutcome =
 export interface KeyMapper {
   text(bytes: Uint8Array, start: number, end: number, out: KeyspaceIdCell): MapOutcome;
   binary(bytes: Uint8Array, start: number, end: number, out: KeyspaceIdCell): MapOutcome;
+  /** The type of a column of text that limits its length, as errors name it: NO_MATCH values are too long for it. */
+  readonly limitedType?: string;
 }
 
 /** Maps the values of a shard key to keyspace ids. Immutable once built from the configuration. */

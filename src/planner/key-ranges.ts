@@ -40,7 +40,9 @@ function intervalsOf(
 ): readonly KeyInterval[] | null {
   const pattern = ranges.pattern === true;
   const isText = typeFamily(key.type) === TypeOid.text;
-  if (pattern ? !isText : isText && !sortsByBytes(ranges.site, analysis)) return null;
+  const isPadded = key.type === TypeOid.bpchar;
+  // LIKE looks at the blanks of character(n), comparisons do not.
+  if (pattern ? !isText : (isText || isPadded) && !sortsByBytes(ranges.site, analysis)) return null;
   const boundOf = (bound: ValueBound | null, isUpper: boolean): KeyBound | null => {
     const plain = bound === null ? null : keyBound(bound, ranges.site, key, order, analysis);
     if (plain === null || !pattern) return plain;

@@ -894,6 +894,8 @@ export interface PlannedText {
 
 export interface PlannedStatement {
   readonly plan: Plan;
+  /** Highest `$n` used. */
+  readonly paramCount: number;
   /** The statement's own bytes within the text. */
   readonly start: TextPosition;
   readonly end: TextPosition;

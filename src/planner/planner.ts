@@ -211,6 +211,7 @@ export class Planner {
     const names = new Names(this.#topology, this.#catalog, searchPath, temporary, undefined, wish);
     const constants = new TextConstants(shape === null ? null : literals);
     const outcome = { cacheable: true, paramCount: 0 };
+    let paramCount = 0;
     const statements = parsed.map((statement): PlannedStatement => {
       const statementEnd = statement.start + statement.length;
       const inner: StatementContext = {
@@ -231,8 +232,12 @@ export class Planner {
         end: statementEnd,
         outcome,
       };
+      outcome.paramCount = 0;
+      const plan = forEvenTables(planStatement(statement.node, inner), statement.node, names);
+      paramCount = Math.max(paramCount, outcome.paramCount);
       return {
-        plan: forEvenTables(planStatement(statement.node, inner), statement.node, names),
+        plan,
+        paramCount: outcome.paramCount,
         start: constants.position(statement.start),
         end: constants.position(statementEnd),
       };
@@ -241,7 +246,7 @@ export class Planner {
     const planned: PlannedText = {
       statements: counted,
       whole: wholePlan(counted.map(({ plan }) => plan)),
-      paramCount: outcome.paramCount,
+      paramCount,
       cutNames: cutNames(bytes, start, end),
       catalogVersion: this.#catalog.version,
       topologyVersion: this.#topology.version,

@@ -1,6 +1,7 @@
 import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { TypeOid } from '../keyspace/type-oids.js';
 import { binaryError } from './binary-input-errors.js';
+import { keyFamily } from './key-types.js';
 import { utf8Error } from './values/utf8.js';
 
 /** A value that a key mapper found INVALID. */
@@ -34,7 +35,7 @@ const dateTypes: ReadonlyMap<number, string> = new Map([
 export function inputError(input: RefusedInput): SqlError {
   const { type, bytes, start, end } = input;
   const content = utf8Error(bytes, start, end);
-  if (type === TypeOid.text || type === TypeOid.varchar || (!input.binary && content !== null)) {
+  if (keyFamily(type) === 'text' || (!input.binary && content !== null)) {
     return sqlError(
       'character_not_in_repertoire',
       `invalid byte sequence for encoding "UTF8": ${content ?? '0x00'}`,

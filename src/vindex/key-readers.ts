@@ -1,4 +1,5 @@
 import { KeyspaceIdCell } from '../keyspace/keyspace-id.js';
+import { TypeOid } from '../keyspace/type-oids.js';
 import { INVALID, MAPPED, NO_MATCH, type KeyMapper, type MapOutcome } from '../keyspace/vindex.js';
 import type { BytesSink, DecimalSink, Int64Sink } from './key-sinks.js';
 import { readBoolBinary, readBoolText } from './values/bool.js';
@@ -33,6 +34,7 @@ const uuidBytes = new Uint8Array(UUID_BYTES);
 /** Decoded bytea values up to this size share one buffer; a shard key is hardly ever longer. */
 const SHARED_BYTES = 64 * 1024;
 const byteaBytes = new Uint8Array(SHARED_BYTES);
+const BLANK = 0x20;
 
 /** Values of int2, int4 or int8 for an int column of any size. */
 export function intReader(size: IntSize, sink: Int64Sink): KeyMapper {
@@ -84,18 +86,38 @@ export function intToNumericReader(size: IntSize, typmod: number, sink: DecimalS
 }
 
 /**
- * text and varchar; `typmod` is that of varchar(n), -1 without. Text and binary format are the same
- * bytes.
+ * For columns of type text, varchar(n) or character(n); `typmod` is the column's, -1 without. Text and binary format
+ * are the same bytes. Blanks behind the n-th character are not stored.
  */
-export function textReader(typmod: number, sink: BytesSink): KeyMapper {
+export function textReader(columnType: number, typmod: number, sink: BytesSink): KeyMapper {
   // VARHDRSZ: varchar(n) has typmod n + 4.
   const charactersMax = typmod < 4 ? Infinity : typmod - 4;
   const read: KeyMapper['text'] = (bytes, start, end, out) => {
     const characters = utf8Length(bytes, start, end);
     if (characters < 0) return INVALID;
-    return characters > charactersMax ? NO_MATCH : sink(bytes, start, end, out);
+    if (characters <= charactersMax) return sink(bytes, start, end, out);
+    const kept = end - (characters - charactersMax);
+    return trimBlanks(bytes, kept, end) > kept ? NO_MATCH : sink(bytes, start, kept, out);
   };
-  return { text: read, binary: read };
+  const padded = columnType === TypeOid.bpchar ? 'character' : 'character varying';
+  const limited = charactersMax === Infinity ? {} : { limitedType: `${padded}(${charactersMax})` };
+  return { text: read, binary: read, ...limited };
+}
+
+/**
+ * character(n), which is padded with blanks, while values are compared without them: also as text, to which it is cast
+ * without them.
+ */
+export function blankTrimmedReader(reader: KeyMapper): KeyMapper {
+  const read: KeyMapper['text'] = (bytes, start, end, out) =>
+    reader.text(bytes, start, trimBlanks(bytes, start, end), out);
+  return { ...reader, text: read, binary: read };
+}
+
+function trimBlanks(bytes: Uint8Array, start: number, end: number): number {
+  let at = end;
+  while (at > start && bytes[at - 1] === BLANK) at--;
+  return at;
 }
 
 export function byteaReader(sink: BytesSink): KeyMapper {

@@ -1,6 +1,7 @@
 import { FIRST_USER_OID, TypeOid } from '../keyspace/type-oids.js';
 import type { KeyMapper } from '../keyspace/vindex.js';
 import {
+  blankTrimmedReader,
   boolReader,
   byteaReader,
   dateReader,
@@ -29,6 +30,7 @@ const families: ReadonlyMap<number, KeyFamily> = new Map([
   [TypeOid.int8, 'int'],
   [TypeOid.text, 'text'],
   [TypeOid.varchar, 'text'],
+  [TypeOid.bpchar, 'text'],
   [TypeOid.numeric, 'numeric'],
   [TypeOid.uuid, 'uuid'],
   [TypeOid.bytea, 'bytea'],
@@ -42,7 +44,7 @@ const families: ReadonlyMap<number, KeyFamily> = new Map([
 const familyNames: Readonly<Record<KeyFamily, string>> = {
   int: 'smallint, integer, bigint',
   numeric: 'numeric',
-  text: 'text, varchar',
+  text: 'text, varchar, character(n)',
   uuid: 'uuid',
   bytea: 'bytea',
   date: 'date',
@@ -77,7 +79,10 @@ export function equalityMapper(
   if (family === 'numeric' && sinks.numeric !== undefined && size !== undefined) {
     return intToNumericReader(size, typmod, sinks.numeric);
   }
-  return keyFamily(input) === family ? ownReader(sinks, family, typmod) : null;
+  if (keyFamily(input) !== family) return null;
+  const own = ownReader(sinks, family, columnType, typmod);
+  const padded = columnType === TypeOid.bpchar || input === TypeOid.bpchar;
+  return own === null || !padded ? own : blankTrimmedReader(own);
 }
 
 /**
@@ -95,18 +100,26 @@ export function placeMapper(
   if (inputType === TypeOid.date && columnType === TypeOid.timestamp) {
     return sinks.timestamp === undefined ? null : dateToTimestampReader(sinks.timestamp);
   }
+  // Compared as text, 'a' comes before 'a ', which stand for one value of character(n).
+  const asText = inputType === TypeOid.text || inputType === TypeOid.varchar;
+  if (columnType === TypeOid.bpchar && asText) return null;
   return equalityMapper(sinks, columnType, inputType, -1);
 }
 
 /** A reader of the family's own values. */
-function ownReader(sinks: KeySinks, family: KeyFamily, typmod: number): KeyMapper | null {
+function ownReader(
+  sinks: KeySinks,
+  family: KeyFamily,
+  columnType: number,
+  typmod: number,
+): KeyMapper | null {
   switch (family) {
     case 'int':
       return null;
     case 'numeric':
       return sinks.numeric === undefined ? null : numericReader(typmod, sinks.numeric);
     case 'text':
-      return sinks.text === undefined ? null : textReader(typmod, sinks.text);
+      return sinks.text === undefined ? null : textReader(columnType, typmod, sinks.text);
     case 'bytea':
       return sinks.bytea === undefined ? null : byteaReader(sinks.bytea);
     case 'uuid':
@@ -125,11 +138,6 @@ function ownReader(sinks: KeySinks, family: KeyFamily, typmod: number): KeyMappe
 
 /** Why types that somebody might well try cannot be keys. */
 const refusals: ReadonlyMap<number, string> = new Map([
-  [
-    TypeOid.bpchar,
-    'trailing blanks of character(n) do not count in comparisons, so that equal values may ' +
-      'differ in their bytes; use text or varchar',
-  ],
   [
     TypeOid.float4,
     'equality of floating point numbers depends on rounding; use an integer or numeric',

@@ -132,7 +132,16 @@ describe('serial and identity columns count as on one Postgres', () => {
 
   test('and the rows are those of one Postgres, each where it belongs', async () => {
     const { comparison, databases } = scene;
-    for (const table of ['people', 'pets', 'badges', 'stamps', 'orders', 'countries', 'small', 'tags']) {
+    for (const table of [
+      'people',
+      'pets',
+      'badges',
+      'stamps',
+      'orders',
+      'countries',
+      'small',
+      'tags',
+    ]) {
       await comparison.expectSame(`SELECT * FROM ${table} ORDER BY id`);
     }
     expect(await misplacedRows(databases, 'people', 'id', 'hashint4extended')).toEqual([]);

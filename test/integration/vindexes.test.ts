@@ -35,6 +35,8 @@ interface Case extends KeyedTable {
 
 const numbers = Array.from({ length: 32 }, (_unused, index) => String(index - 8));
 const texts = ['', 'a', 'az', 'b', 'ba', 'B', 'm', 'lz', 'z', 'é', 'éa', 'ê', '日本', '%', 'a%'];
+/** As character(3). */
+const padded = ['', 'a', 'ab', 'ab!', 'm', 'l z', 'M', 'é', '日本', '%'];
 const bytes = ['\\x', '\\x00', '\\x0000', '\\x61', '\\x616200', '\\x6162', '\\x4000000000000000'];
 const on = (shard: string, to?: number | string): Range =>
   to === undefined ? { shard } : { to, shard };
@@ -75,6 +77,23 @@ const cases: readonly Case[] = [
       column_type: 'text',
       ranges: [on('s3', 'b'), on('s0', 'm'), on('s1', 'é'), on('s2')],
     },
+  },
+  { name: 'padded', type: 'bpchar', keys: padded, vindex: { type: 'hash' } },
+  {
+    name: 'pad_rng',
+    type: 'bpchar',
+    keys: padded,
+    vindex: {
+      type: 'range',
+      column_type: 'text',
+      ranges: [on('s3', 'ab'), on('s0', 'm'), on('s1')],
+    },
+  },
+  {
+    name: 'pad_list',
+    type: 'bpchar',
+    keys: padded,
+    vindex: { type: 'list', values: { ab: 's3', é: 's0' }, others: ['s1', 's2'] },
   },
   {
     name: 'dec',
@@ -161,8 +180,9 @@ beforeAll(async () => {
     },
     [
       ...cases.map(({ name, type }) => {
-        const collation = type === 'text' ? ' COLLATE "C"' : '';
-        return `CREATE TABLE ${name} (k ${type}${collation} PRIMARY KEY, n int4)`;
+        const collation = type === 'text' || type === 'bpchar' ? ' COLLATE "C"' : '';
+        const sqlType = type === 'bpchar' ? 'character(3)' : type;
+        return `CREATE TABLE ${name} (k ${sqlType}${collation} PRIMARY KEY, n int4)`;
       }),
       ...cases.map(({ name, keys }) => {
         const rows = keys.map((key, index) => `(${quoted(key)}, ${index})`);
@@ -334,5 +354,5 @@ test('shards compute the ids of their rows', async () => {
       checked++;
     }
   }
-  expect(checked).toBe(6 * shards.length);
+  expect(checked).toBe(8 * shards.length);
 });

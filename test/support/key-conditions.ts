@@ -33,7 +33,7 @@ export class KeyConditions {
     const kind = dice.below(20);
     if (kind < 8) return `${k} ${dice.pick(['<', '<=', '>', '>=', '='])} ${this.#value()}`;
     if (kind < 10) return `${this.#value()} ${dice.pick(['<', '<=', '>', '>='])} ${k}`;
-    if (kind < 15 || (kind < 18 && this.#table.type !== 'text')) {
+    if (kind < 15 || (kind < 18 && !['text', 'bpchar'].includes(this.#table.type))) {
       const symmetric = dice.chance(0.3) ? 'SYMMETRIC ' : '';
       return `${k} BETWEEN ${symmetric}${this.#value()} AND ${this.#value()}`;
     }
@@ -48,7 +48,7 @@ export class KeyConditions {
   #value(): string {
     const dice = this.#dice;
     const { type, keys } = this.#table;
-    const key = dice.pick(keys);
+    const key = `${dice.pick(keys)}${type === 'bpchar' ? dice.pick(['', ' ', '  ']) : ''}`;
     const kind = dice.below(20);
     if (kind === 0) return 'NULL';
     if (kind < 5) return this.#given(key);
@@ -58,6 +58,7 @@ export class KeyConditions {
       if (type === 'timestamp') return `date '${key.split(' ')[0]!}'`;
       if (type === 'timestamptz') return `timestamp '${key.replace('+00', '')}'`;
       if (type === 'date') return `timestamptz '${key}'`;
+      if (type === 'bpchar') return `${dice.pick(['text', 'char(2)', 'varchar'])} '${key}'`;
     }
     return kind < 17 ? quoted(key) : `${quoted(key)}::${type}`;
   }

@@ -66,7 +66,7 @@ function makeReader(
 ): RowReader | null {
   const { format, columnCount, keyspace } = plan;
   if (plan.key === null) return null;
-  const key = new ShardKey(keyspace, plan.key);
+  const key = new ShardKey(keyspace, plan.key, true);
   switch (format.kind) {
     case 'text':
       return new TextRows(format, columnCount, key, router);

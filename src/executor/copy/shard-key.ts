@@ -1,20 +1,21 @@
 import { sqlError } from '../../errors/sql-error.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../../keyspace/topology.js';
-import { ASK, INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
+import { ASK, INVALID, MAPPED, NO_MATCH, type MapOutcome } from '../../keyspace/vindex.js';
 import type { StoredColumn, StoredKey } from '../../planner/plan.js';
 import { shownCopyValue } from '../../protocol/copy-context.js';
 import { inputError } from '../../vindex/input-errors.js';
 import { storeError } from '../shard-targets.js';
 
 /**
- * Finds the shards of keys that COPY stores, whose columns come one after the other in a row's fields. Throws SqlError
- * where a value belongs to none, with the column as its context where a server would name it.
+ * Finds the shards of keys to be stored, whose columns come one after the other in a row's fields. Throws SqlError
+ * where a value belongs to none.
  */
 export class ShardKey {
   readonly keyspace: Keyspace;
   /** The 0-based field that the next column of the key is in. */
   field: number;
+  private readonly isCopied: boolean;
   private readonly key: StoredKey;
   private readonly id = new KeyspaceIdCell();
   /** In the order of their fields. */
@@ -23,7 +24,9 @@ export class ShardKey {
   private readonly parts: readonly KeyspaceIdCell[];
   private next = 0;
 
-  constructor(keyspace: Keyspace, key: StoredKey) {
+  /** `isCopied`: errors name the column as those of COPY do. */
+  constructor(keyspace: Keyspace, key: StoredKey, isCopied: boolean) {
+    this.isCopied = isCopied;
     this.keyspace = keyspace;
     this.key = key;
     this.parts = key.columns.map(() => new KeyspaceIdCell());
@@ -51,8 +54,8 @@ export class ShardKey {
   }
 
   nullError(): Error {
-    const { made, column } = this.columns[this.next]!;
-    if (made === true) return extraDataError();
+    const column = this.columns[this.next]!;
+    if (column.made === true) return extraDataError();
     return storeError(-1, column);
   }
 
@@ -93,17 +96,20 @@ export class ShardKey {
     end: number,
     binary: boolean,
   ): never {
-    const { made, columnType: type, column } = this.columns[this.next]!;
-    if (outcome === ASK) throw storeError(outcome, column);
+    const key = this.columns[this.next]!;
+    const { made, mapper, columnType: type, column } = key;
+    if (outcome === ASK) throw storeError(outcome, key);
     if (made === true) throw extraDataError();
-    if (outcome === INVALID) {
-      const name = column.slice(column.lastIndexOf('.') + 1);
-      const input = { type, bytes, start, end, binary, parameter: 0, position: undefined };
-      const { state, message, detail, hint } = inputError(input);
-      const value = binary ? '' : `: "${shownCopyValue(bytes, start, end)}"`;
-      throw sqlError(state, message, { detail, hint, where: `column ${name}${value}` });
-    }
-    throw storeError(outcome, column);
+    const isTooLong = outcome === NO_MATCH && mapper.limitedType !== undefined;
+    if (outcome !== INVALID && !isTooLong) throw storeError(outcome, key);
+    const input = { type, bytes, start, end, binary, parameter: 0, position: undefined };
+    const { state, message, detail, hint } = isTooLong
+      ? storeError(outcome, key)
+      : inputError(input);
+    const name = column.slice(column.lastIndexOf('.') + 1);
+    const value = binary ? '' : `: "${shownCopyValue(bytes, start, end)}"`;
+    const where = this.isCopied ? { where: `column ${name}${value}` } : {};
+    throw sqlError(state, message, { detail, hint, ...where });
   }
 }
 

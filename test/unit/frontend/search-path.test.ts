@@ -36,7 +36,7 @@ test.each([
   ['quotes', '"'],
   ['names and spaces', 'a '],
 ])('a megabyte of %s takes time in proportion', (_name, unit) => {
-  const start = performance.now();
+  const start = process.cpuUsage();
   parseSearchPath(unit.repeat(1_000_000 / unit.length), 'ann');
-  expect(performance.now() - start).toBeLessThan(1000);
+  expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000);
 });

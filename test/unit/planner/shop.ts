@@ -116,7 +116,7 @@ const relations: readonly CatalogRelation[] = [
   relation('short_names', ['name varchar (5)', 'id int8']),
   relation('audited', ['customer_id int8', 'what text'], { hasTriggersOrRules: true }),
   relation('folded', ['name text nondeterministic', 'id int8']),
-  relation('fixed', ['code bpchar', 'id int8']),
+  relation('fixed', ['code float8', 'id int8']),
   relation('events', ['customer_id int8', 'at timestamptz'], { kind: 'p' }),
   relation('events_2026', ['customer_id int8', 'at timestamptz'], { parent: 'public.events' }),
   relation('base', ['customer_id int8', 'what text']),

@@ -116,7 +116,7 @@ describe('unicode_loose', () => {
   test('only text has a case', () => {
     expect(loose.refusal(TypeOid.varchar)).toBeNull();
     expect(loose.refusal(TypeOid.int8)).toBe(
-      'vindex type "unicode_loose" here takes keys of type text, varchar',
+      'vindex type "unicode_loose" here takes keys of type text, varchar, character(n)',
     );
   });
 });

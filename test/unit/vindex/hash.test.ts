@@ -17,8 +17,9 @@ describe('which values are compared with which columns', () => {
     int4: ints,
     int8: ints,
     numeric: ints,
-    text: ['text', 'varchar', 'unknown'],
-    varchar: ['text', 'varchar', 'unknown'],
+    text: ['text', 'varchar', 'bpchar', 'unknown'],
+    varchar: ['text', 'varchar', 'bpchar', 'unknown'],
+    bpchar: ['text', 'varchar', 'bpchar', 'unknown'],
     uuid: ['uuid', 'unknown'],
     bytea: ['bytea', 'unknown'],
     date: ['date', 'unknown'],
@@ -43,7 +44,6 @@ describe('which values are compared with which columns', () => {
   );
 
   test.each<[string, number, RegExp]>([
-    ['character(n)', TypeOid.bpchar, /trailing blanks/],
     ['float8', TypeOid.float8, /floating point/],
     ['jsonb', TypeOid.jsonb, /documents/],
     ['interval', TypeOid.interval, /several spellings/],
@@ -134,11 +134,23 @@ describe('int columns', () => {
 });
 
 describe('columns that would store a value changed', () => {
-  test('varchar(n): longer values equal nothing stored; characters count, not bytes', () => {
+  test('varchar(n): longer values equal nothing stored, but for blanks, which are cut; characters count', () => {
     const varchar3 = 3 + 4;
     expect(map('varchar', 'text', 'äß€', varchar3)).toBe(map('text', 'text', 'äß€'));
     expect(map('varchar', 'text', 'abcd', varchar3)).toBe('no match');
-    expect(map('varchar', 'text', 'abc ', varchar3)).toBe('no match');
+    expect(map('varchar', 'text', 'abc d', varchar3)).toBe('no match');
+    expect(map('varchar', 'text', 'abc  ', varchar3)).toBe(map('text', 'text', 'abc'));
+    expect(map('varchar', 'text', 'ab  ', varchar3)).toBe(map('text', 'text', 'ab '));
+  });
+
+  test('character(n): blanks at the end do not count', () => {
+    const char3 = 3 + 4;
+    expect(map('bpchar', 'unknown', 'a', char3)).toBe(map('text', 'text', 'a'));
+    expect(map('bpchar', 'bpchar', 'a    ', char3)).toBe(map('text', 'text', 'a'));
+    expect(map('bpchar', 'unknown', '   ', char3)).toBe(map('text', 'text', ''));
+    expect(map('bpchar', 'unknown', ' a ', char3)).toBe(map('text', 'text', ' a'));
+    expect(map('bpchar', 'unknown', 'abcd', char3)).toBe('no match');
+    expect(map('text', 'bpchar', 'a ')).toBe(map('text', 'text', 'a'));
   });
 
   test('numeric(p,s): digits behind the scale', () => {
