@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { BackendError } from '../backend/backend-error.js';
 import { sqlError, SqlError } from '../errors/sql-error.js';
 import { ClientInput, type InputHandler } from '../frontend/client-input.js';
 import type { ConsoleClient, Visitor } from '../frontend/console-door.js';
@@ -145,8 +146,9 @@ export class ConsoleSession implements TransportHandler, InputHandler, ConsoleCl
       if (type === Frontend.query) await this.query(message);
       else if (type === Frontend.sync) this.sync();
       else if (!this.skipping) await this.extended(type, message);
-    } catch (error) {
+    } catch (thrown) {
       if (this.over) return;
+      const error = thrown instanceof BackendError ? thrown.toSqlError() : thrown;
       if (!(error instanceof SqlError)) {
         this.logger.error(errorField(error), 'a console command failed');
         this.fatal(sqlError('internal_error', 'internal error', { severity: 'FATAL' }));

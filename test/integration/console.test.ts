@@ -159,6 +159,20 @@ describe('commands', () => {
     await expect(show('KILL 999999')).rejects.toMatchObject({ code: '42704' });
     await expect(show('KILL')).rejects.toMatchObject({ code: '42601' });
   });
+
+  test('what a shard has against a command is told, and the console goes on', async () => {
+    const other = 'CREATE SCHEMA IF NOT EXISTS shardgate; CREATE TABLE shardgate.ddl_jobs (a int)';
+    await scene.databases.query('main', 'DROP TABLE IF EXISTS shardgate.ddl_jobs');
+    await scene.databases.onEach(['main'], other);
+    await withConsole(async (client) => {
+      await expect(client.query('SHOW DDL')).rejects.toMatchObject({
+        severity: 'ERROR',
+        message: expect.stringContaining('shard "main"') as string,
+      });
+      expect((await client.query('SHOW VERSION')).rows).toHaveLength(1);
+    });
+    await scene.databases.query('main', 'DROP TABLE shardgate.ddl_jobs');
+  });
 });
 
 describe('what statements cost', () => {

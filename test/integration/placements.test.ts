@@ -7,9 +7,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createDatabaseSet } from '../support/cluster.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { clusterConfig } from '../support/proxy-config.js';
+import { clusterConfig, type ProxyConfig } from '../support/proxy-config.js';
 import { connectPg, openScene, rowsPerShard, type Scene } from '../support/scene.js';
+import { shardNames } from '../support/servers.js';
 
 const WARNING = 'rows of these tables were placed by another configuration';
 const tables = {
@@ -98,7 +100,7 @@ test('a proxy with another mapping warns until REPAIR; then the one that has kep
     writeFileSync(scene.proxy.configFile, after);
     await admin.query('RELOAD');
     await expect.poll(() => differing(admin), { timeout: 10_000 }).toEqual(['members']);
-    expect(scene.proxy.logs()).toContain(WARNING);
+    await expect.poll(() => scene.proxy.logs()).toContain(WARNING);
     expect(await checked(scene.proxy.configFile)).toContain(
       'note: rows of table "members" were placed by another configuration',
     );
@@ -114,7 +116,7 @@ test('a proxy with another mapping warns until REPAIR; then the one that has kep
     await otherAdmin.query('RELOAD');
     // The empty table is wherever the last proxy has looked.
     await expect.poll(() => differing(otherAdmin), { timeout: 10_000 }).toEqual(['members']);
-    expect(other.logs()).toContain(WARNING);
+    await expect.poll(() => other.logs()).toContain(WARNING);
   } finally {
     await otherAdmin.end();
     await other.stop();
@@ -138,4 +140,30 @@ test('an AUDIT that finds all rows in their places is enough', async () => {
 test('a table that is dropped is forgotten', async () => {
   await client.query('DROP TABLE plain');
   await expect.poll(noted, { timeout: 10_000 }).not.toContain('public.plain');
+});
+
+test('who may note nothing still hears what AUDIT has found', async () => {
+  const databases = await createDatabaseSet('placements_poor');
+  const role = 'placements_poor';
+  await databases.onEach(
+    shardNames,
+    `CREATE ROLE ${role} LOGIN; CREATE TABLE plain (id int PRIMARY KEY); GRANT ALL ON plain TO ${role}`,
+  );
+  const config = clusterConfig(databases, { shop: { plain: { shard_key: 'id' } } });
+  const poor = JSON.stringify(config).replaceAll('postgres://postgres@', `postgres://${role}@`);
+  const proxy = await startProxy({ config: JSON.parse(poor) as ProxyConfig });
+  const console = await consoleOf(proxy);
+  try {
+    const { rows } = await console.query<{ wrong: string }>('AUDIT plain');
+    expect(rows.map(({ wrong }) => wrong)).toEqual(rows.map(() => '0'));
+    expect(rows.length).toBeGreaterThan(0);
+    await expect
+      .poll(() => proxy.logs())
+      .toContain('it could not be noted by what configuration rows lie');
+  } finally {
+    await console.end();
+    await proxy.stop();
+    await databases.onEach(shardNames, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    await databases.drop();
+  }
 });

@@ -108,7 +108,7 @@ async function strays(): Promise<string[]> {
 
 test(
   `${SESSIONS} sessions of random transactions from seed ${SEED} on do what they do on one Postgres`,
-  { timeout: 120_000 + SESSIONS * 2000 },
+  { timeout: 120_000 + SESSIONS * 5000 },
   async () => {
     let refusals = 0;
     for (let done = 0; done < SESSIONS; done += AUDIT_EVERY) {

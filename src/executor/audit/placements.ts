@@ -82,16 +82,22 @@ export class Placements {
     this.rounds.stop();
   }
 
-  /** All rows of a table were found where this configuration has them. */
+  /** All rows of a table were found where this configuration has them. That is so whether it can be noted or not. */
   async settle(table: ShardedTable): Promise<void> {
-    const { catalogShard } = this.host.topology();
-    await this.setUp(catalogShard);
-    await this.ask(
-      catalogShard,
-      `${notesSql([table])} ON CONFLICT (name) DO UPDATE` +
-        ' SET digest = excluded.digest, noted_at = clock_timestamp()' +
-        ' WHERE placements.digest <> excluded.digest',
-    );
+    const { logger, topology } = this.host;
+    const { catalogShard } = topology();
+    try {
+      await this.setUp(catalogShard);
+      await this.ask(
+        catalogShard,
+        `${notesSql([table])} ON CONFLICT (name) DO UPDATE` +
+          ' SET digest = excluded.digest, noted_at = clock_timestamp()' +
+          ' WHERE placements.digest <> excluded.digest',
+      );
+    } catch (error) {
+      const what = { ...errorField(error), table: nameOf(table) };
+      logger.warn(what, 'it could not be noted by what configuration rows lie where they are');
+    }
     this.look();
   }
 
