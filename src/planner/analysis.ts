@@ -3,6 +3,7 @@ import type {
   CommonTableExpr,
   FuncCall,
   Node,
+  RangeTableSample,
   RangeVar,
   SelectStmt,
   SubLink,
@@ -109,8 +110,8 @@ export class Analysis {
   columnLevels: Set<Level> | null = null;
   /** A system column (`ctid`, `xmin`...), which has a meaning on its own shard only. */
   systemColumn: string | null = null;
-  /** Tables of which TABLESAMPLE takes some rows. */
-  readonly sampled = new Set<Entry>();
+  /** Tables of which TABLESAMPLE takes some rows, with that clause. */
+  readonly sampled = new Map<Entry, RangeTableSample>();
   /** A volatile function, or one whose value differs from shard to shard (`now()`). */
   volatileFunction: string | null = null;
   /** Functions of the user that may tell the time of the transaction or statement. */

@@ -71,14 +71,15 @@ function fromItem(node: Node, context: FromContext): FromItem {
 }
 
 /** Samples of each shard's rows are a sample of all of them; two samples of one table differ. */
-function sample({ relation, args, repeatable }: RangeTableSample, context: FromContext): FromItem {
+function sample(clause: RangeTableSample, context: FromContext): FromItem {
+  const { relation, args, repeatable } = clause;
   const { analysis } = context;
   if (relation === undefined) refuse('this TABLESAMPLE is not supported', 'Name a table.');
   const place: Place = { scope: lateralScope(context), ctes: context.ctes };
   for (const node of [...(args ?? []), repeatable]) visitExpression(node, place, analysis);
   analysis.volatileFunction ??= 'TABLESAMPLE';
   const item = fromItem(relation, context);
-  for (const entry of item.entries) analysis.sampled.add(entry);
+  for (const entry of item.entries) analysis.sampled.set(entry, clause);
   return item;
 }
 

@@ -1,4 +1,5 @@
 import type { Analysis } from './analysis.js';
+import { samplesByCount } from './samples.js';
 import { levelBlock, showsInnerOrder, type Allowed } from './level-blocks.js';
 import { reachable, type Entry, type FullJoin, type Level, type Variable } from './model.js';
 import type { Placement, ShardedOccurrence, Tables } from './placement.js';
@@ -97,6 +98,9 @@ function obstacleOf(placement: Tables, analysis: Analysis): string | null {
   if (analysis.nestedWrites > 0) return 'a data-modifying WITH query';
   if (placement.reference.some(({ entry }) => analysis.sampled.has(entry))) {
     return 'TABLESAMPLE of a reference table';
+  }
+  if (placement.sharded.some(({ entry }) => samplesByCount(entry, analysis))) {
+    return 'TABLESAMPLE of other methods than BERNOULLI and SYSTEM';
   }
   return serverObstacle(placement, analysis);
 }

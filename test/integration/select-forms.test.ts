@@ -269,7 +269,37 @@ describe('samples of all shards are a sample', () => {
     { sql: 'SELECT id FROM users TABLESAMPLE BERNOULLI ($1) ORDER BY 1', params: ['100'] },
     'SELECT u.id FROM users u TABLESAMPLE BERNOULLI (100) JOIN regions r ON r.id = u.a ORDER BY 1',
     'SELECT u.id FROM users u TABLESAMPLE SYSTEM (100) WHERE u.id = 3',
+    'SELECT u.id, e.code FROM users u TABLESAMPLE BERNOULLI (100) JOIN events e ON e.a = u.a ORDER BY 1, 2, e.seq',
+    'SELECT users.id FROM users tablesample /* ) */ pg_catalog.system(50 + 50) repeatable ( 1.5 ) JOIN events e TABLESAMPLE SYSTEM (100) ON e.a = users.id WHERE users.a > 1 ORDER BY 1, e.code, e.seq',
+    'SELECT u.id, e.code FROM users u LEFT JOIN ONLY events e TABLESAMPLE SYSTEM (0) ON e.a = u.a ORDER BY 1',
+    'SELECT count(*) FROM users a TABLESAMPLE SYSTEM (100), users b TABLESAMPLE SYSTEM (100), events e WHERE a.a = b.id AND e.a = b.a',
+    'SELECT id FROM users WHERE a IN (SELECT a FROM notes TABLESAMPLE BERNOULLI (100) WHERE id > 2) ORDER BY 1',
+    'SELECT u, r.name FROM regions r TABLESAMPLE BERNOULLI (100) RIGHT JOIN users u ON u.a = r.id ORDER BY u.id',
+    {
+      sql: 'SELECT u.id FROM users u TABLESAMPLE BERNOULLI ($1) JOIN events e ON e.a = u.a WHERE e.seq > $2 ORDER BY 1, e.code, e.seq',
+      params: ['100', '3'],
+    },
   ]);
+
+  test('two of one table differ, where the rows are brought together too', async () => {
+    const sql =
+      'SELECT array_agg(DISTINCT a.id) = array_agg(DISTINCT b.id) ' +
+      'FROM users a TABLESAMPLE BERNOULLI (50), users b TABLESAMPLE BERNOULLI (50)';
+    const { rows, error } = await suite.proxy().run(sql, 'simple');
+    expect(error).toBeNull();
+    expect(rows).toEqual([['f']]);
+  });
+
+  test.each([
+    ['SELECT 1 FROM users u TABLESAMPLE SYSTEM (101) JOIN events e ON e.a = u.a', '2202H'],
+    ['SELECT 1 FROM users u TABLESAMPLE SYSTEM (NULL) JOIN events e ON e.a = u.a', '2202H'],
+    [`SELECT 1 FROM users u TABLESAMPLE SYSTEM ('x') JOIN events e ON e.a = u.a`, '22P02'],
+    ['SELECT 1 FROM (SELECT 1) u TABLESAMPLE SYSTEM (1) JOIN events e ON true', '42601'],
+  ])('%s fails with %s', async (sql, state) => {
+    expect((await suite.oracle().run(sql)).error?.state).toBe(state);
+    expect((await suite.proxy().run(sql, 'simple')).error?.state).toBe(state);
+    expect((await suite.proxy().run(sql, 'text')).error?.state).toBe(state);
+  });
 
   test('which REPEATABLE gives again', async () => {
     const sql = 'SELECT id FROM users TABLESAMPLE BERNOULLI (50) REPEATABLE (7) ORDER BY id';

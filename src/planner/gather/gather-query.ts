@@ -15,6 +15,7 @@ import type {
 } from '../plan.js';
 import { refuse } from '../refusals.js';
 import { TABLE_OID } from '../scopes.js';
+import { movedSample } from '../samples.js';
 import type { StatementContext } from '../statement-context.js';
 import { columnsOfTerm } from '../terms.js';
 import type { ViewUse } from '../views.js';
@@ -51,7 +52,9 @@ export function gatherQuery(
   const pushes = analysis.systemColumn === null;
   const gathering = new Gathering(tables, home, { pushes, shares: true }, analysis, context);
   const final = gathering.text(statement, context);
-  const inputs = withValueLinks(gathering.inputs, gathering.origins);
+  // What was found by the values of one sample does not go with another one.
+  const links = analysis.sampled.size === 0;
+  const inputs = links ? withValueLinks(gathering.inputs, gathering.origins) : gathering.inputs;
   const readsInPlace = isReadOnce(inputs, tables, home, analysis);
   return { inputs, home: home.shards, final, ...(readsInPlace ? { readsInPlace } : {}) };
 }
@@ -180,7 +183,8 @@ class Gathering {
     const view = analysis.views.get(range);
     if (view === undefined) {
       const occurrence = analysis.ranges.get(range)!;
-      const input = tableInput(range, occurrence, use, analysis, context);
+      const sample = movedSample(occurrence, search.text, analysis);
+      const input = tableInput(range, occurrence, sample, use, analysis, context);
       const { primaryKey } = input;
       if (input.columns.includes(TABLE_NAME)) return this.#withTableOids(input, occurrence);
       const isFree =
@@ -209,9 +213,15 @@ class Gathering {
     return withTableOids(this.#add(input, occurrence), input);
   }
 
+  /** Two samples of a table differ. */
+  #isSampled(of: Origin['of']): boolean {
+    return of !== null && 'entry' in of && this.#analysis.sampled.has(of.entry);
+  }
+
   /** Where inputs may be shared, tables that are read alike have one. */
   #add(input: GatherInput, of: Origin['of']): { readonly kind: 'input'; readonly input: number } {
-    const known = this.#ways.shares
+    const shares = this.#ways.shares && !this.#isSampled(of);
+    const known = shares
       ? this.inputs.findIndex((other) => isSame(other, input, this.#context))
       : -1;
     if (known < 0) {
@@ -248,12 +258,6 @@ function refuseEffects(analysis: Analysis, allowed: string | null): void {
     refuse(
       'row locks over several shards are not supported in this statement',
       'Lock the rows of one shard by binding the shard key, or leave FOR UPDATE or FOR SHARE out.',
-    );
-  }
-  if (analysis.sampled.size > 0) {
-    refuse(
-      'TABLESAMPLE of tables whose rows must be brought together is not supported',
-      'Join on shard keys, or use a WHERE condition on random() or on a hash of a column.',
     );
   }
   if (analysis.systemColumn !== null && analysis.systemColumn !== allowed) {

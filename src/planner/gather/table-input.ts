@@ -25,14 +25,20 @@ interface Source {
   readonly relation: CatalogRelation;
   readonly shards: ShardSelector;
   readonly tableRows: number | null;
+  /** The table's TABLESAMPLE clause; '' where it has none. */
+  readonly sample: string;
   /** Conditions on other tables of its shards. */
   readonly semiJoins: readonly string[];
 }
 
-/** The rows and columns that the statement needs of a table where it stands. */
+/**
+ * The rows and columns that the statement needs of a table where it stands.
+ * @param sample its TABLESAMPLE clause
+ */
 export function tableInput(
   range: RangeVar,
   occurrence: Occurrence,
+  sample: string,
   use: ColumnUse,
   analysis: Analysis,
   context: StatementContext,
@@ -41,7 +47,7 @@ export function tableInput(
   const shards = shardsOf(occurrence, analysis);
   const rows = estimatedRows(occurrence);
   const semiJoins = semiJoinsOf(occurrence, analysis, context);
-  const source = { range, entry, relation, shards, tableRows: rows, semiJoins };
+  const source = { range, entry, relation, shards, tableRows: rows, sample, semiJoins };
   return sourceInput(source, use, analysis, context);
 }
 
@@ -53,7 +59,8 @@ export function viewInput(
   analysis: Analysis,
   context: StatementContext,
 ): GatherInput {
-  return sourceInput({ ...view, shards, tableRows: null, semiJoins: [] }, use, analysis, context);
+  const source = { ...view, shards, tableRows: null, sample: '', semiJoins: [] };
+  return sourceInput(source, use, analysis, context);
 }
 
 function sourceInput(
@@ -124,12 +131,12 @@ function collationsOf(
 }
 
 /** The table with its conditions. */
-function textOf({ range, relation }: Source, filters: readonly string[]): string {
+function textOf({ range, relation, sample }: Source, filters: readonly string[]): string {
   const name = quoteQualified(relation.schema, relation.name);
   const table = range.inh === true ? name : `ONLY ${name}`;
-  if (filters.length === 0) return table;
+  if (filters.length === 0) return `${table}${sample}`;
   const alias = range.alias === undefined ? '' : ` AS ${quoteIdentifier(nameOf(range))}`;
-  return `${table}${alias} WHERE ${filters.join(' AND ')}`;
+  return `${table}${alias}${sample} WHERE ${filters.join(' AND ')}`;
 }
 
 /** Stands for rows of which no column is needed. */

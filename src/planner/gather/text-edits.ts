@@ -80,6 +80,22 @@ export class StatementText {
     return true;
   }
 
+  /**
+   * Leaves out a clause `keyword name (...)` whose name stands at this location, with another one
+   * `more (...)` if that is behind it. Answers what it was; null: it is not written so.
+   */
+  takeOut(keyword: string, location: number | undefined, more: string): string | null {
+    const { tokens } = this;
+    const name = tokens.at(location ?? 0);
+    if (name < 1 || !tokens.is(name - 1, keyword)) return null;
+    let last = tokens.closing(tokens.dottedEnd(name) + 1);
+    if (last >= 0 && tokens.is(last + 1, more)) last = tokens.closing(last + 2);
+    if (last < 0) return null;
+    const place = { start: tokens.start(name - 1), end: tokens.end(last) };
+    this.replace({ ...place, pieces: [] });
+    return tokens.text(place.start, place.end);
+  }
+
   replace(edit: TextEdit): void {
     this.#edits.push(edit);
   }

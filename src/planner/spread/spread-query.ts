@@ -289,7 +289,7 @@ class Spreading {
     const view = analysis.views.get(range);
     const input =
       view === undefined
-        ? tableInput(range, analysis.ranges.get(range)!, use, analysis, this.#context)
+        ? tableInput(range, analysis.ranges.get(range)!, '', use, analysis, this.#context)
         : viewInput(view, { kind: 'nowhere' }, use, analysis, this.#context);
     checkArrays(input);
     return this.#add(input.label, input.sql, input.columns);
