@@ -329,14 +329,12 @@ export class Server {
     const cluster = this.cluster!;
     const shard = this.config.topology.catalogShard;
     this.parameters = await cluster.parameters(shard, CATALOG_TIMEOUT_MS);
-    const query = (sql: string): Promise<(string | null)[][]> =>
-      cluster.query(shard, sql, CATALOG_TIMEOUT_MS);
-    const [schema, isolation, oids] = await Promise.all([
-      loadCatalog(query, ++this.catalogVersion, base),
-      query(DEFAULT_ISOLATION_SQL),
-      cluster.readOids(shard),
-      cluster.readTableRows(),
-    ]);
+    const version = ++this.catalogVersion;
+    const [schema, isolation] = await cluster.inTurn(shard, CATALOG_TIMEOUT_MS, (query) =>
+      Promise.all([loadCatalog(query, version, base), query(DEFAULT_ISOLATION_SQL)]),
+    );
+    const oids = await cluster.readOids(shard);
+    await cluster.readTableRows();
     this.isolation = isolation[0]?.[0] ?? '';
     this.catalogLoadedAt = performance.now();
     const uneven = this.schemas?.uneven;

@@ -28,8 +28,8 @@ export type CatalogRow = readonly (string | null)[];
 export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
 
 /**
- * Reads the catalog in one round: the queries are given all at once, so that a connection may
- * pipeline them. `version` must be another one than that of the catalog it replaces.
+ * Reads the catalog: the queries are given all at once, so that a connection may pipeline them.
+ * `version` must be another one than that of the catalog it replaces.
  * @param base an earlier one of the same server, whose system schemas are taken over
  */
 export async function loadCatalog(

@@ -115,6 +115,25 @@ export class Cluster {
     return InternalQuery.run(this.pool(shard), sql, timeoutMs);
   }
 
+  /**
+   * Queries of our own on one backend of a shard, one after the other however many are asked for at once: else they
+   * would take as many backends. Those behind one that fails fail as it does.
+   */
+  inTurn<T>(
+    shard: Shard,
+    timeoutMs: number,
+    act: (query: (sql: string) => Promise<(string | null)[][]>) => Promise<T>,
+  ): Promise<T> {
+    return InternalQuery.session(this.pool(shard), timeoutMs, (query) => {
+      let last: Promise<unknown> = Promise.resolve();
+      return act((sql) => {
+        const own = last.then(() => query(sql));
+        last = own;
+        return own;
+      });
+    });
+  }
+
   /** Asks all shards for their OIDs. Rejects where the catalog shard, whose OIDs clients see, fails. */
   readOids(catalogShard: Shard): Promise<FreshOids> {
     return this.oids.read(this.pools, this.pool(catalogShard));

@@ -2,6 +2,8 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import type { Shard, Topology } from '../keyspace/topology.js';
 import { parseSearchPath } from '../frontend/search-path.js';
 import { refusalError } from '../frontend/shard-choice.js';
+import { lookupValues } from '../executor/lookups/lookup-values.js';
+import { shardsOfIds } from '../frontend/lookup-shards.js';
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { collectedKeys, withAnswers } from '../keyspace/key-directory.js';
 import { splitRows } from '../executor/insert-split.js';
@@ -37,7 +39,9 @@ export async function routesOf(console: ConsoleContext, text: string): Promise<R
   const { plans, source } = await plansOf(console, text);
   const { directories, config } = console.proxy;
   const { topology } = config;
-  const find = (): Route[] => plans.map((plan) => routeOf(plan, topology, source));
+  const looked = await lookedUp(console, plans, source);
+  const find = (): Route[] =>
+    plans.map((plan) => looked.get(plan) ?? routeOf(plan, topology, source));
   if (topology.directories.length === 0) return find();
   // Of keys it is told that a directory is asked.
   const asked = Array.from(
@@ -45,6 +49,34 @@ export async function routesOf(console: ConsoleContext, text: string): Promise<R
     ([directory, keys]) => [directory, keys.filter(({ last }) => last !== undefined)] as const,
   );
   return withAnswers(await directories.where(new Map(asked)), find);
+}
+
+/** Where statements would go whose shards lookups tell, as these are now. */
+async function lookedUp(
+  { proxy }: ConsoleContext,
+  plans: readonly Plan[],
+  source: ValueSource,
+): Promise<ReadonlyMap<Plan, Route>> {
+  const found = new Map<Plan, Route>();
+  for (const plan of plans) {
+    if (plan.kind !== 'route' || plan.shards.kind !== 'lookup') continue;
+    const { keyspace, lookup, type, typeOid, terms } = plan.shards;
+    if (terms.some(readsParameter)) continue;
+    const values = lookupValues(keyspace, terms, source);
+    // Of a value that is not of its type whoever has the rows says what is wrong.
+    const asked = values && proxy.lookups.find(lookup, { type, typeOid }, values);
+    const ids = (await asked?.catch(() => null)) ?? null;
+    const key = values?.slice(0, KEYS_MAX).map((value) => `${lookup.column} = ${value}`) ?? [];
+    const more = (values?.length ?? 0) - key.length;
+    if (more > 0) key.push(`${more} more`);
+    const shards = ids === null ? keyspace.shards : shardsOfIds(keyspace, ids);
+    const reason =
+      ids === null
+        ? `the lookup of column "${lookup.column}" does not tell`
+        : `the lookup of column "${lookup.column}" has ${ids.size === 0 ? 'no such value' : 'its rows there'}`;
+    found.set(plan, { plan: planName(plan, shards), shards, key: key.join(', ') || null, reason });
+  }
+  return found;
 }
 
 /**
@@ -108,7 +140,7 @@ function routeOf(plan: Plan, topology: Topology, source: ValueSource): Route {
     case 'insertSplit': {
       const terms = plan.rows.map((row) => row.key);
       const key = keyText(terms, source);
-      const shards = readsParameter(terms)
+      const shards = keysReadParameter(terms)
         ? null
         : [...splitRows(plan, source, new ShardTargets()).shards];
       return { plan: 'insertSplit', shards, key, reason: 'each row goes to the shard of its key' };
@@ -138,14 +170,19 @@ function routeOf(plan: Plan, topology: Topology, source: ValueSource): Route {
   }
 }
 
+const PARAMETERS_DECIDE = 'the values of parameters decide';
+
+function planName({ many }: RoutePlan, shards: readonly Shard[] | null): string {
+  return shards?.length === 1 ? 'route' : `route, several: ${many.kind}`;
+}
+
 function nowhere(plan: string, reason: string): Route {
   return { plan, shards: null, key: null, reason };
 }
 
 function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Route {
-  const { shards: selector, many } = plan;
-  const name = (shards: readonly Shard[] | null): string =>
-    shards?.length === 1 ? 'route' : `route, several: ${many.kind}`;
+  const { shards: selector } = plan;
+  const name = (shards: readonly Shard[] | null): string => planName(plan, shards);
   switch (selector.kind) {
     case 'shard': {
       const wished = selector.shard.ranges.length > 0;
@@ -175,16 +212,15 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
       return { plan: name(shards), shards, key: null, reason };
     }
     case 'lookup': {
-      const reason = `the lookup of column "${selector.lookup.column}" tells when it runs`;
-      return { plan: name(null), shards: null, key: null, reason };
+      return { plan: name(null), shards: null, key: null, reason: PARAMETERS_DECIDE };
     }
     case 'nowhere':
       return nowhere(name(null), 'its tables are in several keyspaces');
     case 'keys': {
       const terms = selector.groups.flat();
       const key = keyText(terms, source);
-      if (readsParameter(terms)) {
-        return { plan: name(null), shards: null, key, reason: 'the values of parameters decide' };
+      if (keysReadParameter(terms)) {
+        return { plan: name(null), shards: null, key, reason: PARAMETERS_DECIDE };
       }
       const targets = new ShardTargets();
       let agreed: boolean;
@@ -202,10 +238,12 @@ function selected(plan: RoutePlan, topology: Topology, source: ValueSource): Rou
   }
 }
 
-function readsParameter(terms: readonly KeyTerm[]): boolean {
-  return terms
-    .flatMap(columnsOfTerm)
-    .some(({ source }) => source.kind === 'param' || source.kind === 'paramArray');
+function keysReadParameter(terms: readonly KeyTerm[]): boolean {
+  return terms.flatMap(columnsOfTerm).some(readsParameter);
+}
+
+function readsParameter({ source }: Pick<ColumnTerm, 'source'>): boolean {
+  return source.kind === 'param' || source.kind === 'paramArray';
 }
 
 /** As many keys as a person reads. */

@@ -139,7 +139,7 @@ function keyOf({ lookup, keyspace }: LookupSelector, values: readonly string[]):
 }
 
 /** Where nothing was found, one of the shards gives the empty answer. */
-function shardsOfIds(keyspace: Keyspace, ids: Iterable<string>): readonly Shard[] {
+export function shardsOfIds(keyspace: Keyspace, ids: Iterable<string>): readonly Shard[] {
   const shards = new Set<Shard>();
   for (const text of ids) {
     const { hi, lo } = idFromSigned(text);

@@ -340,6 +340,10 @@ describe('MOVE', () => {
       code: '0A000',
       message: 'no row has had this key yet',
     });
+    await expect(admin.query("SHOW SHARD FOR orders ''")).rejects.toThrow(
+      'no row has had this key',
+    );
+    await expect(admin.query('SHOW SHARD FOR orders')).rejects.toThrow('usage:');
     await expect(admin.query('SHOW SHARD FOR closed 7')).rejects.toThrow('no shard takes');
     await admin.query('MOVE closed 7 TO s3');
     await client.query('INSERT INTO closed VALUES (7, 1)');

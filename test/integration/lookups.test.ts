@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { connectPg, openScene, type Scene } from '../support/scene.js';
 
 const tables = {
@@ -102,6 +102,30 @@ describe('reads', () => {
     expect(await planOf(both)).toBe(1);
     expect(await planOf(`${both} OR tag = 't1'`)).toBeGreaterThan(1);
     await scene.comparison.expectSame(both);
+  });
+
+  test('ROUTE asks the lookup', async () => {
+    const url = new URL(scene.proxy.url);
+    url.pathname = '/shardgate';
+    const admin = await connectPg(url.href);
+    onTestFinished(() => admin.end());
+    const route = async (condition: string): Promise<Record<string, string | null>> =>
+      (await admin.query(`ROUTE SELECT n FROM people WHERE ${condition}`)).rows[0] as never;
+    const { shards } = await route('id = 7');
+    expect(await route(`email = 'p7@x.org'`)).toEqual({
+      plan: 'route',
+      shards,
+      key: 'email = p7@x.org',
+      reason: 'the lookup of column "email" has its rows there',
+    });
+    const [one, other] = [await route('id = 1'), await route('id = 2')];
+    const both = [...new Set([one['shards'], other['shards']])].sort().join(' ');
+    expect(await route(`email IN ('p1@x.org', 'p2@x.org')`)).toMatchObject({
+      shards: both,
+      key: 'email = p1@x.org, email = p2@x.org',
+    });
+    expect((await route(`email = 'none'`))['reason']).toMatch('has no such value');
+    expect(await route('email = $1')).toMatchObject({ shards: null, key: null });
   });
 
   test.each([

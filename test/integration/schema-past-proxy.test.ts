@@ -119,3 +119,27 @@ test.each([
   if (met !== '0A000') expect(met).toEqual(await first(oracle));
   expect(await first(proxy)).toEqual(await first(oracle));
 });
+
+test('looking at the schema opens no backends again and again', async () => {
+  const url = new URL(scene.proxy.url);
+  url.pathname = '/shardgate';
+  const admin = await connectPg(url.href);
+  const seen = new Set<unknown>();
+  for (let look = 0; look < 10; look++) {
+    await admin.query('RELOAD');
+    const before = Date.now();
+    // It is read behind the reload.
+    while (Date.now() < before + 150) {
+      const pids = await scene.databases.query(
+        'main',
+        `SELECT pid FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name = 'shardgate'`,
+      );
+      for (const [pid] of pids) seen.add(pid);
+    }
+  }
+  await admin.end();
+  expect(seen.size).toBeGreaterThan(0);
+  // Those of the pool: this file's clients may have opened them all.
+  expect(seen.size).toBeLessThanOrEqual(4);
+});

@@ -38,7 +38,7 @@ function readArguments(
   const count = named?.table.type === 'sharded' ? named.table.keyColumns.length : 1;
   const keys = named === null ? [] : keysAt(text, named.next, count);
   const least = named === null ? count : leastColumns(named.table, count);
-  if (named === null || keys.length > count || keys.length < least || keys.includes('')) {
+  if (named === null || keys.length > count || keys.length < least) {
     const usage = Array.from({ length: count }, () => 'key').join(', ');
     throw sqlError('syntax_error', `usage: SHOW SHARD FOR table ${usage}`);
   }
@@ -52,10 +52,16 @@ function leastColumns(table: Table, count: number): number {
   return eachSpan === null ? count : 1;
 }
 
-/** The values of a key that begins at a word: one goes on to the end, several have commas between. */
+/**
+ * The values of a key that begins at a word: one goes on to the end, several have commas between. An empty one must
+ * have quotes.
+ */
 function keysAt(text: CommandText, at: number, count: number): string[] {
   const isQuoted = text.word(at)?.startsWith("'") === true;
-  if (count === 1) return [(isQuoted ? text.value(at) : text.from(at)) ?? ''];
+  if (count === 1) {
+    const key = isQuoted ? text.value(at) : text.from(at) || undefined;
+    return key === undefined ? [] : [key];
+  }
   const keys: string[] = [];
   for (let word = at; text.word(word) !== undefined; word += 2) {
     keys.push(text.value(word) ?? '');
