@@ -8,6 +8,8 @@ import { fillText, slotsOf } from '../executor/fill-text.js';
 import { PARAMETERS_MAX, tooManyParameters } from '../executor/parameter-room.js';
 import type { Plan, PlannedText } from '../planner/plan.js';
 import { readParse, type ParseMessage } from '../protocol/frontend-messages.js';
+import { tooComplex } from '../sql/parse-errors.js';
+import { WORKER_TEXT_BYTES_MAX } from '../sql/parse-limits.js';
 import { LiteralKind, Literals } from '../sql/literals.js';
 import { runnable, type ClientStatement } from './client-statement.js';
 import type { ClientStatements } from './client-statements.js';
@@ -64,6 +66,10 @@ export class StatementFactory {
     const { session, unfilled } = this;
     if (unfilled?.name === name && unfilled.text.equals(buffer.subarray(textStart, textEnd))) {
       return this.filledIn(unfilled);
+    }
+    // It is kept, and more than once.
+    if (textEnd - textStart > WORKER_TEXT_BYTES_MAX) {
+      throw tooComplex(`the text is ${textEnd - textStart} bytes long`);
     }
     const planned = session.planning.plan(buffer, textStart, textEnd, paramTypes, literals);
     if (planned === null) return null;

@@ -1,13 +1,16 @@
 import type { Catalog } from '../keyspace/catalog.js';
 import type { ShapeUsage } from '../metrics/shape-usage.js';
 import type { Topology } from '../keyspace/topology.js';
+import { SqlError } from '../errors/sql-error.js';
 import { cutNames } from '../sql/cut-names.js';
-import type { Literals } from '../sql/literals.js';
+import { Literals } from '../sql/literals.js';
+import { MAIN_TEXT_BYTES_MAX } from '../sql/parse-limits.js';
 import type { ParsedStatement, Parser } from '../sql/parser.js';
 import { fingerprintText, scanShape } from '../sql/scanner.js';
 import { Names, type TemporaryTables } from './names.js';
 import { PlanCache } from './plan-cache.js';
 import type { PlannedStatement, PlannedText } from './plan.js';
+import { shortText } from './short-text.js';
 import { dispatch, planStatement } from './statements.js';
 import type { StatementContext } from './statement-context.js';
 import { forEvenTables } from './uneven-tables.js';
@@ -169,6 +172,21 @@ export class Planner {
       const known = this.#byText(shape, context);
       if (known !== undefined) return known;
     }
+    if (end - start > MAIN_TEXT_BYTES_MAX && literals.complete) {
+      const short = shortText(bytes, start, end, literals);
+      if (short !== null) return this.#planShort(short, bytes, start, end, context, literals);
+    }
+    return this.#planWhole(bytes, start, end, context, literals, shape);
+  }
+
+  #planWhole(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: PlanContext,
+    literals: Literals,
+    shape: string | null,
+  ): PlannedText | Promise<PlannedText> {
     if (this.#metrics !== null) this.#metrics.planCacheMisses++;
     const parsed = this.#parser.parse(bytes, start, end);
     if (Array.isArray(parsed)) {
@@ -177,6 +195,38 @@ export class Planner {
     return parsed.then((statements) =>
       this.#build(statements, bytes, start, end, context, literals, shape),
     );
+  }
+
+  /** The plan of a text with long strings: mostly that of the same text without them, which is parsed in no time. */
+  #planShort(
+    short: Uint8Array,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: PlanContext,
+    literals: Literals,
+  ): PlannedText | Promise<PlannedText> {
+    const own = new Literals();
+    const shape = scanShape(short, 0, short.length, own);
+    const whole = (): PlannedText | Promise<PlannedText> =>
+      this.#planWhole(bytes, start, end, context, literals, null);
+    if (shape === null || own.count !== literals.count) return whole();
+    const key = contextKey(shape, context);
+    const known = this.#byShape(key, bytes, start, literals);
+    if (known !== undefined) return known;
+    const finish = (): PlannedText | Promise<PlannedText> =>
+      this.#byShape(key, bytes, start, literals) ?? whole();
+    // What is wrong with it is told of the whole text, with its positions.
+    const onError = (error: unknown): PlannedText | Promise<PlannedText> => {
+      if (error instanceof SqlError) return whole();
+      throw error;
+    };
+    try {
+      const planned = this.#planWhole(short, 0, short.length, context, own, shape);
+      return planned instanceof Promise ? planned.then(finish, onError) : finish();
+    } catch (error) {
+      return onError(error);
+    }
   }
 
   #byText(text: string, context: PlanContext): PlannedText | undefined {

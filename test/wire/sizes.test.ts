@@ -20,6 +20,8 @@ const coalesced = { deliveries: ['coalesced'] } as const;
 const LARGEST_NAME = 10_000 - 6;
 /** OID of the type. */
 const INT4 = 23;
+/** Of a text, in bytes; see parse-limits.ts. */
+const LONG = 'x'.repeat(17 * 1024 * 1024);
 const [longName, likeIt] = ['n'.repeat(100), 'n'.repeat(99)];
 const [beyondAscii, likeThat] = ['é'.repeat(40), 'é'.repeat(39)];
 
@@ -156,6 +158,23 @@ tell('wire_sizes', [
     send(parse('SELEC'), flush(), frame('S')),
     ready(),
   ]),
+
+  story(
+    'literals that are longer than what is parsed',
+    [`'${LONG}'`, `$x$${LONG}$x$`, `E'${LONG}'`].map((literal) =>
+      asks(
+        `SELECT length(${literal})`,
+        `INSERT INTO items (id, name) VALUES (900, ${literal}) RETURNING id, length(name)`,
+        `INSERT INTO items (id, name) VALUES (900, ${literal})`,
+        `INSERT INTO items (id, name) VALUES (901, ${literal}), (902, 'b'), (903, 'c')`,
+        `SELECT id FROM items WHERE name = ${literal} AND id = 900`,
+        `UPDATE items SET name = ${literal} WHERE id > 901 RETURNING length(name)`,
+        `INSERT INTO log (line) VALUES (${literal}) RETURNING length(line)`,
+        'DELETE FROM items WHERE id >= 900',
+      ),
+    ),
+    { ...whole, patienceMs: 60_000 },
+  ),
 
   // Numbers
   story(

@@ -295,6 +295,28 @@ describe('names', () => {
   });
 });
 
+describe('texts with long strings', () => {
+  const long = 'x'.repeat(20 * 1024 * 1024);
+
+  it.each([`'${long}'`, `$$${long}$$`, `E'${long}'`])('are planned by what is left', (literal) => {
+    const statement = (status: string): string =>
+      `SELECT id FROM orders WHERE customer_id = 5 AND status = ${status}`;
+    const expected = summary(statement("'a'"));
+    expect(summary(statement(literal))).toEqual(expected);
+    expect(literals.ends[1]! - literals.starts[1]!).toBe(literal.length);
+  });
+
+  it('and whole where the plan depends on them, which has its limit', () => {
+    const ordered = (literal: string): string =>
+      `SELECT total, count(*) FROM orders GROUP BY total HAVING max(status) < ${literal} ORDER BY 1`;
+    expect(() => plan(ordered(`'${long}'`))).toThrow(/too large/);
+  });
+
+  it('are whole where something is wrong with them', () => {
+    expect(() => plan(`SELECT '${long}' FROM`)).toThrow(/too large/);
+  });
+});
+
 describe('oversized texts', () => {
   it('are planned aside and not kept', async () => {
     const list = Array.from({ length: 4000 }, (_, index) => String(index)).join(', ');
