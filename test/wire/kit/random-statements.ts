@@ -137,6 +137,12 @@ const sessions: readonly Sentence[] = [
   ...["SET work_mem = 'lots'", 'SET nothing = 1', 'RESET ALL', 'SHOW transaction_read_only'],
   ...['PREPARE e0 AS SELECT name FROM items WHERE id = $1', 'EXECUTE e0 (3)', 'EXECUTE e1 (4)'],
   ...['PREPARE e1 (int8) AS SELECT id FROM items WHERE id > $1 ORDER BY id', 'EXECUTE e2'],
+  ...['PREPARE e2 (int8) AS UPDATE items SET price = 1 WHERE id = $1', "EXECUTE e2 ('5')"],
+  ...['EXECUTE e0', 'EXECUTE e1 (1, 2)', 'EXECUTE e0 (1 / 0)', "EXECUTE e1 ('x')"],
+  ...['LOCK TABLE settings', 'LOCK TABLE items IN SHARE MODE', 'LOCK TABLE countries, log'],
+  ...["SET application_name = 'other'", 'RESET application_name', "SET TimeZone = 'Asia/Tokyo'"],
+  ...["SELECT set_config('application_name', 'made', false)", 'RESET TimeZone'],
+  ...["SELECT nextval('log_n_seq') IS NOT NULL", 'DISCARD PLANS', 'DISCARD TEMP'],
   ...[
     'DEALLOCATE s0',
     'DEALLOCATE s1',
@@ -185,6 +191,8 @@ export function copyFrom(dice: Dice): { readonly sql: string; readonly lines: re
       sql: 'COPY parts (item_id, n, amount) FROM STDIN',
       lines: [`${id()}\t7\t1`, `${id()}\t8\t-1`],
     },
+    { sql: 'COPY log (line) FROM STDIN', lines: ['one', 'two', '\\N'] },
+    { sql: 'COPY items (id, name) FROM STDIN (HEADER)', lines: ['id\tname', `${id() + 90}\td`] },
     { sql: 'COPY nowhere FROM STDIN', lines: ['1'] },
   ]);
 }
@@ -197,6 +205,9 @@ export function copyTo(dice: Dice): string {
     'COPY (SELECT count(*) FROM items) TO STDOUT (FORMAT binary)',
     'COPY (SELECT 10 / (n - 1) FROM parts WHERE item_id = 2 ORDER BY 1) TO STDOUT',
     'COPY (SELECT missing FROM items) TO STDOUT',
+    'COPY (SELECT told(n, key) FROM settings, generate_series(1, 2) n ORDER BY key, n LIMIT 3) TO STDOUT',
+    'COPY (SELECT a.id FROM items a JOIN parts b ON b.amount = a.id + 9 ORDER BY 1) TO STDOUT (HEADER)',
+    "COPY (SELECT label, count(*) FROM items GROUP BY label ORDER BY label) TO STDOUT (FORMAT csv, NULL 'x')",
   ]);
 }
 
