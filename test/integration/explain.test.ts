@@ -148,6 +148,16 @@ describe('over several shards', () => {
     expect(plan['Shard Plans']).toHaveLength(4);
   });
 
+  test('what one shard reads for the others', async () => {
+    for (const sql of [
+      'INSERT INTO orders SELECT k + 900, 1, 1 FROM settings',
+      'UPDATE orders SET amount = k FROM settings WHERE k = orders.id',
+    ]) {
+      const lines = await explain(`EXPLAIN ${sql}`);
+      expect(lines).toContainEqual(expect.stringMatching(/^ *->  Read$/));
+    }
+  });
+
   test('inside a transaction, in a script and with comments in the way', async () => {
     await client.query('BEGIN');
     expect((await explain('EXPLAIN SELECT count(*) FROM orders'))[0]).toBe('Sum Counts');

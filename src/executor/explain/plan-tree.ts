@@ -258,7 +258,11 @@ function sourceTree(source: SourceQuery, resolve: ResolveShards): PlanNode {
   const { plan } = source;
   const sql = Buffer.from(source.sql).toString();
   const inSource: ResolveShards = (selector) => resolve(selector, source);
-  if (plan.kind === 'route') return planTree(plan.many, sql, plan.shards, inSource);
+  if (plan.kind === 'route') {
+    // What several shards would not do, one does.
+    if (plan.many.kind === 'refuse') return leaf('Read', sql, plan.shards, inSource);
+    return planTree(plan.many, sql, plan.shards, inSource);
+  }
   const { kind, keyspace } = plan;
   const type = kind === 'insertSplit' ? 'Insert Rows' : 'Every Shard';
   return leaf(
