@@ -6,7 +6,7 @@ import {
   type Shard,
   type Topology,
 } from '../../keyspace/topology.js';
-import { quoteIdentifier, quoteQualified } from '../../sql/quote.js';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../sql/quote.js';
 import type { CrashHook } from '../../transaction/crash-points.js';
 import type { OwnLinks } from '../../transaction/own-links.js';
 import { errorField, type Logger } from '../../util/logger.js';
@@ -78,7 +78,9 @@ export class LookupKeeper {
     const states = await this.states(topology, complete, triggers);
     const unready = topology.lookups.filter((lookup) => {
       const state = states.get(lookupKey(lookup));
-      return state !== undefined && !state.ready && !unknown.has(lookup);
+      // A table that was made behind the catalog is in the next one.
+      const isThere = catalog.relations.has(`${lookup.schema}.${lookup.table}`);
+      return isThere && state !== undefined && !state.ready && !unknown.has(lookup);
     });
     if (unready.length > 0 && this.building === null && !this.stopping.signal.aborted) {
       this.building = this.buildAll(unready, catalog, states).finally(() => {
@@ -118,7 +120,7 @@ export class LookupKeeper {
       if (complete.has(lookup) && !kept) {
         await this.forget(lookupShards(topology, lookup), lookup);
       }
-      const ready = complete.has(lookup) && kept;
+      const ready = complete.has(lookup) && kept && !isContested(lookup, running);
       states.set(lookupKey(lookup), {
         type: type!,
         typeOid: Number(typeOid),
@@ -147,7 +149,8 @@ export class LookupKeeper {
   }
 
   private async forget(shards: readonly Shard[], lookup: Lookup): Promise<void> {
-    const sql = forgetSql(lookupKey(lookup));
+    // Not what another proxy builds by now.
+    const sql = forgetSql(lookupKey(lookup), lookup.definition);
     await Promise.all(shards.map((shard) => this.query(shard, sql)));
   }
 
@@ -166,20 +169,24 @@ export class LookupKeeper {
         ),
       ),
     );
-    for (const [, schema, table, name, args] of triggers) {
+    for (const [runs, schema, table, name, args] of triggers) {
       if (wanted.has([schema, table, name].join('\0'))) continue;
-      const [key = '', , column] = Buffer.from(args!, 'hex').toString().split('\0');
+      const [key = '', , column] = decodedArguments(args!);
       const successor = lookups.find(
         (lookup) => lookup.schema === schema && lookup.table === table && lookup.column === column,
       );
-      // Who builds that one takes over what this one has kept.
-      const isTakenOver = successor !== undefined && problemOf(successor, catalog) === null;
-      if (isTakenOver && !complete.has(successor)) continue;
-      this.host.logger.info(
-        { table: `${schema}.${table}`, trigger: name },
-        'a lookup is kept no more',
-      );
-      const drop = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name!)} ON ${quoteQualified(schema!, table!)}`;
+      const trigger = { table: `${schema}.${table}`, trigger: name };
+      const on = quoteQualified(schema!, table!);
+      const drop = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name!)} ON ${on}`;
+      if (successor !== undefined && problemOf(successor, catalog) === null) {
+        // Who builds that one takes over what this one has kept, and switches it off.
+        if (runs === 't' || !complete.has(successor)) continue;
+        const sql = ifSwitchedOff(on, name!, drop);
+        await Promise.all(shards.map((shard) => this.query(shard, sql)));
+        this.host.logger.info(trigger, 'a lookup is kept by another one');
+        continue;
+      }
+      this.host.logger.info(trigger, 'a lookup is kept no more');
       // Other proxies may know the lookup: first they must not take it for complete, nor whoever builds it just now.
       for (const sql of [forgetSql(key), drop, forgetSql(key)]) {
         await Promise.all(shards.map((shard) => this.query(shard, sql)));
@@ -270,6 +277,28 @@ type TriggerRow = readonly (string | null)[];
 /** Whether the table has all triggers that keep the lookup. */
 function hasTriggers(lookup: Lookup, topology: Topology, triggers: ReadonlySet<string>): boolean {
   return triggerKeys(lookup, topology).every((key) => triggers.has(key));
+}
+
+/** Whether changes of its column are told to another lookup, too. `running`: the triggers that run. */
+function isContested(lookup: Lookup, running: readonly TriggerRow[]): boolean {
+  return running.some(([, schema, table, , args]) => {
+    const [key, , column] = decodedArguments(args!);
+    const isSame = schema === lookup.schema && table === lookup.table && column === lookup.column;
+    return isSame && key !== lookupKey(lookup);
+  });
+}
+
+function decodedArguments(hex: string): string[] {
+  return Buffer.from(hex, 'hex').toString().split('\0');
+}
+
+/** Does something about a trigger (of a table, as SQL) that does not run, unless another proxy has it run again. */
+function ifSwitchedOff(table: string, name: string, sql: string): string {
+  return (
+    `DO $body$ BEGIN LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE;` +
+    ` IF EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgname = ${quoteLiteral(name)} AND tgenabled = 'D'` +
+    ` AND tgrelid = ${quoteLiteral(table)}::pg_catalog.regclass) THEN ${sql}; END IF; END $body$`
+  );
 }
 
 /** How the triggers of a lookup are told by TRIGGERS_SQL. */

@@ -93,11 +93,12 @@ export function guardedBy(state: string): string | null {
   return definition.startsWith('[') ? definition : null;
 }
 
-/** From now on nobody takes the lookup for complete. For any shard. */
-export function forgetSql(key: string): string {
+/** From now on nobody takes the lookup for complete (with this definition). For any shard. */
+export function forgetSql(key: string, definition?: string): string {
+  const only = definition === undefined ? '' : ` AND definition = ${quoteLiteral(definition)}`;
   return (
     `DO $body$ BEGIN IF pg_catalog.to_regclass('shardgate.lookups') IS NOT NULL THEN` +
-    ` DELETE FROM shardgate.lookups WHERE name = ${quoteLiteral(key)}; END IF; END $body$`
+    ` DELETE FROM shardgate.lookups WHERE name = ${quoteLiteral(key)}${only}; END IF; END $body$`
   );
 }
 
