@@ -1,5 +1,5 @@
 import type { InsertStmt, Node, WithClause } from '@pgsql/types';
-import type { Shard, Table } from '../keyspace/topology.js';
+import type { Shard } from '../keyspace/topology.js';
 import { quoteIdentifier } from '../sql/quote.js';
 import { Tokens } from '../sql/tokens.js';
 import { bodyOf, selectOf } from './ast.js';
@@ -101,7 +101,7 @@ function fillEdits(
     (id) => !omitted.includes(id) && isDefaulted(id.column.name, insertion),
   );
   const filled = [...omitted, ...defaulted];
-  if (filled.length === 0 || isLeftToServer(filled, insertion, insertion.target.table!)) return [];
+  if (filled.length === 0 || isLeftToServer(filled, insertion, context)) return [];
   checkShown(insertion, filled);
   checkOverriding(statement, insertion, filled);
   checkAlways(statement, insertion, filled);
@@ -139,14 +139,15 @@ export function columnsMadeByRow(
 
 /**
  * A server that has the whole table makes the values by itself. Those of one row are made here all the same, so that
- * they are known to currval and lastval.
+ * they are known to currval and lastval; but not where a WITH query became an INSERT of its own.
  */
 function isLeftToServer(
   filled: readonly IdColumn[],
   { rows, select, target }: Insertion,
-  table: Table,
+  { outerParams }: StatementContext,
 ): boolean {
-  if (!countsItself(table, filled)) return false;
+  if (!countsItself(target.table!, filled)) return false;
+  if (outerParams !== undefined) return true;
   const { relation, through } = target;
   const plain = relation.kind === 'r' && !relation.hasTriggersOrRules && through === undefined;
   return !plain || select !== null || (rows?.length ?? 1) > 1;

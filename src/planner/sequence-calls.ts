@@ -1,4 +1,4 @@
-import type { FuncCall, InsertStmt, Node, SelectStmt } from '@pgsql/types';
+import type { FuncCall, InsertStmt, Node, SelectStmt, WithClause } from '@pgsql/types';
 import { Tokens } from '../sql/tokens.js';
 import { bodyOf, forEachChild, qualifiedName, selectOf } from './ast.js';
 import type { Edit } from './fill-plan.js';
@@ -36,12 +36,19 @@ class Search implements SequenceCalls {
   readonly #context: StatementContext;
   readonly #tokens: Tokens;
   readonly #once: ReadonlySet<FuncCall>;
+  /** A WITH query inserts rows, whose columns may take values of sequences before the rest of the statement looks. */
+  readonly #insertsBefore: boolean;
 
   constructor(node: Node, context: StatementContext) {
     const { bytes, textStart, start, end } = context;
     this.#context = context;
     this.#tokens = new Tokens(bytes, textStart, start, end);
     this.#once = calledOnce(node, context);
+    const { withClause } = bodyOf(node) as { withClause?: WithClause };
+    this.#insertsBefore = (withClause?.ctes ?? []).some((cte) => {
+      const query = 'CommonTableExpr' in cte ? cte.CommonTableExpr.ctequery : undefined;
+      return query !== undefined && 'InsertStmt' in query;
+    });
   }
 
   visit(node: Node, naming: Naming): void {
@@ -58,6 +65,12 @@ class Search implements SequenceCalls {
     if (this.#context.names.userFunctions(schema, name).length > 0) return false;
     const source = this.#sourceOf(name, call);
     if (source === null) return false;
+    if (this.#insertsBefore && name !== 'nextval') {
+      refuse(
+        `function "${name}" beside an INSERT in WITH is not supported`,
+        'Use RETURNING of the INSERT.',
+      );
+    }
     if (naming === 'inherited') {
       if (name === 'nextval') return false;
       refuse(

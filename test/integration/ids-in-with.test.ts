@@ -38,6 +38,15 @@ async function same(sql: string, params?: readonly unknown[]): Promise<void> {
   for (const table of TABLES) await comparison.expectSame(`SELECT * FROM ${table} ORDER BY 1`);
 }
 
+test.each([
+  `WITH l AS (INSERT INTO log (n) VALUES (5) RETURNING id) SELECT l.id, currval('log_id_seq') AS c FROM l`,
+  'WITH l AS (INSERT INTO log (n) VALUES (5) RETURNING id) SELECT l.id, lastval() AS c FROM l',
+])('what was counted last is refused where a WITH query counts: %s', async (sql) => {
+  await comparison.both('INSERT INTO log (n) VALUES (1)');
+  await comparison.expectRefused(sql);
+  await comparison.expectSame(`SELECT currval('log_id_seq')`);
+});
+
 describe('rows of VALUES in WITH', () => {
   test.each([
     ['WITH o AS (INSERT INTO orders (customer) VALUES (3) RETURNING *) SELECT * FROM o'],
@@ -63,6 +72,15 @@ describe('rows of VALUES in WITH', () => {
     [
       `WITH o(n) AS (INSERT INTO orders (customer) VALUES (3) RETURNING id)
          DELETE FROM accounts USING o WHERE accounts.id = 9 RETURNING n`,
+    ],
+    [
+      `WITH l AS (INSERT INTO log (n) VALUES (77) RETURNING id),
+         d AS (DELETE FROM accounts WHERE balance = 0 AND id > 5 RETURNING id)
+         SELECT l.id, d.id FROM l, d ORDER BY 2`,
+    ],
+    [
+      `WITH l AS (INSERT INTO log (n, t) VALUES (78, 'a') RETURNING id)
+         UPDATE accounts SET balance = balance + l.id FROM l RETURNING accounts.*, l.id`,
     ],
     [
       `WITH k AS (INSERT INTO kinds (name) VALUES ('a'), ('b') RETURNING id, name) SELECT * FROM k ORDER BY 1`,
