@@ -1,4 +1,4 @@
-import type { FuncCall, InsertStmt, Node, SelectStmt, WithClause } from '@pgsql/types';
+import type { FuncCall, InsertStmt, Node, SelectStmt } from '@pgsql/types';
 import { Tokens } from '../sql/tokens.js';
 import { bodyOf, forEachChild, qualifiedName, selectOf } from './ast.js';
 import type { Edit } from './fill-plan.js';
@@ -7,6 +7,7 @@ import { namingInside, type Naming } from './output-naming.js';
 import type { IdSource } from './plan.js';
 import { refuse } from './refusals.js';
 import { findSequence, sequenceArgument, withoutCasts } from './sequence-names.js';
+import { SequenceOrder } from './sequence-order.js';
 import type { StatementContext } from './statement-context.js';
 
 /** Calls of a statement whose values the proxy knows, and what to write in their place. */
@@ -36,19 +37,14 @@ class Search implements SequenceCalls {
   readonly #context: StatementContext;
   readonly #tokens: Tokens;
   readonly #once: ReadonlySet<FuncCall>;
-  /** A WITH query inserts rows, whose columns may take values of sequences before the rest of the statement looks. */
-  readonly #insertsBefore: boolean;
+  readonly #order: SequenceOrder;
 
   constructor(node: Node, context: StatementContext) {
     const { bytes, textStart, start, end } = context;
     this.#context = context;
     this.#tokens = new Tokens(bytes, textStart, start, end);
     this.#once = calledOnce(node, context);
-    const { withClause } = bodyOf(node) as { withClause?: WithClause };
-    this.#insertsBefore = (withClause?.ctes ?? []).some((cte) => {
-      const query = 'CommonTableExpr' in cte ? cte.CommonTableExpr.ctequery : undefined;
-      return query !== undefined && 'InsertStmt' in query;
-    });
+    this.#order = new SequenceOrder(node, this.#once, context);
   }
 
   visit(node: Node, naming: Naming): void {
@@ -65,10 +61,10 @@ class Search implements SequenceCalls {
     if (this.#context.names.userFunctions(schema, name).length > 0) return false;
     const source = this.#sourceOf(name, call);
     if (source === null) return false;
-    if (this.#insertsBefore && name !== 'nextval') {
+    if (name !== 'nextval' && !this.#order.isKnown(call, sequenceOf(source))) {
       refuse(
-        `function "${name}" beside an INSERT in WITH is not supported`,
-        'Use RETURNING of the INSERT.',
+        `function "${name}" in a statement that takes values of the sequence by itself is not supported`,
+        'Use RETURNING of the INSERT, or a SELECT before.',
       );
     }
     if (naming === 'inherited') {
@@ -136,6 +132,11 @@ class Search implements SequenceCalls {
       'Write it in plainer notation.',
     );
   }
+}
+
+/** Qualified; null: any. */
+function sequenceOf(source: IdSource): string | null {
+  return source.kind === 'currval' ? source.name : null;
 }
 
 /** The calls that are evaluated exactly once, whatever the data. */
