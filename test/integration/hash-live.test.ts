@@ -170,7 +170,7 @@ describe('columns with a length, scale or precision', () => {
     ['timestamp', 'timestamp(2)'],
     ['timestamptz', 'timestamptz(0)'],
   ] as const)(
-    '%s values stored in %s: unchanged and mapped, or no match',
+    '%s values stored in %s: mapped as they are stored, or changed and no match',
     async (type, column, ...more) => {
       await client.query(`SET TimeZone = 'UTC'; CREATE TEMP TABLE limited (k ${column})`);
       try {
@@ -189,14 +189,12 @@ describe('columns with a length, scale or precision', () => {
         const outcomes = { unchanged: 0, changed: 0 };
         const faults = values.filter((value) => {
           const result = stored.get(value) ?? null;
-          const mapped = mapText(mapper, value);
-          if (result?.startsWith('true ') === true) {
-            outcomes.unchanged++;
-            return mapped !== BigInt(result.slice(5));
-          }
-          if (result !== null) outcomes.changed++;
           // Too large for the column: Postgres refuses to store it, wherever it goes.
-          return result !== null && mapped !== 'no match';
+          if (result === null) return false;
+          const [isSame, id] = result.split(' ');
+          const mapped = mapText(mapper, value);
+          outcomes[isSame === 'true' ? 'unchanged' : 'changed']++;
+          return mapped !== BigInt(id!) && (isSame === 'true' || mapped !== 'no match');
         });
         expect(faults).toEqual([]);
         expect(Math.min(outcomes.unchanged, outcomes.changed)).toBeGreaterThan(0);

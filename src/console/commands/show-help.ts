@@ -10,7 +10,8 @@ export function showHelp(others: readonly ConsoleCommand[]): ConsoleCommand {
       {
         name: 'command',
         type: 'text',
-        of: ({ words, usage }) => [...words, usage].join(' ').trim(),
+        // `.name` belongs to the word in front of it.
+        of: ({ words, usage }) => [...words, usage].join(' ').replace(' .', '.').trim(),
       },
       { name: 'access', type: 'text', of: ({ access }) => access },
       { name: 'help', type: 'text', of: (command) => command.help },
