@@ -152,7 +152,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   /** Goes on with the client's messages. */
   pump(): void {
     if (this.startup?.pending === true) {
-      this.startup.goOn();
+      if (!this.busy) this.startup.goOn();
       return;
     }
     if (!this.busy && !this.over && this.copyTarget === null) {

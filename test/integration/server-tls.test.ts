@@ -19,7 +19,7 @@ import { BackendError } from '../../src/backend/backend-error.js';
 import { cancelBackend, loginToBackend } from '../../src/backend/postgres/login.js';
 import type { ServerAddress } from '../../src/config/config.js';
 import { Authority, pemOf } from '../support/certificates.js';
-import { startProxy } from '../support/proxy.js';
+import { startProxy, type Proxy } from '../support/proxy.js';
 
 const authority = new Authority();
 const strangers = new Authority('another authority');
@@ -144,16 +144,39 @@ describe('a login to a shard over TLS', () => {
   });
 });
 
-test('a whole proxy over TLS: statements, and cancels of them', async () => {
+function startProxyOverTls(): Promise<Proxy> {
   const parameters = `sslmode=verify-full&sslrootcert=${authority.ca}&channel_binding=require`;
   const url = `postgres://app:pencil@127.0.0.1:${server.port}/postgres?${parameters}`;
-  const proxy = await startProxy({
+  return startProxy({
     config: {
       database: 'postgres',
       default_keyspace: 'main',
       keyspaces: { main: { shards: [{ name: 'main', primary: url }] } },
     },
   });
+}
+
+test('a client waits for what a server says of its settings, though TLS writes late', async () => {
+  const proxy = await startProxyOverTls();
+  const login = async (options: string): Promise<unknown> => {
+    const client = new pg.Client({ connectionString: proxy.url, options });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+    } catch (error) {
+      return (error as pg.DatabaseError).code;
+    }
+    const { rows } = await client.query<{ TimeZone: string }>('SHOW TimeZone');
+    await client.end();
+    return rows[0]!.TimeZone;
+  };
+  expect(await login('-c nonsense=1')).toBe('42704');
+  expect(await login('-c TimeZone=Asia/Tokyo')).toBe('Asia/Tokyo');
+  await proxy.stop();
+});
+
+test('a whole proxy over TLS: statements, and cancels of them', async () => {
+  const proxy = await startProxyOverTls();
   const client = new pg.Client({ connectionString: proxy.url });
   await client.connect();
   const text = 'x'.repeat(300_000);
