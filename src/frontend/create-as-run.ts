@@ -12,6 +12,7 @@ import { runInPipeline } from './fan-out-run.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError } from './shard-choice.js';
+import { OwnTextRun } from './own-text-run.js';
 import { withSourceText } from './source-values.js';
 import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
@@ -79,10 +80,9 @@ export class CreateAsRun implements StatementRun {
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     assert(isShardPlan(plan), 'an INSERT needs shards');
     const request = { ...this.request, plan, text, from: 0, to: text.length, literals };
-    const insert = withSourceText(session, { sql: text, literals }, () =>
-      this.makeRun(session, request),
-    );
-    return new SelectedRun(insert);
+    const own = { sql: text, literals };
+    const insert = withSourceText(session, own, () => this.makeRun(session, request));
+    return new SelectedRun(new OwnTextRun(session, own, insert));
   }
 
   private create(backends: readonly BackendConnection[], paramTypes: readonly number[]): void {

@@ -11,6 +11,7 @@ import { assert } from '../util/assert.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
+import { OwnTextRun } from './own-text-run.js';
 import { withSourceText } from './source-values.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -113,7 +114,8 @@ export class MomentRun implements StatementRun {
       planning.lookups.clear();
       return made;
     });
-    return run === null ? 'wait' : new FilledRun(run, this.told);
+    if (run === null) return 'wait';
+    return new FilledRun(new OwnTextRun(session, { sql, literals }, run), this.told);
   }
 
   /** Its error, with a position in the client's text. */

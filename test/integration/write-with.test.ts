@@ -228,3 +228,26 @@ describe('WITH queries that delete rows which others refer to', () => {
     );
   });
 });
+
+describe('parts that are bound to different keys, which are read where the statement stands', () => {
+  const statement = (id: number): string =>
+    `WITH a AS (UPDATE accounts SET balance = balance - 1 WHERE id = ${id} RETURNING balance) ` +
+    `UPDATE accounts SET balance = accounts.balance + 1 FROM a WHERE accounts.id = ${id + 5} RETURNING id, a.balance`;
+
+  test.each([1, 2, 3, 4, 5, 6])('behind other statements of a Query (%i)', async (id) => {
+    await comparison.both('BEGIN');
+    for (const first of ['SELECT 1, 2', `UPDATE settings SET value = 7 WHERE key = 'a'`]) {
+      await comparison.expectSame(`${first}; ${statement(id)}; SELECT 3`);
+    }
+    for (const sql of CONTENTS) await comparison.expectSame(sql);
+  });
+
+  test.each([1, 2, 3, 4, 5, 6])('with the time of a transaction (%i)', async (id) => {
+    await comparison.both('BEGIN');
+    await comparison.expectSame('SELECT balance FROM accounts WHERE id = 12');
+    await comparison.expectSame(
+      statement(id).replace('balance - 1', 'balance - length(now()::date::text)'),
+    );
+    for (const sql of CONTENTS) await comparison.expectSame(sql);
+  });
+});
