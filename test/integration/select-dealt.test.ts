@@ -105,8 +105,9 @@ async function writers(): Promise<string[]> {
   for (const url of suite.shardUrls()) {
     const client = await connectPg(url);
     const { rowCount } = await client.query(
+      // Autovacuum has transactions of its own.
       `SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL
-       AND pid <> pg_backend_pid()`,
+       AND state = 'idle in transaction'`,
     );
     if (rowCount !== 0) found.push(url);
     await client.end();
