@@ -9,6 +9,7 @@ import {
   NO_MATCH,
   NO_SHARD,
   UNREADABLE,
+  type KeyMapper,
   type MapOutcome,
 } from '../keyspace/vindex.js';
 import type { ColumnTerm, KeyTerm, TupleTerm } from '../planner/plan.js';
@@ -298,6 +299,11 @@ export const NULL_VALUE = -1;
 /** Outcomes that say nothing of where rows with the value are. */
 const LEAVES_OPEN: ReadonlySet<MapOutcome | -1> = new Set([INVALID, UNREADABLE, ASK]);
 
+/** Whether a server would say of a value to be stored that its column is too short for it. */
+export function isTooLong(outcome: MapOutcome | -1, { limitedType }: KeyMapper): boolean {
+  return outcome === NO_MATCH && limitedType !== undefined;
+}
+
 /** Why a valid value cannot be stored as a shard key; `outcome` -1 is NULL. */
 export function storeError(
   outcome: MapOutcome | -1,
@@ -309,7 +315,7 @@ export function storeError(
       hint: 'Give every row a shard key; declare the column NOT NULL.',
     });
   }
-  if (outcome === NO_MATCH && mapper.limitedType !== undefined) {
+  if (isTooLong(outcome, mapper)) {
     return sqlError(
       'string_data_right_truncation',
       `value too long for type ${mapper.limitedType}`,

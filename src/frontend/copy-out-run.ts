@@ -57,8 +57,7 @@ export class CopyOutRun implements StatementRun {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | StatementRun {
-    const { session, source, run } = this;
-    const prepared = prepareSource(session, source, run, backends, paramTypes, onFailed);
+    const prepared = prepareSource(this.run, backends, paramTypes, onFailed);
     if (typeof prepared === 'string') return prepared;
     this.run = prepared;
     return this;

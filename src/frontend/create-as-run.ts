@@ -12,8 +12,7 @@ import { runInPipeline } from './fan-out-run.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError } from './shard-choice.js';
-import { OwnTextRun } from './own-text-run.js';
-import { withSourceText } from './source-values.js';
+import { ownTextRun } from './own-text-run.js';
 import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -81,8 +80,7 @@ export class CreateAsRun implements StatementRun {
     assert(isShardPlan(plan), 'an INSERT needs shards');
     const request = { ...this.request, plan, text, from: 0, to: text.length, literals };
     const own = { sql: text, literals };
-    const insert = withSourceText(session, own, () => this.makeRun(session, request));
-    return new SelectedRun(new OwnTextRun(session, own, insert));
+    return new SelectedRun(ownTextRun(session, own, () => this.makeRun(session, request)));
   }
 
   private create(backends: readonly BackendConnection[], paramTypes: readonly number[]): void {

@@ -8,7 +8,6 @@ import type { RouteKind } from '../metrics/metrics.js';
 import type { CursorUse, RoutePlan } from '../planner/plan.js';
 import { offsetOf } from '../sql/position.js';
 import type { Outcome } from '../transaction/operation.js';
-import { GatherRun } from './gather-run.js';
 import type { Session } from './session.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -36,7 +35,7 @@ export class DeclareRun implements StatementRun {
     this.route = inner.route;
     this.needsTypes = inner.needsTypes;
     // What it keeps comes with the commit of that shard.
-    if (inner instanceof GatherRun && cursor.hold) this.writers = [inner.home];
+    if (inner.home !== undefined && cursor.hold) this.writers = [inner.home];
   }
 
   prepare(

@@ -11,7 +11,7 @@ import { assert } from '../util/assert.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
-import { OwnTextRun } from './own-text-run.js';
+import { ownTextRun } from './own-text-run.js';
 import { withSourceText } from './source-values.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -100,22 +100,17 @@ export class MomentRun implements StatementRun {
     // What keeps lookups up stands around this run already.
     const { maintains: _lookups, tellsTime: _time, ...rest } = planned;
     const plan = rest as ShardPlan;
-    const run = withSourceText(session, { sql, literals }, () => {
+    const own = { sql, literals };
+    const isReady = withSourceText(session, own, () => {
       if (request.bind !== null) source.readValues(request.bind);
-      if (!planning.lookups.ready(plan)) return null;
-      const made = makeRun(session, {
-        ...request,
-        plan,
-        text: sql,
-        from: 0,
-        to: sql.length,
-        literals,
-      });
-      planning.lookups.clear();
-      return made;
+      return planning.lookups.ready(plan);
     });
-    if (run === null) return 'wait';
-    return new FilledRun(new OwnTextRun(session, { sql, literals }, run), this.told);
+    if (!isReady) return 'wait';
+    const run = ownTextRun(session, own, () =>
+      makeRun(session, { ...request, plan, text: sql, from: 0, to: sql.length, literals }),
+    );
+    planning.lookups.clear();
+    return new FilledRun(run, this.told);
   }
 
   /** Its error, with a position in the client's text. */
@@ -133,6 +128,7 @@ export class MomentRun implements StatementRun {
 /** The run of a text that was made of the client's, whose errors are told as of that. */
 class FilledRun implements StatementRun {
   readonly writers?: readonly Shard[];
+  readonly home?: Shard;
   readonly leavesOpen?: true;
   readonly open?: NonNullable<StatementRun['open']>;
   private readonly inner: StatementRun;
@@ -142,6 +138,7 @@ class FilledRun implements StatementRun {
     this.inner = inner;
     this.told = told;
     if (inner.writers !== undefined) this.writers = inner.writers;
+    if (inner.home !== undefined) this.home = inner.home;
     if (inner.leavesOpen !== undefined) this.leavesOpen = inner.leavesOpen;
     if (inner.open === undefined) return;
     this.open = (backends, paramTypes, partOf, onOpen) => {

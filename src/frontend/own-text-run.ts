@@ -13,11 +13,20 @@ type OwnText = Pick<SourceQuery, 'sql' | 'literals'>;
  * The run of a statement whose plan counts the literals of a text of its own, which is not all of the client's: key
  * values are read there whenever it looks for shards, also behind a wait.
  */
-export class OwnTextRun implements StatementRun {
+export function ownTextRun(
+  session: Session,
+  text: OwnText,
+  make: () => StatementRun,
+): StatementRun {
+  return new OwnTextRun(session, text, withSourceText(session, text, make));
+}
+
+class OwnTextRun implements StatementRun {
   readonly shards: readonly Shard[];
   readonly route: RouteKind;
   readonly needsTypes: boolean;
   readonly writers?: readonly Shard[];
+  readonly home?: Shard;
   readonly declares?: true;
   readonly leavesOpen?: true;
   readonly open?: NonNullable<StatementRun['open']>;
@@ -33,6 +42,7 @@ export class OwnTextRun implements StatementRun {
     this.route = inner.route;
     this.needsTypes = inner.needsTypes;
     if (inner.writers !== undefined) this.writers = inner.writers;
+    if (inner.home !== undefined) this.home = inner.home;
     if (inner.declares === true) this.declares = true;
     if (inner.leavesOpen === true) this.leavesOpen = true;
     if (inner.open !== undefined) {

@@ -22,10 +22,9 @@ import { MoveRun } from './move-run.js';
 import { MomentRun } from './moment-run.js';
 import { isAwayFromBegin, shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
-import { OwnTextRun } from './own-text-run.js';
+import { ownTextRun } from './own-text-run.js';
 import { ShipRun } from './ship-run.js';
 import { SpreadRun } from './spread-run.js';
-import { withSourceText } from './source-values.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 /** The run of a statement, with the values of `session.source`. Throws SqlError as `shardsOf` does. */
@@ -103,9 +102,7 @@ function replannedRun(session: Session, request: RunRequest): StatementRun {
   const literals = new Literals();
   const sql = text.subarray(from, to);
   const { maintains: _, ...plan } = session.planning.planForValues(sql, literals);
-  const own = { sql, literals };
-  const run = withSourceText(session, own, () => statementRun(session, { ...request, plan }));
-  return new OwnTextRun(session, own, run);
+  return ownTextRun(session, { sql, literals }, () => statementRun(session, { ...request, plan }));
 }
 
 /** The run of a statement about a cursor that is not on one shard. */

@@ -12,7 +12,7 @@ import type { SourceQuery } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
-import { withSourceText } from './source-values.js';
+import { ownTextRun } from './own-text-run.js';
 import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
 
 /** Finds the run of a statement; handed in, since that finds the runs which have sources too. */
@@ -75,8 +75,7 @@ export class SourceReader {
     paramTypes: readonly number[],
     onFailed: (error: Buffer) => void,
   ): 'ready' | 'wait' | 'moved' {
-    const { session, source, run } = this;
-    const prepared = prepareSource(session, source, run, backends, paramTypes, onFailed);
+    const prepared = prepareSource(this.run, backends, paramTypes, onFailed);
     if (typeof prepared === 'string') return prepared;
     this.run = prepared;
     return 'moved';
@@ -153,22 +152,21 @@ export function sourceRun(
   const { sql, literals, plan } = source;
   const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
   const own = { plan, text, from: 0, to: text.length, literals, bind, host };
-  return withSourceText(session, source, () =>
+  return ownTextRun(session, source, () =>
     choose(session, { ...own, describe: true, endsWithSync: false }),
   );
 }
 
-/** Prepares it, with errors of no place; another run may be found, by key values of the source's own text. */
+/** Prepares it, with errors of no place. */
 export function prepareSource(
-  session: Session,
-  source: SourceQuery,
   run: StatementRun,
   backends: readonly BackendConnection[],
   paramTypes: readonly number[],
   onFailed: (error: Buffer) => void,
 ): ReturnType<StatementRun['prepare']> {
-  const failed = (error: Buffer): void => onFailed(withoutPosition(error, 0, error.length));
-  return withSourceText(session, source, () => run.prepare(backends, paramTypes, failed));
+  return run.prepare(backends, paramTypes, (error) => {
+    onFailed(withoutPosition(error, 0, error.length));
+  });
 }
 
 /** A source that writes is about to run on these backends. */

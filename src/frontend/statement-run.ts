@@ -44,6 +44,8 @@ export interface StatementRun {
    * of its shards.
    */
   readonly writers?: readonly Shard[];
+  /** The shard that alone makes all of its result. Absent: several do, or it is not known before. */
+  readonly home?: Shard;
   /** It makes a cursor, of which it tells the session itself. */
   readonly declares?: true;
   /** Its backends are left without Sync whatever the request says; so their transaction must be ended. */

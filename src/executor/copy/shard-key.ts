@@ -1,11 +1,11 @@
 import { sqlError } from '../../errors/sql-error.js';
 import { KeyspaceIdCell } from '../../keyspace/keyspace-id.js';
 import type { Keyspace, Shard } from '../../keyspace/topology.js';
-import { ASK, INVALID, MAPPED, NO_MATCH, type MapOutcome } from '../../keyspace/vindex.js';
+import { ASK, INVALID, MAPPED, type MapOutcome } from '../../keyspace/vindex.js';
 import type { StoredColumn, StoredKey } from '../../planner/plan.js';
 import { shownCopyValue } from '../../protocol/copy-context.js';
 import { inputError } from '../../vindex/input-errors.js';
-import { storeError } from '../shard-targets.js';
+import { isTooLong, storeError } from '../shard-targets.js';
 
 /**
  * Finds the shards of keys to be stored, whose columns come one after the other in a row's fields. Throws SqlError
@@ -100,12 +100,10 @@ export class ShardKey {
     const { made, mapper, columnType: type, column } = key;
     if (outcome === ASK) throw storeError(outcome, key);
     if (made === true) throw extraDataError();
-    const isTooLong = outcome === NO_MATCH && mapper.limitedType !== undefined;
-    if (outcome !== INVALID && !isTooLong) throw storeError(outcome, key);
+    if (outcome !== INVALID && !isTooLong(outcome, mapper)) throw storeError(outcome, key);
     const input = { type, bytes, start, end, binary, parameter: 0, position: undefined };
-    const { state, message, detail, hint } = isTooLong
-      ? storeError(outcome, key)
-      : inputError(input);
+    const { state, message, detail, hint } =
+      outcome === INVALID ? inputError(input) : storeError(outcome, key);
     const name = column.slice(column.lastIndexOf('.') + 1);
     const value = binary ? '' : `: "${shownCopyValue(bytes, start, end)}"`;
     const where = this.isCopied ? { where: `column ${name}${value}` } : {};

@@ -21,9 +21,12 @@ import {
   builtSql,
   completeSql,
   forgetSql,
+  isAbout,
   STATES_SQL,
+  tellsOf,
   TRIGGERS_SQL,
   typesSql,
+  type TriggerRow,
 } from './lookup-states.js';
 
 const TIMEOUT_MS = 30_000;
@@ -169,12 +172,11 @@ export class LookupKeeper {
         ),
       ),
     );
-    for (const [runs, schema, table, name, args] of triggers) {
+    for (const row of triggers) {
+      const [runs, schema, table, name] = row;
       if (wanted.has([schema, table, name].join('\0'))) continue;
-      const [key = '', , column] = decodedArguments(args!);
-      const successor = lookups.find(
-        (lookup) => lookup.schema === schema && lookup.table === table && lookup.column === column,
-      );
+      const { key } = tellsOf(row);
+      const successor = lookups.find((lookup) => isAbout(row, lookup));
       const trigger = { table: `${schema}.${table}`, trigger: name };
       const on = quoteQualified(schema!, table!);
       const drop = `DROP TRIGGER IF EXISTS ${quoteIdentifier(name!)} ON ${on}`;
@@ -271,9 +273,6 @@ function progressOf(log: Logger, shard: Shard, before: number): (rows: number) =
   };
 }
 
-/** Of TRIGGERS_SQL. */
-type TriggerRow = readonly (string | null)[];
-
 /** Whether the table has all triggers that keep the lookup. */
 function hasTriggers(lookup: Lookup, topology: Topology, triggers: ReadonlySet<string>): boolean {
   return triggerKeys(lookup, topology).every((key) => triggers.has(key));
@@ -281,15 +280,7 @@ function hasTriggers(lookup: Lookup, topology: Topology, triggers: ReadonlySet<s
 
 /** Whether changes of its column are told to another lookup, too. `running`: the triggers that run. */
 function isContested(lookup: Lookup, running: readonly TriggerRow[]): boolean {
-  return running.some(([, schema, table, , args]) => {
-    const [key, , column] = decodedArguments(args!);
-    const isSame = schema === lookup.schema && table === lookup.table && column === lookup.column;
-    return isSame && key !== lookupKey(lookup);
-  });
-}
-
-function decodedArguments(hex: string): string[] {
-  return Buffer.from(hex, 'hex').toString().split('\0');
+  return running.some((row) => isAbout(row, lookup) && tellsOf(row).key !== lookupKey(lookup));
 }
 
 /** Does something about a trigger (of a table, as SQL) that does not run, unless another proxy has it run again. */

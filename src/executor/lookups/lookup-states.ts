@@ -35,6 +35,29 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal
   AND t.tgfoid = pg_catalog.to_regprocedure('shardgate.tell_lookup()')`;
 
+/** A row of TRIGGERS_SQL. */
+export type TriggerRow = readonly (string | null)[];
+
+/** The lookup that a trigger (of TRIGGERS_SQL) tells, as `lookupKey` has it, and the column whose changes it tells. */
+export function tellsOf([, , , , args]: TriggerRow): {
+  readonly key: string;
+  readonly column: string;
+} {
+  const [key = '', , column = ''] = Buffer.from(args!, 'hex').toString().split('\0');
+  return { key, column };
+}
+
+/** Whether a trigger tells changes of the column that the lookup is for, be it to another one. */
+export function isAbout(
+  row: TriggerRow,
+  lookup: Pick<Lookup, 'schema' | 'table' | 'column'>,
+): boolean {
+  const [, schema, table] = row;
+  return (
+    schema === lookup.schema && table === lookup.table && tellsOf(row).column === lookup.column
+  );
+}
+
 /** Makes the table of states. Roles that clients take read it within their transactions. */
 export const SET_UP_STATES_SQL =
   'SET LOCAL client_min_messages = warning;' +

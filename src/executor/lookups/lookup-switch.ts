@@ -36,8 +36,10 @@ import {
   buildingSql,
   forgetSql,
   guardedBy,
+  isAbout,
   SET_UP_STATES_SQL,
   stateSql,
+  tellsOf,
   TRIGGERS_SQL,
 } from './lookup-states.js';
 
@@ -153,14 +155,13 @@ interface KeptTrigger {
 async function triggersOf(
   sessions: readonly ShardSession[],
   catalogShard: Shard,
-  { schema, table, column }: Lookup,
+  lookup: Lookup,
 ): Promise<readonly KeptTrigger[]> {
   const { ask } = sessions.find(({ shard }) => shard === catalogShard)!;
-  return (await ask(TRIGGERS_SQL)).flatMap(([runs, ownSchema, ownTable, name, args]) => {
-    const [key, , ownColumn] = Buffer.from(args!, 'hex').toString().split('\0');
-    if (ownSchema !== schema || ownTable !== table || ownColumn !== column) return [];
-    return [{ key: key!, name: name!, runs: runs === 't' }];
-  });
+  const rows = await ask(TRIGGERS_SQL);
+  return rows
+    .filter((row) => isAbout(row, lookup))
+    .map((row) => ({ key: tellsOf(row).key, name: row[3]!, runs: row[0] === 't' }));
 }
 
 /** Null: nothing has kept the values of the column unique up to now. */
