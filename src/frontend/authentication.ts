@@ -23,6 +23,8 @@ export type AuthStep =
   /** `first`: goes before the error. */
   | { readonly kind: 'refused'; readonly error: SqlError; readonly first?: Buffer };
 
+type Refusal = Extract<AuthStep, { kind: 'refused' }>;
+
 /** Authentication request codes (PostgreSQL 18, 54.7). */
 const AuthCode = { ok: 0, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const;
 /** Salts of mock exchanges must not change while the process lives, or they would tell unknown users apart. */
@@ -71,21 +73,16 @@ export class Authentication {
 
   async start(): Promise<AuthStep> {
     const { rule, channel } = this;
-    if (rule.clientCert !== null && channel.certificateName === null) {
+    const wantsCertificate = rule.clientCert !== null || this.method === 'cert';
+    if (wantsCertificate && channel.certificateName === null) {
       return this.refused('connection requires a valid client certificate');
     }
     switch (this.method) {
       case 'reject':
         throw new Error('a rejected client is not asked for anything');
       case 'trust':
-        // Nobody has to prove anything, so that the name is looked at behind AuthenticationOk, as Postgres does.
-        if (this.known) return this.accepted();
-        return {
-          ...this.refused(`role "${this.user}" does not exist`),
-          first: request(AuthCode.ok, NOTHING),
-        };
       case 'cert':
-        return this.known && this.certificateFits() ? this.accepted() : this.wrongCertificate();
+        return this.accepted();
       case 'md5':
         return { kind: 'send', bytes: request(AuthCode.md5, this.salt), expectsAnswer: true };
       case 'scram-sha-256': {
@@ -138,7 +135,7 @@ export class Authentication {
       };
     }
     const signature = this.scram.final(content.toString('utf8'));
-    if (signature === null || !this.known || this.password === null) return this.wrongPassword();
+    if (signature === null || !this.known || this.password === null) return this.failed();
     return this.accepted(request(AuthCode.saslFinal, Buffer.from(signature, 'latin1')));
   }
 
@@ -150,7 +147,7 @@ export class Authentication {
       this.salt,
     );
     const fits = equalSecrets(response, expected) && this.known && this.password !== null;
-    return fits ? this.accepted() : this.wrongPassword();
+    return fits ? this.accepted() : this.failed();
   }
 
   private async verifier(): Promise<ScramVerifier> {
@@ -166,12 +163,17 @@ export class Authentication {
     return made;
   }
 
-  /** `first`: what comes in front of AuthenticationOk. */
+  /**
+   * Nothing is wrong so far. Whether there is such a user is looked at behind AuthenticationOk, as Postgres does.
+   * @param first what comes in front of that
+   */
   private accepted(first: Buffer = NOTHING): AuthStep {
-    if (this.rule.clientCert === 'verify-full' && !this.certificateFits()) {
-      return this.wrongCertificate();
-    }
-    return { kind: 'accepted', bytes: Buffer.concat([first, request(AuthCode.ok, NOTHING)]) };
+    const { rule, method } = this;
+    const mustFit = rule.clientCert === 'verify-full' || method === 'cert';
+    if (mustFit && !this.certificateFits()) return { ...this.failed(), first };
+    const bytes = Buffer.concat([first, request(AuthCode.ok, NOTHING)]);
+    if (this.known) return { kind: 'accepted', bytes };
+    return { ...this.refused(`role "${this.user}" does not exist`), first: bytes };
   }
 
   private certificateFits(): boolean {
@@ -179,16 +181,17 @@ export class Authentication {
     return certificateName !== null && certificateFits(this.rule.map, certificateName, this.user);
   }
 
-  private wrongCertificate(): AuthStep {
-    return this.refused(`certificate authentication failed for user "${this.user}"`);
-  }
-
-  private wrongPassword(): AuthStep {
-    const message = `password authentication failed for user "${this.user}"`;
+  /** Whatever the proof lacks: Postgres tells the method only. */
+  private failed(): Refusal {
+    const { method, user } = this;
+    if (method === 'cert')
+      return this.refused(`certificate authentication failed for user "${user}"`);
+    if (method === 'trust') return this.refused(`"trust" authentication failed for user "${user}"`);
+    const message = `password authentication failed for user "${user}"`;
     return { kind: 'refused', error: sqlError('invalid_password', message, { severity: 'FATAL' }) };
   }
 
-  private refused(message: string): Extract<AuthStep, { kind: 'refused' }> {
+  private refused(message: string): Refusal {
     return {
       kind: 'refused',
       error: sqlError('invalid_authorization_specification', message, { severity: 'FATAL' }),

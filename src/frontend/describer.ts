@@ -15,7 +15,7 @@ import { bindRest, type Execution } from './sql-statements.js';
 
 /**
  * Answers Describe. Every shard has every table, so any of them can say what a statement takes and gives. False from
- * either method: a backend must be waited for, call again.
+ * any method: a backend must be waited for, call again.
  */
 export class Describer {
   private readonly pipeline: Pipeline;
@@ -33,8 +33,7 @@ export class Describer {
     if (!isShardPlan(plan)) {
       if (!parses.answer()) return false;
       pipeline.reply(NO_PARAMETERS);
-      pipeline.reply(ready.noData);
-      return true;
+      return this.nothing();
     }
     const fetched = this.fetched(plan);
     if (fetched !== null) {
@@ -81,10 +80,7 @@ export class Describer {
       pipeline.reply(result.portal.describe());
       return true;
     }
-    if (!isShardPlan(plan) || bind === null) {
-      pipeline.reply(ready.noData);
-      return true;
-    }
+    if (!isShardPlan(plan) || bind === null) return this.nothing();
     const fetched = this.fetched(plan);
     if (fetched !== null) {
       pipeline.reply(fetched.describe(new BindParts(bind).resultFormats(fetched.columns)));
@@ -95,6 +91,13 @@ export class Describer {
     if (one === null) return false;
     const told = this.parses.takeBound(portal) ? PASS : DROP;
     this.describeBound(one, statement!, bind, portal.name, told);
+    return true;
+  }
+
+  /** Of a portal that gives no rows. */
+  nothing(): boolean {
+    if (!this.parses.empty && !this.parses.answer()) return false;
+    this.pipeline.reply(ready.noData);
     return true;
   }
 

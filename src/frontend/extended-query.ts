@@ -185,8 +185,11 @@ export class ExtendedQuery {
     if (!this.controlSettled(kind === 'portal' ? name : null)) return false;
     if (kind === 'portal') {
       const portal = this.portals.named(name);
+      this.enter();
+      if (!session.work.failed) return this.describer.portal(portal, buffer, start, end);
       if (!isWithoutRows(portal.plan)) session.control.refuseWhereFailed(portal.plan);
-      return this.describer.portal(portal, buffer, start, end);
+      // Its backend may have rolled back by itself, and the portal with it.
+      return this.describer.nothing();
     }
     const statement = this.statements.named(name);
     if (!this.factory.refresh(statement)) return false;
@@ -198,8 +201,7 @@ export class ExtendedQuery {
     if (plan.kind === 'local' && plan.command.kind === 'execute') {
       if (!this.statements.has(plan.command.name)) return this.describer.statement(statement, plan);
       const execution = this.executions.unbound(plan.command);
-      if (typeof execution === 'boolean') return execution;
-      return this.describer.execution(execution);
+      return typeof execution === 'boolean' ? execution : this.describer.execution(execution);
     }
     return this.describer.statement(statement, plan);
   }
@@ -447,16 +449,14 @@ export class ExtendedQuery {
     this.pipeline.goOn();
   }
 
-  /** The unnamed statement and portal do not outlive a simple query. */
-  onSimpleQuery(): void {
-    this.statements.dropUnnamed();
-    // A failed transaction runs nothing, so nothing takes its place.
-    if (!this.session.work.failed) this.portals.remove('');
+  /** The unnamed portal does not outlive a Query of so many statements. */
+  onSimpleQuery(count: number): void {
+    this.portals.onQuery(count, this.session.work.failed);
     this.settingsBefore = null;
   }
 
   endPortals(transactionOver: boolean): void {
-    this.portals.end(transactionOver);
+    this.portals.end(transactionOver, this.session.work.failed);
     if (!transactionOver) return;
     this.pipeline.hasRun = false;
     // Settings made so far stay.

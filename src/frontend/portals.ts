@@ -12,6 +12,8 @@ import type { ClientStatement, Portal } from './client-statement.js';
 export class Portals {
   /** Apart from the others: a map that gains and loses one entry a statement is made anew every so often. */
   private unnamed: Portal | null = null;
+  /** The one without a name that a Query has taken the place of, until that has ended. */
+  private replaced: Portal | null = null;
   /** By what a server would know them by. */
   private readonly byName = new Map<string, Portal>();
 
@@ -136,8 +138,18 @@ export class Portals {
     else this.byName.delete(storedName(name));
   }
 
+  /** A Query of so many statements begins. Called again where that waits. */
+  onQuery(count: number, failed: boolean): void {
+    // A failed transaction runs nothing, so nothing takes its place.
+    if (this.unnamed === null || count === 0 || failed) return;
+    // Of several the first one, which has run, has taken it away, even where the next one fails.
+    if (count === 1) this.replaced = this.unnamed;
+    this.unnamed = null;
+  }
+
   dropAllOf(backend: BackendConnection): void {
     if (this.unnamed?.backend === backend) this.unnamed = null;
+    if (this.replaced?.backend === backend) this.replaced = null;
     for (const [key, portal] of this.byName) {
       if (portal.backend === backend) this.byName.delete(key);
     }
@@ -156,8 +168,17 @@ export class Portals {
     }
   }
 
-  /** Portals die with their transaction, but for cursors WITH HOLD where it has committed. */
-  end(transactionOver: boolean): void {
+  /**
+   * Portals die with their transaction, but for cursors WITH HOLD where it has committed.
+   * @param failed the transaction, in a Query perhaps, behind which there still is a portal without a name
+   */
+  end(transactionOver: boolean, failed: boolean): void {
+    const { replaced } = this;
+    if (replaced !== null) {
+      this.replaced = null;
+      // Whatever is rolled back takes it away: it may be that of the Query.
+      if (failed) this.unnamed = { ...replaced, depth: Infinity };
+    }
     if (!transactionOver) return;
     this.unnamed = null;
     for (const portal of this.byName.values()) {

@@ -121,9 +121,11 @@ export class SimpleQuery {
   private run(buffer: Buffer, start: number, end: number): boolean {
     const { session } = this;
     const textEnd = queryTextEnd(buffer, start, end);
+    // Whatever comes of it: the text may be none.
+    session.extended.statements.dropUnnamed();
     const planned = session.planning.plan(buffer, start + 5, textEnd, NO_TYPES, session.literals);
     if (planned === null) return false;
-    session.extended.onSimpleQuery();
+    session.extended.onSimpleQuery(planned.statements.length);
     session.extended.sqlStatements.reset();
     const { source, work } = session;
     source.text = buffer;
@@ -279,10 +281,9 @@ export class SimpleQuery {
     }
     session.writeFailure(error);
     session.writeReady();
-    if (!session.work.explicit) {
-      session.extended.endPortals(true);
-      session.releaseAll();
-    }
+    const { explicit } = session.work;
+    session.extended.endPortals(!explicit);
+    if (!explicit) session.releaseAll();
     return true;
   }
 

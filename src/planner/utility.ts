@@ -98,7 +98,12 @@ function planTables(
   for (const node of relations ?? []) {
     if (!('RangeVar' in node)) continue;
     const found = context.names.relation(node.RangeVar);
-    if (found.kind === 'unknown') return unknownTable(verb, node.RangeVar, context);
+    if (found.kind === 'unknown') {
+      const { defaultKeyspace: home } = context.names.topology;
+      // That there is no block is said first.
+      if (verb === 'lock' && home?.sharded === false) return broadcast(home);
+      return unknownTable(verb, node.RangeVar, context);
+    }
     if (found.kind === 'system') {
       refuse(
         `${verb} of system catalog "${found.relation.name}" is not supported`,

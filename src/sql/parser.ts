@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Node, ParseResult } from '@pgsql/types';
+import type { Node, ParseResult, VariableSetStmt } from '@pgsql/types';
 import { SqlError, sqlError } from '../errors/sql-error.js';
 import { blankComments, positionWithComments } from './comments.js';
 import { grammarError, invalidEncoding, tooComplex } from './parse-errors.js';
@@ -125,7 +125,11 @@ export class Parser {
     const outcome = engine.parse(text, 0, text.length);
     if (engine.broken || engine.memoryBytes > ENGINE_MEMORY_MAX) this.#replaceEngine();
     if (outcome.kind !== 'tree') throw failure(outcome);
-    return statementsOf(JSON.parse(outcome.json) as ParseResult, text.length);
+    const statements = statementsOf(JSON.parse(outcome.json) as ParseResult, text.length);
+    for (const { node } of statements) {
+      if ('VariableSetStmt' in node) refuseParameters(node.VariableSetStmt, text);
+    }
+    return statements;
   }
 
   async #parseAside(text: Uint8Array): Promise<ParsedStatement[]> {
@@ -163,6 +167,16 @@ function hasComments(text: Uint8Array): boolean {
 function failure(outcome: Exclude<ParseOutcome, { kind: 'tree' }>): SqlError {
   if (outcome.kind === 'error') return grammarError(outcome);
   return tooComplex(outcome.reason);
+}
+
+/** libpg-query takes parameters for the values of SET, which PostgreSQL's grammar does not. */
+function refuseParameters({ args = [] }: VariableSetStmt, text: Uint8Array): void {
+  for (const arg of args) {
+    if (!('ParamRef' in arg)) continue;
+    const { number = 0, location = 0 } = arg.ParamRef;
+    const position = [...Buffer.from(text.subarray(0, location)).toString()].length + 1;
+    throw sqlError('syntax_error', `syntax error at or near "$${number}"`, { position });
+  }
 }
 
 function statementsOf(result: ParseResult, textLength: number): ParsedStatement[] {

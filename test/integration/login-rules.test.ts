@@ -123,8 +123,8 @@ describe('rules', () => {
     };
     expect(await login('ann@example.com')).toBe('1');
     expect(await login('ann@example.com', 'wrong')).toMatch(/password authentication failed/);
-    expect(await login('ann')).toMatch(/certificate authentication failed for user "ann"/);
-    expect(await login('bob@example.com')).toMatch(/certificate authentication failed/);
+    expect(await login('ann')).toMatch(/password authentication failed for user "ann"/);
+    expect(await login('bob@example.com')).toMatch(/password authentication failed/);
     expect(await login(null)).toMatch(/connection requires a valid client certificate/);
   });
 });

@@ -113,6 +113,67 @@ tell('wire_late_errors', [
     batch(run('SELECT key FROM settings LIMIT 1'), run('LOCK TABLE items')),
     batch(run('LISTEN a'), run('LOCK TABLE settings'), run('UNLISTEN a')),
     batch(parse(''), bind(), execute(), run('LOCK TABLE settings')),
+    asks('LOCK TABLE nothing', 'SELECT 1; LOCK TABLE nothing', 'LOCK TABLE nothing; SELECT 1'),
+    batch(run('LOCK TABLE nothing')),
+    batch(run('SELECT count(*) FROM items'), run('LOCK TABLE nothing')),
+    batch(run('SELECT id FROM items WHERE id = 3'), run('LOCK TABLE nothing')),
+    asks('BEGIN', 'LOCK TABLE items, nothing', 'ROLLBACK'),
+  ]),
+  story('the portal without a name, behind a Query that has failed', [
+    ...['SELECT id FROM items WHERE id = 3', 'SELECT count(*) FROM items'].flatMap((bound) =>
+      [
+        'SELECT 1 / 0',
+        'SELECT nothing',
+        'SELEC 1',
+        'SELECT sum(1 / (id - 3)) FROM items',
+        'SELECT 1; SELECT 1 / 0',
+      ].flatMap((failing) => [
+        asks('BEGIN', 'SELECT 1'),
+        batch(parse(bound), bind()),
+        asks(failing),
+        batch(describe('P')),
+        batch(execute()),
+        batch(describe('S')),
+        asks('SELECT 2'),
+        batch(execute()),
+        asks('ROLLBACK'),
+      ]),
+    ),
+    ...['COMMIT', ''].flatMap((bound) => [
+      asks('BEGIN'),
+      batch(parse(bound), bind()),
+      asks('SELECT nothing'),
+      batch(describe('P')),
+      batch(execute()),
+      asks('ROLLBACK'),
+    ]),
+  ]),
+  story('the portal without a name, behind Queries that end well, or are none', [
+    ...['SELECT id FROM items WHERE id = 3', 'SELECT count(*) FROM items'].flatMap((bound) =>
+      ['', ' -- nothing', 'SELECT 1', 'SELECT count(*) FROM items', 'SAVEPOINT b'].flatMap(
+        (text) => [
+          asks('BEGIN', 'SAVEPOINT a'),
+          batch(parse(bound), bind()),
+          asks(text),
+          batch(execute()),
+          asks('ROLLBACK TO a'),
+          batch(execute()),
+          asks('ROLLBACK'),
+        ],
+      ),
+    ),
+    asks('BEGIN', 'SAVEPOINT a'),
+    batch(parse('SELECT count(*) FROM items'), bind()),
+    asks('SELECT 1 / 0', 'ROLLBACK TO a'),
+    batch(execute()),
+    asks('ROLLBACK'),
+  ]),
+  story('parameters where no grammar has them', [
+    ...['SET work_mem = $1', 'SET LOCAL TIME ZONE $1', 'SET search_path = a, $1'].flatMap((sql) => [
+      batch(run(sql, ['1MB'])),
+      batch(parse(sql)),
+      asks(sql, `SELECT 1; ${sql}`),
+    ]),
   ]),
   story('SET LOCAL behind what no shard has heard of', [
     batch(run('LISTEN a'), run("SET LOCAL work_mem = '1MB'"), run('SHOW work_mem')),

@@ -48,6 +48,8 @@ const refusal = (step: AuthStep): string =>
 const wrong = (user: string): string =>
   `28P01 FATAL password authentication failed for user "${user}"`;
 
+const OK = Buffer.from('R\0\0\0\x08\0\0\0\0', 'latin1');
+
 describe('trust', () => {
   test('lets in whoever is listed, or everybody where nobody is', async () => {
     const listed = await authentication('trust', 'ann', { ann: null }).start();
@@ -71,8 +73,7 @@ describe('certificates', () => {
   test.each([
     ['ann', 'ann', null, true],
     ['ann', 'bob', null, false],
-    ['ann', undefined, null, false],
-    ['eve', 'eve', null, false],
+    ['ann', '', null, false],
     ['ann', 'Ann of Sales', staff, true],
     ['bob', 'Ann of Sales', staff, false],
     ['bob', 'bob@example.com', staff, true],
@@ -81,12 +82,35 @@ describe('certificates', () => {
     ['bob', 'root-7', staff, true],
     // With a map, the same name is not enough.
     ['ann', 'ann', staff, false],
-    ['eve', 'eve@example.com', staff, false],
   ])('user %s with the certificate of %s, map %j: %s', async (user, certificate, map, fits) => {
     const users = { ann: null, bob: null };
-    const facts = { map, ...(certificate !== undefined && { certificate }) };
-    const step = await authentication('cert', user, users, facts).start();
+    const step = await authentication('cert', user, users, { map, certificate }).start();
     expect(refusal(step)).toBe(fits ? 'accepted' : wrongCertificate(user));
+  });
+
+  const missing = '28000 FATAL connection requires a valid client certificate';
+
+  test('must be shown; that of a user who is not listed proves the name, and is of no use', async () => {
+    const login = (facts: Facts): Promise<AuthStep> =>
+      authentication('cert', 'eve', { ann: null }, facts).start();
+    expect(refusal(await login({}))).toBe(missing);
+    for (const facts of [{ certificate: 'eve' }, { certificate: 'eve@example.com', map: staff }]) {
+      const step = await login(facts);
+      expect(refusal(step)).toBe('28000 FATAL role "eve" does not exist');
+      expect(step).toMatchObject({ first: OK });
+    }
+  });
+
+  test('of somebody else, where a certificate is all that is asked for', async () => {
+    const trust = (user: string, certificate: string): Promise<AuthStep> => {
+      const facts = { clientCert: 'verify-full', certificate } as const;
+      return authentication('trust', user, { ann: null }, facts).start();
+    };
+    const failed = '28000 FATAL "trust" authentication failed for user';
+    expect(refusal(await trust('ann', 'ann'))).toBe('accepted');
+    expect(refusal(await trust('ann', 'bob'))).toBe(`${failed} "ann"`);
+    expect(refusal(await trust('eve', 'bob'))).toBe(`${failed} "eve"`);
+    expect(refusal(await trust('eve', 'eve'))).toBe('28000 FATAL role "eve" does not exist');
   });
 
   test('may be asked for beside a password: any one, or that of the user', async () => {
@@ -97,15 +121,13 @@ describe('certificates', () => {
       const { content } = request(step);
       return refusal(login.answer(Buffer.from(`${md5Response('ann', password, content)}\0`)));
     };
-    const missing = '28000 FATAL connection requires a valid client certificate';
     for (const clientCert of ['verify-ca', 'verify-full'] as const) {
       expect(await answer({ clientCert })).toBe(missing);
       expect(await answer({ clientCert, certificate: 'ann' })).toBe('accepted');
       expect(await answer({ clientCert, certificate: 'ann' }, 'pen')).toBe(wrong('ann'));
     }
     expect(await answer({ clientCert: 'verify-ca', certificate: 'bob' })).toBe('accepted');
-    const full = await answer({ clientCert: 'verify-full', certificate: 'bob' });
-    expect(full).toBe(wrongCertificate('ann'));
+    expect(await answer({ clientCert: 'verify-full', certificate: 'bob' })).toBe(wrong('ann'));
   });
 });
 
