@@ -24,8 +24,8 @@ import { directoryMiss } from './directories/directory-miss.js';
 import { invalidKeyError } from './invalid-keys.js';
 
 /**
- * Where the values of one execution are: the statement's text with its literals, and the Bind message where there is
- * one. One object a session, pointed at each statement in turn.
+ * Where the values of one execution are: the text whose literals its plan counts, and the Bind message where there is
+ * one. A session has one that is pointed at each message in turn; what outlives the message has its own.
  */
 export class ValueSource {
   text: Uint8Array = NO_BYTES;
@@ -33,7 +33,26 @@ export class ValueSource {
   literals!: Literals;
   /** Null: a simple query, which has no parameters. */
   bind: Buffer | null = null;
-  readonly layout = new BindLayout();
+  readonly layout: BindLayout;
+
+  constructor(layout = new BindLayout()) {
+    this.layout = layout;
+  }
+
+  /** One of its own. `bind`: a Bind message from behind the statement's name; null: there are no parameters. */
+  static of({ sql, literals }: CountedText, bind: Buffer | null): ValueSource {
+    const values = new ValueSource();
+    values.pointAt(sql, literals, null);
+    if (bind !== null) values.readValues(bind);
+    return values;
+  }
+
+  /** The same parameters, with the literals of another text. */
+  inText({ sql, literals }: CountedText): ValueSource {
+    const values = new ValueSource(this.layout);
+    values.pointAt(sql, literals, this.bind);
+    return values;
+  }
 
   /** The values are those of a text, and of a Bind message where `bind` is one that `layout` is of. */
   pointAt(text: Uint8Array, literals: Literals, bind: Buffer | null): void {
@@ -43,8 +62,7 @@ export class ValueSource {
     this.bind = bind;
   }
 
-  /** Takes the values of a Bind message from behind the statement's name. */
-  readValues(rest: Buffer): void {
+  private readValues(rest: Buffer): void {
     const writer = new Writer(rest.length + 16);
     const message = writer.begin(Frontend.bind).byte(0).byte(0).bytes(rest).end().take();
     this.layout.read(message, 0, message.length);
@@ -54,6 +72,12 @@ export class ValueSource {
 
 const NO_BYTES = new Uint8Array(0);
 const NO_SHARDS: readonly Shard[] = [];
+
+/** A text, and where its literals are. */
+export interface CountedText {
+  readonly sql: Uint8Array;
+  readonly literals: Literals;
+}
 
 /** Looks at some of the keys that statements name. */
 export interface KeySampler {

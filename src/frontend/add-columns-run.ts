@@ -53,14 +53,14 @@ export class AddColumnsRun implements StatementRun {
   }
 
   prepare(): 'ready' | 'wait' {
-    const { text, from, to, literals } = this.request;
+    const { text, from, to, values: source } = this.request;
     const { time } = this.added;
     if (time === null) this.sql = text.toString('utf8', from, to);
     else {
       const values = this.session.planning.ids.valuesFor(time);
       if (values === null) return 'wait';
       const sqlOf = (_slot: unknown, index: number): string => quoteLiteral(values[index]!);
-      this.sql = fillText(time, text, from, to, literals, sqlOf).text.toString();
+      this.sql = fillText(time, text, from, to, source.literals, sqlOf).text.toString();
     }
     return 'ready';
   }

@@ -41,7 +41,7 @@ export class CopyOutRun implements StatementRun {
     this.source = source;
     this.host = new CopyOutHost(request.host ?? session, format);
     const bind = format.kind === 'binary' ? BINARY_RESULTS : TEXT_RESULTS;
-    this.run = sourceRun(session, source, bind, this.host, choose);
+    this.run = sourceRun(session, source, { values: request.values, bind }, this.host, choose);
   }
 
   get shards(): readonly Shard[] {

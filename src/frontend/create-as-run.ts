@@ -12,7 +12,6 @@ import { runInPipeline } from './fan-out-run.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError } from './shard-choice.js';
-import { ownTextRun } from './own-text-run.js';
 import { assert } from '../util/assert.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
@@ -78,9 +77,9 @@ export class CreateAsRun implements StatementRun {
     }
     if (plan.kind === 'refuse') throw refusalError(plan.refusal);
     assert(isShardPlan(plan), 'an INSERT needs shards');
-    const request = { ...this.request, plan, text, from: 0, to: text.length, literals };
-    const own = { sql: text, literals };
-    return new SelectedRun(ownTextRun(session, own, () => this.makeRun(session, request)));
+    const values = this.request.values.inText({ sql: text, literals });
+    const request = { ...this.request, plan, text, from: 0, to: text.length, values };
+    return new SelectedRun(this.makeRun(session, request));
   }
 
   private create(backends: readonly BackendConnection[], paramTypes: readonly number[]): void {

@@ -69,7 +69,7 @@ class DealRun implements StatementRun {
     this.spec = spec;
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     this.learnt = learntOf.get(spec) ?? null;
-    this.sources = spec.inputs.map(({ shards }) => readersOf(session, shards));
+    this.sources = spec.inputs.map(({ shards }) => readersOf(session, shards, request.values));
     this.findShards();
   }
 
@@ -207,7 +207,7 @@ class DealRun implements StatementRun {
     const { many } = this.made(learnt, paramTypes);
     const bind = this.bind.withNulls(learnt.columns.flat().length);
     const request = { ...this.request, bind, ...(valuesOf ? { valuesOf } : {}) };
-    return runOver(session, request, spec.statement, many, () => spec.keyspace.shards);
+    return runOver(session, request, spec.statement, many, spec.keyspace.shards);
   }
 
   private made(learnt: LearntInputs, paramTypes: readonly number[]): MadeOver {

@@ -83,7 +83,7 @@ export function queryOf(session: Session, request: RunRequest, cursor: Declarati
   return {
     ...request,
     plan: { ...(request.plan as RoutePlan), cursor: null },
-    from: offsetOf(cursor.query!, request.literals),
+    from: offsetOf(cursor.query!, request.values.literals),
     bind: bind.withResults(cursor.binary ? 'binary' : 'text'),
     describe: false,
     endsWithSync: false,

@@ -1,5 +1,6 @@
 import { SqlError } from '../errors/sql-error.js';
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
+import type { ValueSource } from '../executor/shard-targets.js';
 import { collectedKeys, type KeyDirectory } from '../keyspace/key-directory.js';
 import { askDirectories, thrownBy, type AskedKeys, type FoundKeys } from './asked-directories.js';
 import type { Shard } from '../keyspace/topology.js';
@@ -34,14 +35,13 @@ export class DirectoryShards {
   }
 
   /**
-   * Whether all keys of a plan have their places, with the values of `session.source`; false: wait, the message is
-   * handled again.
+   * Whether all keys of a plan have their places, with these values; false: wait, the message is handled again.
    */
-  ready(plan: ShardPlan): boolean {
+  ready(plan: ShardPlan, values: ValueSource): boolean {
     if (this.directories.length === 0) return true;
     this.install();
     try {
-      return this.shardsFor(plan) !== null;
+      return this.shardsFor(plan, values) !== null;
     } catch (error) {
       // Whoever runs the plan meets it again.
       if (error instanceof SqlError) return true;
@@ -53,28 +53,28 @@ export class DirectoryShards {
    * The shards of a plan, with what was installed; null: wait, the message is handled again. Throws SqlError as
    * `shardsOf` does.
    */
-  shardsFor(plan: ShardPlan): readonly Shard[] | null {
+  shardsFor(plan: ShardPlan, values: ValueSource): readonly Shard[] | null {
     const { directories } = this;
     for (const directory of directories) directory.unasked = false;
     try {
-      const shards = shardsOf(this.session, plan);
+      const shards = shardsOf(this.session, plan, values);
       // There may be fewer, once directories are asked for all periods that the statement is about.
       if (!directories.some(({ unasked }) => unasked)) return shards;
     } catch (error) {
       if (!isDirectoryMiss(error)) throw error;
     }
-    this.fetch(plan);
+    this.fetch(plan, values);
     return null;
   }
 
   /** Asks for all keys of a plan, and handles the message again. */
-  private fetch(plan: ShardPlan): void {
+  private fetch(plan: ShardPlan, values: ValueSource): void {
     const { session } = this;
-    const asked = this.collect(plan);
+    const asked = this.collect(plan, values);
     const stores = plan.kind === 'insertSplit' || (plan.kind === 'route' && plan.verb === 'insert');
     const turn = ++session.turn;
     session.busy = true;
-    void this.ask(asked, stores ? asked : this.newKeys(plan)).then((found) => {
+    void this.ask(asked, stores ? asked : this.newKeys(plan, values)).then((found) => {
       // The message may have become void by an error of an earlier one.
       if (session.over || turn !== session.turn) return;
       this.found = found;
@@ -95,20 +95,20 @@ export class DirectoryShards {
   }
 
   /** Those that the statement gives to rows. */
-  private newKeys(plan: ShardPlan): AskedKeys {
-    const { targets, source } = this.session;
+  private newKeys(plan: ShardPlan, values: ValueSource): AskedKeys {
+    const { targets } = this.session;
     if (plan.kind !== 'route' || plan.shards.kind !== 'keys') return new Map();
     const { keyspace, groups } = plan.shards;
     const stored = groups.flat().filter((term) => term.columns === undefined && term.stored);
     return collectedKeys(this.directories, () => {
-      for (const term of stored) thrownBy(() => void targets.forStoring(keyspace, term, source));
+      for (const term of stored) thrownBy(() => void targets.forStoring(keyspace, term, values));
     });
   }
 
-  private collect(plan: ShardPlan): AskedKeys {
+  private collect(plan: ShardPlan, values: ValueSource): AskedKeys {
     // Whoever runs the plan meets errors again.
     return collectedKeys(this.directories, () => {
-      thrownBy(() => void shardsOf(this.session, plan));
+      thrownBy(() => void shardsOf(this.session, plan, values));
     });
   }
 

@@ -17,6 +17,7 @@ import { withFields } from '../executor/extended-rows.js';
 import { GatheredSize } from '../executor/gather-limits.js';
 import { unnestRelation } from '../executor/gather-final.js';
 import { NumberedRows, OrderedRows } from '../executor/ordered-rows.js';
+import type { TakeRow } from '../executor/row-capture.js';
 import { byIndex, type Shard } from '../keyspace/topology.js';
 import { RouteKind } from '../metrics/metrics.js';
 import { ROW_NUMBER, type DistributeSpec, type IdSource } from '../planner/plan.js';
@@ -82,9 +83,16 @@ export class DistributeRun implements StatementRun {
     this.claimed = this.shape === null ? null : claimedRows(session, spec, this.shape);
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     const bind = this.bind.withFormats(this.shape?.formats ?? []);
-    this.source = new SourceReader(session, spec.source, bind, choose, (_backend, row, at, end) => {
+    const take: TakeRow = (_backend, row, at, end) => {
       this.takeRow(row, at, end);
-    });
+    };
+    this.source = new SourceReader(
+      session,
+      spec.source,
+      { values: request.values, bind },
+      choose,
+      take,
+    );
     this.findShards();
   }
 

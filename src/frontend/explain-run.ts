@@ -21,7 +21,6 @@ import { readersOf } from './shard-choice.js';
 import type { Session } from './session.js';
 import { leasedFor } from './source-inputs.js';
 import { lossOf, RowIntake, withoutPlace, type ChooseRun } from './source-reader.js';
-import { withSourceText } from './source-values.js';
 import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
 
 /** What a statement that was run for EXPLAIN ANALYZE gave. */
@@ -65,8 +64,8 @@ export class ExplainRun implements StatementRun {
     this.request = request;
     this.spec = spec;
     this.tree = planTree(spec.of, spec.sql, plan.shards, (selector, source) => {
-      const find = (): readonly Shard[] => readersOf(session, selector);
-      return source === undefined ? find() : withSourceText(session, source, find);
+      const { values } = request;
+      return readersOf(session, selector, source === undefined ? values : values.inText(source));
     });
     this.asked = spec.once ? [] : withPushed(this.tree);
     if (spec.analyze) {

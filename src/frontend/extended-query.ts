@@ -150,7 +150,7 @@ export class ExtendedQuery {
     }
     session.source.pointAt(statement.text, statement.literals, buffer);
     const bound = withBoundEffect(plan, session.source);
-    const shards = session.planning.lookups.shardsFor(bound);
+    const shards = session.planning.lookups.shardsFor(bound, session.source);
     if (shards === null) return false;
     if (isOneAnswer(session, plan, shards)) {
       const { parses, pipeline } = this;

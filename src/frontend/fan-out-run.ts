@@ -51,13 +51,15 @@ export class FanOutRun implements StatementRun {
   constructor(session: Session, request: RunRequest, shards: readonly Shard[]) {
     this.session = session;
     this.request = request;
-    const { plan, text, from, to, literals } = request;
+    const { plan, text, from, to, values } = request;
     if (plan.kind === 'insertSplit' && shards.length > 1) {
-      const split = splitRows(plan, session.source, session.targets);
+      const split = splitRows(plan, values, session.targets);
       this.shards = split.shards;
       this.order = plan.returning ? orderOf(split) : null;
       this.rows = split.rows;
-      this.texts = split.rows.map((rows) => textOfRows(plan, text, from, to, literals, rows));
+      this.texts = split.rows.map((rows) =>
+        textOfRows(plan, text, from, to, values.literals, rows),
+      );
     } else {
       const answers = plan.kind === 'broadcast' ? plan.answers : undefined;
       this.shards = answers === undefined ? [...shards] : withFirst(answers, shards);
@@ -121,11 +123,11 @@ export class FanOutRun implements StatementRun {
 
   /** The error of the shard that has the rows at `position`. */
   private readonly toldOfRows = (error: Buffer, position: number): Buffer => {
-    const { plan, text, from, to, literals } = this.request;
+    const { plan, text, from, to, values } = this.request;
     const rows = this.rows?.[position];
     if (plan.kind !== 'insertSplit' || rows === undefined) return error;
     return withPosition(error, 0, error.length, (place) =>
-      positionInWhole(plan, text, from, to, literals, rows, place),
+      positionInWhole(plan, text, from, to, values.literals, rows, place),
     );
   };
 }
@@ -234,10 +236,10 @@ export function startFanOut(
 const NOTHING = unnamedText('SELECT', []);
 
 /** A COPY with the columns that the proxy makes values for; null for everything else. */
-function filledText({ plan, text, from, to, literals }: RunRequest): Buffer | null {
+function filledText({ plan, text, from, to, values }: RunRequest): Buffer | null {
   if (plan.kind !== 'copyFrom' || plan.fill === undefined) return null;
   const { columns, at } = plan.fill;
-  const place = offsetOf(at, literals);
+  const place = offsetOf(at, values.literals);
   const names = columns.map(({ name }) => `, ${quoteIdentifier(name)}`).join('');
   return Buffer.concat([text.subarray(from, place), Buffer.from(names), text.subarray(place, to)]);
 }

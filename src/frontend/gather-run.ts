@@ -61,8 +61,8 @@ export class GatherRun implements StatementRun {
     this.request = request;
     this.spec = spec;
     if (spec.tellsMoment === true && session.work.explicit) refuseMoment();
-    this.inputShards = spec.inputs.map(({ shards }) => readersOf(session, shards));
-    const home = candidatesOf(session, spec.home);
+    this.inputShards = spec.inputs.map(({ shards }) => readersOf(session, shards, request.values));
+    const home = candidatesOf(session, spec.home, request.values);
     this.home = chooseShard(session, home, this.inputShards.flat());
     this.shards = [...new Set([this.home, ...this.inputShards.flat()])].sort(byIndex);
   }

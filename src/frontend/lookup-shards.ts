@@ -1,11 +1,12 @@
 import { entryHomes, valuesByHome } from '../executor/lookups/entry-homes.js';
 import { lookupValues } from '../executor/lookups/lookup-values.js';
 import { entriesIn, findSql } from '../executor/lookups/lookup-sql.js';
+import type { ValueSource } from '../executor/shard-targets.js';
 import { idFromSigned } from '../keyspace/keyspace-id.js';
 import { byIndex, type Keyspace, type Shard } from '../keyspace/topology.js';
-import type { Plan, ShardSelector } from '../planner/plan.js';
+import type { ShardSelector } from '../planner/plan.js';
 import { DirectoryShards } from './directory-shards.js';
-import { isShardPlan, type ShardPlan } from './shard-choice.js';
+import type { ShardPlan } from './shard-choice.js';
 import { errorField } from '../util/logger.js';
 import { askBackend } from './ask-backend.js';
 import type { Session } from './session.js';
@@ -27,18 +28,18 @@ export class LookupShards {
   }
 
   /**
-   * Whether the shards of a plan are known as well as they will be, with the values of `session.source`;
-   * false: wait, the message is handled again.
+   * Whether the shards of a plan are known as well as they will be, with these values; false: wait, the message is
+   * handled again.
    */
-  ready(plan: Plan): boolean {
-    return this.lookupReady(plan) && (!isShardPlan(plan) || this.directories.ready(plan));
+  ready(plan: ShardPlan, values: ValueSource): boolean {
+    return this.lookupReady(plan, values) && this.directories.ready(plan, values);
   }
 
-  private lookupReady(plan: Plan): boolean {
+  private lookupReady(plan: ShardPlan, source: ValueSource): boolean {
     if (plan.kind !== 'route' || plan.shards.kind !== 'lookup') return true;
     const { shards: selector } = plan;
     if (this.seesOldRows()) return true;
-    const values = this.valuesOf(selector);
+    const values = valuesOf(selector, source);
     if (values === null) return true;
     const key = keyOf(selector, values);
     if (this.found?.key === key) return true;
@@ -47,11 +48,11 @@ export class LookupShards {
   }
 
   /** The shards of a plan, once; null: wait, the message is handled again. Throws SqlError as `shardsOf` does. */
-  shardsFor(plan: ShardPlan): readonly Shard[] | null {
-    if (!this.lookupReady(plan)) return null;
+  shardsFor(plan: ShardPlan, values: ValueSource): readonly Shard[] | null {
+    if (!this.lookupReady(plan, values)) return null;
     const { directories } = this;
     directories.install();
-    const shards = directories.shardsFor(plan);
+    const shards = directories.shardsFor(plan, values);
     if (shards === null) return null;
     directories.clear();
     this.found = null;
@@ -59,9 +60,9 @@ export class LookupShards {
   }
 
   /** Those that may have rows; all of the keyspace's where the lookup was not asked. */
-  shardsOf(selector: LookupSelector): readonly Shard[] {
+  shardsOf(selector: LookupSelector, source: ValueSource): readonly Shard[] {
     const { found } = this;
-    const values = found === null ? null : this.valuesOf(selector);
+    const values = found === null ? null : valuesOf(selector, source);
     const isIt = values !== null && found?.key === keyOf(selector, values);
     return isIt ? found.shards : selector.keyspace.shards;
   }
@@ -76,11 +77,6 @@ export class LookupShards {
   private seesOldRows(): boolean {
     const { work } = this.session;
     return work.explicit && work.participants.length > 0 && keepsSnapshot(this.session);
-  }
-
-  /** Null: they cannot be read here. */
-  private valuesOf({ keyspace, terms }: LookupSelector): readonly string[] | null {
-    return lookupValues(keyspace, terms, this.session.source);
   }
 
   private fetch(selector: LookupSelector, values: readonly string[], key: string): void {
@@ -132,6 +128,14 @@ export class LookupShards {
       return null;
     }
   }
+}
+
+/** Null: they cannot be read here. */
+function valuesOf(
+  { keyspace, terms }: LookupSelector,
+  source: ValueSource,
+): readonly string[] | null {
+  return lookupValues(keyspace, terms, source);
 }
 
 function keyOf({ lookup, keyspace }: LookupSelector, values: readonly string[]): string {

@@ -11,8 +11,6 @@ import { assert } from '../util/assert.js';
 import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
-import { ownTextRun } from './own-text-run.js';
-import { withSourceText } from './source-values.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
 type MakeRun = (session: Session, request: RunRequest) => StatementRun;
@@ -96,20 +94,14 @@ export class MomentRun implements StatementRun {
 
   private runOf(planned: ShardPlan, { sql, literals }: Text): StatementRun | 'wait' {
     const { session, request, makeRun } = this;
-    const { source, planning } = session;
+    const { lookups } = session.planning;
     // What keeps lookups up stands around this run already.
     const { maintains: _lookups, tellsTime: _time, ...rest } = planned;
     const plan = rest as ShardPlan;
-    const own = { sql, literals };
-    const isReady = withSourceText(session, own, () => {
-      if (request.bind !== null) source.readValues(request.bind);
-      return planning.lookups.ready(plan);
-    });
-    if (!isReady) return 'wait';
-    const run = ownTextRun(session, own, () =>
-      makeRun(session, { ...request, plan, text: sql, from: 0, to: sql.length, literals }),
-    );
-    planning.lookups.clear();
+    const values = request.values.inText({ sql, literals });
+    if (!lookups.ready(plan, values)) return 'wait';
+    const run = makeRun(session, { ...request, plan, text: sql, from: 0, to: sql.length, values });
+    lookups.clear();
     return new FilledRun(run, this.told);
   }
 

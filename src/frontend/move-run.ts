@@ -69,12 +69,12 @@ export class MoveRun implements StatementRun {
     this.request = request;
     this.spec = spec;
     const { keyspace, newKey, shards } = spec;
-    this.origins = readersOf(session, shards);
+    this.origins = readersOf(session, shards, request.values);
     // A directory is asked for the shards of rows when they are there.
     const isOpen = newKey === null || spec.key.new.directory !== undefined;
     const arrivals = isOpen
       ? keyspace.shards
-      : [session.targets.forStoring(keyspace, newKey, session.source)];
+      : [session.targets.forStoring(keyspace, newKey, request.values)];
     this.shards = [...new Set([...this.origins, ...arrivals])].sort(byIndex);
     this.writers = this.shards;
     this.bind = new BindParts(request.bind ?? NO_VALUES);

@@ -9,7 +9,6 @@ import { withinGatherTime } from './gather-time.js';
 import { MergeRun } from './merge-run.js';
 import type { Session } from './session.js';
 import type { BackendsOf } from './source-inputs.js';
-import { withSourceText } from './source-values.js';
 import type { Opened, RunRequest, StatementRun } from './statement-run.js';
 
 /** A run over relations that were made for it, prepared. */
@@ -34,14 +33,13 @@ export function runOver(
   request: RunRequest,
   statement: SourceQuery,
   many: ManyShards,
-  shards: () => readonly Shard[],
+  shards: readonly Shard[],
 ): StatementRun {
-  const own = { ...request, describe: false, endsWithSync: false };
-  return withSourceText(session, statement, () => {
-    if (many.kind === 'gather') return new GatherRun(session, own, many.gather);
-    assert(many.kind === 'merge', 'the planner makes nothing else');
-    return new MergeRun(session, own, many.merge, shards());
-  });
+  const values = request.values.inText(statement);
+  const own = { ...request, values, describe: false, endsWithSync: false };
+  if (many.kind === 'gather') return new GatherRun(session, own, many.gather);
+  assert(many.kind === 'merge', 'the planner makes nothing else');
+  return new MergeRun(session, own, many.merge, shards);
 }
 
 /** Prepares a run that needs to learn nothing any more. */

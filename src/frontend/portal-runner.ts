@@ -11,6 +11,7 @@ import { newPart } from '../executor/portal/portal-part.js';
 import type { RowsRequest } from '../executor/portal/rows-request.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import { StoredRows } from '../executor/portal/stored-rows.js';
+import { ValueSource } from '../executor/shard-targets.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import { Tokens } from '../sql/tokens.js';
 import type { Outcome } from '../transaction/operation.js';
@@ -230,10 +231,9 @@ export class PortalRunner {
     const plan = portal.plan as ShardPlan;
     const { bind } = portal;
     const statement = portal.statement!;
-    const { source } = session;
-    source.pointAt(statement.text, statement.literals, null);
-    if (bind !== null) source.readValues(bind);
-    if (!session.planning.lookups.ready(plan)) return null;
+    const { text, literals } = statement;
+    const values = ValueSource.of({ sql: text, literals }, bind);
+    if (!session.planning.lookups.ready(plan, values)) return null;
     // COPY has no rows to be counted.
     const counts = rowsMax !== 0 && !copies(plan);
     const stored = kept?.stored ?? (counts ? new StoredRows(this.memoryBytesMax) : null);
@@ -241,10 +241,10 @@ export class PortalRunner {
     const bound = kept?.bound ?? (isBound ? new BoundAnswer(session, portal.name) : null);
     const run = statementRun(session, {
       plan,
-      text: statement.text,
+      text,
       from: 0,
-      to: statement.text.length,
-      literals: statement.literals,
+      to: text.length,
+      values,
       bind,
       describe: false,
       host: stored ?? bound ?? session,

@@ -22,12 +22,11 @@ import { MoveRun } from './move-run.js';
 import { MomentRun } from './moment-run.js';
 import { isAwayFromBegin, shardsOf, type ShardPlan } from './shard-choice.js';
 import type { Session } from './session.js';
-import { ownTextRun } from './own-text-run.js';
 import { ShipRun } from './ship-run.js';
 import { SpreadRun } from './spread-run.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
 
-/** The run of a statement, with the values of `session.source`. Throws SqlError as `shardsOf` does. */
+/** The run of a statement. Throws SqlError as `shardsOf` does. */
 export function statementRun(session: Session, request: RunRequest): StatementRun {
   const { plan } = request;
   const run = chosenRun(session, request);
@@ -39,7 +38,7 @@ export function statementRun(session: Session, request: RunRequest): StatementRu
 
 function chosenRun(session: Session, request: RunRequest): StatementRun {
   const { plan } = request;
-  const shards = shardsOf(session, plan);
+  const shards = shardsOf(session, plan, request.values);
   if (isAwayFromBegin(session, plan, shards)) return new MomentRun(session, request, statementRun);
   if (plan.kind === 'broadcast' && plan.created !== undefined) {
     return new CreateAsRun(session, request, plan.created, shards, statementRun);
@@ -102,7 +101,8 @@ function replannedRun(session: Session, request: RunRequest): StatementRun {
   const literals = new Literals();
   const sql = text.subarray(from, to);
   const { maintains: _, ...plan } = session.planning.planForValues(sql, literals);
-  return ownTextRun(session, { sql, literals }, () => statementRun(session, { ...request, plan }));
+  const values = request.values.inText({ sql, literals });
+  return statementRun(session, { ...request, plan, values });
 }
 
 /** The run of a statement about a cursor that is not on one shard. */

@@ -2,6 +2,7 @@ import { sqlError, type SqlError } from '../errors/sql-error.js';
 import { isDirectoryMiss } from '../executor/directories/directory-miss.js';
 import { shardsWithin } from '../executor/range-shards.js';
 import { splitRows } from '../executor/insert-split.js';
+import type { ValueSource } from '../executor/shard-targets.js';
 import type { Shard } from '../keyspace/topology.js';
 import type {
   BroadcastPlan,
@@ -81,20 +82,20 @@ export function refusalError(refusal: Refusal): SqlError {
 }
 
 /**
- * The shards of a plan with the values of `session.source`, in order of their index. None: its rows
- * are gathered from shards of their own. Throws SqlError: the refusal for several shards, or a key
- * that cannot be read. The array is reused by the next call.
+ * The shards of a plan with these values, in order of their index. None: its rows are gathered from
+ * shards of their own. Throws SqlError: the refusal for several shards, or a key that cannot be read.
+ * The array is reused by the next call.
  */
-export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
+export function shardsOf(session: Session, plan: ShardPlan, values: ValueSource): readonly Shard[] {
   const { topology } = session.context.config;
   switch (plan.kind) {
     case 'route': {
-      if (plan.effects !== null) return settingShards(session, plan, plan.effects);
-      if (plan.cursor === null) return shardsOfRoute(session, plan);
-      return cursorShards(session, plan.cursor, () => shardsOfRoute(session, plan));
+      if (plan.effects !== null) return settingShards(session, plan, plan.effects, values);
+      if (plan.cursor === null) return shardsOfRoute(session, plan, values);
+      return cursorShards(session, plan.cursor, () => shardsOfRoute(session, plan, values));
     }
     case 'insertSplit':
-      return splitRows(plan, session.source, session.targets).shards;
+      return splitRows(plan, values, session.targets).shards;
     case 'copyFrom':
       return plan.keyspace.shards;
     case 'broadcast':
@@ -104,7 +105,11 @@ export function shardsOf(session: Session, plan: ShardPlan): readonly Shard[] {
 }
 
 /** The shards among which a selector chooses where it names none by itself. */
-export function candidatesOf(session: Session, selector: ShardSelector): readonly Shard[] {
+export function candidatesOf(
+  session: Session,
+  selector: ShardSelector,
+  values: ValueSource,
+): readonly Shard[] {
   const { topology } = session.context.config;
   switch (selector.kind) {
     case 'shard':
@@ -113,7 +118,7 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
       return [topology.catalogShard];
     case 'keys':
       try {
-        session.targets.resolve(selector.keyspace, selector.groups, session.source);
+        session.targets.resolve(selector.keyspace, selector.groups, values);
       } catch (error) {
         if (!isDirectoryMiss(error)) throw error;
         // Their rows are somewhere.
@@ -123,11 +128,11 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
     case 'any':
       return selector.keyspace?.shards ?? topology.shards;
     case 'agreed':
-      return agreedShard(session, selector);
+      return agreedShard(session, selector, values);
     case 'all':
-      return shardsWithin(selector, session.source, session.targets);
+      return shardsWithin(selector, values, session.targets);
     case 'lookup':
-      return session.planning.lookups.shardsOf(selector);
+      return session.planning.lookups.shardsOf(selector, values);
     case 'nowhere':
       return topology.shards;
   }
@@ -136,8 +141,12 @@ export function candidatesOf(session: Session, selector: ShardSelector): readonl
 const HAS_PARTS: ReadonlySet<ShardSelector['kind']> = new Set(['keys', 'all', 'lookup']);
 
 /** The shards that a selector means; one of them where each has all the rows. */
-export function readersOf(session: Session, selector: ShardSelector): readonly Shard[] {
-  const candidates = candidatesOf(session, selector);
+export function readersOf(
+  session: Session,
+  selector: ShardSelector,
+  values: ValueSource,
+): readonly Shard[] {
+  const candidates = candidatesOf(session, selector, values);
   return HAS_PARTS.has(selector.kind) ? candidates : [chooseShard(session, candidates, [])];
 }
 
@@ -173,6 +182,7 @@ function settingShards(
   session: Session,
   plan: RoutePlan,
   effects: readonly SettingEffect[],
+  values: ValueSource,
 ): readonly Shard[] {
   for (const { name, value } of effects) {
     const refusal = refusedSetting(name, value);
@@ -184,7 +194,7 @@ function settingShards(
     }
   }
   const { work, context } = session;
-  const shards = shardsOfRoute(session, plan);
+  const shards = shardsOfRoute(session, plan, values);
   const others = work.participants.some(({ shard }) => !shards.includes(shard));
   if (!others) return shards;
   if (plan.shards.kind !== 'any') {
@@ -197,23 +207,23 @@ function settingShards(
   return context.config.topology.shards.filter((shard) => work.participant(shard) !== null);
 }
 
-function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
+function shardsOfRoute(session: Session, plan: RoutePlan, values: ValueSource): readonly Shard[] {
   const { shards: selector, many } = plan;
   const { targets, work, context } = session;
   let shards: readonly Shard[];
   if (selector.kind === 'keys') {
-    const agreed = targets.resolve(selector.keyspace, selector.groups, session.source);
+    const agreed = targets.resolve(selector.keyspace, selector.groups, values);
     shards = targets.shards;
     if (!agreed) {
       if (findsShards.has(many.kind)) return NONE;
       if (many.kind !== 'refuse') throw disagreement();
     }
   } else if (selector.kind === 'all') {
-    shards = shardsWithin(selector, session.source, targets);
+    shards = shardsWithin(selector, values, targets);
   } else if (selector.kind === 'lookup') {
-    shards = session.planning.lookups.shardsOf(selector);
+    shards = session.planning.lookups.shardsOf(selector, values);
   } else if (selector.kind === 'agreed') {
-    shards = agreedShard(session, selector);
+    shards = agreedShard(session, selector, values);
   } else if (selector.kind === 'nowhere') {
     shards = NONE;
   } else {
@@ -233,10 +243,11 @@ function shardsOfRoute(session: Session, plan: RoutePlan): readonly Shard[] {
 
 /** The shard that is wished for, to which the statement's own key values must lead too. */
 function agreedShard(
-  { targets, source }: Session,
+  { targets }: Session,
   { keyspace, shard, groups }: Extract<ShardSelector, { kind: 'agreed' }>,
+  values: ValueSource,
 ): readonly Shard[] {
-  targets.resolve(keyspace, groups, source);
+  targets.resolve(keyspace, groups, values);
   const stranger = targets.shards.find((each) => each !== shard);
   if (stranger === undefined) return targets.shards;
   throw sqlError(

@@ -12,7 +12,6 @@ import type { Session } from './session.js';
 import { readersOf } from './shard-choice.js';
 import { leasedFor, SourceInputs, type BackendsOf } from './source-inputs.js';
 import { lossOf, withoutPlace, type ChooseRun } from './source-reader.js';
-import { withSourceText } from './source-values.js';
 import type { Opened, RunRequest, StatementRun } from './statement-run.js';
 
 /** By the plan's own specification, which is made anew when the schema changes; null: inputs cannot be sent. */
@@ -50,7 +49,7 @@ export class ShipRun implements StatementRun {
     this.inputs =
       this.learnt === null
         ? null
-        : new SourceInputs(session, spec.inputs, this.learnt.columns, this.bind, choose);
+        : new SourceInputs(session, request, spec.inputs, this.learnt.columns, choose);
     this.findShards();
   }
 
@@ -141,9 +140,13 @@ export class ShipRun implements StatementRun {
   ): StatementRun {
     const { session, spec } = this;
     const { many } = this.made(learnt, paramTypes);
-    return runOver(session, { ...this.request, bind }, spec.statement, many, () =>
-      readersOf(session, spec.statement.plan.shards),
-    );
+    return runOver(session, { ...this.request, bind }, spec.statement, many, this.targets());
+  }
+
+  /** Where the statement over the inputs runs. */
+  private targets(): readonly Shard[] {
+    const { plan, ...text } = this.spec.statement;
+    return readersOf(this.session, plan.shards, this.request.values.inText(text));
   }
 
   private made(learnt: LearntInputs, paramTypes: readonly number[]): MadeOver {
@@ -152,10 +155,8 @@ export class ShipRun implements StatementRun {
   }
 
   private findShards(): void {
-    const { inputs, over, session, spec } = this;
-    const target =
-      over?.shards ??
-      withSourceText(session, spec.statement, () => readersOf(session, spec.statement.plan.shards));
+    const { inputs, over } = this;
+    const target = over?.shards ?? this.targets();
     this.shards = [...new Set([...(inputs?.shards.flat() ?? []), ...target])].sort(byIndex);
   }
 

@@ -4,7 +4,7 @@ import { Expect, PASS } from '../backend/postgres/expected-replies.js';
 import type { BackendConnection } from '../backend/postgres/connection.js';
 import { SqlError } from '../errors/sql-error.js';
 import { fillText, type FilledText } from '../executor/fill-text.js';
-import type { ValueSource } from '../executor/shard-targets.js';
+import { ValueSource } from '../executor/shard-targets.js';
 import { CommitKind } from '../metrics/metrics.js';
 import type { ExecuteCommand, FillPlan, LocalPlan, Plan, PlannedText } from '../planner/plan.js';
 import { Frontend } from '../protocol/codes.js';
@@ -64,6 +64,12 @@ interface Script {
   settingsBefore: ReadonlyMap<string, string>;
   ending: 'no' | 'started' | 'done';
   error: SqlError | Buffer | null;
+}
+
+/** What is to run on shards. */
+interface Given extends Pick<RunRequest, 'plan' | 'text' | 'from' | 'to' | 'bind'> {
+  /** Of the whole text. */
+  readonly literals: Literals;
 }
 
 /** One statement's text, made anew. */
@@ -215,7 +221,7 @@ export class SimpleQuery {
       if (!isShardPlan(plan) || !passesThrough(plan)) return null;
       // Its own notification comes in front of ReadyForQuery.
       if (plan.touches?.includes('notify') === true) return null;
-      const shards = session.planning.lookups.shardsFor(plan);
+      const shards = session.planning.lookups.shardsFor(plan, session.source);
       if (shards === null) return false;
       if (shards.length !== 1 || isAwayFromBegin(session, plan, shards)) return null;
       const shard = shards[0]!;
@@ -429,8 +435,9 @@ export class SimpleQuery {
         return true;
       }
       const { statement, values } = execution;
-      pointAt(session.source, { ...statement, bind: bindRest(values, TEXT_RESULTS) });
-      script.execution = { ...execution, plan: withBoundEffect(execution.plan, session.source) };
+      const { text, literals } = statement;
+      const source = ValueSource.of({ sql: text, literals }, bindRest(values, TEXT_RESULTS));
+      script.execution = { ...execution, plan: withBoundEffect(execution.plan, source) };
     }
     const { statement, plan, paramTypes, values } = script.execution;
     const { text, literals } = statement;
@@ -445,7 +452,7 @@ export class SimpleQuery {
   /** `paramTypes`: of all parameters. */
   private runOnShards(
     script: Script,
-    given: Omit<RunRequest, 'describe' | 'endsWithSync'>,
+    { literals, ...given }: Given,
     paramTypes: readonly number[],
   ): boolean {
     const { session } = this;
@@ -457,9 +464,9 @@ export class SimpleQuery {
     const endsWithSync =
       alone && ((!plan.writes && !mayMove) || (plan.kind === 'broadcast' && !plan.transactional));
     if (script.run === null) {
-      pointAt(session.source, given);
-      if (!session.planning.lookups.ready(plan)) return false;
-      script.run = statementRun(session, { ...given, describe: true, endsWithSync });
+      const values = ValueSource.of({ sql: given.text, literals }, given.bind);
+      if (!session.planning.lookups.ready(plan, values)) return false;
+      script.run = statementRun(session, { ...given, values, describe: true, endsWithSync });
       session.planning.lookups.clear();
     }
     for (;;) {
@@ -550,15 +557,6 @@ export class SimpleQuery {
 /** Something must be done before the end of the transaction is answered. */
 function mustEndByItself({ catalogStale, listening }: Session): boolean {
   return catalogStale || listening.mustCatchUp;
-}
-
-/** Values of the statement are read from its text and its Bind. */
-function pointAt(
-  source: ValueSource,
-  { text, literals, bind }: Pick<RunRequest, 'text' | 'literals' | 'bind'>,
-): void {
-  source.pointAt(text, literals, null);
-  if (bind !== null) source.readValues(bind);
 }
 
 const NO_TYPES: readonly number[] = [];

@@ -6,11 +6,12 @@ import {
   travellingColumn,
   type ArrayColumn,
 } from '../executor/array-parameter.js';
-import type { BindParts } from '../executor/bind-parts.js';
+import { BindParts, NO_VALUES } from '../executor/bind-parts.js';
 import type { DescribedText } from '../executor/describe-texts.js';
 import type { ResultColumn } from '../executor/described-columns.js';
 import { unnestRelation } from '../executor/gather-final.js';
 import { GatheredSize } from '../executor/gather-limits.js';
+import type { TakeRow } from '../executor/row-capture.js';
 import type { Catalog } from '../keyspace/catalog.js';
 import type { Shard } from '../keyspace/topology.js';
 import { stringsOf } from '../planner/ast.js';
@@ -22,6 +23,7 @@ import { assert } from '../util/assert.js';
 import { refuseTextSettings } from './text-settings.js';
 import type { Session } from './session.js';
 import { SourceReader, type ChooseRun } from './source-reader.js';
+import type { BoundValues } from './statement-run.js';
 
 /** How the columns of each input travel. */
 export type InputColumns = readonly (readonly ArrayColumn[])[];
@@ -63,21 +65,23 @@ export class SourceInputs {
   /** Throws SqlError as the runs of the inputs do, and where settings of the session change texts. */
   constructor(
     session: Session,
+    { values, bind }: BoundValues,
     inputs: readonly SpreadInput[],
     columns: InputColumns,
-    bind: BindParts,
     choose: ChooseRun,
   ) {
     this.size = new GatheredSize(session.context.config.limits);
     this.columns = columns;
     if (columns.flat().some(isText)) refuseTextSettings(session);
     this.rows = inputs.map(() => ({ messages: new Writer(INITIAL_BYTES), count: 0 }));
+    const parts = new BindParts(bind ?? NO_VALUES);
     this.sources = inputs.map(({ source }, input) => {
       const formats = columns[input]!.map((column) => (isText(column) ? 0 : 1));
-      const values = bind.withFormats(formats);
-      return new SourceReader(session, source, values, choose, (_backend, buffer, start, end) => {
+      const take: TakeRow = (_backend, buffer, start, end) => {
         this.keep(input, buffer, start, end);
-      });
+      };
+      const given = { values, bind: parts.withFormats(formats) };
+      return new SourceReader(session, source, given, choose, take);
     });
   }
 

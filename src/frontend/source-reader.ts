@@ -12,8 +12,12 @@ import type { SourceQuery } from '../planner/plan.js';
 import { errorBytes } from '../protocol/error-bytes.js';
 import type { OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
-import { ownTextRun } from './own-text-run.js';
-import { startOperation, type RunRequest, type StatementRun } from './statement-run.js';
+import {
+  startOperation,
+  type BoundValues,
+  type RunRequest,
+  type StatementRun,
+} from './statement-run.js';
 
 /** Finds the run of a statement; handed in, since that finds the runs which have sources too. */
 export type ChooseRun = (session: Session, request: RunRequest) => StatementRun;
@@ -48,20 +52,20 @@ export class SourceReader {
 
   /**
    * Throws SqlError as the run's own choice does.
-   * @param bind the client's values; result columns come in the formats that it says
+   * @param given the client's; result columns come in the formats that its Bind says
    * @param take gets each row; what it throws (SqlError) ends the source
    */
   constructor(
     session: Session,
     source: SourceQuery,
-    bind: Buffer,
+    given: BoundValues,
     choose: ChooseRun,
     take: TakeRow,
   ) {
     this.session = session;
     this.source = source;
     this.intake = new RowIntake(session, take);
-    this.run = sourceRun(session, source, bind, this.intake.host, choose);
+    this.run = sourceRun(session, source, given, this.intake.host, choose);
   }
 
   /** In the order of their index; others may come after `prepare`. */
@@ -145,16 +149,15 @@ export class SourceReader {
 export function sourceRun(
   session: Session,
   source: SourceQuery,
-  bind: Buffer,
+  { values: own, bind }: BoundValues,
   host: OperationHost,
   choose: ChooseRun,
 ): StatementRun {
   const { sql, literals, plan } = source;
   const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
-  const own = { plan, text, from: 0, to: text.length, literals, bind, host };
-  return ownTextRun(session, source, () =>
-    choose(session, { ...own, describe: true, endsWithSync: false }),
-  );
+  const values = own.inText({ sql, literals });
+  const request = { plan, text, from: 0, to: text.length, values, bind, host };
+  return choose(session, { ...request, describe: true, endsWithSync: false });
 }
 
 /** Prepares it, with errors of no place. */

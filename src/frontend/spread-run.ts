@@ -54,14 +54,14 @@ export class SpreadRun implements StatementRun {
     this.spec = spec;
     this.choose = choose;
     for (const { refusal, ...keys } of spec.apart) {
-      if (!areApart(keys, session.source, session.targets)) throw refusalError(refusal);
+      if (!areApart(keys, request.values, session.targets)) throw refusalError(refusal);
     }
-    this.targets = readersOf(session, spec.shards);
+    this.targets = readersOf(session, spec.shards, request.values);
     const learnt = learntOf.get(spec) ?? null;
     if (learnt instanceof SqlError) throw learnt;
     this.bind = new BindParts(request.bind ?? NO_VALUES);
     this.inputs =
-      learnt === null ? null : new SourceInputs(session, spec.inputs, learnt, this.bind, choose);
+      learnt === null ? null : new SourceInputs(session, request, spec.inputs, learnt, choose);
     this.findShards();
   }
 

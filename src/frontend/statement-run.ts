@@ -2,25 +2,30 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import type { ValuesOf } from '../executor/bind-parts.js';
 import { DescribeTexts, type DescribedText } from '../executor/describe-texts.js';
 import { movedPosition, withoutPosition } from '../protocol/error-position.js';
+import type { ValueSource } from '../executor/shard-targets.js';
 import type { PortalPart } from '../executor/portal/portal-part.js';
 import type { ScatterPortal } from '../executor/portal/scatter-portal.js';
 import type { Shard } from '../keyspace/topology.js';
 import type { RouteKind } from '../metrics/metrics.js';
-import type { Literals } from '../sql/literals.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import type { ShardPlan } from './shard-choice.js';
 
+/** The values of one execution. */
+export interface BoundValues {
+  /** Whose literals the plan counts: mostly those of the text that runs, all of it. */
+  readonly values: ValueSource;
+  /** A Bind message from behind the statement's name; null: no parameters, results as text. */
+  readonly bind: Buffer | null;
+}
+
 /** One execution of a statement that no single backend answers as it stands. */
-export interface RunRequest {
+export interface RunRequest extends BoundValues {
   readonly plan: ShardPlan;
   /** Holds the statement's own bytes at `[from, to)`. */
   readonly text: Buffer;
   readonly from: number;
   readonly to: number;
-  readonly literals: Literals;
-  /** A Bind message from behind the statement's name; null: no parameters, results as text. */
-  readonly bind: Buffer | null;
   /** `BindParts.withLastValues` of each shard's Bind; what reads none of them goes with `bind` itself. */
   readonly valuesOf?: ValuesOf;
   /** The client is owed a RowDescription where there are rows. */
