@@ -54,7 +54,7 @@ export function endBatchOn(
 export function answerLost(session: Session): void {
   const { portals } = session.extended;
   portals.rollBack();
-  portals.end(true);
+  portals.end(true, false);
   session.writeReady();
   session.finishUnit();
 }
