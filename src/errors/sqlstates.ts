@@ -105,7 +105,7 @@ export const sqlstates = {
   too_many_connections: { code: '53300', when: 'limits.max_clients is reached' },
   insufficient_resources: {
     code: '53000',
-    when: 'No backend became free within pool.queue_timeout',
+    when: 'No backend became free within pool.queue_timeout; every machine number of snowflake ids is in use',
   },
   out_of_memory: {
     code: '53200',

@@ -2,6 +2,7 @@ import type { BackendConnection } from '../backend/postgres/connection.js';
 import { sqlError } from '../errors/sql-error.js';
 import type { Shard } from '../keyspace/topology.js';
 import { errorBytes } from '../protocol/error-bytes.js';
+import { readSqlState } from '../protocol/backend-messages.js';
 import { quoteLiteral } from '../sql/quote.js';
 import type { Logger } from '../util/logger.js';
 import type { CrashHook } from './crash-points.js';
@@ -14,6 +15,8 @@ import { legGid, newTransactionId } from './transaction-ids.js';
 export interface TwoPhaseServices {
   readonly logger: Logger;
   readonly crashPoint: CrashHook;
+  /** A shard has failed its vote with this SQLSTATE. */
+  doubt(shard: Shard, sqlState: string): void;
   /** The outcome of a transaction whose decider broke off while it committed; null: it cannot be learnt now. */
   learn(deciding: Shard, transaction: string): Promise<Decision | null>;
   /** Ends a leg whose backend is gone, over another connection; resolves also where that must be left to recovery. */
@@ -101,6 +104,9 @@ export class TwoPhaseCommit {
       const expected = backend === this.decider ? 'INSERT 0 1' : 'PREPARE TRANSACTION';
       if (answer.kind === 'done' && answer.tag === expected) prepared.add(backend);
       else error ??= errorOf(answer) ?? this.noVote(backend, answer);
+      if (answer.kind === 'failed') {
+        this.services.doubt(backend.shard, readSqlState(answer.error, 0, answer.error.length));
+      }
     }
     const { began } = this;
     const elapsedMs = Math.max(performance.now() - began.monotonic, Date.now() - began.clock);

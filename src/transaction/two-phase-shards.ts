@@ -10,6 +10,8 @@ export interface ShardProblem {
 }
 
 const SET_UP_TIMEOUT_MS = 5000;
+/** Prepared transactions are disabled; no such schema, table or column; no right to it. */
+const DOUBTFUL: ReadonlySet<string> = new Set(['55000', '3F000', '42P01', '42703', '42501']);
 
 /** Which shards can take part in two-phase commit; creates the table of decisions where it is missing. */
 export class TwoPhaseShards {
@@ -35,6 +37,14 @@ export class TwoPhaseShards {
     await Promise.all(pending.map((shard) => this.setUpOne(shard)));
   }
 
+  /**
+   * A shard has failed a vote: where it says what it would say of a table or a setting that is gone, it is looked at
+   * again, since its server may have been started with other settings, or the table been dropped.
+   */
+  doubt(shard: Shard, sqlState: string): void {
+    if (DOUBTFUL.has(sqlState)) void this.setUpOne(shard);
+  }
+
   private async setUpOne(shard: Shard): Promise<void> {
     const key = keyOf(shard);
     const problem = await this.findProblem(shard);
@@ -43,6 +53,7 @@ export class TwoPhaseShards {
       this.problems.delete(key);
       return;
     }
+    this.ready.delete(key);
     const known = this.problems.get(key);
     this.problems.set(key, problem);
     if (known?.message === problem.message) return;

@@ -57,6 +57,9 @@ export class TwoPhase {
     this.recovery = recovery;
     this.commits = new Commits({
       problem: (shard) => shards.problem(shard),
+      doubt: (shard, sqlState) => {
+        shards.doubt(shard, sqlState);
+      },
       want: (then) => {
         wanted = true;
         void shards.setUp(topology()).then(then);

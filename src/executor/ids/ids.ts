@@ -20,6 +20,8 @@ export type NewIdSource = Extract<
 /** How often it is looked whether the clock has caught up, and for how long. */
 const CLOCK_POLL_MS = 20;
 const CLOCK_POLLS = 100;
+/** Behind that another machine number is taken; a clock that is set back again meanwhile is an error. */
+const LEASES = 2;
 
 /** Where new ids come from; one object a proxy, for all its sessions. */
 export class Ids {
@@ -62,18 +64,30 @@ export class Ids {
         const [row] = await this.query(shard, momentSql(source), QUERY_TIMEOUT_MS);
         return new Array<string>(count).fill(row![0]!);
       }
-      await this.lease.acquire();
+      for (let lease = 0; lease < LEASES; lease++) {
+        await this.lease.acquire();
+        const values = await this.whenClockAllows(source, count);
+        if (values !== null) return values;
+        this.lease.giveUp();
+      }
     } catch (error) {
       throw asSqlError(error as Error);
-    }
-    for (let poll = 0; poll < CLOCK_POLLS; poll++) {
-      const values = this.take(source, count);
-      if (values !== null) return values;
-      await new Promise((resolve) => setTimeout(resolve, CLOCK_POLL_MS));
     }
     throw sqlError('internal_error', 'no snowflake id: the clock of the proxy was set back', {
       hint: 'Set the clock right, or wait until it has caught up.',
     });
+  }
+
+  /** Values by a clock that was set back by a moment; null: by more than that. */
+  private async whenClockAllows(
+    source: NewIdSource,
+    count: number,
+  ): Promise<readonly string[] | null> {
+    for (let poll = 0; ; poll++) {
+      const values = this.take(source, count);
+      if (values !== null || poll === CLOCK_POLLS) return values;
+      await new Promise((resolve) => setTimeout(resolve, CLOCK_POLL_MS));
+    }
   }
 
   /** Sequences may have been set or altered: nothing that was reserved before is given out. */

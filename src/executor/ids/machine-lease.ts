@@ -1,15 +1,20 @@
 import type { ShardQuery } from '../../backend/shard-query.js';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sqlError, type SqlError } from '../../errors/sql-error.js';
 import type { Shard } from '../../keyspace/topology.js';
 import { quoteLiteral } from '../../sql/quote.js';
 import { errorField, type Logger } from '../../util/logger.js';
-import { MACHINES_MAX, Snowflakes } from './snowflake.js';
+import { AHEAD_MAX_MS, MACHINES_MAX, Snowflakes } from './snowflake.js';
 
 const LEASE_MS = 60_000;
 const RENEW_MS = 15_000;
 /** The lease counts from before it was asked for, and ends this much earlier here than there. */
 const MARGIN_MS = 10_000;
 const QUERY_TIMEOUT_MS = 5000;
+/** Proxies that start together choose the same number, which one of them gets; the others look again. */
+const ATTEMPTS = 20;
+const ATTEMPT_PAUSE_MAX_MS = 50;
 
 /** Any number will do, as long as all proxies take the same; this is "machines" in ASCII. */
 const SET_UP_LOCK = '7881980430513694067';
@@ -71,6 +76,13 @@ export class MachineLease {
     return this.acquiring;
   }
 
+  /** The clock is too far behind the ids of this number: the next `acquire` takes another one. */
+  giveUp(): void {
+    if (this.machine === null) return;
+    this.logger.warn({ machine: this.machine }, 'snowflake ids: the clock was set back');
+    this.forget();
+  }
+
   stop(): void {
     if (this.timer !== null) clearInterval(this.timer);
   }
@@ -80,13 +92,17 @@ export class MachineLease {
     const { query } = this;
     const shard = this.shard();
     await query(shard, SET_UP_SQL, QUERY_TIMEOUT_MS);
-    const started = performance.now();
-    const untilMs = Date.now() + LEASE_MS;
-    const [row] = await query(shard, this.acquireSql(untilMs), QUERY_TIMEOUT_MS);
-    if (row === undefined) throw new Error('every machine number is in use; try again');
-    this.machine = Number(row[0]);
-    this.ids = new Snowflakes(this.machine, Number(row[1] ?? 0));
-    this.hold(started, untilMs);
+    for (let attempt = 0; this.ids === null; attempt++) {
+      if (attempt === ATTEMPTS) throw noNumber();
+      if (attempt > 0) await sleep(randomInt(ATTEMPT_PAUSE_MAX_MS));
+      const started = performance.now();
+      const nowMs = Date.now();
+      const [row] = await query(shard, this.acquireSql(nowMs), QUERY_TIMEOUT_MS);
+      if (row === undefined) continue;
+      this.machine = Number(row[0]);
+      this.ids = new Snowflakes(this.machine, Number(row[1] ?? 0));
+      this.hold(started, nowMs + LEASE_MS);
+    }
     this.timer = setInterval(() => void this.renew(), RENEW_MS);
     this.timer.unref();
     this.logger.info({ machine: this.machine }, 'snowflake ids: machine number acquired');
@@ -120,23 +136,32 @@ export class MachineLease {
   }
 
   /**
-   * Numbers that nobody has had come first, then those that expired longest ago. One row: the number, and the time that
-   * its ids may have reached.
+   * Numbers that nobody has had come first, then those that expired longest ago; those whose ids may be ahead of the
+   * clock wait until it has caught up. One row: the number, and the time that its ids may have reached; none where
+   * somebody else was quicker.
    */
-  private acquireSql(untilMs: number): string {
+  private acquireSql(nowMs: number): string {
     const holder = quoteLiteral(this.holder);
     const expires = `clock_timestamp() + interval '${LEASE_MS} ms'`;
     return (
       `WITH free AS (SELECT g.id, m.used_until_ms FROM generate_series(0, ${MACHINES_MAX - 1}) g (id)` +
       ' LEFT JOIN shardgate.machines m ON m.id = g.id' +
       ' WHERE m.id IS NULL OR m.expires < clock_timestamp()' +
+      ` AND m.used_until_ms <= ${nowMs + AHEAD_MAX_MS}` +
       ' ORDER BY m.expires NULLS FIRST, g.id LIMIT 1)' +
       ' INSERT INTO shardgate.machines AS m (id, holder, expires, used_until_ms)' +
-      ` SELECT id, ${holder}, ${expires}, ${untilMs} FROM free` +
+      ` SELECT id, ${holder}, ${expires}, ${nowMs + LEASE_MS} FROM free` +
       ' ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, expires = excluded.expires,' +
       ' used_until_ms = greatest(m.used_until_ms, excluded.used_until_ms)' +
       ' WHERE m.expires < clock_timestamp()' +
       ' RETURNING id, (SELECT used_until_ms FROM free)'
     );
   }
+}
+
+function noNumber(): SqlError {
+  return sqlError('insufficient_resources', 'no snowflake id: every machine number is in use', {
+    detail: `Each proxy has one of ${MACHINES_MAX}; one that has ended gives it back after ${LEASE_MS / 1000} s.`,
+    hint: 'Try again; see SELECT * FROM shardgate.machines on the catalog shard.',
+  });
 }

@@ -8,7 +8,7 @@ const COUNTER_MAX = 4095;
  * How far ids may run ahead of the clock, when it was set back or more than 4096 ids are wanted in
  * a millisecond.
  */
-const AHEAD_MAX_MS = 1000;
+export const AHEAD_MAX_MS = 1000;
 
 /**
  * Ids of one machine number: time (41 bits), machine (10), counter (12). Each is greater than the

@@ -31,6 +31,7 @@ beforeEach(() => {
   elsewhere = [];
   services = {
     problem: () => null,
+    doubt: () => undefined,
     want: () => undefined,
     logger: createLogger('silent'),
     crashPoint: noCrash,
