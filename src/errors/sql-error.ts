@@ -7,6 +7,8 @@ export interface SqlErrorFields {
   readonly position?: number | undefined;
   /** What the server was about, as in `unnamed portal parameter $1`. */
   readonly where?: string | undefined;
+  /** The server's function that says this. Only where drivers tell by it what they do next. */
+  readonly routine?: string | undefined;
   /** FATAL: the session ends behind it. */
   readonly severity?: 'ERROR' | 'FATAL' | undefined;
 }
@@ -21,6 +23,7 @@ export class SqlError extends Error {
   readonly hint: string | undefined;
   readonly position: number | undefined;
   readonly where: string | undefined;
+  readonly routine: string | undefined;
 
   constructor(state: SqlStateName, message: string, fields: SqlErrorFields) {
     super(message);
@@ -31,6 +34,7 @@ export class SqlError extends Error {
     this.hint = fields.hint;
     this.position = fields.position;
     this.where = fields.where;
+    this.routine = fields.routine;
   }
 }
 

@@ -1,12 +1,22 @@
 import { sqlError, SqlError } from '../errors/sql-error.js';
+import { BinaryFills } from '../executor/copy/binary-fills.js';
 import { LineFills } from '../executor/copy/line-fills.js';
+import type { RowFills } from '../executor/copy/row-fills.js';
 import type { NewIdSource } from '../executor/ids/ids.js';
 import { assert } from '../util/assert.js';
+import { binaryWriter, type ToBinary } from '../vindex/values/binary-ids.js';
 import type { CopyFromPlan } from '../planner/plan.js';
 import { CopyBatches, type CopyDataTarget } from './copy-batches.js';
 import type { Session } from './session.js';
 
 type Fill = NonNullable<CopyFromPlan['fill']>;
+
+/** The planner lets binary data be filled only where all columns have a type that can be written. */
+function toBinary({ name, type }: Fill['columns'][number]): ToBinary {
+  const write = binaryWriter(type);
+  assert(write !== undefined, `column "${name}" cannot be filled in binary`);
+  return write;
+}
 
 /** The values of one row, in the order of the columns. */
 type Row = readonly string[];
@@ -14,29 +24,33 @@ type Row = readonly string[];
 /** Gives the rows of a COPY the values that its data leaves out. The session waits while values are fetched. */
 export class CopyFill extends CopyBatches {
   private readonly fill: Fill;
-  private readonly lines: LineFills;
+  private readonly fills: RowFills;
 
   constructor(
     session: Session,
     fill: Fill,
-    format: CopyFromPlan['format'],
+    { format, columnCount }: CopyFromPlan,
     csvEndMarker: boolean,
     target: CopyDataTarget,
   ) {
-    assert(format.kind !== 'binary', 'binary COPY data cannot be filled');
     super(session, target);
     this.fill = fill;
-    this.lines = new LineFills(format, csvEndMarker);
+    this.fills =
+      format.kind === 'binary'
+        ? new BinaryFills(columnCount - fill.columns.length, fill.columns.map(toBinary))
+        : new LineFills(format, csvEndMarker);
   }
 
   protected work(data: Buffer, isLast: boolean): void {
-    const { lines, target } = this;
-    const ended = lines.scan(data, 0, data.length);
-    const count = isLast && lines.endsInRow ? ended + 1 : ended;
+    const { fills, target } = this;
+    const ended = fills.scan(data, 0, data.length);
+    const count = isLast && fills.endsInRow ? ended + 1 : ended;
     const take = (rows: readonly Row[]): void => {
-      target.take(lines.fill(data, 0, data.length, rows.slice(0, ended)));
-      if (count > ended) target.take(lines.lastFields(rows[ended]!));
-      if (isLast) target.end();
+      target.take(fills.fill(data, 0, data.length, rows.slice(0, ended)));
+      if (count > ended) target.take(fills.lastFields(rows[ended]!));
+      if (this.isOver) return;
+      if (fills.fault !== null) target.take(fills.fault);
+      else if (isLast) target.end();
     };
     const rows = this.rowsAtOnce(count);
     if (rows === null) this.later(count, isLast, take);

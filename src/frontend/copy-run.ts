@@ -108,8 +108,8 @@ function workAhead(
   csvEndMarker: boolean,
   target: CopyDataTarget,
 ): CopyFill | CopyKeys | null {
-  const { fill, key, format } = plan;
-  if (fill !== undefined) return new CopyFill(session, fill, format, csvEndMarker, target);
+  const { fill, key } = plan;
+  if (fill !== undefined) return new CopyFill(session, fill, plan, csvEndMarker, target);
   const directory = key?.directory;
   if (directory === undefined) return null;
   return new CopyKeys(session, plan, directory, csvEndMarker, target);

@@ -1,6 +1,7 @@
 import { DescribeTexts, type Described } from '../executor/describe-texts.js';
 import { sameColumns } from '../executor/described-columns.js';
 import { sqlError } from '../errors/sql-error.js';
+import { REVALIDATE_ROUTINE } from '../protocol/error-routines.js';
 import type { ClientStatement } from './client-statement.js';
 import type { ExtendedQuery } from './extended-query.js';
 import { onlyPlan, type ParseQueue } from './parse-queue.js';
@@ -51,7 +52,9 @@ export class ResultTypes {
     }
     if (describing && described.parameters !== null) this.pipeline.reply(described.parameters);
     if (answer.ok) {
-      throw sqlError('feature_not_supported', 'cached plan must not change result type');
+      throw sqlError('feature_not_supported', 'cached plan must not change result type', {
+        routine: REVALIDATE_ROUTINE,
+      });
     }
     this.extended.fail(answer.error);
     return false;

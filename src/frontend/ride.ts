@@ -13,6 +13,7 @@ import type { Plan, RoutePlan } from '../planner/plan.js';
 import { Pace } from '../util/pace.js';
 import { readErrorFields, readSqlState } from '../protocol/backend-messages.js';
 import { Frontend } from '../protocol/codes.js';
+import { REVALIDATE_ROUTINE } from '../protocol/error-routines.js';
 import { endAtFault, endByFault } from './abandon.js';
 import type { ClientStatement } from './client-statement.js';
 import type { ParseQueue } from './parse-queue.js';
@@ -255,11 +256,10 @@ function popularText(
   return size === 0 || backend.statements.isSafe(prepared) ? prepared : null;
 }
 
-/** PostgreSQL 18, plancache.c: the columns of a statement that was parsed before are others now. */
 function isOutdatedPlan(buffer: Buffer, start: number, end: number): boolean {
   return (
     readSqlState(buffer, start, end) === sqlstates.feature_not_supported.code &&
-    readErrorFields(buffer, start, end).get('R') === 'RevalidateCachedQuery'
+    readErrorFields(buffer, start, end).get('R') === REVALIDATE_ROUTINE
   );
 }
 

@@ -1,5 +1,6 @@
 import type { CopyStmt } from '@pgsql/types';
 import { Tokens } from '../sql/tokens.js';
+import { binaryWriter } from '../vindex/values/binary-ids.js';
 import { defElemText, stringsOf } from './ast.js';
 import { idColumns, type IdColumn } from './id-sources.js';
 import type { Occurrence } from './model.js';
@@ -33,13 +34,17 @@ export function copyFill(
       node.DefElem.defname === 'header' &&
       /^match$/i.test(defElemText(node.DefElem) ?? ''),
   );
-  if (format.kind === 'binary' || format.defaultText !== null || matches) {
+  const isBinary = format.kind === 'binary';
+  const unwritten = ids.find(({ column }) => isBinary && binaryWriter(column.type) === undefined);
+  if (unwritten !== undefined || matches || (!isBinary && format.defaultText !== null)) {
+    const { name } = (unwritten ?? first).column;
+    const ways = isBinary ? 'in binary format' : 'with DEFAULT or HEADER MATCH';
     refuse(
-      `COPY without values for column "${first.column.name}", which Shardgate makes, is not supported in binary format, or with DEFAULT or HEADER MATCH`,
-      `Use text or CSV, or give values for "${first.column.name}" in the data.`,
+      `COPY ${ways} without values for column "${name}", which Shardgate makes, is not supported`,
+      `${isBinary ? 'Use text or CSV' : 'Leave the option out'}, or give values for "${name}" in the data.`,
     );
   }
-  const columns = ids.map(({ column, source }) => ({ name: column.name, source }));
+  const columns = ids.map(({ column: { name, type }, source }) => ({ name, type, source }));
   return { columns, at: context.constants.position(listEnd(context)) };
 }
 

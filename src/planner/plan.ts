@@ -601,7 +601,12 @@ export interface CopyFromPlan extends PlanBase {
   /** Columns that the data leaves out: shards are sent values behind those of each row. */
   readonly fill?:
     | {
-        readonly columns: readonly { readonly name: string; readonly source: IdSource }[];
+        readonly columns: readonly {
+          readonly name: string;
+          /** OID; for a domain, that of its base type. */
+          readonly type: number;
+          readonly source: IdSource;
+        }[];
         /** Where the list of columns ends in the text. */
         readonly at: TextPosition;
       }

@@ -28,7 +28,7 @@ function writeFields(
   severity: string,
   code: string,
   message: string,
-  fields: Pick<SqlErrorFields, 'detail' | 'hint' | 'position' | 'where'>,
+  fields: Pick<SqlErrorFields, 'detail' | 'hint' | 'position' | 'where' | 'routine'>,
 ): void {
   field(writer, 'S', severity);
   field(writer, 'V', severity);
@@ -38,6 +38,7 @@ function writeFields(
   if (fields.hint !== undefined) field(writer, 'H', fields.hint);
   if (fields.position !== undefined) field(writer, 'P', String(fields.position));
   if (fields.where !== undefined) field(writer, 'W', fields.where);
+  if (fields.routine !== undefined) field(writer, 'R', fields.routine);
   writer.byte(0);
 }
 

@@ -142,9 +142,10 @@ export function summaryWith(names: OidNames, message: WireMessage): string {
       return `t ${JSON.stringify(parameterTypes(message).map((oid) => names.type(oid)))}`;
     case 'E':
     case 'N': {
-      // File, line and routine belong to the server's source, not to the answer.
-      const { F: _file, L: _line, R: _routine, ...fields } = errorFields(message);
-      return `${message.type} ${JSON.stringify(fields)}`;
+      // File, line and routine belong to the server's source, not to the answer, but for one that drivers look at.
+      const { F: _file, L: _line, R: routine, ...fields } = errorFields(message);
+      const told = routine === 'RevalidateCachedQuery' ? { ...fields, R: routine } : fields;
+      return `${message.type} ${JSON.stringify(told)}`;
     }
     case 'K':
       return `K ${message.body.length} bytes`;

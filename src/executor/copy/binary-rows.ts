@@ -4,12 +4,12 @@ import type { RowReader } from './row-reader.js';
 import type { RowRouter } from './row-router.js';
 import type { ShardKey } from './shard-key.js';
 
-const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
+export const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
 /** Signature, flags, length of the header extension. */
 export const HEADER_BYTES = SIGNATURE.length + 8;
 /** Bits 16 to 31 are critical: who does not know one must refuse the data. 16 stands for OIDs, which are no more. */
 const FLAG_OIDS = 1 << 16;
-const TRAILER = -1;
+export const TRAILER = -1;
 
 type State = 'header' | 'extension' | 'count' | 'length' | 'value' | 'trailed';
 

@@ -2,6 +2,7 @@ import { sqlError } from '../../errors/sql-error.js';
 import type { CopyFormat } from '../../planner/plan.js';
 import { Writer } from '../../protocol/writer.js';
 import { CR, LF } from './line-ends.js';
+import { VALUE_BYTES, type RowFills } from './row-fills.js';
 
 type LineFormat = Exclude<CopyFormat, { readonly kind: 'binary' }>;
 
@@ -9,14 +10,13 @@ const BACKSLASH = 0x5c;
 const DOT = 0x2e;
 
 /**
- * Adds values behind the last field of each row of COPY's text and CSV formats, wherever the data is cut:
+ * Fills of COPY's text and CSV formats:
  *
  *   scan:  | a,1\n | b,2\n | c        how many rows end here?
  *   fill:  | a,1,17\n | b,2,18\n | c  with a value, or several, for each
- *
- * What is wrong with the data is for those to find who read it afterwards.
  */
-export class LineFills {
+export class LineFills implements RowFills {
+  readonly fault = null;
   private readonly format: LineFormat;
   /** A line of `\.` ends the data. */
   private readonly endMarker: boolean;
@@ -39,7 +39,6 @@ export class LineFills {
     this.header = format.header;
   }
 
-  /** Takes a chunk; answers how many rows end in it. `fill` must follow. */
   scan(bytes: Uint8Array, start: number, end: number): number {
     this.places.length = 0;
     const isText = this.format.kind === 'text';
@@ -60,10 +59,6 @@ export class LineFills {
     return this.places.length;
   }
 
-  /**
-   * The chunk, wherever it is by now, with the values of its rows, each a list with one for each
-   * column.
-   */
   fill(
     bytes: Uint8Array,
     start: number,
@@ -93,7 +88,6 @@ export class LineFills {
     return true;
   }
 
-  /** What comes behind such a row. */
   lastFields(values: readonly string[]): Buffer {
     const out = new Writer(VALUE_BYTES * values.length);
     this.write(out, values);
@@ -129,6 +123,3 @@ export class LineFills {
     else if (byte === escape && this.quoted) this.escaped = true;
   }
 }
-
-/** About what a value takes. */
-const VALUE_BYTES = 24;
