@@ -10,6 +10,7 @@ import { quoteIdentifier, quoteLiteral } from '../sql/quote.js';
 import type { Outcome } from '../transaction/operation.js';
 import { askBackend } from './ask-backend.js';
 import { runInPipeline } from './fan-out-run.js';
+import { copiedColumns } from './copied-columns.js';
 import type { Session } from './session.js';
 import { lossOf } from './source-reader.js';
 import { toldError, type RunRequest, type StatementRun } from './statement-run.js';
@@ -29,6 +30,8 @@ type Made = readonly [count: bigint, step: bigint, type: string];
  * anew on each shard: its values are moved behind those of the shards in front, and its sequences go on behind all:
  *
  *     shard 0: 1 2 3    shard 1: 1 2 + 3    shard 2: 1 2 3 4 + 5    every sequence: 9
+ *
+ * Copies of a reference table get the values of one of them.
  */
 export class AddColumnsRun implements StatementRun {
   readonly shards: readonly Shard[];
@@ -74,7 +77,9 @@ export class AddColumnsRun implements StatementRun {
     const told = (error: Buffer): Buffer =>
       added.time === null ? toldError(request, error) : withoutPosition(error, 0, error.length);
     const finish = (outcome: Outcome): void => {
-      if (outcome.ok && added.counted.length > 0) this.shift(backends, outcome, onDone);
+      if (!outcome.ok) onDone(outcome);
+      else if (added.copied.length > 0) this.goOn(this.copySteps(backends), outcome, onDone);
+      else if (added.counted.length > 0) this.goOn(this.shiftSteps(backends), outcome, onDone);
       else onDone(outcome);
     };
     const options = { firstLeads: true };
@@ -109,20 +114,32 @@ export class AddColumnsRun implements StatementRun {
     });
   }
 
-  private shift(
-    backends: readonly BackendConnection[],
+  /** Runs the steps that the backends have been asked for; then `outcome`. */
+  private goOn(
+    steps: Promise<readonly Step[]>,
     outcome: Outcome,
     onDone: (outcome: Outcome) => void,
   ): void {
-    this.countedBy(backends).then(
-      (made) => {
-        if (!this.session.over) this.runSteps(this.shiftSteps(backends, made), outcome, onDone);
+    steps.then(
+      (found) => {
+        if (!this.session.over) this.runSteps(found, outcome, onDone);
       },
       (error: unknown) => {
         if (!(error instanceof SqlError)) throw error;
         onDone({ ok: false, error: errorBytes(error) });
       },
     );
+  }
+
+  private async copySteps(backends: readonly BackendConnection[]): Promise<Step[]> {
+    const { table, copied, counted, source } = this.added;
+    const copies = backends.find(({ shard }) => shard === source)!;
+    const { sql, rows } = await copiedColumns(this.session, copies, table, copied);
+    if (sql === null) return [];
+    return [sql, ...counted.map((column) => setAllSql(table, column, rows))].map((text): Step => ({
+      sql: text,
+      backends,
+    }));
   }
 
   /** By backend, then by column. */
@@ -146,8 +163,9 @@ export class AddColumnsRun implements StatementRun {
     return made;
   }
 
-  private shiftSteps(backends: readonly BackendConnection[], made: readonly Made[][]): Step[] {
+  private async shiftSteps(backends: readonly BackendConnection[]): Promise<Step[]> {
     const { table, counted } = this.added;
+    const made = await this.countedBy(backends);
     const steps: Step[] = [];
     counted.forEach((column, at) => {
       const name = quoteIdentifier(column);

@@ -29,6 +29,7 @@ export function addedColumns(statement: AlterTableStmt, context: StatementContex
   if (table?.keyspace.sharded !== true) return NOTHING;
   const found = context.names.find(relation?.schemaname ?? null, relation?.relname ?? '');
   const counted: string[] = [];
+  const copied: string[] = [];
   const edits: Edit[] = [];
   const defaults: string[] = [];
   for (const node of cmds ?? []) {
@@ -43,6 +44,7 @@ export function addedColumns(statement: AlterTableStmt, context: StatementContex
     if (problem !== null) return { problem, added: null };
     if (countsUp(column)) counted.push(colname);
     const value = defaultOf(column);
+    if (table.type === 'reference' && isCopied(column, value, context)) copied.push(colname);
     if (value === undefined || !tellsTime(value)) continue;
     const times = momentEdits(value, [], context);
     const own = setDefault(statement, colname, value, context);
@@ -51,9 +53,13 @@ export function addedColumns(statement: AlterTableStmt, context: StatementContex
     edits.push(...times);
     defaults.push(own);
   }
-  if (counted.length === 0 && edits.length === 0) return NOTHING;
+  if (counted.length + copied.length + edits.length === 0) return NOTHING;
   const time = edits.length === 0 ? null : fillPlan('ddl', edits, context);
-  return { problem: null, added: { table: rangeSql(relation), counted, time, defaults } };
+  const [source] = table.keyspace.shards;
+  return {
+    problem: null,
+    added: { table: rangeSql(relation), counted, copied, source: source!, time, defaults },
+  };
 }
 
 const NOTHING: Outcome = { problem: null, added: null };
@@ -64,16 +70,24 @@ function problemOf(column: ColumnDef, table: Table, context: StatementContext): 
   const value = defaultOf(column);
   const copies = table.type === 'reference';
   const asks = value !== undefined && callsAny(value, (name) => name === 'nextval');
-  // Values are looked at before they are shifted.
-  const checks = constraintsOf(column).some(({ contype }) => CHECKED.has(contype ?? ''));
-  if (asks || (countsUp(column) && (copies || checks))) {
+  // Values are looked at before they are shifted; copies have the same ones, in another order.
+  const looks = copies ? CHECKED_BY_ROW : CHECKED;
+  const checks = constraintsOf(column).some(({ contype }) => looks.has(contype ?? ''));
+  if (asks || (countsUp(column) && checks)) {
     return refusal(
       `adding column "${table.name}.${colname}" with values of a sequence is not supported where the table has rows: each shard would count them by itself`,
       'Add it without, fill it in, and then ALTER COLUMN ... ADD GENERATED or SET DEFAULT.',
     );
   }
-  if (value === undefined) return isComputed(column, context) ? changes(table, colname) : null;
-  return copies && differs(value, context) ? changes(table, colname) : null;
+  return value === undefined && !copies && isComputed(column, context)
+    ? changes(table, colname)
+    : null;
+}
+
+/** Whether copies of a table would have other values in the column. */
+function isCopied(column: ColumnDef, value: Node | undefined, context: StatementContext): boolean {
+  if (countsUp(column)) return true;
+  return value === undefined ? isComputed(column, context) : differs(value, context);
 }
 
 /** Whether the column's type is a domain that has a default of its own, which each shard would compute. */
@@ -88,6 +102,9 @@ const CHECKED: ReadonlySet<string> = new Set([
   'CONSTR_UNIQUE',
   'CONSTR_PRIMARY',
 ]);
+
+/** A CHECK may compare the value with others of its row. */
+const CHECKED_BY_ROW: ReadonlySet<string> = new Set(['CONSTR_CHECK']);
 
 function changes({ name, type }: Table, column: string): Refusal {
   const what = type === 'reference' ? 'a reference table' : 'a sharded table';

@@ -704,6 +704,9 @@ export interface AddedColumns {
   readonly table: string;
   /** Columns that count up: each shard has begun anew, so its values are shifted. */
   readonly counted: readonly string[];
+  /** Of a reference table: columns whose values every copy makes otherwise. They get those of the copy on `source`. */
+  readonly copied: readonly string[];
+  readonly source: Shard;
   /** The statement with the time of the transaction in defaults that tell it; null: none does. */
   readonly time: FillPlan | null;
   /** Gives these columns their own defaults back. */
