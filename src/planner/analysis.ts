@@ -9,7 +9,7 @@ import type {
   SubLink,
 } from '@pgsql/types';
 import type { CatalogColumn, CatalogRelation } from '../keyspace/catalog.js';
-import type { Parser } from '../sql/parser.js';
+import type { TextParser } from '../sql/parser.js';
 import type { Entry, Level, Occurrence, Variable } from './model.js';
 import type { Names } from './names.js';
 import type { Params } from './params.js';
@@ -85,7 +85,7 @@ export class Analysis {
   /** Of the text that is being walked: a view's definition is another one. */
   constants: TextConstants;
   readonly walker: QueryWalker;
-  readonly parser: Parser;
+  readonly parser: TextParser;
   readonly occurrences: Occurrence[] = [];
   /** Entry to its base table. */
   readonly tables = new Map<Entry, Occurrence>();
@@ -150,7 +150,7 @@ export class Analysis {
     params: Params,
     constants: TextConstants,
     walker: QueryWalker,
-    parser: Parser,
+    parser: TextParser,
   ) {
     this.parser = parser;
     this.names = names;

@@ -5,7 +5,7 @@ import { SqlError } from '../errors/sql-error.js';
 import { cutNames } from '../sql/cut-names.js';
 import { Literals } from '../sql/literals.js';
 import { MAIN_TEXT_BYTES_MAX } from '../sql/parse-limits.js';
-import type { ParsedStatement, Parser } from '../sql/parser.js';
+import type { ParsedStatement, TextParser } from '../sql/parser.js';
 import { fingerprintText, scanShape } from '../sql/scanner.js';
 import { Names, type TemporaryTables } from './names.js';
 import { PlanCache } from './plan-cache.js';
@@ -15,6 +15,7 @@ import { dispatch, planStatement } from './statements.js';
 import type { StatementContext } from './statement-context.js';
 import { forEvenTables } from './uneven-tables.js';
 import { TextConstants } from './values.js';
+import { PatientParser } from './patient-parser.js';
 import { beginsWithComment, hintOf } from './wishes/hint-comment.js';
 import { wishNames, wishOf, type WishTexts } from './wishes/wish.js';
 import { wholePlan } from './whole-text.js';
@@ -64,6 +65,8 @@ const PLAN_BYTES = 2_048;
 const ROW_BYTES = 256;
 /** Plans that depend on values are kept for this many sets of values of a shape. */
 const VARIANTS_MAX = 64;
+/** Of an oversized statement: its query, what is written of it, and what that is planned as. */
+const ROUNDS_MAX = 8;
 
 /**
  * What is kept under a shape: a plan for all its texts, or plans by the values that they depend on.
@@ -82,7 +85,7 @@ type ShapeEntry =
  * session's names and types, the topology and the catalog.
  */
 export class Planner {
-  readonly #parser: Parser;
+  readonly #parser: TextParser;
   readonly #metrics: PlanMetrics | null;
   readonly #texts = new PlanCache<PlannedText>(TEXT_CACHE_BYTES);
   readonly #shapes = new PlanCache<ShapeEntry>(SHAPE_CACHE_BYTES);
@@ -90,7 +93,7 @@ export class Planner {
   #catalog: Catalog;
 
   constructor(
-    parser: Parser,
+    parser: TextParser,
     topology: Topology,
     catalog: Catalog,
     metrics: PlanMetrics | null = null,
@@ -193,8 +196,26 @@ export class Planner {
       return this.#build(parsed, bytes, start, end, context, literals, shape);
     }
     return parsed.then((statements) =>
-      this.#build(statements, bytes, start, end, context, literals, shape),
+      this.#buildPatiently(statements, bytes, start, end, context, literals, shape),
     );
+  }
+
+  /** An oversized statement is planned anew while it is refused, and texts of its own have to be parsed first. */
+  async #buildPatiently(
+    parsed: readonly ParsedStatement[],
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    context: PlanContext,
+    literals: Literals,
+    shape: string | null,
+  ): Promise<PlannedText> {
+    const parser = new PatientParser(this.#parser);
+    for (let round = 1; ; round++) {
+      const planned = this.#build(parsed, bytes, start, end, context, literals, shape, parser);
+      if (!isUndecided(planned, parser) || round === ROUNDS_MAX) return planned;
+      await parser.learn();
+    }
   }
 
   /** The plan of a text with long strings: mostly that of the same text without them, which is parsed in no time. */
@@ -255,6 +276,7 @@ export class Planner {
     context: PlanContext,
     literals: Literals,
     shape: string | null,
+    parser: TextParser = this.#parser,
   ): PlannedText {
     const { searchPath, temporary = null } = context;
     const wish = wishOf(context.wish, this.#topology);
@@ -266,7 +288,7 @@ export class Planner {
       const statementEnd = statement.start + statement.length;
       const inner: StatementContext = {
         names,
-        parser: this.#parser,
+        parser,
         paramTypes: context.paramTypes,
         constants,
         literals,
@@ -301,7 +323,7 @@ export class Planner {
       catalogVersion: this.#catalog.version,
       topologyVersion: this.#topology.version,
     };
-    if (outcome.cacheable && shape !== null) {
+    if (outcome.cacheable && shape !== null && !isUndecided(planned, parser)) {
       this.#keep(planned, shape, bytes, start, end, context, constants, literals);
     }
     return planned;
@@ -375,6 +397,12 @@ export class Planner {
     const bytesMax = VARIANTS_MAX * (size + values.length) + key.length;
     this.#shapes.set(key, { kind: 'byValues', dependsOn, variants }, bytesMax);
   }
+}
+
+/** Whether it may be answered once texts of its own have been parsed. */
+function isUndecided({ statements }: PlannedText, parser: TextParser): boolean {
+  if (!(parser instanceof PatientParser) || !parser.waits) return false;
+  return statements.some(({ plan }) => plan.kind === 'refuse');
 }
 
 /** Texts hold no NUL, so that nothing else runs into the session's part. */

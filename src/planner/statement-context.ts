@@ -1,6 +1,6 @@
 import type { FuncCall, Node } from '@pgsql/types';
 import type { Literals } from '../sql/literals.js';
-import type { Parser } from '../sql/parser.js';
+import type { TextParser } from '../sql/parser.js';
 import { Analysis } from './analysis.js';
 import { defaultKind } from './column-defaults.js';
 import { addEdge } from './model.js';
@@ -20,7 +20,7 @@ import type { QueryWalker } from './analysis.js';
 export interface StatementContext {
   readonly names: Names;
   /** For texts that plans are made of: what deparse.ts writes, definitions of views. */
-  readonly parser: Parser;
+  readonly parser: TextParser;
   readonly paramTypes: readonly number[];
   /** What is known of the parameters of the statement that this one was made of; absent: none. */
   readonly outerParams?: Params;

@@ -1,6 +1,6 @@
 import type { RangeVar, SelectStmt } from '@pgsql/types';
 import type { CatalogRelation } from '../keyspace/catalog.js';
-import type { Parser } from '../sql/parser.js';
+import type { TextParser } from '../sql/parser.js';
 import { selectOf } from './ast.js';
 import type { Entry, Level } from './model.js';
 import { refuse } from './refusals.js';
@@ -16,7 +16,7 @@ export interface ViewUse {
 }
 
 /** A view's query as a tree of its own. Refuses views whose query may not stand in their place. */
-export function viewQuery(relation: CatalogRelation, parser: Parser): SelectStmt {
+export function viewQuery(relation: CatalogRelation, parser: TextParser): SelectStmt {
   if (relation.viewIsPlain !== true) {
     refuse(
       `view "${relation.name}" is not supported: it is a security_barrier or security_invoker view, ` +
@@ -28,7 +28,7 @@ export function viewQuery(relation: CatalogRelation, parser: Parser): SelectStmt
 }
 
 /** The query of a view that itself stays in the text. */
-export function viewSelect(relation: CatalogRelation, parser: Parser): SelectStmt {
+export function viewSelect(relation: CatalogRelation, parser: TextParser): SelectStmt {
   const parsed = parser.parse(Buffer.from(relation.viewDefinition ?? ''));
   if (Array.isArray(parsed)) {
     const select = parsed.length === 1 ? selectOf(parsed[0]!.node) : null;

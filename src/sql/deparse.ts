@@ -1,6 +1,6 @@
 import type { Node } from '@pgsql/types';
 import { Deparser } from 'pgsql-deparser';
-import type { Parser } from './parser.js';
+import type { TextParser } from './parser.js';
 import { sameTree } from './same-tree.js';
 
 /**
@@ -9,7 +9,7 @@ import { sameTree } from './same-tree.js';
  * once (parse-limits.ts). Some 0.5 ms for a statement of 100 words, so once a plan, not once an
  * execution.
  */
-export function deparse(node: Node, parser: Parser): string | null {
+export function deparse(node: Node, parser: TextParser): string | null {
   const text = write(node);
   if (text === null) return null;
   const again = parseNow(text, parser);
@@ -20,7 +20,7 @@ export function deparse(node: Node, parser: Parser): string | null {
  * The same for an expression as it may stand in a target list. It must be put in parentheses where
  * anything stands around it.
  */
-export function deparseExpression(node: Node, parser: Parser): string | null {
+export function deparseExpression(node: Node, parser: TextParser): string | null {
   const head = 'SELECT ';
   const text = deparse(
     {
@@ -79,7 +79,7 @@ function write(node: Node): string | null {
   }
 }
 
-function parseNow(text: string, parser: Parser): Node | null {
+function parseNow(text: string, parser: TextParser): Node | null {
   try {
     const parsed = parser.parse(Buffer.from(text));
     if (Array.isArray(parsed)) return parsed.length === 1 ? parsed[0]!.node : null;

@@ -23,6 +23,9 @@ export interface ParsedStatement {
   readonly length: number;
 }
 
+/** What parses texts. */
+export type TextParser = Pick<Parser, 'parse'>;
+
 export interface ParserOptions {
   /** Where the compiled parse-worker module is; tests that run from sources name another one. */
   readonly workerUrl?: URL;

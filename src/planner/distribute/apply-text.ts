@@ -1,6 +1,6 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { deparse } from '../../sql/deparse.js';
-import type { Parser } from '../../sql/parser.js';
+import type { TextParser } from '../../sql/parser.js';
 import type { FinalPiece } from '../plan.js';
 import { refuse } from '../refusals.js';
 import type { StatementContext } from '../statement-context.js';
@@ -58,7 +58,7 @@ export function overRows(
 }
 
 /** An INSERT that ends in text of its own. */
-function withTail(statement: Node, tail: string | undefined, parser: Parser): string | null {
+function withTail(statement: Node, tail: string | undefined, parser: TextParser): string | null {
   if (tail === undefined || !('InsertStmt' in statement)) return null;
   const { onConflictClause: _, returningClause: __, ...head } = statement.InsertStmt;
   const written = deparse({ InsertStmt: head }, parser);

@@ -1,5 +1,5 @@
 import type { InsertStmt, Node, SelectStmt } from '@pgsql/types';
-import type { Parser } from '../../sql/parser.js';
+import type { TextParser } from '../../sql/parser.js';
 import { sameTree } from '../../sql/same-tree.js';
 import { Tokens } from '../../sql/tokens.js';
 import type { StatementContext } from '../statement-context.js';
@@ -56,7 +56,7 @@ function isTail(tokens: Tokens, token: number): boolean {
 }
 
 /** Whether a text is this statement, and short enough to be parsed at once. */
-export function parsesTo(text: string, node: Node, parser: Parser): boolean {
+export function parsesTo(text: string, node: Node, parser: TextParser): boolean {
   try {
     const parsed = parser.parse(Buffer.from(text));
     if (Array.isArray(parsed)) return parsed.length === 1 && sameTree(parsed[0]!.node, node);

@@ -1,5 +1,5 @@
 import type { SelectStmt } from '@pgsql/types';
-import type { Parser } from '../../sql/parser.js';
+import type { TextParser } from '../../sql/parser.js';
 import { sameTree } from '../../sql/same-tree.js';
 import type { Tokens } from '../../sql/tokens.js';
 import type { StatementContext } from '../statement-context.js';
@@ -57,7 +57,7 @@ function openingBefore(tokens: Tokens, inside: number): number {
   return -1;
 }
 
-function isSelect(sql: string, select: SelectStmt, parser: Parser): boolean {
+function isSelect(sql: string, select: SelectStmt, parser: TextParser): boolean {
   try {
     const parsed = parser.parse(Buffer.from(sql));
     if (Array.isArray(parsed)) {

@@ -2,7 +2,7 @@ import type { CreateTrigStmt, Node } from '@pgsql/types';
 import type { CatalogRelation, CatalogTrigger, TriggerFunction } from '../../keyspace/catalog.js';
 import { keyList } from '../../keyspace/key-columns.js';
 import type { Table } from '../../keyspace/topology.js';
-import type { Parser } from '../../sql/parser.js';
+import type { TextParser } from '../../sql/parser.js';
 import { bodyOf, forEachChild, qualifiedName, stringsOf } from '../ast.js';
 import { onlyComputes } from '../functions.js';
 import type { Names } from '../names.js';
@@ -26,7 +26,7 @@ export function writeProblem(
   relation: CatalogRelation,
   table: Table,
   names: Names,
-  parser: Parser,
+  parser: TextParser,
 ): string | null {
   if (!relation.hasTriggersOrRules) return null;
   const known = problems.get(relation) ?? new Map<string, string | null>();
@@ -44,7 +44,7 @@ function findProblem(
   { name, triggers }: CatalogRelation,
   table: Table,
   names: Names,
-  parser: Parser,
+  parser: TextParser,
 ): string | null {
   const { sharded } = table.keyspace;
   if (triggers === undefined) {
@@ -65,7 +65,7 @@ function findProblem(
   return null;
 }
 
-function definitionOf({ definition }: CatalogTrigger, parser: Parser): CreateTrigStmt | null {
+function definitionOf({ definition }: CatalogTrigger, parser: TextParser): CreateTrigStmt | null {
   const parsed = parser.parse(Buffer.from(definition));
   if (!Array.isArray(parsed)) {
     parsed.catch(() => undefined);
