@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Transport } from '../net/transport.js';
 import { Frontend, MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX } from '../protocol/codes.js';
 import { Framer, readInt32 } from '../protocol/framing.js';
@@ -63,6 +64,8 @@ export class ClientInput {
   private copyRemaining = 0;
   private pumping = false;
   private paused = false;
+  /** The next message waits until all others have had a turn of the event loop. */
+  private yielding = false;
 
   constructor(handler: InputHandler, transport: Transport) {
     this.handler = handler;
@@ -88,10 +91,17 @@ export class ClientInput {
     const { handler } = this;
     if (this.pumping || handler.over) return;
     this.pumping = true;
+    let handled = 0;
+    let began = 0;
     try {
       while (!this.blocked()) {
         if (this.at < this.end) {
           if (!this.step()) break;
+          if (++handled % MESSAGES_A_LOOK === 0) {
+            const now = performance.now();
+            if (began === 0) began = now;
+            else if (now - began > TURN_MS) this.yield();
+          }
         } else if (this.rest !== null) {
           const { buffer, at, end } = this.rest;
           this.rest = null;
@@ -154,7 +164,17 @@ export class ClientInput {
   /** A client that does not read its answers gets no more of them, and a slow backend no more to do: messages wait. */
   private blocked(): boolean {
     const { handler } = this;
-    return handler.busy || handler.over || handler.congested || this.transport.congested;
+    if (handler.busy || handler.over || handler.congested || this.transport.congested) return true;
+    return this.yielding;
+  }
+
+  /** Messages that wait for nothing, such as a flood of Parse, would keep the event loop to one client. */
+  private yield(): void {
+    this.yielding = true;
+    setImmediate(() => {
+      this.yielding = false;
+      this.pump();
+    });
   }
 
   /** The next read would bring more than can be taken, or overwrite copy data that a backend has not taken yet. */
@@ -245,6 +265,11 @@ export class ClientInput {
     return true;
   }
 }
+
+/** How long the messages of one client are handled without a break; some ten texts are planned in that time. */
+const TURN_MS = 5;
+/** The clock is looked at for so many messages. */
+const MESSAGES_A_LOOK = 16;
 
 const TYPES: ReadonlySet<number> = new Set(Object.values(Frontend));
 

@@ -160,8 +160,7 @@ function endTransaction(
   const chainsThere = command.chain && (!commits || participants.length === 1);
   const end = (outcome: Outcome): void => {
     const { isolation, readOnly, chainSql } = work;
-    // Participants say it themselves.
-    if (!commits && participants.length === 0) session.told.rollBack();
+    if (!commits) session.told.rollBack();
     session.onTransactionEnd(commits && outcome.ok);
     session.planning.overlay.changed();
     work.end();
@@ -290,7 +289,7 @@ function savepoint(
         session.settings.restore(state.settings);
         // Each participant has taken its own back, since it made its changes inside the transaction.
         for (const backend of work.participants) markApplied(session, backend);
-        if (work.participants.length === 0) session.told.restore(state.told);
+        session.told.restore(state.told);
         work.failed = false;
       }
     }

@@ -57,7 +57,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   readonly logger: Logger;
   /** Messages of our own for the client; sent before anything that passes through. */
   readonly local = new Writer(512);
-  readonly told = new ToldParameters(() => this.startup!.parameters);
+  readonly told = new ToldParameters(this.work, () => this.startup!.parameters);
   readonly hears = this.told.passes.bind(this.told);
   readonly source = new ValueSource();
   readonly targets: ShardTargets;
@@ -185,8 +185,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   }
 
   onTooLarge(bytes: number): void {
-    const message = `message of ${bytes} bytes exceeds limits.message_size`;
-    this.fatal('program_limit_exceeded', message);
+    this.fatal('program_limit_exceeded', `message of ${bytes} bytes exceeds limits.message_size`);
   }
 
   onCopyData(buffer: Buffer, start: number, end: number): void {
@@ -295,6 +294,7 @@ export class Session implements TransportHandler, InputHandler, LeaseHost, Opera
   writeFailure(error: SqlError | Buffer): void {
     writeClientError(this, error);
     this.pendingEffects = null;
+    this.told.fail();
     this.control.fail();
   }
 

@@ -1,5 +1,6 @@
 import { readParameterStatus, writeParameterStatus } from '../protocol/backend-messages.js';
 import type { Writer } from '../protocol/writer.js';
+import type { UnitOfWork } from '../transaction/unit-of-work.js';
 
 type Values = ReadonlyMap<string, string>;
 
@@ -8,6 +9,7 @@ type Values = ReadonlyMap<string, string>;
  * the next ReadyForQuery, and only of one that is still there: what is changed and taken back between is never told.
  */
 export class ToldParameters {
+  private readonly work: UnitOfWork;
   /** What it was told at its login. */
   private readonly atLogin: () => Values;
   /** What it has been told otherwise since. */
@@ -16,7 +18,8 @@ export class ToldParameters {
   private due: Values = NONE;
   private atBegin: Values = NONE;
 
-  constructor(atLogin: () => Values) {
+  constructor(work: UnitOfWork, atLogin: () => Values) {
+    this.work = work;
     this.atLogin = atLogin;
   }
 
@@ -25,8 +28,9 @@ export class ToldParameters {
     this.due = new Map([...this.due, [name, value]]);
   }
 
-  /** The same by a ParameterStatus message. */
+  /** The same by a ParameterStatus message. What does not know of a failure may still tell what that has taken back. */
   read(buffer: Buffer, start: number, end: number): void {
+    if (this.work.failed) return;
     const status = readParameterStatus(buffer, start, end);
     if (status !== null) this.note(status.name, status.value);
   }
@@ -73,6 +77,12 @@ export class ToldParameters {
   /** They are what they were when it began. */
   rollBack(): void {
     this.restore(this.atBegin);
+  }
+
+  /** The transaction fails, if there is one: as a server it takes back at once what it has changed. */
+  fail(): void {
+    const { explicit, failed, innermostSavepoint } = this.work;
+    if (explicit && !failed) this.restore(innermostSavepoint?.told ?? this.atBegin);
   }
 
   /** They are what they were at the login. */

@@ -234,6 +234,11 @@ export class UnitOfWork {
     return depth;
   }
 
+  /** What the session was like when the last savepoint was made; null: there is none. */
+  get innermostSavepoint(): SavepointState | null {
+    return this.preamble.findLast(({ savepoint }) => savepoint !== null)?.savepoint ?? null;
+  }
+
   /** ROLLBACK TO: what came behind the savepoint is void, the savepoint stays. Null: there is none. */
   rollBackTo(name: string): SavepointState | null {
     const at = this.lastSavepoint(name);

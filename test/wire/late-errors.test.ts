@@ -194,6 +194,35 @@ tell('wire_late_errors', [
     asks("BEGIN; SET application_name = 'x'; ROLLBACK", 'SHOW application_name'),
     asks("BEGIN; SET application_name = 'x'; COMMIT", 'SHOW application_name'),
   ]),
+  story('parameters that a transaction has changed when it fails, by whoever says so', [
+    ...['SELECT 1 / 0', 'SELECT sum(1 / (id - 3)) FROM items'].flatMap((failing) => [
+      batch(run('BEGIN'), run("SET application_name = 'x'"), run(failing)),
+      asks('ROLLBACK'),
+      asks('BEGIN', "SET application_name = 'x'", failing, 'ROLLBACK'),
+    ]),
+    batch(run('BEGIN'), run("SET application_name = 'x'"), execute('nowhere')),
+    asks('ROLLBACK'),
+    batch(run('BEGIN'), run("SET application_name = 'x'")),
+    batch(execute('nowhere')),
+    asks('ROLLBACK'),
+    ...['SELECT 1', 'SELECT count(*) FROM items'].flatMap((first) => [
+      asks('BEGIN', first, "SET application_name = 'x'", 'SAVEPOINT a'),
+      batch(run("SET application_name = 'y'"), execute('nowhere')),
+      asks('ROLLBACK TO a', 'SHOW application_name', "SET TimeZone = 'Asia/Tokyo'"),
+      batch(run("SET application_name = 'z'"), execute('nowhere')),
+      asks('ROLLBACK', 'SHOW application_name'),
+    ]),
+  ]),
+  story('errors of Sync behind settings', [
+    asks(
+      'CREATE TABLE told (id int PRIMARY KEY, o int REFERENCES told DEFERRABLE INITIALLY DEFERRED)',
+    ),
+    batch(run("SET application_name = 'x'"), run('INSERT INTO told VALUES (1, 7)')),
+    batch(run('INSERT INTO told VALUES (1, 7)'), run("SET application_name = 'x'")),
+    batch(run("SET work_mem = '5MB'"), run('INSERT INTO told VALUES (1, 7)'), run('SELECT 1')),
+    asks("INSERT INTO told VALUES (1, 7); SET application_name = 'x'", 'SHOW application_name'),
+    asks('SHOW work_mem', 'DROP TABLE told'),
+  ]),
   story('parameters that are changed and taken back', [
     ...['SELECT 1', 'SELECT count(*) FROM items', 'SELECT id FROM items WHERE id = 3'].flatMap(
       (sql) => [

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { ToldParameters } from '../../../src/frontend/told-parameters.js';
 import { Writer } from '../../../src/protocol/writer.js';
+import { UnitOfWork } from '../../../src/transaction/unit-of-work.js';
 
 function parameters(): ToldParameters {
   return new ToldParameters(
+    new UnitOfWork(),
     () =>
       new Map([
         ['TimeZone', 'UTC'],
