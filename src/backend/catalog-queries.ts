@@ -305,8 +305,7 @@ export const schemasQuery = `SELECT nspname FROM pg_catalog.pg_namespace`;
 /**
  * schema, view, definition, is plain, has a CHECK OPTION. The empty search path of this one statement makes
  * pg_get_viewdef qualify names; the CASE makes sure that it is set before. A view is not plain if it is a security
- * barrier, checks its invoker's privileges, or reads a table whose row security would treat its owner and its caller
- * differently.
+ * barrier, or reads, with its owner's privileges, a table whose row security may treat owner and caller differently.
  */
 export const viewsQuery = `
 WITH unqualified AS MATERIALIZED (
@@ -321,9 +320,10 @@ WITH unqualified AS MATERIALIZED (
 SELECT n.nspname, c.relname,
        CASE WHEN u.path = '' THEN pg_catalog.pg_get_viewdef(c.oid) END,
        NOT EXISTS (SELECT 1 FROM pg_catalog.pg_options_to_table(c.reloptions) o
-                   WHERE o.option_name IN ('security_barrier', 'security_invoker')
-                     AND o.option_value::bool)
-         AND NOT EXISTS (SELECT 1 FROM reads_secured s WHERE s.ev_class = c.oid),
+                   WHERE o.option_name = 'security_barrier' AND o.option_value::bool)
+         AND (NOT EXISTS (SELECT 1 FROM reads_secured s WHERE s.ev_class = c.oid)
+           OR EXISTS (SELECT 1 FROM pg_catalog.pg_options_to_table(c.reloptions) o
+                      WHERE o.option_name = 'security_invoker' AND o.option_value::bool)),
        EXISTS (SELECT 1 FROM pg_catalog.pg_options_to_table(c.reloptions) o
                WHERE o.option_name = 'check_option')
 FROM unqualified u, pg_catalog.pg_class c

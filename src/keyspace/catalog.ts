@@ -111,8 +111,8 @@ export interface CatalogRelation {
    */
   readonly viewDefinition?: string;
   /**
-   * The definition may stand in the view's place: no security_barrier, no security_invoker, and no
-   * row security on what it reads itself. (It then reads with the caller's privileges, not the
+   * The definition may stand in the view's place: no security_barrier, and no row security on what
+   * it reads itself but with security_invoker. (It then reads with the caller's privileges, not the
    * owner's.)
    */
   readonly viewIsPlain?: boolean;

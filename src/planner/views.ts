@@ -19,8 +19,8 @@ export interface ViewUse {
 export function viewQuery(relation: CatalogRelation, parser: TextParser): SelectStmt {
   if (relation.viewIsPlain !== true) {
     refuse(
-      `view "${relation.name}" is not supported: it is a security_barrier or security_invoker view, ` +
-        'or one under row security',
+      `view "${relation.name}" is not supported: it is a security_barrier view, or one under row security ` +
+        'without security_invoker',
       'Write its query in place of the view, so that its tables can be routed.',
     );
   }

@@ -63,6 +63,8 @@ const schema = `
   create view barrier with (security_barrier) as select 1 as one;
   create view no_barrier with (security_barrier = off) as select 1 as one;
   create view mine as select a from own;
+  create view invoked with (security_invoker) as select g.a from guarded g;
+  create view owned with (security_invoker = off) as select g.a from guarded g;
   insert into pairs select i, i, i from generate_series(1, 900) i;
   analyze pairs;
   create aggregate total_of (int) (sfunc = int4pl, stype = int);
@@ -215,6 +217,8 @@ describe('loadCatalog', () => {
     expect(plain('no_barrier')).toBe(true);
     expect(plain('barrier')).toBe(false);
     expect(plain('mine')).toBe(false);
+    expect(plain('invoked')).toBe(true);
+    expect(plain('owned')).toBe(false);
   });
 
   it('tells which collations compare by bytes', () => {
