@@ -1,9 +1,10 @@
 /*
  * Goal: money is neither made nor lost, every transfer has both of its legs or none, whatever was acknowledged is
  * there, and nothing stays prepared, while the proxy and the shards are killed (kill -9). Method: eight clients move
- * money between accounts of four shards, in transactions, in single statements and in texts of several statements; the
- * proxy is killed now and then, and dies by itself at every step of a commit; shards are killed in turn.
- * SHARDGATE_BANK_ROUNDS looks longer, SHARDGATE_BANK_SEED repeats the choices (not the timing).
+ * money between accounts of four shards, in transactions, in single statements and in texts of several statements; a
+ * lookup leads to the legs, receipts have snowflake ids. The proxy is killed now and then, and dies by itself at every
+ * step of a commit; shards are killed in turn. SHARDGATE_BANK_ROUNDS looks longer, SHARDGATE_BANK_SEED repeats the
+ * choices (not the timing).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -57,13 +58,21 @@ beforeAll(async () => {
   const byId = { shard_key: 'id', vindex: 'by_key' };
   config = clusterConfig(
     { ...databases, urls: { ...databases.urls, ...urls } },
-    { shop: { accounts: byId, legs: byId } },
+    {
+      shop: {
+        accounts: byId,
+        legs: { ...byId, lookups: { transfer: 'by_transfer' } },
+        receipts: { ...byId, ids: { column: 'id', from: 'snowflake' } },
+      },
+      vindexes: { by_transfer: { type: 'lookup', table: 'leg_idx' } },
+    },
     { pool: { size: 20, connect_timeout: '1s', queue_timeout: '3s' }, log: { level: 'warn' } },
   );
   proxy = await startProxy({ config });
   const client = await connectTo(proxy.url);
   await client.query('CREATE TABLE accounts (id int8 PRIMARY KEY, balance int8 NOT NULL)');
   await client.query('CREATE TABLE legs (id int8, transfer text, PRIMARY KEY (id, transfer))');
+  await client.query('CREATE TABLE receipts (id int8 PRIMARY KEY, transfer text NOT NULL)');
   const rows = Array.from({ length: ACCOUNTS }, (_, i) => `(${i + 1}, ${BALANCE})`);
   await client.query(`INSERT INTO accounts VALUES ${rows.join(', ')}`);
   await client.end();
@@ -107,12 +116,14 @@ const ways: readonly ((client: pg.Client, transfer: Transfer) => Promise<string>
       await client.query('UPDATE accounts SET balance = balance + $2 WHERE id = $1', [id, amount]);
       await client.query('INSERT INTO legs VALUES ($1, $2)', [id, name]);
     }
+    await client.query('INSERT INTO receipts (transfer) VALUES ($1)', [name]);
     return (await client.query('COMMIT')).command;
   },
   async (client, { name, from, to }) => {
     const text = `UPDATE accounts SET balance = balance + CASE id WHEN ${from} THEN -1 ELSE 1 END
        WHERE id IN (${from}, ${to});
-      INSERT INTO legs VALUES (${from}, '${name}'), (${to}, '${name}')`;
+      INSERT INTO legs VALUES (${from}, '${name}'), (${to}, '${name}');
+      INSERT INTO receipts (transfer) VALUES ('${name}')`;
     await client.query(text);
     return 'COMMIT';
   },
@@ -122,6 +133,25 @@ const ways: readonly ((client: pg.Client, transfer: Transfer) => Promise<string>
     return 'COMMIT';
   },
 ];
+
+/** The last one moves no money and gives no receipt. */
+const ALONE = ways.length - 1;
+
+function wayOf(name: string): number {
+  return Number(name.slice(1)) % ways.length;
+}
+
+/** What AUDIT says of the lookup of the legs, and of anything that is wrong. */
+async function audit(): Promise<{ readonly lookup: string; readonly wrong: string[] }> {
+  const url = new URL(proxy.url);
+  url.pathname = '/shardgate';
+  const rows = await ask(url.href, 'AUDIT legs');
+  const texts = rows.map(String);
+  return {
+    lookup: texts.find((row) => row.includes('lookup of transfer')) ?? 'none',
+    wrong: rows.filter(([, , , , wrong]) => wrong !== '0').map(String),
+  };
+}
 
 async function move(client: pg.Client, way: number, transfer: Transfer): Promise<Told> {
   try {
@@ -140,6 +170,10 @@ test(
   `transfers stay whole while the proxy and the shards are killed (seed ${SEED})`,
   async () => {
     console.log(`bank: SHARDGATE_BANK_SEED=${SEED}`);
+    // Nobody is killed before the lookup is used.
+    await expect
+      .poll(async () => (await audit()).lookup, { timeout: 20_000 })
+      .toMatch(/^(?!none|.*not complete)/);
     const dice = new Dice(SEED);
     const told = new Map<string, Told>();
     let over = false;
@@ -153,7 +187,7 @@ test(
           const from = dice.between(1, ACCOUNTS);
           const to = 1 + ((from + dice.below(ACCOUNTS - 1)) % ACCOUNTS);
           const transfer = { name: `t${transfers++}`, from, to };
-          outcome = await move(client!, transfers % ways.length, transfer);
+          outcome = await move(client!, wayOf(transfer.name), transfer);
           told.set(transfer.name, outcome);
         }
         client?.end().catch(() => undefined);
@@ -200,6 +234,12 @@ test(
     expect([...legs].filter(([, count]) => count !== 2)).toEqual([]);
     const sums = await onShards('SELECT COALESCE(sum(balance), 0)::int FROM accounts');
     expect(sums.reduce((sum, [n]) => sum + (n as number), 0)).toBe(ACCOUNTS * BALANCE);
+    const moved = [...legs.keys()].filter((name) => wayOf(name) !== ALONE).sort();
+    const receipts = await onShards('SELECT id, transfer FROM receipts');
+    expect(receipts.map(([, name]) => name as string).sort()).toEqual(moved);
+    expect(new Set(receipts.map(([id]) => id)).size).toBe(receipts.length);
+    expect((await audit()).wrong).toEqual([]);
+    expect((await audit()).lookup).not.toContain('not complete');
     const counts = { committed: 0, 'rolled back': 0, unknown: 0 };
     for (const [name, outcome] of told) {
       counts[outcome]++;
