@@ -125,6 +125,7 @@ export function relationsOf(
       referencedBy: namesIn(row[9] ?? null) ?? [],
       refersToItself: bool(row, 10),
       ...triggersIn(row[11] ?? null),
+      uniqueKeys: JSON.parse(row[12] ?? '[]') as string[][],
     });
   }
   return new Map([...system, ...out]);

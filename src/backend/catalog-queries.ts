@@ -116,7 +116,15 @@ SELECT n.nspname, c.relname, c.relkind,
         FROM (SELECT t.oid, t.tgfoid, t.tgname FROM ${TRIGGERS} AND NOT EXISTS (SELECT 1 FROM ${RULES})) x
         JOIN pg_catalog.pg_proc f ON f.oid = x.tgfoid
         JOIN pg_catalog.pg_namespace fn ON fn.oid = f.pronamespace
-        JOIN pg_catalog.pg_language l ON l.oid = f.prolang)
+        JOIN pg_catalog.pg_language l ON l.oid = f.prolang),
+       (SELECT pg_catalog.json_agg(u.key)
+        FROM (SELECT pg_catalog.json_agg(a.attname) AS key
+              FROM pg_catalog.pg_index i,
+                   LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, position)
+              JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
+              WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisunique AND i.indimmediate
+                AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.position <= i.indnkeyatts
+              GROUP BY i.indexrelid ORDER BY i.indexrelid) u)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE ${relationsOf[schemas]}`;

@@ -128,6 +128,11 @@ export interface CatalogRelation {
   readonly owner?: string;
   /** Columns that a unique index or exclusion constraint looks at, or may. Absent: not known. */
   readonly uniqueColumns?: readonly string[];
+  /**
+   * Lists of columns of which no two rows have the same values, NULL apart: those of unique indexes, not deferrable,
+   * of all rows. Absent: not known.
+   */
+  readonly uniqueKeys?: readonly (readonly string[])[];
   /** Tables, as `schema.name`, with foreign keys that refer to its rows. Absent: not known. */
   readonly referencedBy?: readonly string[];
   /** A foreign key leads from its rows to rows of its own. Absent: not known. */

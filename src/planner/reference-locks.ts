@@ -37,9 +37,9 @@ export function planReferenceLocks(
   }
   if (skipsLocked(select) || (level.limited && !isOneRow(level, tables))) {
     refuse(
-      'SKIP LOCKED, and LIMIT without values for the primary key, in a query that locks rows of reference tables are not supported: ' +
+      'SKIP LOCKED, and LIMIT without values for a unique key, in a query that locks rows of reference tables are not supported: ' +
         'each shard may lock other rows',
-      'Name the rows by their primary key.',
+      'Name the rows by their primary key, or another unique one.',
     );
   }
   // Whether a string means the current time is a matter of its value.
@@ -53,13 +53,12 @@ function skipsLocked({ lockingClause = [] }: SelectStmt): boolean {
   );
 }
 
-/** Its one table's primary key is compared with a value, so that LIMIT chooses among no rows. */
+/** The columns of a unique key of its one table are compared with values, so that LIMIT chooses among no rows. */
 function isOneRow({ entries }: Level, { reference }: Tables): boolean {
   const [table] = reference;
   if (table === undefined || entries.length > 1) return false;
-  const { primaryKey } = table.relation;
-  if (primaryKey === undefined || primaryKey === null) return false;
-  return primaryKey.every((name) =>
-    table.entry.variables.get(name)?.bindings.some(({ values }) => values.length === 1),
-  );
+  const { uniqueKeys = [] } = table.relation;
+  const isBound = (name: string): boolean =>
+    table.entry.variables.get(name)?.bindings.some(({ values }) => values.length === 1) === true;
+  return uniqueKeys.some((columns) => columns.every(isBound));
 }
