@@ -94,6 +94,13 @@ export class Authentication {
     }
   }
 
+  /** Of a message that is no answer: its type is enough, what it says of its length is not waited for. */
+  unexpected(type: number): SqlError {
+    const expected = this.scram === null ? 'password' : 'SASL';
+    const message = `expected ${expected} response, got message type ${type}`;
+    return sqlError('protocol_violation', message, { severity: 'FATAL' });
+  }
+
   /** Takes a password message's content (`p`, behind its length). */
   answer(content: Buffer): AuthStep {
     if (this.method === 'md5') return this.answerMd5(content);
@@ -101,11 +108,8 @@ export class Authentication {
       return this.answerScram(content);
     } catch (error) {
       if (!(error instanceof ScramError)) throw error;
-      const state = error.binding ? 'invalid_authorization_specification' : 'protocol_violation';
-      return {
-        kind: 'refused',
-        error: sqlError(state, error.message, { severity: 'FATAL' }),
-      };
+      const state = SCRAM_STATES[error.kind];
+      return { kind: 'refused', error: sqlError(state, error.message, { severity: 'FATAL' }) };
     }
   }
 
@@ -200,6 +204,12 @@ export class Authentication {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+const SCRAM_STATES = {
+  malformed: 'protocol_violation',
+  binding: 'invalid_authorization_specification',
+  unsupported: 'feature_not_supported',
+} as const;
 
 function request(code: number, content: Uint8Array): Buffer {
   return new Writer(64).begin(0x52).int32(code).bytes(content).end().take();

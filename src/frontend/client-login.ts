@@ -128,6 +128,10 @@ export class ClientLogin implements TransportHandler {
         this.drop();
         return;
       }
+      if (header === 5 && buffer[at] !== Frontend.password) {
+        this.refuse(this.authentication!.unexpected(buffer[at]!));
+        return;
+      }
       const length = end - at < header ? -1 : readInt32(buffer, at + header - 4);
       if (length >= 0 && !this.lengthAllowed(length)) {
         if (this.phase === 'startup') this.drop();
@@ -303,12 +307,6 @@ export class ClientLogin implements TransportHandler {
   }
 
   private onPassword(buffer: Buffer, start: number, end: number): void {
-    if (buffer[start] !== Frontend.password) {
-      const type = (buffer[start] ?? 0).toString(10);
-      const message = `expected password response, got message type ${type}`;
-      this.refuse(sqlError('protocol_violation', message));
-      return;
-    }
     try {
       this.onAuthStep(this.authentication!.answer(Buffer.from(buffer.subarray(start + 5, end))));
     } catch (error) {

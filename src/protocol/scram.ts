@@ -24,15 +24,21 @@ export const SCRAM_PLUS = 'SCRAM-SHA-256-PLUS';
 /** The one kind of channel binding that PostgreSQL knows. */
 const BINDING_TYPE = 'tls-server-end-point';
 
+/** client-first-message-bare; extensions behind the nonce are nobody's, and ignored. */
+const FIRST_BARE = /^n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,[A-Za-z]=[^,]*)*$/s;
+
 /** A malformed or wrong exchange; the message carries no secret. */
 export class ScramError extends Error {
   override readonly name = 'ScramError';
-  /** Well-formed, but somebody may sit between client and server: channel binding does not fit. */
-  readonly binding: boolean;
+  /**
+   * `binding`: well-formed, but somebody may sit between client and server, since channel binding does not fit;
+   * `unsupported`: well-formed, and nothing that PostgreSQL knows.
+   */
+  readonly kind: 'malformed' | 'binding' | 'unsupported';
 
-  constructor(message: string, binding = false) {
+  constructor(message: string, kind: ScramError['kind'] = 'malformed') {
     super(message);
-    this.binding = binding;
+    this.kind = kind;
   }
 }
 
@@ -108,12 +114,17 @@ export class ScramServer {
     if (match === null) throw new ScramError('malformed SCRAM message');
     const flag = match[1]!;
     this.checkBindingFlag(flag, plus);
-    if (match[2] !== '')
-      throw new ScramError('client uses authorization identity, but it is not supported');
+    if (match[2] !== '') {
+      const what = 'client uses authorization identity, but it is not supported';
+      throw new ScramError(what, 'unsupported');
+    }
     const header = Buffer.from(`${flag},,`, 'latin1');
     this.binding = plus ? Buffer.concat([header, this.channel!]) : header;
     this.clientFirstBare = match[3]!;
-    const bare = /^n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?$/s.exec(this.clientFirstBare);
+    if (this.clientFirstBare.startsWith('m')) {
+      throw new ScramError('client requires an unsupported SCRAM extension', 'unsupported');
+    }
+    const bare = FIRST_BARE.exec(this.clientFirstBare);
     if (bare === null) throw new ScramError('malformed SCRAM message');
     this.nonce = bare[2]! + randomBytes(18).toString('base64');
     const { salt, iterations } = this.verifier;
@@ -129,7 +140,7 @@ export class ScramServer {
     }
     // Somebody has taken our offer out of the list.
     if (flag === 'y' && this.channel !== null) {
-      throw new ScramError('SCRAM channel binding negotiation error', true);
+      throw new ScramError('SCRAM channel binding negotiation error', 'binding');
     }
   }
 
@@ -144,12 +155,12 @@ export class ScramServer {
     if (!Buffer.from(binding!, 'base64').equals(this.binding)) {
       const bound = this.binding[0] === P;
       throw bound
-        ? new ScramError('SCRAM channel binding check failed', true)
+        ? new ScramError('SCRAM channel binding check failed', 'binding')
         : new ScramError('unexpected SCRAM channel-binding attribute in client-final-message');
     }
-    if (nonce !== this.nonce) throw new ScramError('SCRAM nonce mismatch');
+    if (nonce !== this.nonce) throw new ScramError('invalid SCRAM response');
     const proof = Buffer.from(proofText!, 'base64');
-    if (proof.length !== 32) throw new ScramError('malformed SCRAM proof');
+    if (proof.length !== 32) throw new ScramError('malformed SCRAM message');
     const authMessage = `${this.clientFirstBare},${this.serverFirst},${withoutProof!}`;
     const clientKey = xor(proof, hmac(this.verifier.storedKey, authMessage));
     if (!timingSafeEqual(sha256(clientKey), this.verifier.storedKey)) return null;

@@ -123,6 +123,32 @@ describe('SCRAM-SHA-256', () => {
     }
     expect(await attempt(proxy.port, { password: 'secret' })).toBe(1);
   });
+
+  test('broken messages are told what PostgreSQL says of them', async () => {
+    const first = (text: string): Buffer =>
+      frame('p', 'SCRAM-SHA-256', int32(text.length), Buffer.from(text));
+    const other = frame('', int32(196608), 'user', 'other', 'database', DATABASE, Buffer.from([0]));
+    const answers: readonly [Buffer, string][] = [
+      [first('n,,r=x'), '08P01 malformed SCRAM message'],
+      [first('n,,n=,r=x,y'), '08P01 malformed SCRAM message'],
+      [first('n,,m=x,n=,r=x'), '0A000 client requires an unsupported SCRAM extension'],
+      [
+        first('n,a=other,n=,r=x'),
+        '0A000 client uses authorization identity, but it is not supported',
+      ],
+      [frame('Q', 'SELECT 1'), '08P01 expected SASL response, got message type 81'],
+      [other, '08P01 expected SASL response, got message type 0'],
+      [other.subarray(0, 1), '08P01 expected SASL response, got message type 0'],
+    ];
+    for (const [bytes, answer] of answers) {
+      const client = await WireClient.open({ port: proxy.port });
+      client.startup({ port: proxy.port, database: DATABASE });
+      expect((await client.next()).type).toBe('R');
+      client.send(bytes);
+      const { C: code, M: message } = errorFields((await client.closed())[0]!);
+      expect(`${code} ${message}`).toBe(answer);
+    }
+  });
 });
 
 describe('TLS', () => {

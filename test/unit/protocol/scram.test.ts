@@ -45,14 +45,14 @@ describe('channel binding', () => {
       new ScramServer(pencil, channel),
       true,
     );
-    await expect(through).rejects.toMatchObject({ binding: true, message: /check failed/ });
+    await expect(through).rejects.toMatchObject({ kind: 'binding', message: /check failed/ });
   });
 
   test('a client that could bind notices nothing of our offer: somebody took it away', async () => {
     const client = new ScramClient('pencil', 'unbound');
     await exchange(client, new ScramServer(pencil), false);
     const downgraded = exchange(client, new ScramServer(pencil, channel), false);
-    await expect(downgraded).rejects.toMatchObject({ binding: true, message: /negotiation error/ });
+    await expect(downgraded).rejects.toMatchObject({ kind: 'binding', message: /negotiation error/ });
   });
 
   test('a client that cannot bind is let in without', async () => {
@@ -184,6 +184,8 @@ describe('a server towards bad clients', () => {
     'n',
     'n,,',
     'n,,n=,r=',
+    'n,,n=,r=abc,d',
+    'n,,n=,r=abc,d=e,',
     'n,,r=abc',
     'n,,n=a,r=a b',
     'n,,m=x,n=a,r=abc',
@@ -226,6 +228,14 @@ describe('a server towards bad clients', () => {
       expect(() => server.final(message)).toThrow(ScramError);
     }
     expect(server.final(`c=biws,r=${nonce},p=${proof}`)).toBeNull();
+  });
+
+  test('a message of another exchange, and a proof of another length, in the words of PostgreSQL', () => {
+    const server = new ScramServer(pencil);
+    const nonce = nonceOf(server.first('n,,n=,r=abc,d=e'));
+    const proof = `${'A'.repeat(43)}=`;
+    expect(() => server.final(`c=biws,r=abc,p=${proof}`)).toThrow(/^invalid SCRAM response$/);
+    expect(() => server.final(`c=biws,r=${nonce},p=AAAA`)).toThrow(/^malformed SCRAM message$/);
   });
 
   test('a final message without a first one', () => {
