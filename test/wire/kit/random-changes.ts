@@ -368,6 +368,9 @@ export function schemaChange(dice: Dice): string {
     'ALTER TABLE people ADD COLUMN extra int4 DEFAULT 8',
     'ALTER TABLE orders ADD COLUMN extra text',
     "ALTER TABLE kinds ADD COLUMN extra text DEFAULT upper('x')",
+    // Rows lie in another order on each server: as many values, whichever row has which.
+    'ALTER TABLE kinds ADD COLUMN extra serial; SELECT count(DISTINCT extra), max(extra) FROM kinds; ALTER TABLE kinds DROP COLUMN extra',
+    'CREATE VIEW v0 WITH (security_invoker) AS SELECT kind, count(*) AS id, max(name) AS name FROM people GROUP BY kind',
     'UPDATE people SET extra = id WHERE id < 9 RETURNING id, extra',
     'UPDATE people SET extra = id + n RETURNING *',
     "INSERT INTO orders (tenant, no, extra) VALUES ('t5', 1, 'e'), ('t6', 2, 'e')",
