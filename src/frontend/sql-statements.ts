@@ -51,6 +51,12 @@ export class SqlStatements {
   private asked: { readonly command: ExecuteCommand; readonly values: readonly Value[] } | null =
     null;
   private failure: Buffer | null = null;
+  /** What EXPLAIN stands in front of, while the EXECUTE that is handled now waits for what it means. */
+  private explained: {
+    readonly head: string;
+    readonly stored: ClientStatement;
+    readonly statement: ClientStatement;
+  } | null = null;
 
   constructor(session: Session, statements: ClientStatements, factory: StatementFactory) {
     this.session = session;
@@ -67,6 +73,7 @@ export class SqlStatements {
   reset(): void {
     this.asked = null;
     this.failure = null;
+    this.explained = null;
   }
 
   /** False: wait, call again. Throws SqlError where the statement is refused. */
@@ -158,11 +165,25 @@ export class SqlStatements {
     }
     const paramTypes = stored.inferredTypes;
     const { explain } = command;
-    const text = explain === null ? null : Buffer.concat([Buffer.from(explain), stored.text]);
-    const statement = text === null ? stored : this.make('', text, paramTypes);
+    const statement = explain === null ? stored : this.explain(explain, stored, paramTypes);
     if (statement === null) return null;
     const values = paramTypes.map(() => NULL_VALUE);
     return { statement, plan: shardPlan(statement), paramTypes, values };
+  }
+
+  /** The statement with EXPLAIN in front of it, the same one until it is carried out; null: wait. */
+  private explain(
+    head: string,
+    stored: ClientStatement,
+    paramTypes: readonly number[],
+  ): ClientStatement | null {
+    const { explained } = this;
+    if (explained?.head === head && explained.stored === stored) {
+      return this.factory.refresh(explained.statement) ? explained.statement : null;
+    }
+    const statement = this.make('', Buffer.concat([Buffer.from(head), stored.text]), paramTypes);
+    if (statement !== null) this.explained = { head, stored, statement };
+    return statement;
   }
 
   /** Whether the types of the parameters of an EXECUTE are known. */

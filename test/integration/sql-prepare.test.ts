@@ -210,6 +210,26 @@ describe('PREPARE and EXECUTE', () => {
     expect(sqlStates(await pair.proxy.until('Z'))).toEqual([]);
   });
 
+  test('EXPLAIN EXECUTE of an INSERT that leaves out an id, by both protocols', async () => {
+    await same(
+      'SET client_min_messages = warning',
+      'CREATE TABLE counted (id serial PRIMARY KEY, body text)',
+      'PREPARE n AS INSERT INTO counted (body) VALUES ($1) RETURNING id, body',
+      'EXPLAIN (COSTS off) EXECUTE n(NULL)',
+      "EXPLAIN (COSTS off) EXECUTE n('a'); EXECUTE n('b')",
+    );
+    const explain = 'EXPLAIN (COSTS off) EXECUTE n(NULL)';
+    await pair.expectSame((client) => {
+      client.parse(explain);
+      client.describe('S');
+      client.bind();
+      client.describe('P');
+      client.execute();
+      client.sync();
+    });
+    await same("EXECUTE n('c')", 'SELECT * FROM counted', 'DROP TABLE counted');
+  });
+
   test('arguments that would act are refused', async () => {
     pair.proxy.query('PREPARE p (int8) AS SELECT $1');
     await pair.proxy.until('Z');
