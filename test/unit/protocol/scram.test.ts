@@ -52,7 +52,10 @@ describe('channel binding', () => {
     const client = new ScramClient('pencil', 'unbound');
     await exchange(client, new ScramServer(pencil), false);
     const downgraded = exchange(client, new ScramServer(pencil, channel), false);
-    await expect(downgraded).rejects.toMatchObject({ kind: 'binding', message: /negotiation error/ });
+    await expect(downgraded).rejects.toMatchObject({
+      kind: 'binding',
+      message: /negotiation error/,
+    });
   });
 
   test('a client that cannot bind is let in without', async () => {
