@@ -76,10 +76,10 @@ export class MachineLease {
     return this.acquiring;
   }
 
-  /** The clock is too far behind the ids of this number: the next `acquire` takes another one. */
+  /** The clock is too far from the ids of this number: the next `acquire` takes another one. */
   giveUp(): void {
     if (this.machine === null) return;
-    this.logger.warn({ machine: this.machine }, 'snowflake ids: the clock was set back');
+    this.logger.warn({ machine: this.machine }, 'snowflake ids: the clock has jumped, another machine number is taken');
     this.forget();
   }
 
