@@ -79,7 +79,10 @@ export class MachineLease {
   /** The clock is too far from the ids of this number: the next `acquire` takes another one. */
   giveUp(): void {
     if (this.machine === null) return;
-    this.logger.warn({ machine: this.machine }, 'snowflake ids: the clock has jumped, another machine number is taken');
+    this.logger.warn(
+      { machine: this.machine },
+      'snowflake ids: the clock has jumped, another machine number is taken',
+    );
     this.forget();
   }
 
