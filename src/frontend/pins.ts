@@ -82,7 +82,7 @@ export class Pins {
     const { name } = backend.shard;
     throw sqlError(
       'insufficient_resources',
-      `${count} sessions keep a backend of shard "${name}" for themselves, and no more may`,
+      `no more sessions may keep a backend of shard "${name}" for themselves: ${count} do`,
       {
         hint:
           'Drop temporary tables and close cursors WITH HOLD sooner, use ON COMMIT DROP,' +
