@@ -124,7 +124,9 @@ SELECT n.nspname, c.relname, c.relkind,
               JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
               WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisunique AND i.indimmediate
                 AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.position <= i.indnkeyatts
-              GROUP BY i.indexrelid ORDER BY i.indexrelid) u)
+              GROUP BY i.indexrelid
+              HAVING pg_catalog.bool_and(i.indcollation[k.position - 1] = a.attcollation)
+              ORDER BY i.indexrelid) u)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE ${relationsOf[schemas]}`;

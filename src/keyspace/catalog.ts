@@ -130,7 +130,7 @@ export interface CatalogRelation {
   readonly uniqueColumns?: readonly string[];
   /**
    * Lists of columns of which no two rows have the same values, NULL apart: those of unique indexes, not deferrable,
-   * of all rows. Absent: not known.
+   * of all rows, in the columns' own collations. Absent: not known.
    */
   readonly uniqueKeys?: readonly (readonly string[])[];
   /** Tables, as `schema.name`, with foreign keys that refer to its rows. Absent: not known. */
