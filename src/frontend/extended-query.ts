@@ -345,7 +345,7 @@ export class ExtendedQuery {
     if (loss === null && !this.controlSettled()) return false;
     if (!this.parses.answer() || !this.pipeline.settled()) return false;
     if (!this.session.work.explicit) {
-      if (loss !== null || this.pipeline.holds) {
+      if (loss !== null || this.pipeline.holds || this.pipeline.hasRun) {
         this.restoreSettings();
         this.startBatch();
         if (loss !== null) throw loss;

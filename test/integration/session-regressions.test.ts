@@ -595,6 +595,17 @@ describe('slow shards', () => {
   });
 });
 
+test('a Query in a pipeline that has run commands of the session only is refused, too', async () => {
+  const { proxy, databases } = scene;
+  const client = await WireClient.login({ port: proxy.port, database: databases.name });
+  clients.push(client);
+  for (const command of ['SET work_mem = 5000', 'SET CONSTRAINTS ALL IMMEDIATE']) {
+    client.send(Buffer.concat([parse(command), bind(), execute(), query('SELECT 1'), sync()]));
+    expect(sqlStates(await client.until('Z')).at(-1)).toBe('0A000');
+    expect(sqlStates(await client.until('Z'))).toEqual([]);
+  }
+});
+
 test('a portal ends where a Query in its pipeline is refused, and its backend is not touched again', async () => {
   const { proxy, databases } = scene;
   const client = await WireClient.login({ port: proxy.port, database: databases.name });
