@@ -117,8 +117,19 @@ function begin(session: Session, command: CommandOf<'begin'>, sql: string, done:
   const { participants } = work;
   // A pipeline that began without BEGIN becomes the transaction, on every backend it uses.
   if (participants.length === 0) done({ ok: true, tag });
-  else runOnParticipants(session, [sql], done);
+  else {
+    runOnParticipants(session, [sql], (outcome) => {
+      if (!outcome.ok) undoBegin(session);
+      done(outcome);
+    });
+  }
   return true;
+}
+
+/** Servers refuse it behind a query, for its modes: then what came before it fails, outside a transaction as ever. */
+function undoBegin(session: Session): void {
+  session.work.end();
+  session.settingsAtBegin = null;
 }
 
 /** Its decision is a row, which one of the writers has to insert at the end. */

@@ -33,6 +33,18 @@ tell('wire_late_errors', [
     batch(parse('INSERT INTO log (line) VALUES ($1::int4)'), bind({ values: ['x'] }), execute()),
     asks('ROLLBACK'),
   ]),
+  story('BEGIN whose modes come too late', [
+    asks('SELECT count(*) FROM items; BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1', 'SELECT 1'),
+    asks("UPDATE items SET name = 'late' WHERE id < 4; BEGIN ISOLATION LEVEL REPEATABLE READ"),
+    asks("SELECT count(*) FROM items WHERE name = 'late'"),
+    batch(
+      run("UPDATE items SET name = 'late' WHERE id < 4"),
+      run('BEGIN ISOLATION LEVEL SERIALIZABLE'),
+    ),
+    asks("SELECT count(*) FROM items WHERE name = 'late'"),
+    asks('SET work_mem = 5555; SELECT count(*) FROM items; BEGIN ISOLATION LEVEL SERIALIZABLE'),
+    asks('SHOW work_mem', 'ROLLBACK'),
+  ]),
   story('EXECUTE with another number of arguments', [
     asks('PREPARE s (int8) AS SELECT id, feeling FROM items WHERE id = $1'),
     asks('PREPARE u (int8) AS SELECT id, feeling FROM items WHERE price > $1 ORDER BY id'),
