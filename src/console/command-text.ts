@@ -1,5 +1,6 @@
 import { sqlError } from '../errors/sql-error.js';
 import { Tokens } from '../sql/tokens.js';
+import { characterCount } from '../sql/code-points.js';
 
 /** One command of what a client has sent: its tokens as PostgreSQL's lexer cuts them, without the semicolon. */
 export class CommandText {
@@ -37,7 +38,7 @@ export class CommandText {
 
   /** How many characters of the client's text stand in front of a token. */
   charactersBefore(index: number): number {
-    return [...this.bytes.toString('utf8', 0, this.starts[index])].length;
+    return characterCount(this.bytes, 0, this.starts[index]);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { FillPlan, FillSlot, IdSource } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import { offsetOf } from '../sql/position.js';
+import { characterCount } from '../sql/code-points.js';
 
 /**
  * The values that one execution of the plan needs, in the order of the text. A time is one value,
@@ -92,7 +93,7 @@ export function fillText(
       );
       const piece = kept.findLast(({ filledStart }) => filledStart <= offset) ?? kept[0]!;
       const given = Math.min(piece.start + offset - piece.filledStart, piece.end);
-      return [...text.toString('utf8', 0, given)].length + 1;
+      return characterCount(text, 0, given) + 1;
     },
   };
 }

@@ -3,6 +3,7 @@ import type { InsertSplitPlan } from '../planner/plan.js';
 import type { Literals } from '../sql/literals.js';
 import { offsetOf, type TextPosition } from '../sql/position.js';
 import type { ShardTargets, ValueSource } from './shard-targets.js';
+import { characterCount } from '../sql/code-points.js';
 
 /** The rows of an INSERT .. VALUES by the shard they belong to. */
 export interface SplitRows {
@@ -75,11 +76,11 @@ export function positionInWhole(
   let left = position - 1;
   for (const [i, [start, end]] of pieces.entries()) {
     if (i > 1 && i <= rows.length) left -= COMMA.length;
-    const characters = [...text.toString('utf8', start, end)];
-    if (left < characters.length || i === pieces.length - 1) {
-      return [...text.toString('utf8', 0, start)].length + Math.max(0, left) + 1;
+    const characters = characterCount(text, start, end);
+    if (left < characters || i === pieces.length - 1) {
+      return characterCount(text, 0, start) + Math.max(0, left) + 1;
     }
-    left -= characters.length;
+    left -= characters;
   }
   return position;
 }

@@ -4,8 +4,7 @@ import type { ColumnTerm } from '../planner/plan.js';
 import { literalValue } from '../sql/literal-value.js';
 import { inputError } from '../vindex/input-errors.js';
 import type { ValueSource } from './shard-targets.js';
-
-const decoder = new TextDecoder();
+import { characterCount } from '../sql/code-points.js';
 
 /** What Postgres says of a value to be stored that the term's mapper found INVALID. */
 export function invalidKeyError(term: ColumnTerm, source: ValueSource): SqlError {
@@ -23,8 +22,8 @@ export function invalidKeyError(term: ColumnTerm, source: ValueSource): SqlError
     const { text, textStart, literals } = source;
     const found = { bytes: text, start: 0, end: 0 };
     literalValue(text, textStart, literals, from.index, from.negative, found);
-    const before = text.subarray(textStart, textStart + literals.starts[from.index]!);
-    const position = [...decoder.decode(before)].length + 1;
+    const end = textStart + literals.starts[from.index]!;
+    const position = characterCount(text, textStart, end) + 1;
     return inputError({ ...value, ...found, position });
   }
   const bytes = from.kind === 'constant' && from.bytes !== null ? from.bytes : new Uint8Array(0);

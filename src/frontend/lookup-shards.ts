@@ -39,7 +39,7 @@ export class LookupShards {
     if (plan.kind !== 'route' || plan.shards.kind !== 'lookup') return true;
     const { shards: selector } = plan;
     if (this.seesOldRows()) return true;
-    const values = valuesOf(selector, source);
+    const values = lookupValues(selector.keyspace, selector.terms, source);
     if (values === null) return true;
     const key = keyOf(selector, values);
     if (this.found?.key === key) return true;
@@ -62,7 +62,7 @@ export class LookupShards {
   /** Those that may have rows; all of the keyspace's where the lookup was not asked. */
   shardsOf(selector: LookupSelector, source: ValueSource): readonly Shard[] {
     const { found } = this;
-    const values = found === null ? null : valuesOf(selector, source);
+    const values = found === null ? null : lookupValues(selector.keyspace, selector.terms, source);
     const isIt = values !== null && found?.key === keyOf(selector, values);
     return isIt ? found.shards : selector.keyspace.shards;
   }
@@ -128,14 +128,6 @@ export class LookupShards {
       return null;
     }
   }
-}
-
-/** Null: they cannot be read here. */
-function valuesOf(
-  { keyspace, terms }: LookupSelector,
-  source: ValueSource,
-): readonly string[] | null {
-  return lookupValues(keyspace, terms, source);
 }
 
 function keyOf({ lookup, keyspace }: LookupSelector, values: readonly string[]): string {

@@ -12,6 +12,7 @@ import { onlyPlan } from './parse-queue.js';
 import type { Session } from './session.js';
 import { isShardPlan, refusalError, type ShardPlan } from './shard-choice.js';
 import type { RunRequest, StatementRun } from './statement-run.js';
+import { characterCount } from '../sql/code-points.js';
 
 type MakeRun = (session: Session, request: RunRequest) => StatementRun;
 type PositionOf = (position: number) => number;
@@ -108,8 +109,8 @@ export class MomentRun implements StatementRun {
   /** Its error, with a position in the client's text. */
   private readonly told = (error: Buffer): Buffer =>
     withPosition(error, 0, error.length, (position) => {
-      const before = this.request.text.toString('utf8', 0, this.request.from);
-      return this.positionOf(position) + [...before].length;
+      const { text, from } = this.request;
+      return this.positionOf(position) + characterCount(text, 0, from);
     });
 
   start(): void {

@@ -145,8 +145,8 @@ export class ShipRun implements StatementRun {
 
   /** Where the statement over the inputs runs. */
   private targets(): readonly Shard[] {
-    const { plan, ...text } = this.spec.statement;
-    return readersOf(this.session, plan.shards, this.request.values.inText(text));
+    const { statement } = this.spec;
+    return readersOf(this.session, statement.plan.shards, this.request.values.inText(statement));
   }
 
   private made(learnt: LearntInputs, paramTypes: readonly number[]): MadeOver {

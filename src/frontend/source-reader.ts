@@ -153,9 +153,9 @@ export function sourceRun(
   host: OperationHost,
   choose: ChooseRun,
 ): StatementRun {
-  const { sql, literals, plan } = source;
+  const { sql, plan } = source;
   const text = Buffer.from(sql.buffer, sql.byteOffset, sql.length);
-  const values = own.inText({ sql, literals });
+  const values = own.inText(source);
   const request = { plan, text, from: 0, to: text.length, values, bind, host };
   return choose(session, { ...request, describe: true, endsWithSync: false });
 }

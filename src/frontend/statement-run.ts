@@ -10,6 +10,7 @@ import type { RouteKind } from '../metrics/metrics.js';
 import type { Operation, OperationHost, Outcome } from '../transaction/operation.js';
 import type { Session } from './session.js';
 import type { ShardPlan } from './shard-choice.js';
+import { characterCount } from '../sql/code-points.js';
 
 /** The values of one execution. */
 export interface BoundValues {
@@ -127,5 +128,5 @@ export function describeFor(
 
 /** An error of the statement's own text, told as of the text that it stands in. */
 export function toldError({ text, from }: RunRequest, error: Buffer): Buffer {
-  return from === 0 ? error : movedPosition(error, [...text.toString('utf8', 0, from)].length);
+  return from === 0 ? error : movedPosition(error, characterCount(text, 0, from));
 }

@@ -3,6 +3,7 @@ import type { Plan, PlannedStatement, PlannedText } from '../planner/plan.js';
 import { routePlan } from '../planner/plans.js';
 import { CATALOG_ROUTE } from '../planner/routing.js';
 import { Tokens } from '../sql/tokens.js';
+import { characterCount } from '../sql/code-points.js';
 
 /** Of a parameter, in bytes. */
 const LONGEST_NAME = '$65535'.length;
@@ -29,7 +30,7 @@ export function missingValue(text: Buffer, start: number, end: number): SqlError
     const at = tokens.start(token);
     const [name] = /^\$\d+/.exec(text.toString('latin1', at, at + LONGEST_NAME)) ?? [];
     if (name === undefined) continue;
-    const position = [...text.toString('utf8', 0, at)].length + 1;
+    const position = characterCount(text, 0, at) + 1;
     return sqlError('undefined_parameter', `there is no parameter ${name}`, { position });
   }
   return sqlError('undefined_parameter', 'there is no parameter $1');

@@ -106,10 +106,9 @@ const CHECKED: ReadonlySet<string> = new Set([
 /** A CHECK may compare the value with others of its row. */
 const CHECKED_BY_ROW: ReadonlySet<string> = new Set(['CONSTR_CHECK']);
 
-function changes({ name, type }: Table, column: string): Refusal {
-  const what = type === 'reference' ? 'a reference table' : 'a sharded table';
+function changes({ name }: Table, column: string): Refusal {
   return refusal(
-    `adding column "${name}.${column}" of ${what} with a default that changes is not supported where the table has rows: its shards would differ`,
+    `adding column "${name}.${column}" of a sharded table with a default that changes is not supported where the table has rows: its shards would differ`,
     'Add it without, fill it in, and then SET DEFAULT.',
   );
 }

@@ -196,23 +196,17 @@ export class Planner {
       return this.#build(parsed, bytes, start, end, context, literals, shape);
     }
     return parsed.then((statements) =>
-      this.#buildPatiently(statements, bytes, start, end, context, literals, shape),
+      this.#patiently((parser) =>
+        this.#build(statements, bytes, start, end, context, literals, shape, parser),
+      ),
     );
   }
 
   /** An oversized statement is planned anew while it is refused, and texts of its own have to be parsed first. */
-  async #buildPatiently(
-    parsed: readonly ParsedStatement[],
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    context: PlanContext,
-    literals: Literals,
-    shape: string | null,
-  ): Promise<PlannedText> {
+  async #patiently(build: (parser: TextParser) => PlannedText): Promise<PlannedText> {
     const parser = new PatientParser(this.#parser);
     for (let round = 1; ; round++) {
-      const planned = this.#build(parsed, bytes, start, end, context, literals, shape, parser);
+      const planned = build(parser);
       if (!isUndecided(planned, parser) || round === ROUNDS_MAX) return planned;
       await parser.learn();
     }

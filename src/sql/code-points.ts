@@ -3,6 +3,12 @@ const LOW_SURROGATE = 0xdc00;
 const SURROGATE_END = 0xe000;
 const CODE_POINT_MAX = 0x10ffff;
 
+/** How many characters a text has in `[start, end)`: positions in errors count these. */
+export function characterCount(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return [...text.toString('utf8', start, end)].length;
+}
+
 /** The value of the hex digits in `[from, to)`; -1 where one is missing or `to` lies behind `end`. */
 export function hexValue(bytes: Uint8Array, from: number, to: number, end: number): number {
   if (to > end) return -1;

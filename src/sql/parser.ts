@@ -14,6 +14,7 @@ import {
 import { ParseEngine, compileEngine, type EngineCode, type ParseOutcome } from './parse-engine.js';
 import { ParseThread } from './parse-thread.js';
 import { countTokens } from './token-count.js';
+import { characterCount } from './code-points.js';
 
 /** One statement of a text. Offsets are bytes from the text's start; without the semicolon. */
 export interface ParsedStatement {
@@ -177,7 +178,7 @@ function refuseParameters({ args = [] }: VariableSetStmt, text: Uint8Array): voi
   for (const arg of args) {
     if (!('ParamRef' in arg)) continue;
     const { number = 0, location = 0 } = arg.ParamRef;
-    const position = [...Buffer.from(text.subarray(0, location)).toString()].length + 1;
+    const position = characterCount(text, 0, location) + 1;
     throw sqlError('syntax_error', `syntax error at or near "$${number}"`, { position });
   }
 }

@@ -1,11 +1,10 @@
 import { sqlError } from '../../errors/sql-error.js';
 import { TypeOid } from '../../keyspace/type-oids.js';
 import { GROUP_BASE } from './decimal.js';
+import { SIGN_NEGATIVE } from './numeric.js';
 
 /** Writes an id, which is at hand as text, in a type's binary format. Throws SqlError where the type cannot hold it. */
 export type ToBinary = (id: string) => Buffer;
-
-const NUMERIC_NEGATIVE = 0x4000;
 
 const writers: ReadonlyMap<number, ToBinary> = new Map<number, ToBinary>([
   [TypeOid.int2, (id) => int16(inRange(id, 16, 'smallint'))],
@@ -68,6 +67,6 @@ function numeric(id: string): Buffer {
   const groups: number[] = [];
   let rest = BigInt(negative ? id.slice(1) : id);
   for (; rest > 0n; rest /= BigInt(GROUP_BASE)) groups.unshift(Number(rest % BigInt(GROUP_BASE)));
-  const head = [groups.length, Math.max(0, groups.length - 1), negative ? NUMERIC_NEGATIVE : 0, 0];
+  const head = [groups.length, Math.max(0, groups.length - 1), negative ? SIGN_NEGATIVE : 0, 0];
   return Buffer.concat([...head, ...groups].map(int16));
 }

@@ -27,7 +27,7 @@ const EXPONENT_MAX = 0x3fffffff;
 /** numeric_send: ndigits, weight, sign, dscale, 16 bits each. */
 const BINARY_HEADER_BYTES = 8;
 const LETTER_E = 0x65;
-const SIGN_NEGATIVE = 0x4000;
+export const SIGN_NEGATIVE = 0x4000;
 const SIGN_NAN = 0xc000;
 const SIGN_INFINITY = 0xd000;
 const SIGN_MINUS_INFINITY = 0xf000;
